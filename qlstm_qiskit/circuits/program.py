@@ -1,0 +1,154 @@
+"""Lowering: a `QuantumCircuit` becomes a `Program`, the one description that the exact interpreter reads.
+
+A program is a list of fixed unitaries and rotations in the order of time. Composite gates are opened by their Qiskit
+definitions until every gate is in the gate table or has numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp, Instruction, Parameter, ParameterExpression
+from qiskit.exceptions import QiskitError
+from qiskit.quantum_info import Operator, SparsePauliOp
+
+from qlstm_qiskit.circuits.expressions import Angle, to_angle
+from qlstm_qiskit.circuits.gates import DECOMPOSITIONS, GENERATORS, NO_EFFECT, Generator, Matrix
+from qlstm_qiskit.errors import CircuitError
+
+Columns = dict[Parameter, tuple[str, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """A numeric unitary on `qubits`, little-endian in their order; shape ``(2^k, 2^k)``."""
+
+    qubits: tuple[int, ...]
+    matrix: Matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """``exp(-i scale angle G)`` on `qubits`."""
+
+    qubits: tuple[int, ...]
+    generator: Generator
+    angle: Angle
+
+
+@dataclass(frozen=True)
+class PauliTerm:
+    """``coefficient * P`` where bit q of `x` (`z`) says that P has an X (Z) on qubit q; both bits make a Y."""
+
+    x: int
+    z: int
+    coefficient: float
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A lowered circuit on ``|0...0>``: apply `operations` in order."""
+
+    n_qubits: int
+    n_inputs: int
+    n_weights: int
+    operations: tuple[Fixed | Rotation, ...]
+
+
+def lower(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequence[Parameter]) -> Program:
+    """Lower a circuit.
+
+    Args:
+        circuit: Unitary circuit without classical bits; it acts on ``|0...0>``.
+        inputs: Parameters that carry data, in the order of the columns of the data.
+        weights: Parameters that are trained, in the order of the columns of the angles.
+
+    Raises:
+        CircuitError: An instruction is not unitary (it is named), or a parameter is in neither list.
+    """
+    columns: Columns = {parameter: ("x", column) for column, parameter in enumerate(inputs)}
+    columns |= {parameter: ("w", column) for column, parameter in enumerate(weights)}
+    stray = sorted(parameter.name for parameter in circuit.parameters if parameter not in columns)
+    if stray:
+        raise CircuitError(f"parameters {', '.join(stray)} are neither inputs nor weights; list each in one of them.")
+    operations = tuple(_operations(circuit, tuple(range(circuit.num_qubits)), columns))
+    return Program(circuit.num_qubits, len(inputs), len(weights), operations)
+
+
+def _operations(circuit: QuantumCircuit, wires: tuple[int, ...], columns: Columns) -> Iterator[Fixed | Rotation]:
+    """Lower the instructions of a circuit (or of a gate's definition) whose qubits lie on `wires`."""
+    for item in circuit.data:
+        qubits = tuple(wires[circuit.find_bit(qubit).index] for qubit in item.qubits)
+        yield from _lower_instruction(item.operation, qubits, columns)
+
+
+def _lower_instruction(gate: Instruction, qubits: tuple[int, ...], columns: Columns) -> Iterator[Fixed | Rotation]:
+    if gate.name in NO_EFFECT:
+        return
+    if isinstance(gate, ControlFlowOp):
+        raise _unsupported(gate, qubits, "control flow")
+    if gate.num_clbits or gate.name in ("measure", "reset"):
+        raise _unsupported(gate, qubits, "not a unitary gate")
+    angles = [to_angle(value, columns) for value in gate.params] if _is_parameterised(gate) else []
+    if not angles:
+        matrix = _numeric_matrix(gate)
+        if matrix is not None:
+            yield Fixed(qubits, matrix)
+            return
+    elif gate.name in GENERATORS:
+        yield Rotation(qubits, GENERATORS[gate.name], angles[0])
+        return
+    elif gate.name in DECOMPOSITIONS:
+        for name, index in DECOMPOSITIONS[gate.name]:
+            yield Rotation(qubits, GENERATORS[name], angles[index])
+        return
+    if gate.definition is None:
+        raise _unsupported(gate, qubits, "it has neither a matrix nor a definition")
+    yield from _operations(gate.definition, qubits, columns)
+
+
+def _is_parameterised(gate: Instruction) -> bool:
+    return any(isinstance(value, ParameterExpression) and value.parameters for value in gate.params)
+
+
+def _numeric_matrix(gate: Instruction) -> Matrix | None:
+    """The gate's unitary, or None where Qiskit has none for it or its definition is cheaper to read."""
+    if gate.num_qubits > 2 and not hasattr(gate, "__array__") and gate.definition is not None:
+        return None
+    try:
+        operator = Operator(gate)
+    except QiskitError:
+        return None
+    if not operator.is_unitary():
+        return None
+    return np.asarray(operator.data, dtype=np.complex128)
+
+
+def _unsupported(gate: Instruction, qubits: tuple[int, ...], reason: str) -> CircuitError:
+    return CircuitError(
+        f"cannot evaluate the instruction {gate.name!r} on qubits {list(qubits)}: {reason}. "
+        f"A candidate is a unitary circuit; its observables are measured by the interpreter."
+    )
+
+
+def lower_observable(observable: SparsePauliOp, n_qubits: int) -> tuple[PauliTerm, ...]:
+    """Translate a Hermitian sum of Pauli strings.
+
+    Raises:
+        CircuitError: Wrong number of qubits, or a coefficient that is not real.
+    """
+    if observable.num_qubits != n_qubits:
+        raise CircuitError(f"an observable acts on {observable.num_qubits} qubits, its circuit on {n_qubits}.")
+    terms = []
+    for pauli, coefficient in observable.simplify().to_list():
+        number = complex(coefficient)
+        if abs(number.imag) > 1e-12 * max(1.0, abs(number.real)):
+            raise CircuitError(f"the observable has the coefficient {number} at {pauli}; only real ones are Hermitian.")
+        letters = pauli[::-1]
+        x = sum(1 << qubit for qubit, letter in enumerate(letters) if letter in "XY")
+        z = sum(1 << qubit for qubit, letter in enumerate(letters) if letter in "YZ")
+        terms.append(PauliTerm(x, z, number.real))
+    return tuple(terms)

@@ -1,0 +1,57 @@
+"""Every error that this package raises on purpose, and the one wording that they share.
+
+A message says what was given, what is allowed and what to do. All of them derive from `QLSTMError`;
+each also derives from the built-in exception that a caller would expect, so that existing `except` clauses keep working.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class QLSTMError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class OptionError(QLSTMError, ValueError):
+    """An option has a value, or a combination of values, that is not allowed."""
+
+
+class CircuitError(QLSTMError, ValueError):
+    """A circuit holds something that cannot be evaluated, or its parameters do not match."""
+
+
+class ShapeError(QLSTMError, ValueError):
+    """A tensor has the wrong shape or dtype."""
+
+
+class DataError(QLSTMError, ValueError):
+    """A data file or array cannot be used as it is."""
+
+
+class CapacityError(QLSTMError, MemoryError):
+    """The work asked for does not fit in memory; raised before anything is allocated."""
+
+
+class TrainingError(QLSTMError, ArithmeticError):
+    """Training cannot go on: the loss is no longer a finite number."""
+
+
+class RunError(QLSTMError, RuntimeError):
+    """A run folder is missing, damaged, in the way or cannot be written."""
+
+
+def unknown_option(kind: str, given: object, allowed: Iterable[str]) -> OptionError:
+    """Build the error for a name that is not in a table, with the closest allowed name if there is one."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return OptionError(f"unknown {kind} {given!r}.{hint} Allowed: {', '.join(names)}.")
+
+
+def require_at_least(name: str, value: object, minimum: int) -> int:
+    """Return `value` if it is an integer of at least `minimum`, else raise `OptionError`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value.__index__()) < minimum:
+        raise OptionError(f"{name} is {value!r}; it must be an integer of at least {minimum}.")
+    return int(value.__index__())
