@@ -1,0 +1,6 @@
+"""The exact interpreter: a bank of programs in, expectation values and gradients in torch out."""
+
+from qlstm_qiskit.exact.bank import BoundBank, ExactBank
+from qlstm_qiskit.exact.memory import require_memory
+
+__all__ = ["BoundBank", "ExactBank", "require_memory"]
