@@ -1,0 +1,27 @@
+"""What may be searched: the sub-components of circuits, candidates, and pools of candidates."""
+
+from qlstm_qiskit.space.blocks import (
+    BLOCKS,
+    ENCODINGS,
+    ENTANGLERS,
+    angle_encoding,
+    cyclic_entangler,
+    linear_entangler,
+    rotation_layer,
+    variational_block,
+)
+from qlstm_qiskit.space.candidate import Candidate
+from qlstm_qiskit.space.pool import SearchSpace
+
+__all__ = [
+    "BLOCKS",
+    "ENCODINGS",
+    "ENTANGLERS",
+    "Candidate",
+    "SearchSpace",
+    "angle_encoding",
+    "cyclic_entangler",
+    "linear_entangler",
+    "rotation_layer",
+    "variational_block",
+]

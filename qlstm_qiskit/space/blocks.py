@@ -1,0 +1,94 @@
+"""The sub-components of a candidate: encodings, entanglers and rotation layers.
+
+Each is a function that returns a `QuantumCircuit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+
+from qlstm_qiskit.errors import require_at_least, unknown_option
+
+#: A function of the number of qubits that returns a circuit; its free parameters, in Qiskit's order, are its angles.
+Builder = Callable[[int], QuantumCircuit]
+
+AXES = ("Y", "Z", "X")
+
+
+def angle_encoding(n_qubits: int, axis: str, hadamard: bool = False) -> QuantumCircuit:
+    """One input angle a qubit: an optional Hadamard, then ``R_axis(x_i)`` on qubit i.
+
+    Args:
+        n_qubits: Number of qubits, and of inputs ``x``.
+        axis: "X", "Y" or "Z".
+        hadamard: Put a Hadamard on every qubit first.
+    """
+    circuit = QuantumCircuit(require_at_least("n_qubits", n_qubits, 1))
+    if hadamard:
+        circuit.h(range(n_qubits))
+    return circuit.compose(_rotations(n_qubits, axis, "x"))
+
+
+def rotation_layer(n_qubits: int, axis: str) -> QuantumCircuit:
+    """One trained angle a qubit: ``R_axis(w_i)`` on qubit i."""
+    return _rotations(require_at_least("n_qubits", n_qubits, 1), axis, "w")
+
+
+def linear_entangler(n_qubits: int) -> QuantumCircuit:
+    """CNOTs on neighbours: (0, 1), (2, 3), ... and then (1, 2), (3, 4), ..."""
+    circuit = QuantumCircuit(require_at_least("n_qubits", n_qubits, 1))
+    for start in (0, 1):
+        for qubit in range(start, n_qubits - 1, 2):
+            circuit.cx(qubit, qubit + 1)
+    return circuit
+
+
+def cyclic_entangler(n_qubits: int) -> QuantumCircuit:
+    """CNOTs round a ring, in order: (i, (i + 1) mod n) for i = 0 .. n - 1; none on a single qubit."""
+    circuit = QuantumCircuit(require_at_least("n_qubits", n_qubits, 1))
+    if n_qubits > 1:
+        for qubit in range(n_qubits):
+            circuit.cx(qubit, (qubit + 1) % n_qubits)
+    return circuit
+
+
+def variational_block(n_qubits: int, entangler: str, axis: str) -> QuantumCircuit:
+    """One layer of an ansatz: an entangler, then a rotation layer."""
+    if entangler not in ENTANGLERS:
+        raise unknown_option("entangler", entangler, ENTANGLERS)
+    return ENTANGLERS[entangler](n_qubits).compose(rotation_layer(n_qubits, axis))
+
+
+def _rotations(n_qubits: int, axis: str, name: str) -> QuantumCircuit:
+    if axis not in AXES:
+        raise unknown_option("rotation axis", axis, AXES)
+    circuit = QuantumCircuit(n_qubits)
+    for qubit, angle in enumerate(ParameterVector(name, n_qubits)):
+        getattr(circuit, f"r{axis.lower()}")(angle, qubit)
+    return circuit
+
+
+ENTANGLERS: Mapping[str, Builder] = MappingProxyType({"linear": linear_entangler, "cyclic": cyclic_entangler})
+
+#: The paper's six encodings; "H-RY" has the Hadamards, "RY" has not.
+ENCODINGS: Mapping[str, Builder] = MappingProxyType(
+    {
+        f"{'H-' if hadamard else ''}R{axis}": partial(angle_encoding, axis=axis, hadamard=hadamard)
+        for hadamard in (True, False)
+        for axis in AXES
+    }
+)
+
+#: The paper's six variational blocks, "linear-RY" to "cyclic-RX".
+BLOCKS: Mapping[str, Builder] = MappingProxyType(
+    {
+        f"{entangler}-R{axis}": partial(variational_block, entangler=entangler, axis=axis)
+        for entangler in ENTANGLERS
+        for axis in AXES
+    }
+)

@@ -1,0 +1,192 @@
+"""Search spaces: which candidates a gate may choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter, ParameterVector, ParameterVectorElement
+from qiskit.quantum_info import SparsePauliOp
+
+from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least, unknown_option
+from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS, Builder
+from qlstm_qiskit.space.candidate import Candidate
+
+#: Axes (encoding, rotation) of the paper's handcrafted circuits 1 to 6; all have Hadamards and the linear entangler.
+_HANDCRAFTED = {1: ("Y", "Y"), 2: ("Z", "Y"), 3: ("Z", "Z"), 4: ("Y", "Z"), 5: ("X", "Z"), 6: ("X", "Y")}
+
+_DEFAULT_DEPTH = 2
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSpace:
+    """A set of candidates; make one with `paper`, `handcrafted`, `product` or `from_circuits`.
+
+    A layered space builds its candidates for any number of qubits and any depth. A space of given circuits has both fixed.
+    """
+
+    choices: tuple[tuple[str, Builder, Builder], ...] = ()
+    fixed: tuple[Candidate, ...] = ()
+
+    @classmethod
+    def paper(cls) -> SearchSpace:
+        """The paper's 36 candidates: 6 encodings x 6 variational blocks (arXiv 2508.14955)."""
+        return cls.product(tuple(ENCODINGS), tuple(BLOCKS))
+
+    @classmethod
+    def handcrafted(cls, number: int) -> SearchSpace:
+        """One of the paper's handcrafted circuits, `number` from 1 to 6, as a space with a single candidate."""
+        if number not in _HANDCRAFTED:
+            raise OptionError(f"there is no handcrafted circuit {number!r}; choose one of 1 to {len(_HANDCRAFTED)}.")
+        encoding, rotation = _HANDCRAFTED[number]
+        return cls.product((f"H-R{encoding}",), (f"linear-R{rotation}",))
+
+    @classmethod
+    def product(
+        cls,
+        encodings: Sequence[str] | Mapping[str, Builder],
+        blocks: Sequence[str] | Mapping[str, Builder],
+    ) -> SearchSpace:
+        """All pairs of an encoding and a variational block.
+
+        Args:
+            encodings: Names from `ENCODINGS`, or names with functions ``n_qubits -> QuantumCircuit`` whose parameters, in
+                Qiskit's order, are the inputs.
+            blocks: Names from `BLOCKS`, or names with functions ``n_qubits -> QuantumCircuit`` that return one layer; it is
+                repeated `depth` times, each time with angles of its own.
+
+        Raises:
+            OptionError: An unknown name, or an empty choice.
+        """
+        first, second = _choices("encoding", encodings, ENCODINGS), _choices("block", blocks, BLOCKS)
+        return cls(choices=tuple((f"{e}|{b}", encode, layer) for e, encode in first.items() for b, layer in second.items()))
+
+    @classmethod
+    def from_circuits(
+        cls,
+        circuits: Sequence[QuantumCircuit | Candidate],
+        inputs: str | Sequence[Parameter] = "x",
+        observables: Sequence[SparsePauliOp] | None = None,
+    ) -> SearchSpace:
+        """Your own circuits; an input may be used in several gates or inside an expression such as ``2 * x[0]``.
+
+        Args:
+            circuits: Circuits, all on the same number of qubits, or `Candidate`s (taken as they are).
+            inputs: Which parameters carry data: the name of a `ParameterVector`, or the parameters in the order of the
+                columns of the data. All other parameters are weights, in Qiskit's order.
+            observables: What to measure, for all circuits; by default Z on qubit 0, 1, 2, ...
+
+        Raises:
+            CircuitError: No circuit, different numbers of qubits or inputs, or no parameter of the given name.
+        """
+        candidates = [
+            item if isinstance(item, Candidate) else _candidate(item, index, inputs, observables)
+            for index, item in enumerate(circuits)
+        ]
+        if not candidates:
+            raise CircuitError("a search space needs at least one circuit; none was given.")
+        for what, sizes in (
+            ("qubits", {candidate.n_qubits for candidate in candidates}),
+            ("inputs", {len(candidate.inputs) for candidate in candidates}),
+        ):
+            if len(sizes) > 1:
+                raise CircuitError(f"the circuits of a space need the same number of {what}; got {sorted(sizes)}.")
+        return cls(fixed=tuple(candidates))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the candidates, in their order."""
+        return tuple(item.name for item in self.fixed) or tuple(name for name, _, _ in self.choices)
+
+    @property
+    def n_qubits(self) -> int | None:
+        """The number of qubits of given circuits; None for a layered space, which fits any number."""
+        return self.fixed[0].n_qubits if self.fixed else None
+
+    def candidates(self, n_qubits: int | None = None, depth: int | None = None) -> tuple[Candidate, ...]:
+        """Build the candidates.
+
+        Args:
+            n_qubits: Number of qubits; needed for a layered space.
+            depth: Number of variational layers of a layered space; 2 by default.
+
+        Raises:
+            OptionError: `n_qubits` or `depth` is given for circuits that fix it, or is missing or below 1.
+        """
+        if self.fixed:
+            if n_qubits not in (None, self.n_qubits):
+                raise OptionError(f"these circuits have {self.n_qubits} qubits; n_qubits={n_qubits} does not fit them.")
+            self.resolve_depth(depth)
+            return self.fixed
+        size = require_at_least("n_qubits", n_qubits, 1)
+        layers = self.resolve_depth(depth)
+        assert layers is not None
+        return tuple(_layered(name, encode, layer, size, layers) for name, encode, layer in self.choices)
+
+    def resolve_depth(self, depth: int | None) -> int | None:
+        """The number of layers that `candidates` would build: `depth`, its default, or None for given circuits.
+
+        Raises:
+            OptionError: `depth` is below 1, or is given for circuits that fix it.
+        """
+        if not self.fixed:
+            return require_at_least("depth", _DEFAULT_DEPTH if depth is None else depth, 1)
+        if depth is not None:
+            raise OptionError(f"depth={depth} has no meaning for given circuits; leave it out.")
+        return None
+
+
+def _choices(kind: str, given: Sequence[str] | Mapping[str, Builder], table: Mapping[str, Builder]) -> Mapping[str, Builder]:
+    if isinstance(given, str) or not given:
+        raise OptionError(f"{kind}s is {given!r}; give a list of names, or names with functions, with at least one.")
+    if isinstance(given, Mapping):
+        return given
+    for name in given:
+        if name not in table:
+            raise unknown_option(kind, name, table)
+    return {name: table[name] for name in given}
+
+
+def _layered(name: str, encode: Builder, layer: Builder, n_qubits: int, depth: int) -> Candidate:
+    """Compose encoding and layers, with fresh parameters x[...] and w[...] in the order of time."""
+    encoding, block = encode(n_qubits), layer(n_qubits)
+    for part, built in (("encoding", encoding), ("block", block)):
+        if built.num_qubits != n_qubits:
+            raise CircuitError(f"the {part} of {name!r} built {built.num_qubits} qubits where {n_qubits} were asked for.")
+    inputs = ParameterVector("x", encoding.num_parameters)
+    weights = ParameterVector("w", depth * block.num_parameters)
+    circuit = QuantumCircuit(n_qubits, name=name)
+    circuit.compose(encoding.assign_parameters(list(inputs)), inplace=True)
+    for index in range(depth):
+        angles = weights[index * block.num_parameters : (index + 1) * block.num_parameters]
+        circuit.compose(block.assign_parameters(list(angles)), inplace=True)
+    return Candidate(name, circuit, tuple(inputs), tuple(weights))
+
+
+def _candidate(
+    circuit: QuantumCircuit, index: int, inputs: str | Sequence[Parameter], observables: Sequence[SparsePauliOp] | None
+) -> Candidate:
+    if isinstance(inputs, str):
+        data = _vector(circuit, inputs)
+    else:
+        data = tuple(inputs)
+    weights = tuple(parameter for parameter in circuit.parameters if parameter not in set(data))
+    measured = None if observables is None else tuple(observables)
+    return Candidate(circuit.name or f"circuit-{index}", circuit, data, weights, measured)
+
+
+def _vector(circuit: QuantumCircuit, name: str) -> tuple[Parameter, ...]:
+    for parameter in circuit.parameters:
+        if isinstance(parameter, ParameterVectorElement) and parameter.vector.name == name:
+            return tuple(parameter.vector)
+        if parameter.name == name:
+            return (parameter,)
+    found = ", ".join(parameter.name for parameter in circuit.parameters) or "none"
+    raise CircuitError(
+        f"the circuit {circuit.name!r} has no parameter or ParameterVector {name!r} to carry the data (found: {found}); "
+        f"say which parameters are inputs with inputs=[...]."
+    )
