@@ -1,0 +1,97 @@
+"""A user's own series from a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qlstm_qiskit.data.windows import Dataset, Floats, make_dataset
+from qlstm_qiskit.errors import DataError, unknown_option
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """Read a CSV file with a header line as text, one row a time step.
+
+    Raises:
+        DataError: The file is missing, unreadable, empty, or names a column twice.
+    """
+    path = Path(path)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, skipinitialspace=True)
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}; check the path.") from None
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path} is empty; it needs a header line and one row for each time step.") from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {str(error).strip()}") from None
+    names = [str(name).strip() for name in table.iloc[0]]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them.")
+    table = table.iloc[1:].reset_index(drop=True)
+    table.columns = pd.Index(names)
+    return table
+
+
+def numeric_columns(table: pd.DataFrame, names: Sequence[str], source: Path | str) -> Floats:
+    """Take columns as float64, (rows, columns).
+
+    Raises:
+        DataError: A value is missing, not a number or not finite; the message says in which row.
+        OptionError: There is no column of that name.
+    """
+    for name in names:
+        if name not in table.columns:
+            raise unknown_option(f"column in {source}", name, table.columns)
+    values = np.empty((len(table), len(names)))
+    for position, name in enumerate(names):
+        text = table[name].str.strip()
+        values[:, position] = pd.to_numeric(text, errors="coerce")
+        bad = np.flatnonzero(~np.isfinite(values[:, position]))
+        if len(bad):
+            given = text.iloc[bad[0]]
+            what = f"{given!r} is not a finite number" if given else "a value is missing"
+            raise DataError(
+                f"{source}, column {name!r}, row {bad[0] + 1} below the header: {what} "
+                f"({len(bad)} such in all); fill or remove such rows first."
+            )
+    return values
+
+
+def load_csv(
+    path: Path | str,
+    target: str,
+    features: Sequence[str] | None = None,
+    *,
+    window: int = 4,
+    horizon: int = 1,
+    train_fraction: float = 0.67,
+) -> Dataset:
+    """Read a series from a CSV file and cut it into windows; scaling is fitted on the training part alone.
+
+    Args:
+        path: CSV file with a header line, rows in time order.
+        target: Column to predict.
+        features: Columns to predict from; by default the target's own past.
+        window, horizon, train_fraction: As in `make_dataset`.
+
+    Raises:
+        DataError: The file, a column or a value cannot be used, or the series is too short.
+        OptionError: A column or an option is not allowed.
+    """
+    names = tuple(features) if features else (target,)
+    table = read_table(path)
+    values = numeric_columns(table, (*names, target), path)
+    return make_dataset(
+        Path(path).stem,
+        values[:, :-1],
+        values[:, -1],
+        features=names,
+        target_name=target,
+        window=window,
+        horizon=horizon,
+        train_fraction=train_fraction,
+    )

@@ -1,0 +1,158 @@
+"""Series to supervised windows: scale, cut, split in time order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Column-wise affine map of [low, high] to [-1, 1]; plain numbers, so that a run can be stored and read back.
+
+    A constant column (low equal to high) maps to 0.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, values: Floats) -> Scaler:
+        """Take the range of each column of `values` (rows, columns)."""
+        return cls(tuple(values.min(axis=0).tolist()), tuple(values.max(axis=0).tolist()))
+
+    @classmethod
+    def identity(cls, n_columns: int) -> Scaler:
+        """A scaler that changes nothing."""
+        return cls((-1.0,) * n_columns, (1.0,) * n_columns)
+
+    def transform(self, values: ArrayLike) -> Floats:
+        """Scale values whose last axis runs over the columns."""
+        centre, half = self._affine()
+        return (np.asarray(values, dtype=np.float64) - centre) / np.where(half == 0, 1.0, half)
+
+    def inverse(self, values: ArrayLike) -> Floats:
+        """Undo `transform`."""
+        centre, half = self._affine()
+        return np.asarray(values, dtype=np.float64) * half + centre
+
+    def _affine(self) -> tuple[Floats, Floats]:
+        low, high = np.array(self.low), np.array(self.high)
+        return (low + high) / 2, (high - low) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Windows of a series, split in time order.
+
+    Attributes:
+        name: Name of the series or of its file.
+        features, target: Names of the input columns and of the column to predict.
+        x_train, x_test: Inputs, (n, window, features), scaled.
+        y_train, y_test: The next `horizon` values of the target, (n, horizon), scaled.
+        input_scaler, target_scaler: What was applied; `inverse` gives original units.
+        last_test: The target at the last step of each test window, (n, 1), scaled.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    target: str
+    x_train: Floats
+    y_train: Floats
+    x_test: Floats
+    y_test: Floats
+    input_scaler: Scaler
+    target_scaler: Scaler
+    last_test: Floats
+
+    @property
+    def window(self) -> int:
+        return self.x_train.shape[1]
+
+    @property
+    def horizon(self) -> int:
+        return self.y_train.shape[1]
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether the only input is the target itself, so that predictions can be fed back."""
+        return self.features == (self.target,)
+
+    def persistence(self) -> Floats:
+        """The test forecast that nothing changes: the target's last known value, (n, horizon), scaled."""
+        return np.repeat(self.last_test, self.horizon, axis=1)
+
+
+def sliding_windows(values: Floats, window: int) -> Floats:
+    """All runs of `window` consecutive rows of (rows, columns): (rows - window + 1, window, columns)."""
+    return np.lib.stride_tricks.sliding_window_view(values, window, axis=0).transpose(0, 2, 1).copy()
+
+
+def make_dataset(
+    name: str,
+    inputs: Floats,
+    target: Floats,
+    *,
+    features: Sequence[str],
+    target_name: str,
+    window: int = 4,
+    horizon: int = 1,
+    train_fraction: float = 0.67,
+    scalers: tuple[Scaler, Scaler] | None = None,
+    drop_last: int = 0,
+) -> Dataset:
+    """Scale a series, cut it into windows and split them in time order.
+
+    Args:
+        name: Name for messages and results.
+        inputs: (rows, features), in time order, in original units.
+        target: (rows,): the value to predict, at the same times.
+        features, target_name: Their names.
+        window: Rows in each input window.
+        horizon: How many of the target's next values a window predicts.
+        train_fraction: Part of the windows (rounded down) that trains; the rest tests.
+        scalers: For inputs and target; by default fitted on the rows that training windows read, and no others.
+        drop_last: Windows to leave out at the end.
+
+    Raises:
+        DataError: The series is too short to give a window to each part.
+        OptionError: An option is out of range.
+    """
+    require_at_least("window", window, 1)
+    require_at_least("horizon", horizon, 1)
+    if not 0 < train_fraction < 1:
+        raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
+    n_windows = len(inputs) - window - horizon + 1 - drop_last
+    n_train = math.floor(train_fraction * n_windows)
+    if n_windows < 2 or n_train < 1:
+        raise DataError(
+            f"{name} has {len(inputs)} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict, "
+            f"{max(n_train, 0)} of them to train; give a longer series, a smaller window or a smaller horizon."
+        )
+    column = np.asarray(target, dtype=np.float64)[:, None]
+    train_rows = n_train + window + horizon - 1
+    input_scaler, target_scaler = scalers or (Scaler.fit(inputs[:train_rows]), Scaler.fit(column[:train_rows]))
+    scaled, scaled_target = input_scaler.transform(inputs), target_scaler.transform(column)
+    x = sliding_windows(scaled, window)[:n_windows]
+    y = sliding_windows(scaled_target[window:], horizon)[:n_windows, :, 0]
+    last = scaled_target[window - 1 : window - 1 + n_windows]
+    return Dataset(
+        name=name,
+        features=tuple(features),
+        target=target_name,
+        x_train=x[:n_train],
+        y_train=y[:n_train],
+        x_test=x[n_train:],
+        y_test=y[n_train:],
+        input_scaler=input_scaler,
+        target_scaler=target_scaler,
+        last_test=last[n_train:],
+    )
