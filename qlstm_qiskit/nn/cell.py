@@ -1,0 +1,190 @@
+"""One step of a quantum LSTM."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
+from qlstm_qiskit.exact import BoundBank
+from qlstm_qiskit.hardware import Backend
+from qlstm_qiskit.nn.bank import CircuitBank
+from qlstm_qiskit.space import Candidate, SearchSpace
+
+#: How [x, h] becomes angles: as it is (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).
+INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"identity": lambda values: values, "arctan": torch.arctan}
+)
+
+State = tuple[Tensor, Tensor]
+
+_N_GATES = 4  # input, forget, cell and output gate, in torch's order
+
+
+class QLSTMCell(nn.Module):
+    """An LSTM cell whose four gate pre-activations are weighted sums of quantum circuits (arXiv 2508.14955).
+
+    With v = [x, h]: ``i, f, o = sigmoid(QNN(v))``, ``g = tanh(QNN(v))``, ``c' = f c + i g``, ``h' = o tanh(c')``.
+    Qubit 0 carries v[0]; the pre-activations are <Z> of the first `hidden_size` qubits.
+
+    Args:
+        input_size: Number of features in x.
+        hidden_size: Number of features in h.
+        depth: Variational layers of each candidate; 2 by default. Leave it out for a space of given circuits.
+        space: The candidates; the paper's 36 by default.
+        n_qubits: None: one angle a qubit, n_qubits = input_size + hidden_size, as in the paper. A number: the hybrid
+            variant, where a linear layer maps [x, h] to the angles and another the outputs to `hidden_size`.
+        input_map: "identity" or "arctan", applied to the angles.
+        sharing, circuits, mixing, backend, angle_std, generator, device, dtype: As in `CircuitBank`.
+
+    Raises:
+        OptionError: An unknown option, a size below 1, or circuits that do not fit the sizes.
+        CapacityError: The circuits do not fit in memory.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        depth: int | None = None,
+        space: SearchSpace | None = None,
+        *,
+        n_qubits: int | None = None,
+        input_map: str = "identity",
+        sharing: str = "none",
+        circuits: str = "trained",
+        mixing: str = "linear",
+        backend: Backend | str = "statevector",
+        angle_std: float = 0.01,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        self.input_size = require_at_least("input_size", input_size, 1)
+        self.hidden_size = require_at_least("hidden_size", hidden_size, 1)
+        if input_map not in INPUT_MAPS:
+            raise unknown_option("input_map", input_map, INPUT_MAPS)
+        self.input_map = input_map
+        candidates = _candidates(space or SearchSpace.paper(), self.input_size + self.hidden_size, n_qubits, depth)
+        hybrid = n_qubits is not None
+        if not hybrid:
+            _check_fit(candidates[0], self.input_size, self.hidden_size)
+        self.bank = CircuitBank(
+            candidates,
+            _N_GATES,
+            None if hybrid else self.hidden_size,
+            sharing=sharing,
+            circuits=circuits,
+            mixing=mixing,
+            backend=backend,
+            angle_std=angle_std,
+            generator=generator,
+            device=device,
+            dtype=dtype,
+        )
+        self.to_angles: nn.Linear | None = None
+        self.from_outputs: nn.Linear | None = None
+        if hybrid:
+            width = self.input_size + self.hidden_size
+            self.to_angles = _linear(width, self.bank.n_inputs, generator, device, dtype)
+            self.from_outputs = _linear(self.bank.n_outputs, self.hidden_size, generator, device, dtype)
+
+    def arch_parameters(self) -> Iterator[nn.Parameter]:
+        """The structural weights; see `CircuitBank.arch_parameters`."""
+        return self.bank.arch_parameters()
+
+    def circuit_parameters(self) -> Iterator[nn.Parameter]:
+        """The angles of the circuits; see `CircuitBank.circuit_parameters`."""
+        return self.bank.circuit_parameters()
+
+    def bind(self, *, samples: int, calls: int = 1) -> BoundBank:
+        """Fix the circuits' parameters for `calls` steps with `samples` samples each."""
+        return self.bank.bind(samples=samples, calls=calls)
+
+    def step(self, bound: BoundBank, inputs: Tensor, state: State) -> State:
+        """One step with a bound bank: `inputs` (batch, input_size), states (batch, hidden_size)."""
+        h, c = state
+        values = torch.cat((inputs, h), dim=1)
+        if self.to_angles is not None:
+            values = self.to_angles(values)
+        gates = bound(INPUT_MAPS[self.input_map](values))
+        if self.from_outputs is not None:
+            gates = self.from_outputs(gates)
+        i, f, g, o = gates.unbind(1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def forward(self, input: Tensor, hx: State | None = None) -> State:
+        """One step, with shapes as in `torch.nn.LSTMCell`.
+
+        Args:
+            input: (batch, input_size), or (input_size,) without a batch.
+            hx: h and c, each (batch, hidden_size) or (hidden_size,); zeros by default.
+
+        Returns:
+            The next h and c, in the same shapes.
+
+        Raises:
+            ShapeError: A tensor has another shape or dtype.
+        """
+        check_tensor("input", input, self.bank.angles.dtype)
+        if input.dim() not in (1, 2) or input.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"input has the shape {tuple(input.shape)}; expected (batch, {self.input_size}) or ({self.input_size},)."
+            )
+        expected = (*input.shape[:-1], self.hidden_size)
+        if hx is None:
+            hx = (input.new_zeros(expected), input.new_zeros(expected))
+        for name, value in zip(("h", "c"), hx, strict=True):
+            check_tensor(name, value, self.bank.angles.dtype)
+            if tuple(value.shape) != expected:
+                raise ShapeError(f"{name} has the shape {tuple(value.shape)}; expected {expected}.")
+        h, c = (value.reshape(-1, self.hidden_size) for value in hx)
+        rows = input.reshape(-1, self.input_size)
+        h, c = self.step(self.bind(samples=len(rows)), rows, (h, c))
+        return h.reshape(expected), c.reshape(expected)
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}, input_map={self.input_map!r}"
+
+
+def check_tensor(name: str, value: Tensor, dtype: torch.dtype) -> None:
+    """Raise `ShapeError` unless `value` is a tensor of the parameters' dtype."""
+    if not isinstance(value, Tensor):
+        raise ShapeError(f"{name} is a {type(value).__name__}; expected a torch.Tensor.")
+    if value.dtype != dtype:
+        raise ShapeError(
+            f"{name} has the dtype {value.dtype}, the parameters {dtype}; convert the tensor, or the module with .to(dtype)."
+        )
+
+
+def _candidates(space: SearchSpace, width: int, n_qubits: int | None, depth: int | None) -> tuple[Candidate, ...]:
+    if n_qubits is not None:
+        return space.candidates(require_at_least("n_qubits", n_qubits, 1), depth)
+    return space.candidates(None if space.n_qubits is not None else width, depth)
+
+
+def _check_fit(candidate: Candidate, input_size: int, hidden_size: int) -> None:
+    width, n_inputs, n_outputs = input_size + hidden_size, len(candidate.inputs), len(candidate.observables())
+    if n_inputs != width or n_outputs < hidden_size:
+        raise OptionError(
+            f"these circuits take {n_inputs} inputs and have {n_outputs} outputs, but input_size={input_size} and "
+            f"hidden_size={hidden_size} need {width} inputs and {hidden_size} outputs. Change the sizes, or give "
+            f"n_qubits={candidate.n_qubits} to put linear layers between."
+        )
+
+
+def _linear(
+    n_in: int, n_out: int, generator: torch.Generator | None, device: torch.device | str | None, dtype: torch.dtype
+) -> nn.Linear:
+    """A linear layer with torch's default distribution, drawn from `generator`."""
+    layer = nn.Linear(n_in, n_out, device=device, dtype=dtype)
+    bound = 1 / math.sqrt(n_in)
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    return layer

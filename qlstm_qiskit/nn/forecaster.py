@@ -1,0 +1,25 @@
+"""A recurrent layer and a linear read-out of its last step."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Forecaster(nn.Module):
+    """``y = Linear(h_T)``: a window in, the next values out.
+
+    Args:
+        recurrent: A layer with `torch.nn.LSTM`'s interface and ``batch_first=True``.
+        head: Maps (batch, hidden_size) to (batch, outputs).
+    """
+
+    def __init__(self, recurrent: nn.Module, head: nn.Linear) -> None:
+        super().__init__()
+        self.recurrent = recurrent
+        self.head = head
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Windows (batch, time, features) to predictions (batch, outputs)."""
+        sequence, _ = self.recurrent(windows)
+        prediction: Tensor = self.head(sequence[:, -1])
+        return prediction
