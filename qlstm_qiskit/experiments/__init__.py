@@ -1,0 +1,19 @@
+"""Runs: their specs, training into a folder, reading back, forecasting."""
+
+from qlstm_qiskit.experiments.forecast import predict_table, roll_out
+from qlstm_qiskit.experiments.metrics import forecast_errors, versions
+from qlstm_qiskit.experiments.run import Run, load_run
+from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.train import train_run
+
+__all__ = [
+    "DataSpec",
+    "Run",
+    "RunSpec",
+    "forecast_errors",
+    "load_run",
+    "predict_table",
+    "roll_out",
+    "train_run",
+    "versions",
+]

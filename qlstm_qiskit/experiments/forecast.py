@@ -1,0 +1,72 @@
+"""Applying a run to a CSV file, in original units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qlstm_qiskit.data import numeric_columns, read_table, sliding_windows
+from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+from qlstm_qiskit.experiments.run import Run
+
+
+def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
+    """One-step predictions for each row of a CSV file that has a whole window before it.
+
+    Returns:
+        The file's columns, and `prediction` and (where the target is in the file) `persistence`, empty in the first rows.
+
+    Raises:
+        DataError, OptionError: The file or a column cannot be used.
+    """
+    window = run.spec.data.window
+    table, values = _read(run, path, window + 1)
+    table["prediction"] = np.nan
+    windows = sliding_windows(run.input_scaler.transform(values), window)[:-1]
+    table.loc[window:, "prediction"] = run.target_scaler.inverse(run.predict(windows)[:, :1])[:, 0]
+    if run.target in table.columns:
+        table[run.target] = numeric_columns(table, [run.target], path)[:, 0]
+        table["persistence"] = table[run.target].shift(1).where(np.arange(len(table)) >= window)
+    return table
+
+
+def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
+    """Forecast the `horizon` rows that follow a CSV file.
+
+    Beyond what the model predicts at once, its predictions are fed back, which needs the target to be the only feature.
+
+    Returns:
+        Columns `step` (1, 2, ...), `prediction` and, where the target is in the file, `persistence` (its last value).
+
+    Raises:
+        DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
+    """
+    require_at_least("horizon", horizon, 1)
+    table, values = _read(run, path, run.spec.data.window)
+    at_once = run.spec.data.horizon
+    if horizon > at_once and run.features != (run.target,):
+        raise OptionError(
+            f"this run predicts {at_once} rows of {run.target!r} from {', '.join(run.features)}, whose future is unknown; "
+            f"ask for a horizon of at most {at_once}, or train with --horizon {horizon}."
+        )
+    known = values[-run.spec.data.window :]
+    steps: list[float] = []
+    while len(steps) < horizon:
+        prediction = run.target_scaler.inverse(run.predict(run.input_scaler.transform(known)[None])[0][:, None])
+        steps += prediction[:, 0].tolist()
+        known = np.concatenate([known, prediction])[-run.spec.data.window :] if len(steps) < horizon else known
+    result = pd.DataFrame({"step": np.arange(1, horizon + 1), "prediction": steps[:horizon]})
+    if run.target in table.columns:
+        result["persistence"] = numeric_columns(table, [run.target], path)[-1, 0]
+    return result
+
+
+def _read(run: Run, path: Path | str, n_rows: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """The file as a table, and the features' values in original units; at least `n_rows` rows."""
+    table = read_table(path)
+    values = numeric_columns(table, run.features, path)
+    if len(values) < n_rows:
+        raise DataError(f"{path} has {len(values)} rows; a window of {run.spec.data.window} needs at least {n_rows}.")
+    return table, values

@@ -1,0 +1,59 @@
+"""What is measured of a run."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlstm_qiskit import __version__
+from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.experiments.run import predict_windows
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.nn import QLSTM, Forecaster
+
+
+def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[str, float]:
+    """Errors on the test part of a prediction (n, horizon): MSE in scaled units, RMSE and MAE in original units."""
+    difference = dataset.target_scaler.inverse(prediction) - dataset.target_scaler.inverse(dataset.y_test)
+    return {
+        "mse": float(np.mean((prediction - dataset.y_test) ** 2)),
+        "rmse_original": float(np.sqrt(np.mean(difference**2))),
+        "mae_original": float(np.mean(np.abs(difference))),
+    }
+
+
+def run_metrics(spec: RunSpec, dataset: Dataset, module: Forecaster, *, epochs: int) -> dict[str, Any]:
+    """The content of metrics.json, but for what only the training knows."""
+    recurrent = module.recurrent
+    test = forecast_errors(dataset, predict_windows(module, dataset.x_test))
+    return {
+        "dataset": dataset.name,
+        "model": spec.model,
+        "seed": spec.seed,
+        "epochs": epochs,
+        "hidden_size": spec.hidden_size,
+        "depth": recurrent.depth if isinstance(recurrent, QLSTM) else None,
+        "backend": spec.backend,
+        "train_mse": float(np.mean((predict_windows(module, dataset.x_train) - dataset.y_train) ** 2)),
+        "test_mse": test["mse"],
+        "test": test,
+        "persistence": forecast_errors(dataset, dataset.persistence()),
+        "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "n_circuits": recurrent.n_circuits if isinstance(recurrent, QLSTM) else 0,
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    packages = ("qiskit", "qiskit-machine-learning", "torch", "numpy", "scipy", "scikit-learn", "skorch")
+    return {
+        "qlstm-qiskit": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: version(name) for name in packages},
+    }

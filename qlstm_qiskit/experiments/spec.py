@@ -1,0 +1,102 @@
+"""What a run is: everything that is needed to train it again, as frozen plain data."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from qlstm_qiskit.data import Dataset, load_csv, load_dataset
+from qlstm_qiskit.errors import DataError, OptionError
+from qlstm_qiskit.training import QLSTMRegressor
+
+
+class DataSpec(BaseModel):
+    """Which series, and how it is cut: one of `dataset` and `csv`.
+
+    Attributes:
+        dataset: Name of one of the paper's series.
+        csv: Path of a CSV file, with `target` and `features` (the target's own past by default).
+        csv_sha256: Of the file's content when it was first read.
+        window, horizon: Rows in a window and values to predict.
+        train_fraction: Part of the windows that trains; 0.67 for the paper's series.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str | None = None
+    csv: str | None = None
+    target: str | None = None
+    features: tuple[str, ...] | None = None
+    csv_sha256: str | None = None
+    window: int = 4
+    horizon: int = 1
+    train_fraction: float = 0.67
+
+    def load(self) -> Dataset:
+        """Read the series.
+
+        Raises:
+            OptionError: Not exactly one of `dataset` and `csv`, or an option that the source would ignore.
+            DataError: The file cannot be used, or has changed since the run was made.
+        """
+        if (self.dataset is None) == (self.csv is None):
+            raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
+        if self.dataset is not None:
+            for name, default in (("target", None), ("features", None), ("train_fraction", 0.67)):
+                if getattr(self, name) != default:
+                    raise OptionError(f"{name} goes with a CSV file; the dataset {self.dataset!r} has its own.")
+            return load_dataset(self.dataset, window=self.window, horizon=self.horizon)
+        if self.target is None:
+            raise OptionError("a CSV file needs the name of the column to predict (--target).")
+        if self.csv_sha256 is not None and self.csv_sha256 != self._digest():
+            raise DataError(f"{self.csv} has changed since this run was made; restore the file or train a new run.")
+        return load_csv(
+            str(self.csv),
+            self.target,
+            self.features,
+            window=self.window,
+            horizon=self.horizon,
+            train_fraction=self.train_fraction,
+        )
+
+    def pinned(self) -> DataSpec:
+        """The same, with the file's absolute path and the hash of its content."""
+        if self.csv is None:
+            return self
+        return self.model_copy(update={"csv": str(Path(self.csv).resolve()), "csv_sha256": self._digest()})
+
+    def _digest(self) -> str:
+        try:
+            return hashlib.sha256(Path(str(self.csv)).read_bytes()).hexdigest()
+        except OSError as error:
+            raise DataError(f"{self.csv} cannot be read: {error.strerror or error}.") from None
+
+
+class RunSpec(BaseModel):
+    """A training run; the fields are those of `QLSTMRegressor`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: DataSpec
+    model: str = "diffqas"
+    hidden_size: int = 5
+    depth: int | None = None
+    n_qubits: int | None = None
+    input_map: str = "identity"
+    mixing: str = "linear"
+    num_layers: int = 1
+    dropout: float = 0.0
+    epochs: int = 100
+    batch_size: int = 10
+    lr: float = 0.01
+    backend: str = "statevector"
+    seed: int = 0
+    dtype: str = "float64"
+
+    def regressor(self, **options: Any) -> QLSTMRegressor:
+        """The untrained estimator; `options` are further arguments of it."""
+        values = self.model_dump(exclude={"data", "epochs"})
+        return QLSTMRegressor(max_epochs=self.epochs, **values, **options)

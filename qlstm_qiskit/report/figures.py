@@ -1,0 +1,94 @@
+"""Figures of a run, drawn without a display."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from qlstm_qiskit.experiments import Run
+from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.storage import write_atomically
+
+_GATES = ("input", "forget", "cell", "output")
+
+
+def draw_run(run: Run) -> list[Path]:
+    """Draw every figure that a run has into its folder, as PNG; return their paths."""
+    figures = {"forecast.png": forecast_figure(run), "loss.png": loss_figure(run)}
+    weights = structural_weights_figure(run)
+    if weights is not None:
+        figures["structural_weights.png"] = weights
+    paths = []
+    for name, figure in figures.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150)
+        write_atomically(run.path / name, buffer.getvalue())
+        paths.append(run.path / name)
+    return paths
+
+
+def forecast_figure(run: Run) -> Figure:
+    """The series with the model's one-step predictions and the line between training and test, in original units."""
+    data = run.dataset
+    figure, axes = _figure(8, 3.6)
+    n_train = len(data.x_train)
+    truth = np.concatenate([data.y_train, data.y_test])[:, 0]
+    prediction = np.concatenate([run.predict(data.x_train), run.predict(data.x_test)])[:, 0]
+    steps = np.arange(len(truth)) + data.window
+    truth, prediction = (data.target_scaler.inverse(values[:, None])[:, 0] for values in (truth, prediction))
+    axes.plot(steps, truth, color="0.45", linewidth=1.6, label=data.target)
+    axes.plot(steps, prediction, color="C0", linewidth=1.0, label="prediction, one step ahead")
+    axes.axvline(data.window + n_train - 0.5, color="C3", linestyle="--", linewidth=1.0, label="training | test")
+    axes.set(xlabel="time step (row of the series)", ylabel=f"{data.target} (original units)")
+    axes.set_title(f"{run.spec.model} on {data.name}, {run.epochs} epochs, seed {run.spec.seed}")
+    axes.legend(loc="best", fontsize="small")
+    return figure
+
+
+def loss_figure(run: Run) -> Figure:
+    """Training and test error after each epoch, on a logarithmic axis."""
+    figure, axes = _figure(6, 3.6)
+    epochs = [line["epoch"] for line in run.history]
+    for key, label in (("train_mse", "training (mean over the epoch)"), ("test_mse", "test (end of the epoch)")):
+        axes.plot(epochs, [line[key] for line in run.history], label=label, marker="." if len(epochs) < 20 else None)
+    axes.set(xlabel="epoch", ylabel="MSE (scaled units)", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(f"{run.spec.model} on {run.dataset.name}, seed {run.spec.seed}")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def structural_weights_figure(run: Run) -> Figure | None:
+    """Heat map of the coefficients, gates x candidates, for each layer; None for a model that has none."""
+    if not isinstance(run.forecaster.recurrent, QLSTM):
+        return None
+    banks = [cell.bank for cell in run.forecaster.recurrent.layers()]
+    tables = [weights.detach().cpu().numpy() for bank in banks if (weights := bank.coefficients()) is not None]
+    if not tables:
+        return None
+    names = [candidate.name for candidate in banks[0].candidates]
+    figure = Figure(figsize=(2.2 + 0.24 * len(names), 1.0 + 2.4 * len(tables)), layout="constrained")
+    FigureCanvasAgg(figure)
+    limit = max(float(np.abs(table).max()) for table in tables)
+    for layer, table in enumerate(tables):
+        axes = figure.add_subplot(len(tables), 1, layer + 1)
+        image = axes.imshow(table, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+        axes.set_yticks(range(len(_GATES)), _GATES)
+        axes.set_ylabel("gate" if len(tables) == 1 else f"gate, layer {layer + 1}")
+        last = layer == len(tables) - 1
+        axes.set_xticks(range(len(names)), names if last else [""] * len(names), rotation=90, fontsize="x-small")
+        figure.colorbar(image, ax=axes, label="structural weight")
+    figure.suptitle(f"{run.spec.model} on {run.dataset.name}: weight of each candidate circuit", fontsize="medium")
+    return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()

@@ -1,0 +1,61 @@
+"""What happens beside training: keeping the last finished epoch, noticing divergence, showing progress."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+
+from qlstm_qiskit.errors import TrainingError
+
+
+class LastEpoch(Callback):
+    """Keeps a copy of the parameters at the end of each epoch, so that an interrupted epoch can be undone."""
+
+    def __init__(self) -> None:
+        self.epochs_ = 0
+        self.state_: dict[str, torch.Tensor] = {}
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        loss = net.history[-1, "train_loss"]
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the training loss is {loss} in epoch {len(net.history)}; lower the learning rate (lr={net.lr}) "
+                f"or scale the data."
+            )
+        self.epochs_ = len(net.history)
+        self.state_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
+
+
+class ProgressBar(Callback):
+    """A bar on standard error with the loss and the time left; silent where standard error is not a terminal."""
+
+    def __init__(self, description: str = "training") -> None:
+        self.description = description
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        console = Console(stderr=True)
+        self.progress_ = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs  train MSE {task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task_ = self.progress_.add_task(self.description, total=net.max_epochs, loss="...")
+        self.progress_.start()
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.progress_.update(self.task_, advance=1, loss=f"{net.history[-1, 'train_loss']:.3g}")
+
+    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        self.progress_.stop()

@@ -1,0 +1,60 @@
+"""Weights on disk: tensors in a safetensors file whose header carries plain JSON. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.storage import write_atomically
+
+_KEY = "qlstm_qiskit"
+
+
+def save_weights(path: Path, module: nn.Module, header: dict[str, Any]) -> None:
+    """Write the parameters of a module, and a header of plain JSON values, in one atomic step.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    write_atomically(path, save(tensors, metadata={_KEY: json.dumps(header)}))
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read the header of a file of weights.
+
+    Raises:
+        RunError: The file is missing, damaged, or was written by something else.
+    """
+    return _read(path)[0]
+
+
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Load the parameters of a module from a file.
+
+    Raises:
+        RunError: The file is missing or damaged, or holds parameters of another model.
+    """
+    tensors = _read(path)[1]
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise RunError(f"{path} holds the parameters of another model: {detail}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not path.is_file():
+        raise RunError(f"there is no file {path}; is this a run folder that finished at least one epoch?")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_KEY])
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+        raise RunError(f"{path} is damaged or was not written by this package ({type(error).__name__}).") from error

@@ -1,0 +1,239 @@
+"""A scikit-learn estimator round the models; the training loop is skorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+from skorch import NeuralNetRegressor
+from skorch.callbacks import Callback
+
+from qlstm_qiskit.errors import DataError, OptionError, require_at_least, unknown_option
+from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
+from qlstm_qiskit.training.models import build_forecaster
+
+_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+#: Windows that are evaluated at once without gradients.
+_PREDICT_BATCH = 128
+
+
+class QLSTMRegressor(RegressorMixin, BaseEstimator):
+    """Forecast the next values of a window with a quantum LSTM, or with the classical control.
+
+    The training is that of the paper's author where the paper is silent: RMSprop (alpha 0.99, eps 1e-8), mean squared error on
+    the last step's output, windows in time order. The same seed gives the same bits on one machine.
+
+    Args:
+        model: "diffqas", "diffqas-shared", "reservoir", "reservoir-shared", "config1" to "config6", or "lstm".
+        hidden_size: Features of the hidden state; input features + hidden_size is the number of qubits.
+        depth: Variational layers of each circuit; 2 by default.
+        space: Candidates to use in place of the model's own.
+        n_qubits, input_map, mixing, num_layers, dropout, backend, angle_std: As in `QLSTM`.
+        max_epochs, batch_size, lr, shuffle: Of the training.
+        seed: Of the initial parameters, dropout and shuffling; None for a fresh one at each fit.
+        dtype: "float64" or "float32".
+        device: A torch device.
+        callbacks: Further skorch callbacks.
+        verbose: 1 shows a progress bar on a terminal.
+
+    Attributes:
+        module_: The fitted `Forecaster`.
+        history_: One dictionary for each finished epoch: epoch, train_loss, dur (seconds), ...
+        interrupted_: Whether Ctrl-C stopped the training; the model is then that of the last finished epoch.
+        n_features_in_: Size of the last axis of X.
+    """
+
+    def __init__(
+        self,
+        model: str = "diffqas",
+        hidden_size: int = 5,
+        depth: int | None = None,
+        *,
+        space: SearchSpace | None = None,
+        n_qubits: int | None = None,
+        input_map: str = "identity",
+        mixing: str = "linear",
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        max_epochs: int = 100,
+        batch_size: int = 10,
+        lr: float = 0.01,
+        shuffle: bool = False,
+        backend: str = "statevector",
+        angle_std: float = 0.01,
+        seed: int | None = 0,
+        dtype: str = "float64",
+        device: str = "cpu",
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.hidden_size = hidden_size
+        self.depth = depth
+        self.space = space
+        self.n_qubits = n_qubits
+        self.input_map = input_map
+        self.mixing = mixing
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.shuffle = shuffle
+        self.backend = backend
+        self.angle_std = angle_std
+        self.seed = seed
+        self.dtype = dtype
+        self.device = device
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> QLSTMRegressor:
+        """Train from scratch.
+
+        Args:
+            X: Windows, (n, window, features); or (n, window) of a single feature.
+            y: The values that follow, (n,) or (n, outputs).
+
+        Raises:
+            DataError: A value is missing or infinite, or the shapes do not fit.
+            OptionError: An option is not allowed.
+            CapacityError: The circuits do not fit in memory.
+            TrainingError: The loss is no longer finite.
+            KeyboardInterrupt: Ctrl-C before the first epoch was finished.
+        """
+        windows, targets = self._check_fit(X, y)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
+            module = self.build_module(windows.shape[2], targets.shape[1])
+            self._train(module, windows, targets)
+        return self
+
+    def check_options(self) -> None:
+        """Raise `OptionError` if an option of the training is not allowed; those of the model are checked when it is built."""
+        if self.dtype not in _DTYPES:
+            raise unknown_option("dtype", self.dtype, _DTYPES)
+        require_at_least("max_epochs", self.max_epochs, 1)
+        require_at_least("batch_size", self.batch_size, 1)
+        if not self.lr > 0:
+            raise OptionError(f"lr is {self.lr}; it must be above 0.")
+
+    def build_module(self, input_size: int, n_outputs: int) -> Forecaster:
+        """Build the untrained model that `fit` would train, from torch's default generator."""
+        return build_forecaster(
+            self.model,
+            input_size,
+            n_outputs,
+            hidden_size=self.hidden_size,
+            depth=self.depth,
+            space=self.space,
+            n_qubits=self.n_qubits,
+            input_map=self.input_map,
+            mixing=self.mixing,
+            num_layers=self.num_layers,
+            dropout=self.dropout,
+            backend=self.backend,
+            angle_std=self.angle_std,
+            device=self.device,
+            dtype=_DTYPES[self.dtype],
+        )
+
+    def predict(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Predict the values that follow windows of the shape that was fitted: (n,) or (n, outputs), as y was.
+
+        Raises:
+            DataError: A value is missing or infinite, or the shape does not fit.
+        """
+        check_is_fitted(self, "module_")
+        _check_finite("X", X)
+        checked = validate_data(self, X, reset=False, allow_nd=True, dtype=self._numpy_dtype())
+        prediction = self._net.predict(self._windows(checked))
+        return prediction[:, 0] if self._y_is_flat else prediction
+
+    def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Windows (n, window, features) and targets (n, outputs), or an error that says what is wrong."""
+        self.check_options()
+        _check_finite("X", X)
+        _check_finite("y", y)
+        checked, targets = validate_data(
+            self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=self._numpy_dtype()
+        )
+        self._y_is_flat = targets.ndim == 1
+        targets = targets.reshape(len(targets), -1).astype(self._numpy_dtype())
+        self._window_shape = checked.shape[1:]
+        return self._windows(checked), targets
+
+    def _windows(self, X: NDArray[Any]) -> NDArray[Any]:
+        if X.ndim not in (2, 3) or X.shape[1:] != self._window_shape:
+            raise DataError(
+                f"X has the shape {X.shape}; expected (n, window, features), or (n, window) of one feature, with "
+                f"{self._window_shape} after n as in fit."
+            )
+        return X[:, :, None] if X.ndim == 2 else X
+
+    def _numpy_dtype(self) -> type[np.floating[Any]]:
+        return np.float32 if self.dtype == "float32" else np.float64
+
+    def _train(self, module: Forecaster, windows: NDArray[Any], targets: NDArray[Any]) -> None:
+        keeper = LastEpoch()
+        bar = [ProgressBar(self.model)] if self.verbose else []
+        net = NeuralNetRegressor(
+            module,
+            criterion=torch.nn.MSELoss,
+            optimizer=torch.optim.RMSprop,
+            optimizer__alpha=0.99,
+            optimizer__eps=1e-8,
+            lr=self.lr,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            iterator_train__shuffle=self.shuffle,
+            iterator_valid__batch_size=_PREDICT_BATCH,
+            train_split=None,
+            callbacks=[keeper, *bar, *(self.callbacks or [])],
+            callbacks__print_log=None,
+            device=self.device,
+            verbose=0,
+        )
+        try:
+            net.fit(windows, targets)
+        finally:
+            for callback in bar:
+                callback.on_train_end(net)
+        self.interrupted_ = keeper.epochs_ < self.max_epochs
+        if self.interrupted_:
+            if not keeper.epochs_:
+                raise KeyboardInterrupt
+            module.load_state_dict(keeper.state_)
+        self._net, self.module_ = net, module
+        self.history_ = [
+            {key: value for key, value in row.items() if key != "batches"} for row in net.history[: keeper.epochs_]
+        ]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True  # a few epochs on shuffled columns, as the generic checks try, forecast nothing
+        return tags
+
+
+def _check_finite(name: str, values: ArrayLike) -> None:
+    """Raise `DataError` with the first row that holds NaN or an infinite value; other faults are left to scikit-learn."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return
+    bad = ~np.isfinite(array)
+    if array.ndim and bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        what = "NaN" if np.isnan(array[row]).any() else "infinity"
+        raise DataError(f"{name} contains {what}, first in row {row}; fill or remove such rows.")
