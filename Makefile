@@ -1,0 +1,39 @@
+# Two commands: `make demo` and `make test`. Each makes .venv on its first call.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test grid lint clean
+
+demo: $(VENV)/.installed
+	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; \
+	$(BIN)/qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 60 --out runs/demo-$$n
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 -m "not grid"
+
+grid: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 -m grid
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# torch comes first and pinned: an unpinned one may bring gigabytes of GPU libraries with it.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt torch
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
