@@ -11,7 +11,7 @@ from qlstm_qiskit.circuits import PauliTerm, Program
 from qlstm_qiskit.errors import CircuitError, ShapeError
 from qlstm_qiskit.exact.factors import complex_of
 from qlstm_qiskit.exact.group import CandidateGroup
-from qlstm_qiskit.exact.memory import require_memory
+from qlstm_qiskit.exact.memory import free_bytes, require_memory
 from qlstm_qiskit.exact.schedule import schedule
 
 
@@ -80,7 +80,7 @@ class ExactBank:
             raise ShapeError(f"mixing has the shape {tuple(mixing.shape)}; expected ({len(weights)}, {self.n_candidates}).")
         keeps = max(len(item.steps) for item in self._schedules) * calls if torch.is_grad_enabled() else 0
         item_bytes = complex_of(weights.dtype).itemsize
-        require_memory(self.n_qubits, len(weights) * self.n_candidates, samples, keeps, item_bytes)
+        require_memory(self.n_qubits, len(weights) * self.n_candidates, samples, keeps, item_bytes, free_bytes(weights.device))
         return BoundBank(self, weights, mixing)
 
     def _groups(self, dtype: torch.dtype, device: torch.device) -> list[CandidateGroup]:

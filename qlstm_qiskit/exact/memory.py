@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psutil
+import torch
 
 from qlstm_qiskit.errors import CapacityError
 
@@ -21,13 +22,13 @@ def require_memory(
         samples: Samples in the batch.
         steps: States that automatic differentiation keeps: the schedule's steps times the time steps, or 0 without gradients.
         item_bytes: Bytes of one complex amplitude (16 for float64, 8 for float32).
-        available: Bytes that may be used; by default what the machine has free.
+        available: Bytes that may be used; by default what this machine has free.
 
     Raises:
         CapacityError: It does not fit; the message says how many qubits would.
     """
     if available is None:
-        available = psutil.virtual_memory().available
+        available = free_bytes(torch.device("cpu"))
     per_amplitude = circuits * samples * (steps + _LIVE_STATES) * item_bytes
     needed = per_amplitude * 2**n_qubits
     if needed > available:
@@ -38,6 +39,13 @@ def require_memory(
             f"Use fewer qubits (hidden_size, or n_qubits), a smaller batch or fewer candidates."
         )
     return needed
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes that are free where tensors of this device live."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
 
 
 def _readable(size: int) -> str:

@@ -183,7 +183,7 @@ def _linear(
     n_in: int, n_out: int, generator: torch.Generator | None, device: torch.device | str | None, dtype: torch.dtype
 ) -> nn.Linear:
     """A linear layer with torch's default distribution, drawn from `generator`."""
-    layer = nn.Linear(n_in, n_out, device=device, dtype=dtype)
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, device=device or "cpu", dtype=dtype)
     bound = 1 / math.sqrt(n_in)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
