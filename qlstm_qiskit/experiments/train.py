@@ -42,11 +42,10 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
         KeyboardInterrupt: Ctrl-C before the first epoch was finished; nothing is left behind.
     """
     _refuse_existing(out)
-    spec = spec.model_copy(update={"data": spec.data.pinned()})
     dataset = spec.data.load()
     regressor = spec.regressor(verbose=verbose, callbacks=[_Recorder(out, dataset)])
     depth = _rehearse(regressor, dataset)
-    spec = spec.model_copy(update={"depth": depth})
+    spec = spec.model_copy(update={"data": spec.data.pinned(), "depth": depth})
     _make_folder(out)
     started = time.perf_counter()
     try:

@@ -37,10 +37,11 @@ class ProgressBar(Callback):
 
     def __init__(self, description: str = "training") -> None:
         self.description = description
+        self.progress_: Progress | None = None
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         console = Console(stderr=True)
-        self.progress_ = Progress(
+        progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -51,11 +52,14 @@ class ProgressBar(Callback):
             console=console,
             disable=not console.is_terminal,
         )
-        self.task_ = self.progress_.add_task(self.description, total=net.max_epochs, loss="...")
-        self.progress_.start()
+        self.task_ = progress.add_task(self.description, total=net.max_epochs, loss="...")
+        self.progress_ = progress
+        progress.start()
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        assert self.progress_ is not None
         self.progress_.update(self.task_, advance=1, loss=f"{net.history[-1, 'train_loss']:.3g}")
 
     def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        self.progress_.stop()
+        if self.progress_ is not None:  # Ctrl-C may come before the beginning
+            self.progress_.stop()

@@ -49,7 +49,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         module_: The fitted `Forecaster`.
         history_: One dictionary for each finished epoch: epoch, train_loss, dur (seconds), ...
         interrupted_: Whether Ctrl-C stopped the training; the model is then that of the last finished epoch.
-        n_features_in_: Size of the last axis of X.
+        n_features_in_: Size of the second axis of X, the window, as scikit-learn counts it.
     """
 
     def __init__(
@@ -155,6 +155,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self, "module_")
         _check_finite("X", X)
+        if (array := np.asarray(X)).ndim == 3:  # scikit-learn's own check would call a window's length "features"
+            self._check_shape(array.shape)
         checked = validate_data(self, X, reset=False, allow_nd=True, dtype=self._numpy_dtype())
         prediction = self._net.predict(self._windows(checked))
         return prediction[:, 0] if self._y_is_flat else prediction
@@ -173,12 +175,16 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         return self._windows(checked), targets
 
     def _windows(self, X: NDArray[Any]) -> NDArray[Any]:
-        if X.ndim not in (2, 3) or X.shape[1:] != self._window_shape:
+        """X as (n, window, features); writable, as torch wants it."""
+        self._check_shape(X.shape)
+        return np.require(X[:, :, None] if X.ndim == 2 else X, requirements="W")
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if len(shape) not in (2, 3) or shape[1:] != self._window_shape:
             raise DataError(
-                f"X has the shape {X.shape}; expected (n, window, features), or (n, window) of one feature, with "
+                f"X has the shape {shape}; expected (n, window, features), or (n, window) of one feature, with "
                 f"{self._window_shape} after n as in fit."
             )
-        return X[:, :, None] if X.ndim == 2 else X
 
     def _numpy_dtype(self) -> type[np.floating[Any]]:
         return np.float32 if self.dtype == "float32" else np.float64
@@ -229,7 +235,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
 def _check_finite(name: str, values: ArrayLike) -> None:
     """Raise `DataError` with the first row that holds NaN or an infinite value; other faults are left to scikit-learn."""
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(values)
+        array = array.astype(np.float64) if not np.iscomplexobj(array) else array
     except (TypeError, ValueError):
         return
     bad = ~np.isfinite(array)

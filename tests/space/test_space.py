@@ -77,7 +77,14 @@ def test_weights_run_layer_by_layer_qubit_by_qubit() -> None:
 
 @pytest.mark.parametrize(
     ("number", "name"),
-    [(1, "H-RY|linear-RY"), (2, "H-RZ|linear-RY"), (3, "H-RZ|linear-RZ"), (4, "H-RY|linear-RZ"), (5, "H-RX|linear-RZ"), (6, "H-RX|linear-RY")],
+    [
+        (1, "H-RY|linear-RY"),
+        (2, "H-RZ|linear-RY"),
+        (3, "H-RZ|linear-RZ"),
+        (4, "H-RY|linear-RZ"),
+        (5, "H-RX|linear-RZ"),
+        (6, "H-RX|linear-RY"),
+    ],
 )
 def test_handcrafted(number: int, name: str) -> None:
     assert SearchSpace.handcrafted(number).names == (name,)

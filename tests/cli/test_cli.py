@@ -1,0 +1,264 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from qlstm_qiskit.cli import main
+from qlstm_qiskit.data import DATASETS
+from qlstm_qiskit.training import MODELS
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SMALL = ["--model", "config1", "--hidden-size", "2", "--depth", "1", "--epochs", "2"]
+QLSTM = [sys.executable, "-c", "from qlstm_qiskit.cli import main; main()"]
+
+
+@pytest.fixture
+def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run one command in an empty folder; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        streams = capsys.readouterr()
+        return int(caught.value.code or 0), streams.out, streams.err
+
+    return run
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_trains_on_every_dataset(qlstm, dataset: str, model: str) -> None:
+    depth = [] if model == "lstm" else ["--depth", 1]
+    code, out, err = qlstm(
+        "train", "--dataset", dataset, "--model", model, "--hidden-size", 1, *depth, "--epochs", 2, "--out", "run", "--json"
+    )
+    assert (code, err) == (0, "")
+    metrics = json.loads(out)
+    assert (metrics["dataset"], metrics["model"], metrics["epochs"]) == (dataset, model, 2)
+    assert 0 <= metrics["test_mse"] < 2
+    figures = {"forecast.png", "loss.png"} | (set() if model.startswith(("config", "lstm")) else {"structural_weights.png"})
+    assert {path.name for path in Path("run").glob("*.png")} == figures
+    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in metrics["figures"])
+
+
+def test_train_prints_the_result_beside_persistence(qlstm) -> None:
+    code, out, err = qlstm("train", "--dataset", "bessel", *SMALL)
+    assert (code, err) == (0, "")
+    assert "config1 on bessel: 2 epochs" in out
+    assert "persistence" in out
+    assert "Run folder: runs/bessel-config1-seed0" in out
+    assert Path("runs/bessel-config1-seed0/metrics.json").is_file()
+
+
+def test_evaluate_gives_the_trained_numbers_again(qlstm) -> None:
+    _, out, _ = qlstm("train", "--dataset", "narma5", *SMALL, "--out", "run", "--json")
+    trained = json.loads(out)
+    code, out, err = qlstm("evaluate", "run", "--json")
+    assert (code, err) == (0, "")
+    evaluated = json.loads(out)
+    assert (evaluated["test"], evaluated["persistence"]) == (trained["test"], trained["persistence"])
+    code, out, _ = qlstm("evaluate", "run", "--backend", "statevector")
+    assert code == 0
+    assert "config1 on narma5, backend statevector, 2 epochs, 98 test windows" in out
+
+
+def test_sunspots_from_csv_to_an_eleven_year_forecast(qlstm) -> None:
+    sunspots = EXAMPLES / "sunspots.csv"
+    code, out, err = qlstm(
+        "train", "--csv", sunspots, "--target", "sunspots", "--model", "diffqas", "--hidden-size", 2, "--depth", 1,
+        "--window", 6, "--epochs", 2, "--out", "run",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "diffqas on sunspots" in out
+    assert "RMSE (original units)" in out
+    code, out, err = qlstm("predict", "run", "--csv", sunspots, "--horizon", 11, "--out", "next.csv")
+    assert (code, err) == (0, "")
+    assert "sunspots, the 11 rows after" in out
+    assert "persistence" in out
+    table = pd.read_csv("next.csv")
+    assert list(table.columns) == ["step", "prediction", "persistence"]
+    assert len(table) == 11
+    assert table["prediction"].between(-50, 400).all()
+    assert (table["persistence"] == 2.9).all()
+    code, out, _ = qlstm("predict", "run", "--csv", sunspots, "--out", "all.csv", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert result["rows"] == len(pd.read_csv("all.csv")) == len(result["table"]) == 309
+    assert set(result["rmse"]) == {"prediction", "persistence"}
+    assert pd.read_csv("all.csv")["year"].tolist() == list(range(1700, 2009))
+
+
+def test_two_features_and_a_horizon(qlstm) -> None:
+    frame = pd.DataFrame({"day": range(40), "load": [i % 7 for i in range(40)], "heat": [(i * 3) % 11 for i in range(40)]})
+    frame.to_csv("two.csv", index=False)
+    code, _, err = qlstm(
+        "train", "--csv", "two.csv", "--target", "load", "--features", "load, heat", "--horizon", 2, *SMALL, "--out", "run"
+    )
+    assert (code, err) == (0, "")
+    assert json.loads(Path("run/config.json").read_text())["data"]["features"] == ["load", "heat"]
+    code, out, _ = qlstm("predict", "run", "--csv", "two.csv", "--horizon", 2, "--out", "p.csv", "--json")
+    assert code == 0
+    assert [row["step"] for row in json.loads(out)["table"]] == [1, 2]
+
+
+def test_hybrid_and_stacked_models(qlstm) -> None:
+    code, _, err = qlstm("train", "--dataset", "bessel", *SMALL, "--n-qubits", 2, "--num-layers", 2, "--out", "run")
+    assert (code, err) == (0, "")
+    assert qlstm("evaluate", "run")[0] == 0
+
+
+def test_space_show(qlstm) -> None:
+    code, out, _ = qlstm("space", "show", "--n-qubits", 4, "--depth", 2)
+    assert code == 0
+    assert "36 candidates on 4 qubits, depth 2" in out
+    assert "H-RZ|cyclic-RX" in out
+    _, out, _ = qlstm("space", "show", "--n-qubits", 4, "--json")
+    listing = json.loads(out)
+    assert len(listing["candidates"]) == 36
+    assert listing["candidates"][3] == {
+        "candidate": "H-RY|cyclic-RY",
+        "inputs": 4,
+        "weights": 4,
+        "circuit_depth": 7,
+        "two_qubit_gates": 4,
+    }
+    _, out, _ = qlstm("space", "show", "--n-qubits", 2, "--draw", "RX|linear-RZ")
+    assert "Rx(x[0])" in out
+    assert "Rz(w[1])" in out
+
+
+def test_about(qlstm) -> None:
+    code, out, _ = qlstm("about")
+    assert code == 0
+    assert "qiskit: 2." in out
+    assert "torch" in json.loads(qlstm("about", "--json")[1])
+
+
+MISTAKES = [
+    (["train"], "exactly one of"),
+    (["train", "--dataset", "bessel", "--csv", "x.csv"], "exactly one of"),
+    (["train", "--dataset", "besel"], "Did you mean 'bessel'"),
+    (["train", "--dataset", "bessel", "--model", "diffqs"], "Did you mean 'diffqas'"),
+    (["train", "--dataset", "bessel", "--backend", "statevectr"], "Did you mean 'statevector'"),
+    (["train", "--dataset", "bessel", "--mixing", "softmix"], "Did you mean 'softmax'"),
+    (["train", "--dataset", "bessel", "--target", "a"], "target goes with a CSV file"),
+    (["train", "--dataset", "bessel", "--window", "0"], "window is 0"),
+    (["train", "--dataset", "bessel", "--window", "500"], "a smaller window"),
+    (["train", "--dataset", "bessel", "--batch-size", "0"], "batch_size is 0"),
+    (["train", "--dataset", "bessel", "--hidden-size", "0"], "hidden_size is 0"),
+    (["train", "--dataset", "bessel", "--hidden-size", "-3"], "hidden_size is -3"),
+    (["train", "--dataset", "bessel", "--hidden-size", "30"], "qubits fit"),
+    (["train", "--dataset", "bessel", "--depth", "0"], "depth is 0"),
+    (["train", "--dataset", "bessel", "--epochs", "0"], "max_epochs is 0"),
+    (["train", "--dataset", "bessel", "--epochs", "ten"], "Invalid value for '--epochs'"),
+    (["train", "--dataset", "bessel", "--lr", "0"], "lr is 0"),
+    (["train", "--dataset", "bessel", "--lr", "1e300", "--model", "lstm"], "lower the learning rate"),
+    (["train", "--dataset", "bessel", "--model", "lstm", "--depth", "2"], "leave out depth=2"),
+    (["train", "--dataset", "bessel", "--epoch", "3"], "--epochs"),
+    (["train", "--csv", "missing.csv", "--target", "a"], "missing.csv"),
+    (["train", "--csv", "good.csv"], "--target"),
+    (["train", "--csv", "good.csv", "--target", "valeu"], "Did you mean 'value'"),
+    (["train", "--csv", "good.csv", "--target", "value", "--features", "value,tmie"], "Did you mean 'time'"),
+    (["train", "--csv", "text.csv", "--target", "value"], "row 3 below the header: 'n/a' is not a finite number"),
+    (["train", "--csv", "nan.csv", "--target", "value"], "row 2 below the header: 'nan' is not a finite number"),
+    (["train", "--csv", "inf.csv", "--target", "value"], "row 4 below the header: 'inf' is not a finite number"),
+    (["train", "--csv", "hole.csv", "--target", "value"], "row 5 below the header: a value is missing"),
+    (["train", "--csv", "short.csv", "--target", "value"], "has 3 rows"),
+    (["train", "--dataset", "bessel", "--out", "held"], "already holds a run"),
+    (["train", "--dataset", "bessel", "--out", "good.csv/run"], "cannot make the folder"),
+    (["evaluate", "nowhere"], "there is no run folder"),
+    (["evaluate", "held"], "damaged"),
+    (["predict", "nowhere", "--csv", "good.csv", "--out", "p.csv"], "there is no run folder"),
+    (["predict", "held", "--csv", "good.csv", "--out", "good.csv"], "exists already"),
+    (["predict", "held"], "--csv"),
+    (["space", "show", "--draw", "RX|linear-RW"], "Did you mean"),
+    (["space", "show", "--n-qubits", "0"], "n_qubits is 0"),
+    (["trian"], "train"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), MISTAKES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_mistake_is_one_clear_line_and_leaves_nothing(qlstm, arguments: list[str], message: str) -> None:
+    Path("good.csv").write_text("time,value\n" + "".join(f"{i},{i % 5}\n" for i in range(30)))
+    for name, row, value in (("text", 3, "n/a"), ("nan", 2, "nan"), ("inf", 4, "inf"), ("hole", 5, "")):
+        rows = [f"{i},{value if i == row else i}\n" for i in range(1, 31)]
+        Path(f"{name}.csv").write_text("time,value\n" + "".join(rows))
+    Path("short.csv").write_text("time,value\n1,1\n2,2\n3,3\n")
+    Path("held").mkdir()
+    Path("held/config.json").write_text("{")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    code, out, err = qlstm(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_help_needs_neither_torch_nor_qiskit() -> None:
+    heavy = ("torch", "qiskit", "pandas", "sklearn", "matplotlib", "numpy", "scipy")
+    for arguments in (["--help"], ["train", "--help"], ["space", "--help"]):
+        script = (
+            "import sys\nfrom qlstm_qiskit.cli import main\n"
+            f"try: main({arguments!r})\nexcept SystemExit as e: assert not e.code\n"
+            f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+        )
+        result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert result.stderr.strip() == "[]"
+        assert "Usage" in result.stdout
+
+
+def test_every_command_has_an_example() -> None:
+    for command in (["train"], ["evaluate"], ["predict"], ["space", "show"], ["about"]):
+        result = subprocess.run([*QLSTM, *command, "--help"], capture_output=True, text=True, check=True)
+        assert "Example: qlstm " + " ".join(command) in result.stdout
+
+
+def start_training(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [*QLSTM, "train", "--dataset", "delayed_quantum_control", "--epochs", "500", "--out", "run", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ctrl_c_leaves_the_last_finished_epoch_usable(tmp_path: Path, qlstm) -> None:
+    process = start_training(tmp_path, "--model", "config1", "--hidden-size", "1", "--depth", "1")
+    wait_for(tmp_path / "run" / "model.safetensors", process)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (130, "")
+    assert "Interrupted: this is the model after" in out
+    code, out, _ = qlstm("evaluate", "run", "--json")
+    assert code == 0
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert metrics["interrupted"]
+    assert json.loads(out)["test"] == metrics["test"]
+
+
+def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path: Path) -> None:
+    process = start_training(tmp_path, "--model", "diffqas", "--hidden-size", "5")
+    wait_for(tmp_path / "run" / "config.json", process)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    assert not (tmp_path / "run").exists()

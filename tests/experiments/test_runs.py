@@ -1,0 +1,254 @@
+"""Run folders: what they hold, reading them back, damage, interruption."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from qlstm_qiskit.errors import CapacityError, DataError, OptionError, RunError, TrainingError
+from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, load_run, predict_table, roll_out, train_run
+from qlstm_qiskit.experiments import train as train_module
+from qlstm_qiskit.storage import write_atomically
+
+SERIES = np.sin(np.arange(60) / 3) * 40 + 100
+
+
+def spec(csv: Path, **options) -> RunSpec:
+    data = DataSpec(csv=str(csv), target="value", **options.pop("data", {}))
+    return RunSpec(**({"data": data, "model": "config1", "hidden_size": 2, "depth": 1, "epochs": 2} | options))
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "wave.csv"
+    pd.DataFrame({"time": np.arange(60), "value": SERIES, "other": SERIES**2}).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train_run(spec(csv, model="diffqas"), tmp_path_factory.mktemp("runs") / "wave")
+
+
+@pytest.fixture
+def copied(trained: Run, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained.path, tmp_path / "copy"))
+
+
+def test_folder_holds_what_the_contract_names(trained: Run) -> None:
+    assert {path.name for path in trained.path.iterdir()} == {
+        "config.json",
+        "metrics.json",
+        "history.jsonl",
+        "model.safetensors",
+    }
+    assert {
+        "dataset", "model", "seed", "epochs", "hidden_size", "depth", "backend", "train_mse", "test_mse",
+        "n_parameters", "n_circuits", "wall_seconds", "versions",
+    } <= set(trained.metrics)  # fmt: skip
+    assert trained.metrics["n_parameters"] == 4 * 36 * 3 + 4 * 36 + 3
+    assert trained.metrics["n_circuits"] == 144
+    assert [line["epoch"] for line in trained.history] == [1, 2]
+    assert trained.history[-1]["test_mse"] == trained.metrics["test_mse"]
+    assert set(load_file(trained.path / "model.safetensors")) == {
+        "recurrent.cells.0.bank.angles",
+        "recurrent.cells.0.bank.structural_weights",
+        "head.weight",
+        "head.bias",
+    }
+
+
+def test_config_is_enough_to_train_the_same_bits_again(trained: Run, tmp_path: Path) -> None:
+    config = json.loads((trained.path / "config.json").read_text())
+    again = train_run(RunSpec.model_validate(config), tmp_path / "again")
+    for name in ("model.safetensors", "config.json"):
+        assert (again.path / name).read_bytes() == (trained.path / name).read_bytes()
+    strip = lambda run: [{k: v for k, v in line.items() if k != "seconds"} for line in run.history]  # noqa: E731
+    assert strip(again) == strip(trained)
+
+
+def test_reading_back_predicts_the_same(trained: Run) -> None:
+    data = trained.dataset
+    read = load_run(trained.path)
+    np.testing.assert_array_equal(read.predict(data.x_test), trained.predict(data.x_test))
+    assert np.mean((read.predict(data.x_test) - data.y_test) ** 2) == trained.metrics["test_mse"]
+    assert not read.forecaster.training
+
+
+def test_one_step_predictions_in_original_units(trained: Run, csv: Path) -> None:
+    table = predict_table(trained, csv)
+    assert list(table.columns) == ["time", "value", "other", "prediction", "persistence"]
+    assert table["prediction"].isna().sum() == table["persistence"].isna().sum() == 4
+    scaled = trained.input_scaler.transform(SERIES[10:14, None])
+    own = trained.target_scaler.inverse(trained.predict(scaled[None]))
+    assert table["prediction"][14] == pytest.approx(own[0, 0], abs=1e-9)
+    assert table["persistence"][14] == pytest.approx(SERIES[13])
+
+
+def test_roll_out_feeds_predictions_back(trained: Run, csv: Path) -> None:
+    table = roll_out(trained, csv, 5)
+    assert table["step"].tolist() == [1, 2, 3, 4, 5]
+    known = list(SERIES)
+    for value in table["prediction"]:
+        scaled = trained.input_scaler.transform(np.array(known[-4:])[:, None])
+        assert value == pytest.approx(trained.target_scaler.inverse(trained.predict(scaled[None]))[0, 0], abs=1e-9)
+        known.append(value)
+    assert table["persistence"].tolist() == pytest.approx([SERIES[-1]] * 5)
+
+
+def test_direct_horizon_and_exogenous_features(csv: Path, tmp_path: Path) -> None:
+    data = {"features": ("value", "other"), "horizon": 3}
+    run = train_run(spec(csv, data=data), tmp_path / "run")
+    assert roll_out(run, csv, 3)["prediction"].notna().all()
+    with pytest.raises(OptionError, match="whose future is unknown; ask for a horizon of at most 3"):
+        roll_out(run, csv, 4)
+    with pytest.raises(OptionError, match="horizon is 0"):
+        roll_out(run, csv, 0)
+
+
+def test_prediction_needs_the_columns_and_enough_rows(trained: Run, tmp_path: Path) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("value\n1\n2\n3\n4\n")
+    assert len(roll_out(trained, short, 1)) == 1
+    with pytest.raises(DataError, match="has 4 rows; a window of 4 needs at least 5"):
+        predict_table(trained, short)
+    short.write_text("velue\n1\n")
+    with pytest.raises(OptionError, match="Did you mean 'velue'"):
+        predict_table(trained, short)
+
+
+def test_a_changed_csv_is_noticed(tmp_path: Path, csv: Path) -> None:
+    own = Path(shutil.copy(csv, tmp_path / "own.csv"))
+    run = train_run(spec(own), tmp_path / "run")
+    own.write_text(own.read_text() + "60,1,2\n")
+    with pytest.raises(DataError, match="has changed since this run was made"):
+        _ = load_run(run.path).dataset
+    own.unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        _ = load_run(run.path).dataset
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: (run / "config.json").unlink(), "config.json cannot be read"),
+        (lambda run: (run / "config.json").write_text("{"), "config.json is damaged"),
+        (lambda run: (run / "config.json").write_text("[]"), "does not hold a JSON object"),
+        (lambda run: (run / "config.json").write_text('{"data": {}, "lr": "fast"}'), "config.json is damaged: lr"),
+        (lambda run: (run / "config.json").write_text('{"data": {}, "rate": 1}'), "config.json is damaged: rate"),
+        (lambda run: (run / "model.safetensors").unlink(), "there is no file"),
+        (lambda run: (run / "model.safetensors").write_bytes(b"junk"), "is damaged"),
+        (lambda run: os.truncate(run / "model.safetensors", 400), "is damaged"),
+        (lambda run: save_file({"a": torch.zeros(1)}, run / "model.safetensors"), "was not written by this package"),
+        (
+            lambda run: (run / "config.json").write_text(
+                (run / "config.json").read_text().replace('"hidden_size": 2', '"hidden_size": 3')
+            ),
+            "parameters of another model",
+        ),
+    ],
+)
+def test_damaged_folders_are_refused(copied: Path, damage, message: str) -> None:
+    damage(copied)
+    with pytest.raises(RunError, match=message):
+        load_run(copied)
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="there is no run folder"):
+        load_run(tmp_path / "nothing")
+
+
+def test_existing_run_is_not_overwritten(trained: Run, csv: Path) -> None:
+    before = (trained.path / "model.safetensors").read_bytes()
+    with pytest.raises(RunError, match="already holds a run"):
+        train_run(spec(csv), trained.path)
+    assert (trained.path / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"model": "confg1"}, OptionError),
+        ({"backend": "aer"}, OptionError),
+        ({"epochs": 0}, OptionError),
+        ({"batch_size": 0}, OptionError),
+        ({"hidden_size": 40}, CapacityError),
+        ({"data": {"window": 200}}, DataError),
+        ({"data": {"dataset": "bessel"}}, OptionError),
+    ],
+)
+def test_what_can_be_refused_is_refused_before_a_folder_is_made(csv: Path, tmp_path: Path, options: dict, error: type) -> None:
+    with pytest.raises(error):
+        train_run(spec(csv, **options), tmp_path / "deep" / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_work_that_does_not_fit_in_memory_is_refused_before_a_folder_is_made(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single sample would fit; a batch over all time steps, with what the gradient keeps, does not."""
+    monkeypatch.setattr("qlstm_qiskit.exact.memory.psutil.virtual_memory", lambda: type("M", (), {"available": 10**6}))
+    with pytest.raises(CapacityError, match="4 qubits need"):
+        train_run(spec(csv, model="diffqas", hidden_size=3), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file/run", "/proc/run"])
+def test_unwritable_folder(csv: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot make the folder"):
+        train_run(spec(csv), tmp_path / place)
+
+
+def test_divergence_before_the_first_epoch_leaves_nothing(csv: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        train_run(spec(csv, lr=1e300), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
+    """Ctrl-C in the middle of the epoch that follows."""
+
+    def on_batch_end(self, net, batch=None, training=None, **kwargs) -> None:
+        if training and len(net.history) == epochs + 1 and len(net.history[-1]["batches"]) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(train_module._Recorder, "on_batch_end", on_batch_end)
+
+
+def test_ctrl_c_leaves_a_usable_run(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train_run(spec(csv, epochs=2), tmp_path / "whole")
+    interrupt_after(monkeypatch, 2)
+    run = train_run(spec(csv, epochs=9), tmp_path / "stopped")
+    assert run.metrics["interrupted"]
+    assert run.epochs == run.metrics["epochs"] == len(run.history) == 2
+    np.testing.assert_array_equal(run.predict(run.dataset.x_test), whole.predict(whole.dataset.x_test))
+
+
+def test_ctrl_c_before_the_first_epoch_leaves_nothing(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(spec(csv), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

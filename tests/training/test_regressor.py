@@ -1,0 +1,159 @@
+"""The estimator: scikit-learn's contract, reproducibility, errors."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch.callbacks import Callback
+
+from qlstm_qiskit import QLSTMRegressor, SearchSpace, load_dataset
+from qlstm_qiskit.errors import CapacityError, DataError, OptionError, TrainingError
+from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.training import MODELS
+from qlstm_qiskit.training.models import build_forecaster
+
+DATA = load_dataset("damped_shm")
+X, Y = DATA.x_train[:30], DATA.y_train[:30]
+
+
+def tiny(**options) -> QLSTMRegressor:
+    return QLSTMRegressor(**({"model": "config1", "hidden_size": 2, "depth": 1, "max_epochs": 2} | options))
+
+
+@parametrize_with_checks([QLSTMRegressor("lstm", 2, max_epochs=2), QLSTMRegressor("config1", 2, 1, max_epochs=1)])
+def test_scikit_learn_contract(estimator, check) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_fits_and_predicts(model: str) -> None:
+    fitted = tiny(model=model, depth=None).fit(X, Y)
+    assert fitted.predict(X).shape == (30, 1)
+    assert [row["epoch"] for row in fitted.history_] == [1, 2]
+    assert not fitted.interrupted_
+    assert np.isfinite(fitted.score(X, Y))
+
+
+def test_shape_of_predictions_follows_y() -> None:
+    assert tiny().fit(X, Y[:, 0]).predict(X).shape == (30,)
+    assert tiny().fit(X, np.hstack([Y, Y])).predict(X).shape == (30, 2)
+    assert tiny().fit(X[:, :, 0], Y).predict(X[:, :, 0]).shape == (30, 1)
+
+
+def test_two_axes_are_one_feature() -> None:
+    np.testing.assert_array_equal(tiny().fit(X[:, :, 0], Y).predict(X[:, :, 0]), tiny().fit(X, Y).predict(X))
+
+
+def test_training_learns() -> None:
+    fitted = QLSTMRegressor("diffqas", 2, 1, max_epochs=8).fit(DATA.x_train, DATA.y_train)
+    losses = [row["train_loss"] for row in fitted.history_]
+    assert losses[-1] < losses[0] / 5
+    assert np.mean((fitted.predict(DATA.x_test) - DATA.y_test) ** 2) < np.var(DATA.y_test) / 3
+
+
+def test_same_seed_same_bits_and_no_global_state_is_touched() -> None:
+    torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first, again, other = (tiny(seed=seed, shuffle=True).fit(X, Y) for seed in (3, 3, 4))
+    states = [fitted.module_.state_dict() for fitted in (first, again, other)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+    assert torch.equal(torch_state, torch.random.get_rng_state())
+    np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_clone_pipeline_and_grid_search() -> None:
+    space = SearchSpace.product(["RY"], ["linear-RY", "linear-RX"])
+    model = tiny(model="diffqas", space=space, dropout=0.1, num_layers=2)
+    assert clone(model).get_params()["num_layers"] == 2
+    pipeline = make_pipeline(MinMaxScaler((-1, 1)), tiny())
+    assert pipeline.fit(X[:, :, 0], Y[:, 0]).predict(X[:, :, 0]).shape == (30,)
+    search = GridSearchCV(
+        tiny(), {"hidden_size": [1, 2], "lr": [0.01]}, cv=TimeSeriesSplit(2), scoring="neg_mean_squared_error"
+    )
+    search.fit(X, Y)
+    assert search.best_params_["hidden_size"] in (1, 2)
+    assert np.isfinite(search.best_score_)
+
+
+def test_own_space_replaces_the_models() -> None:
+    fitted = tiny(model="diffqas", space=SearchSpace.product(["RY"], ["linear-RY", "linear-RX"])).fit(X, Y)
+    assert isinstance(fitted.module_.recurrent, QLSTM)
+    assert fitted.module_.recurrent.n_circuits == 8
+
+
+def test_dtype() -> None:
+    assert tiny().fit(X, Y).predict(X).dtype == np.float64
+    assert tiny(dtype="float32").fit(X, Y).predict(X).dtype == np.float32
+
+
+class InterruptIn(Callback):
+    """Ctrl-C in the second batch of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_batch_end(self, net, batch=None, training=None, **kwargs) -> None:
+        if training and len(net.history) == self.epoch and len(net.history[-1]["batches"]) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_leaves_the_last_finished_epoch() -> None:
+    stopped = tiny(max_epochs=5, callbacks=[InterruptIn(3)]).fit(X, Y)
+    assert stopped.interrupted_
+    assert len(stopped.history_) == 2
+    np.testing.assert_array_equal(stopped.predict(X), tiny(max_epochs=2).fit(X, Y).predict(X))
+
+
+def test_ctrl_c_in_the_first_epoch_is_passed_on() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        tiny(callbacks=[InterruptIn(1)]).fit(X, Y)
+
+
+def replaced(row: int, value: float) -> np.ndarray:
+    changed = X.copy()
+    changed[row, 1] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("options", "x", "y", "error", "message"),
+    [
+        ({"model": "difqas"}, X, Y, OptionError, "Did you mean 'diffqas'"),
+        ({"backend": "statevectors"}, X, Y, OptionError, "Did you mean 'statevector'"),
+        ({"dtype": "float16"}, X, Y, OptionError, "unknown dtype"),
+        ({"max_epochs": 0}, X, Y, OptionError, "max_epochs is 0"),
+        ({"batch_size": 0}, X, Y, OptionError, "batch_size is 0"),
+        ({"lr": 0.0}, X, Y, OptionError, "lr is 0.0"),
+        ({"hidden_size": 0}, X, Y, OptionError, "hidden_size is 0"),
+        ({"model": "lstm"}, X, Y, OptionError, "no circuits; leave out depth=1"),
+        ({"hidden_size": 40}, X, Y, CapacityError, "qubits fit"),
+        ({"lr": 1e300}, X, Y, TrainingError, "lower the learning rate"),
+        ({}, replaced(7, np.nan), Y, DataError, "X contains NaN, first in row 7"),
+        ({}, replaced(8, np.inf), Y, DataError, "X contains infinity, first in row 8"),
+        ({}, X, np.where(np.arange(30)[:, None] == 3, np.nan, Y), DataError, "y contains NaN, first in row 3"),
+        ({}, X[..., None], Y, DataError, r"expected \(n, window, features\)"),
+    ],
+)
+def test_errors(options: dict, x, y, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        tiny(**options).fit(x, y)
+
+
+def test_prediction_refuses_other_windows() -> None:
+    fitted = tiny().fit(X, Y)
+    with pytest.raises(DataError, match="as in fit"):
+        fitted.predict(X[:, :3])
+    with pytest.raises(DataError, match="as in fit"):
+        fitted.predict(X.repeat(2, axis=2))
+
+
+def test_unknown_model_by_hand() -> None:
+    with pytest.raises(OptionError, match="Did you mean 'config1'"):
+        build_forecaster("confg1", 1, 1, hidden_size=2)
