@@ -78,7 +78,11 @@ def train(
         backend=backend,
     )
     out = out or Path("runs") / f"{dataset or (csv.stem if csv else 'run')}-{model}-seed{seed}"
-    run = train_run(spec, out, verbose=1)
+    try:
+        run = train_run(spec, out, verbose=1)
+    except KeyboardInterrupt:
+        print("interrupted before the first epoch was finished; nothing was kept", file=sys.stderr)
+        raise typer.Exit(130) from None
     figures = draw_run(run)
     metrics = run.metrics
     if json:
@@ -230,7 +234,6 @@ def main(arguments: list[str] | None = None) -> None:
     except QLSTMError as error:
         code = _fail(str(error))
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
         code = 130
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of the parser's own

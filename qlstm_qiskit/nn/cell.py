@@ -183,7 +183,8 @@ def _linear(
     n_in: int, n_out: int, generator: torch.Generator | None, device: torch.device | str | None, dtype: torch.dtype
 ) -> nn.Linear:
     """A linear layer with torch's default distribution, drawn from `generator`."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, device=device or "cpu", dtype=dtype)
+    create = nn.utils.skip_init  # leaves torch's default generator alone
+    layer: nn.Linear = create(nn.Linear, n_in, n_out, device=device or "cpu", dtype=dtype)  # type: ignore[no-untyped-call]
     bound = 1 / math.sqrt(n_in)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
