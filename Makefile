@@ -1,5 +1,7 @@
 # Two commands: `make demo` and `make test`. Each makes .venv on its first call.
 PYTHON ?= python3
+# Pins are for Python 3.11; with another one only torch is pinned.
+PINS := $(shell $(PYTHON) -c "import sys; print('--constraint constraints.txt' if sys.version_info[:2] == (3, 11) else '')")
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -24,15 +26,15 @@ lint: $(VENV)/.installed-dev
 # torch comes first and pinned: an unpinned one may bring gigabytes of GPU libraries with it.
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet torch==$$(sed -n "s/^torch==//p" constraints.txt)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet $(PINS) --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(PIP) install --quiet $(PINS) --editable ".[dev]"
 	@touch $@ $(VENV)/.installed
 
 clean:

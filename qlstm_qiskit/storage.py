@@ -10,6 +10,18 @@ from pathlib import Path
 from qlstm_qiskit.errors import RunError
 
 
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder.
+
+    Raises:
+        RunError: A folder on the way may not be entered.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise RunError(f"cannot look at {path}: {error.strerror or error}; choose a folder that can be read.") from None
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part.
 

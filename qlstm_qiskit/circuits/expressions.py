@@ -45,6 +45,16 @@ class Angle:
     def depends_on_weights(self) -> bool:
         return bool(self.weights) or _mentions(self.tree, "w")
 
+    def scaled(self, factor: float) -> Angle:
+        """The angle times a constant."""
+        if self.tree is not None:
+            return Angle(tree=self.tree if factor == 1 else ("Mul", float(factor), self.tree))
+        return Angle(
+            factor * self.offset,
+            tuple((column, factor * value) for column, value in self.inputs),
+            tuple((column, factor * value) for column, value in self.weights),
+        )
+
 
 def _mentions(tree: Tree, symbol: str) -> bool:
     return isinstance(tree, tuple) and (tree[0] == symbol or any(_mentions(part, symbol) for part in tree[1:]))
@@ -65,7 +75,13 @@ def to_angle(value: float | ParameterExpression, columns: Mapping[Parameter, tup
     parameters = sorted(value.parameters, key=lambda p: columns[p])
     coefficients = [_constant_gradient(value, parameter) for parameter in parameters]
     if any(coefficient is None for coefficient in coefficients):
-        return Angle(tree=_to_tree(value.sympify(), {str(p): columns[p] for p in parameters}, value))
+        try:
+            expression = value.sympify()
+        except (AttributeError, TypeError, ValueError):
+            expression = None
+        if not hasattr(expression, "is_Symbol"):
+            raise CircuitError(f"Qiskit cannot translate the angle {value} to sympy; rewrite it.")
+        return Angle(tree=_to_tree(expression, {str(p): columns[p] for p in parameters}, value))
     offset = _real(value.bind(dict.fromkeys(parameters, 0.0)), value)
     linear: dict[str, list[tuple[int, float]]] = {"x": [], "w": []}
     for parameter, coefficient in zip(parameters, coefficients, strict=True):

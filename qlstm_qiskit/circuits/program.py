@@ -16,10 +16,12 @@ from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Operator, SparsePauliOp
 
 from qlstm_qiskit.circuits.expressions import Angle, to_angle
-from qlstm_qiskit.circuits.gates import DECOMPOSITIONS, GENERATORS, NO_EFFECT, Generator, Matrix
+from qlstm_qiskit.circuits.gates import DECOMPOSITIONS, GENERATORS, NO_EFFECT, Generator, Matrix, library_name
 from qlstm_qiskit.errors import CircuitError
 
 Columns = dict[Parameter, tuple[str, int]]
+
+_TABLED = frozenset({*GENERATORS, *DECOMPOSITIONS})
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,37 +88,44 @@ def _operations(circuit: QuantumCircuit, wires: tuple[int, ...], columns: Column
 
 
 def _lower_instruction(gate: Instruction, qubits: tuple[int, ...], columns: Columns) -> Iterator[Fixed | Rotation]:
-    if gate.name in NO_EFFECT:
+    name = library_name(gate)
+    if name in NO_EFFECT:
         return
     if isinstance(gate, ControlFlowOp):
         raise _unsupported(gate, qubits, "control flow")
     if gate.num_clbits or gate.name in ("measure", "reset"):
         raise _unsupported(gate, qubits, "not a unitary gate")
-    angles = [to_angle(value, columns) for value in gate.params] if _is_parameterised(gate) else []
-    if not angles:
-        matrix = _numeric_matrix(gate)
-        if matrix is not None:
-            yield Fixed(qubits, matrix)
-            return
-    elif gate.name in GENERATORS:
-        yield Rotation(qubits, GENERATORS[gate.name], angles[0])
-        return
-    elif gate.name in DECOMPOSITIONS:
-        for name, index in DECOMPOSITIONS[gate.name]:
-            yield Rotation(qubits, GENERATORS[name], angles[index])
-        return
-    if gate.definition is None:
-        raise _unsupported(gate, qubits, "it has neither a matrix nor a definition")
-    yield from _operations(gate.definition, qubits, columns)
+    parameterised = _is_parameterised(gate)
+    angles = [to_angle(value, columns) for value in gate.params] if parameterised and name in _TABLED else []
+    matrix = None if parameterised else _numeric_matrix(gate)
+    if matrix is not None:
+        yield Fixed(qubits, matrix)
+    elif angles and name in GENERATORS:
+        yield Rotation(qubits, GENERATORS[name], angles[0])
+    elif angles:
+        for part, index in DECOMPOSITIONS[name]:
+            yield Rotation(qubits, GENERATORS[part], angles[index])
+    else:
+        yield from _operations(_definition(gate, qubits), qubits, columns)
 
 
 def _is_parameterised(gate: Instruction) -> bool:
     return any(isinstance(value, ParameterExpression) and value.parameters for value in gate.params)
 
 
+def _definition(gate: Instruction, qubits: tuple[int, ...]) -> QuantumCircuit:
+    try:
+        definition = getattr(gate, "definition", None)
+    except QiskitError as error:
+        raise _unsupported(gate, qubits, f"its definition fails ({error.message})") from error
+    if definition is None:
+        raise _unsupported(gate, qubits, "it has neither a matrix nor a definition")
+    return definition
+
+
 def _numeric_matrix(gate: Instruction) -> Matrix | None:
     """The gate's unitary, or None where Qiskit has none for it or its definition is cheaper to read."""
-    if gate.num_qubits > 2 and not hasattr(gate, "__array__") and gate.definition is not None:
+    if gate.num_qubits > 2 and not hasattr(gate, "__array__") and getattr(gate, "definition", None) is not None:
         return None
     try:
         operator = Operator(gate)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from qlstm_qiskit import __version__
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError, QLSTMError
 
@@ -19,6 +20,20 @@ app = typer.Typer(
 )
 space_app = typer.Typer(help="Look at the search space of candidate circuits.", no_args_is_help=True)
 app.add_typer(space_app, name="space")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")]
@@ -80,10 +95,12 @@ def train(
     out = out or Path("runs") / f"{dataset or (csv.stem if csv else 'run')}-{model}-seed{seed}"
     try:
         run = train_run(spec, out, verbose=1)
+        figures = draw_run(run)
     except KeyboardInterrupt:
-        print("interrupted before the first epoch was finished; nothing was kept", file=sys.stderr)
+        kept = (out / "model.safetensors").exists()
+        what = f"the last finished epoch is in {out}" if kept else "no epoch was finished and nothing was kept"
+        print(f"interrupted; {what}", file=sys.stderr)
         raise typer.Exit(130) from None
-    figures = draw_run(run)
     metrics = run.metrics
     if json:
         print_json(metrics | {"run": str(run.path), "figures": [str(path) for path in figures]})
@@ -138,9 +155,9 @@ def predict(
     Example: qlstm predict runs/sunspots --csv examples/sunspots.csv --horizon 11 --out forecast.csv
     """
     from qlstm_qiskit.experiments import load_run, predict_table, roll_out
-    from qlstm_qiskit.storage import write_atomically
+    from qlstm_qiskit.storage import exists, write_atomically
 
-    if out.exists():
+    if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
     loaded = load_run(run)
     table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
@@ -148,17 +165,18 @@ def predict(
     scores = None
     if horizon is None and "persistence" in table:
         rows = table.dropna(subset=["prediction"])
-        scores = {
-            name: float((rows[name] - rows[loaded.target]).pow(2).mean() ** 0.5) for name in ("prediction", "persistence")
-        }
+        truth = rows[loaded.header.target]
+        scores = {name: float((rows[name] - truth).pow(2).mean() ** 0.5) for name in ("prediction", "persistence")}
     if json:
-        print_json({"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.target}, table=table)
+        print_json({"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.header.target}, table=table)
         return
     if horizon is not None:
-        print_table(f"{loaded.target}, the {horizon} rows after {csv}", list(table.columns), table.to_numpy().tolist())
+        print_table(f"{loaded.header.target}, the {horizon} rows after {csv}", list(table.columns), table.to_numpy().tolist())
     elif scores is not None:
         print_table(
-            f"{loaded.target}, one step ahead, original units", ["forecast", "RMSE"], [list(item) for item in scores.items()]
+            f"{loaded.header.target}, one step ahead over all rows of the file, those of the training included",
+            ["forecast", "RMSE (original units)"],
+            [list(item) for item in scores.items()],
         )
     print(f"Wrote {len(table)} rows to {out}")
 
@@ -182,7 +200,11 @@ def space_show(
         named = {candidate.name: candidate for candidate in candidates}
         if draw not in named:
             raise unknown_option("candidate", draw, named)
-        print(named[draw].draw("text", fold=120))
+        drawing = str(named[draw].draw("text", fold=120))
+        if json:
+            print_json({"candidate": draw, "drawing": drawing})
+        else:
+            print(drawing)
         return
     rows = [
         {
@@ -243,5 +265,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if message:  # the parser has none where it has shown the help instead
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2

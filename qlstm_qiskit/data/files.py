@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from qlstm_qiskit.data.windows import Dataset, Floats, make_dataset
-from qlstm_qiskit.errors import DataError, unknown_option
+from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, skipinitialspace=True)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, skipinitialspace=True, skip_blank_lines=False)
     except FileNotFoundError:
         raise DataError(f"there is no file {path}; check the path.") from None
     except pd.errors.EmptyDataError:
@@ -28,10 +28,11 @@ def read_table(path: Path | str) -> pd.DataFrame:
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
         raise DataError(f"{path} cannot be read as CSV: {str(error).strip()}") from None
     names = [str(name).strip() for name in table.iloc[0]]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise DataError(f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them.")
-    table = table.iloc[1:].reset_index(drop=True)
+    filled = table.ne("").any(axis=1).to_numpy().nonzero()[0]
+    table = table.iloc[1 : filled[-1] + 1].reset_index(drop=True)  # blank lines at the end are no time steps
     table.columns = pd.Index(names)
     return table
 
@@ -40,12 +41,12 @@ def numeric_columns(table: pd.DataFrame, names: Sequence[str], source: Path | st
     """Take columns as float64, (rows, columns).
 
     Raises:
-        DataError: A value is missing, not a number or not finite; the message says in which row.
+        DataError: A value is missing, not a number or not finite; the message says in which line.
         OptionError: There is no column of that name.
     """
     for name in names:
         if name not in table.columns:
-            raise unknown_option(f"column in {source}", name, table.columns)
+            raise unknown_option("column", f"{name}", [column for column in table.columns if column])
     values = np.empty((len(table), len(names)))
     for position, name in enumerate(names):
         text = table[name].str.strip()
@@ -55,7 +56,7 @@ def numeric_columns(table: pd.DataFrame, names: Sequence[str], source: Path | st
             given = text.iloc[bad[0]]
             what = f"{given!r} is not a finite number" if given else "a value is missing"
             raise DataError(
-                f"{source}, column {name!r}, row {bad[0] + 1} below the header: {what} "
+                f"{source}, line {bad[0] + 2}, column {name!r}: {what} "
                 f"({len(bad)} such in all); fill or remove such rows first."
             )
     return values
@@ -83,6 +84,8 @@ def load_csv(
         OptionError: A column or an option is not allowed.
     """
     names = tuple(features) if features else (target,)
+    if len(set(names)) < len(names):
+        raise OptionError(f"features names a column twice: {', '.join(names)}.")
     table = read_table(path)
     values = numeric_columns(table, (*names, target), path)
     return make_dataset(

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 class Scaler:
     """Column-wise affine map of [low, high] to [-1, 1]; plain numbers, so that a run can be stored and read back.
 
-    A constant column (low equal to high) maps to 0.
+    A constant column (low equal to high) is only shifted, to 0.
     """
 
     low: tuple[float, ...]
@@ -26,8 +26,16 @@ class Scaler:
 
     @classmethod
     def fit(cls, values: Floats) -> Scaler:
-        """Take the range of each column of `values` (rows, columns)."""
-        return cls(tuple(values.min(axis=0).tolist()), tuple(values.max(axis=0).tolist()))
+        """Take the range of each column of `values` (rows, columns).
+
+        Raises:
+            DataError: A range overflows float64.
+        """
+        low, high = values.min(axis=0), values.max(axis=0)
+        wide = np.flatnonzero(~np.isfinite(high / 2 - low / 2) | (np.maximum(np.abs(low), np.abs(high)) > 1e150))
+        if len(wide):
+            raise DataError(f"column {wide[0]} runs from {low[wide[0]]:g} to {high[wide[0]]:g}; use a smaller unit.")
+        return cls(tuple(low.tolist()), tuple(high.tolist()))
 
     @classmethod
     def identity(cls, n_columns: int) -> Scaler:
@@ -37,7 +45,7 @@ class Scaler:
     def transform(self, values: ArrayLike) -> Floats:
         """Scale values whose last axis runs over the columns."""
         centre, half = self._affine()
-        return (np.asarray(values, dtype=np.float64) - centre) / np.where(half == 0, 1.0, half)
+        return (np.asarray(values, dtype=np.float64) - centre) / half
 
     def inverse(self, values: ArrayLike) -> Floats:
         """Undo `transform`."""
@@ -46,7 +54,8 @@ class Scaler:
 
     def _affine(self) -> tuple[Floats, Floats]:
         low, high = np.array(self.low), np.array(self.high)
-        return (low + high) / 2, (high - low) / 2
+        half = (high - low) / 2
+        return (low + high) / 2, np.where(half == 0, 1.0, half)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,6 @@ class ExactBank:
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs.
-        CapacityError: A single sample of this bank does not fit in memory.
     """
 
     def __init__(self, programs: Sequence[Program], observables: Sequence[Sequence[Sequence[PauliTerm]]]) -> None:
@@ -40,7 +39,6 @@ class ExactBank:
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(program.n_weights for program in programs)
         self.n_qubits = max(program.n_qubits for program in programs)
-        require_memory(self.n_qubits, len(programs), 1, 0, 16)
         self._observables = observables
         self._schedules = [schedule(program) for program in programs]
         self._members: dict[tuple[object, ...], list[int]] = {}
@@ -79,17 +77,28 @@ class ExactBank:
         if mixing is not None and tuple(mixing.shape) != (len(weights), self.n_candidates):
             raise ShapeError(f"mixing has the shape {tuple(mixing.shape)}; expected ({len(weights)}, {self.n_candidates}).")
         keeps = max(len(item.steps) for item in self._schedules) * calls if torch.is_grad_enabled() else 0
-        item_bytes = complex_of(weights.dtype).itemsize
-        require_memory(self.n_qubits, len(weights) * self.n_candidates, samples, keeps, item_bytes, free_bytes(weights.device))
+        tables = sum(item.n_permutations for item in self._schedules)
+        require_memory(
+            self.n_qubits,
+            len(weights) * self.n_candidates,
+            samples,
+            keeps,
+            complex_of(weights.dtype).itemsize,
+            tables,
+            free_bytes(weights.device),
+        )
         return BoundBank(self, weights, mixing)
 
     def _groups(self, dtype: torch.dtype, device: torch.device) -> list[CandidateGroup]:
         key = (dtype, device)
         if key not in self._compiled:
-            self._compiled[key] = [
-                CandidateGroup([self._schedules[i] for i in members], [self._observables[i] for i in members], dtype, device)
-                for members in self._members.values()
-            ]
+            with torch.inference_mode(False):  # constants made in inference mode could not be used for training later
+                self._compiled[key] = [
+                    CandidateGroup(
+                        [self._schedules[i] for i in members], [self._observables[i] for i in members], dtype, device
+                    )
+                    for members in self._members.values()
+                ]
         return self._compiled[key]
 
 
@@ -97,7 +106,7 @@ class BoundBank:
     """A bank with fixed angles and structural weights; call it with inputs, once for each time step."""
 
     def __init__(self, bank: ExactBank, weights: Tensor, mixing: Tensor | None) -> None:
-        self._bank, self._mixing = bank, mixing
+        self._bank, self._weights, self._mixing = bank, weights, mixing
         self._n_gates = len(weights)
         per_candidate = torch.split(weights, list(bank.n_weights), dim=1)
         self._groups = []
@@ -125,6 +134,8 @@ class BoundBank:
     def _expectations(self, inputs: Tensor) -> Tensor:
         if inputs.dim() != 2 or inputs.shape[1] != self._bank.n_inputs:
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {self._bank.n_inputs}).")
+        if not len(inputs):
+            return self._weights.new_zeros(self._n_gates, self._bank.n_candidates, 0, self._bank.n_outputs)
         shape = (self._n_gates, -1, len(inputs), self._bank.n_outputs)
         values = [group.expectations(bound, inputs, weights).expand(shape) for group, bound, weights in self._groups]
         joined = values[0] if len(values) == 1 else torch.cat(values, dim=1)

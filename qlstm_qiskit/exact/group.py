@@ -138,8 +138,8 @@ class CandidateGroup:
         first = steps[0]
         if isinstance(first, Dense):
             return _Product(first.qubits, tuple(itertools.islice(places, len(first.factors))))
-        sources = np.array([step.source for step in steps if isinstance(step, Monomial)])
-        phases = np.array([step.phase for step in steps if isinstance(step, Monomial)])
+        actions = [step.action(self.n_qubits) for step in steps if isinstance(step, Monomial)]
+        sources, phases = (np.array(part) for part in zip(*actions, strict=True))
         phase = None
         if not np.allclose(phases, 1.0, rtol=0, atol=1e-14):
             phase = torch.as_tensor(phases, dtype=complex_of(self._dtype), device=self._device)[:, None]

@@ -1,6 +1,8 @@
-"""How much memory a statevector bank needs, asked before anything is allocated."""
+"""How much memory a statevector pass needs, asked before anything is allocated."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import psutil
 import torch
@@ -9,10 +11,16 @@ from qlstm_qiskit.errors import CapacityError
 
 #: States that are alive at once in a pass without gradients: old, new and a temporary.
 _LIVE_STATES = 3
+#: What automatic differentiation keeps for each step: its input, and the copy that a matrix product makes of it.
+_KEPT_PER_STEP = 2
+#: Bytes of a permutation with phases for each basis state, as compiled and as tensors.
+_TABLE_BYTES = 48
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def require_memory(
-    n_qubits: int, circuits: int, samples: int, steps: int, item_bytes: int, available: int | None = None
+    n_qubits: int, circuits: int, samples: int, steps: int, item_bytes: int, tables: int = 0, available: int | None = None
 ) -> int:
     """Return the bytes that a batched pass needs, or refuse.
 
@@ -20,8 +28,9 @@ def require_memory(
         n_qubits: Qubits of each circuit.
         circuits: Circuits that run side by side (gates x candidates).
         samples: Samples in the batch.
-        steps: States that automatic differentiation keeps: the schedule's steps times the time steps, or 0 without gradients.
+        steps: The schedule's steps times the calls whose intermediate states are kept for gradients; 0 without gradients.
         item_bytes: Bytes of one complex amplitude (16 for float64, 8 for float32).
+        tables: Permutations of basis states that are held.
         available: Bytes that may be used; by default what this machine has free.
 
     Raises:
@@ -29,23 +38,28 @@ def require_memory(
     """
     if available is None:
         available = free_bytes(torch.device("cpu"))
-    per_amplitude = circuits * samples * (steps + _LIVE_STATES) * item_bytes
-    needed = per_amplitude * 2**n_qubits
+    per_basis_state = circuits * samples * (_KEPT_PER_STEP * steps + _LIVE_STATES) * item_bytes + tables * _TABLE_BYTES
+    needed = per_basis_state * 2**n_qubits
     if needed > available:
-        fitting = max(int(available // per_amplitude).bit_length() - 1, 0)
+        fitting = max(int(available // per_basis_state).bit_length() - 1, 0)
         raise CapacityError(
-            f"{n_qubits} qubits need {_readable(needed)} for {circuits} circuits x {samples} samples "
-            f"and {steps} kept states, but {_readable(available)} are free: {fitting} qubits fit. "
-            f"Use fewer qubits (hidden_size, or n_qubits), a smaller batch or fewer candidates."
+            f"{n_qubits} qubits need {_readable(needed)} for {circuits} circuits on {samples} samples, "
+            f"but {_readable(available)} are free: {fitting} qubits fit. Use fewer qubits (hidden_size, or n_qubits), "
+            f"a smaller batch, a shorter window, less depth or fewer candidates."
         )
     return needed
 
 
 def free_bytes(device: torch.device) -> int:
-    """Bytes that are free where tensors of this device live."""
+    """Bytes that are free where tensors of this device live, within the limit of a container if there is one."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free
+    return free if limit == "max" else min(free, int(limit) - int(used))
 
 
 def _readable(size: int) -> str:

@@ -58,10 +58,17 @@ class Dense:
 
 @dataclass(eq=False)
 class Monomial:
-    """A permutation with phases of the whole register: ``new[i] = phase[i] * old[source[i]]``."""
+    """Gates that together permute the basis states of the register up to phases, in the order of time."""
 
-    source: NDArray[np.int64]
-    phase: NDArray[np.complex128]
+    gates: list[tuple[tuple[int, ...], Matrix]]
+
+    def action(self, n_qubits: int) -> tuple[NDArray[np.int64], NDArray[np.complex128]]:
+        """``(source, phase)``, each of shape ``(2^n,)``, with ``new[i] = phase[i] * old[source[i]]``."""
+        source, phase = np.arange(2**n_qubits), np.ones(2**n_qubits, dtype=np.complex128)
+        for qubits, matrix in self.gates:
+            step_source, step_phase = _register_action(matrix, qubits, n_qubits)
+            source, phase = source[step_source], step_phase * phase[step_source]
+        return source, phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +81,10 @@ class Schedule:
     steps: tuple[Dense | Monomial, ...]
 
     @property
+    def n_permutations(self) -> int:
+        return sum(isinstance(step, Monomial) for step in self.steps)
+
+    @property
     def signature(self) -> tuple[object, ...]:
         steps = tuple(
             (step.qubits, *(factor.kind for factor in step.factors)) if isinstance(step, Dense) else "monomial"
@@ -84,7 +95,7 @@ class Schedule:
 
 def schedule(program: Program) -> Schedule:
     """Fuse the operations of a program."""
-    builder = _Builder(program.n_qubits)
+    builder = _Builder()
     for operation in program.operations:
         if isinstance(operation, Rotation):
             builder.add_rotation(operation)
@@ -96,7 +107,6 @@ def schedule(program: Program) -> Schedule:
 
 @dataclass
 class _Builder:
-    n_qubits: int
     steps: list[Dense | Monomial] = field(default_factory=list)
     last: dict[int, Dense | Monomial] = field(default_factory=dict)  # the last step that touches a qubit
     pending: dict[int, Matrix] = field(default_factory=dict)  # numeric one-qubit gates that wait for a neighbour
@@ -152,13 +162,12 @@ class _Builder:
         self._compose(qubits, matrix)
 
     def _compose(self, qubits: tuple[int, ...], matrix: Matrix) -> None:
-        source, phase = _register_action(matrix, qubits, self.n_qubits)
         before = self.steps[-1] if self.steps else None
         if isinstance(before, Monomial):
-            before.source, before.phase = before.source[source], phase * before.phase[source]
+            before.gates.append((qubits, matrix))
             self.last.update(dict.fromkeys(qubits, before))
         else:
-            self._emit(qubits, Monomial(source, phase))
+            self._emit(qubits, Monomial([(qubits, matrix)]))
 
     def _emit(self, qubits: tuple[int, ...], step: Dense | Monomial) -> None:
         self.steps.append(step)
@@ -186,7 +195,7 @@ def _is_monomial(matrix: Matrix) -> bool:
 def _register_action(
     matrix: Matrix, qubits: tuple[int, ...], n_qubits: int
 ) -> tuple[NDArray[np.int64], NDArray[np.complex128]]:
-    """The action of a monomial matrix on the whole register, as `Monomial` stores it; two arrays of shape ``(2^n,)``."""
+    """The action of one monomial matrix on the whole register, as in `Monomial.action`."""
     index = np.arange(2**n_qubits)
     row = np.zeros_like(index)
     for bit, qubit in enumerate(qubits):

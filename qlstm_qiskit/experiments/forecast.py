@@ -21,14 +21,18 @@ def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
     Raises:
         DataError, OptionError: The file or a column cannot be used.
     """
-    window = run.spec.data.window
+    window = run.header.window
     table, values = _read(run, path, window + 1)
+    taken = sorted({"prediction", "persistence"} & set(table.columns))
+    if taken:
+        raise DataError(f"{path} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
     table["prediction"] = np.nan
-    windows = sliding_windows(run.input_scaler.transform(values), window)[:-1]
-    table.loc[window:, "prediction"] = run.target_scaler.inverse(run.predict(windows)[:, :1])[:, 0]
-    if run.target in table.columns:
-        table[run.target] = numeric_columns(table, [run.target], path)[:, 0]
-        table["persistence"] = table[run.target].shift(1).where(np.arange(len(table)) >= window)
+    known = numeric_columns(table, [run.header.target], path)[:, 0] if run.header.target in table.columns else None
+    windows = sliding_windows(run.header.input_scaler.transform(values), window)[:-1]
+    table.loc[window:, "prediction"] = run.header.target_scaler.inverse(run.predict(windows)[:, :1])[:, 0]
+    if known is not None:
+        table[run.header.target] = known
+        table["persistence"] = table[run.header.target].shift(1).where(np.arange(len(table)) >= window)
     return table
 
 
@@ -44,29 +48,30 @@ def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
         DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
     """
     require_at_least("horizon", horizon, 1)
-    table, values = _read(run, path, run.spec.data.window)
-    at_once = run.spec.data.horizon
-    if horizon > at_once and run.features != (run.target,):
+    table, values = _read(run, path, run.header.window)
+    header, at_once = run.header, run.header.horizon
+    if horizon > at_once and header.features != (header.target,):
         raise OptionError(
-            f"this run predicts {at_once} rows of {run.target!r} from {', '.join(run.features)}, whose future is unknown; "
+            f"this run predicts {at_once} rows of {header.target!r} from {', '.join(header.features)}, "
+            f"whose future is unknown; "
             f"ask for a horizon of at most {at_once}, or train with --horizon {horizon}."
         )
-    known = values[-run.spec.data.window :]
+    known = values[-run.header.window :]
     steps: list[float] = []
     while len(steps) < horizon:
-        prediction = run.target_scaler.inverse(run.predict(run.input_scaler.transform(known)[None])[0][:, None])
+        prediction = header.target_scaler.inverse(run.predict(header.input_scaler.transform(known)[None])[0][:, None])
         steps += prediction[:, 0].tolist()
-        known = np.concatenate([known, prediction])[-run.spec.data.window :] if len(steps) < horizon else known
+        known = np.concatenate([known, prediction])[-run.header.window :] if len(steps) < horizon else known
     result = pd.DataFrame({"step": np.arange(1, horizon + 1), "prediction": steps[:horizon]})
-    if run.target in table.columns:
-        result["persistence"] = numeric_columns(table, [run.target], path)[-1, 0]
+    if run.header.target in table.columns:
+        result["persistence"] = numeric_columns(table, [run.header.target], path)[-1, 0]
     return result
 
 
 def _read(run: Run, path: Path | str, n_rows: int) -> tuple[pd.DataFrame, np.ndarray]:
     """The file as a table, and the features' values in original units; at least `n_rows` rows."""
     table = read_table(path)
-    values = numeric_columns(table, run.features, path)
+    values = numeric_columns(table, run.header.features, path)
     if len(values) < n_rows:
-        raise DataError(f"{path} has {len(values)} rows; a window of {run.spec.data.window} needs at least {n_rows}.")
+        raise DataError(f"{path} has {len(values)} rows; a window of {run.header.window} needs at least {n_rows}.")
     return table, values

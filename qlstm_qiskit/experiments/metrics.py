@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.experiments.run import predict_windows
-from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.experiments.run import Run
+from qlstm_qiskit.nn import QLSTM
 
 
 def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[str, float]:
@@ -26,19 +25,19 @@ def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[s
     }
 
 
-def run_metrics(spec: RunSpec, dataset: Dataset, module: Forecaster, *, epochs: int) -> dict[str, Any]:
+def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     """The content of metrics.json, but for what only the training knows."""
-    recurrent = module.recurrent
-    test = forecast_errors(dataset, predict_windows(module, dataset.x_test))
+    spec, module, recurrent = run.spec, run.forecaster, run.forecaster.recurrent
+    test = forecast_errors(dataset, run.predict(dataset.x_test))
     return {
         "dataset": dataset.name,
         "model": spec.model,
         "seed": spec.seed,
-        "epochs": epochs,
+        "epochs": run.epochs,
         "hidden_size": spec.hidden_size,
         "depth": recurrent.depth if isinstance(recurrent, QLSTM) else None,
         "backend": spec.backend,
-        "train_mse": float(np.mean((predict_windows(module, dataset.x_train) - dataset.y_train) ** 2)),
+        "train_mse": float(np.mean((run.predict(dataset.x_train) - dataset.y_train) ** 2)),
         "test_mse": test["mse"],
         "test": test,
         "persistence": forecast_errors(dataset, dataset.persistence()),

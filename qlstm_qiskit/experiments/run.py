@@ -6,23 +6,48 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
+from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Dataset, Scaler
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.training.checkpoint import load_weights, read_header
+from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
+from qlstm_qiskit.storage import exists
+from qlstm_qiskit.training.checkpoint import read_weights
+
+Model = TypeVar("Model", bound=BaseModel)
 
 CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
 
-FORMAT = 1
-_EVALUATION_BATCH = 128
+
+class ModelHeader(BaseModel):
+    """What the weights' file says of itself: enough to apply the model to new data in original units.
+
+    Attributes:
+        format, version: Of the file, and of the package that wrote it.
+        epoch: Finished epochs.
+        features, target: Names of the columns that the model reads and predicts.
+        window, horizon: Rows that it reads and predicts.
+        input_scaler, target_scaler: From original units to the model's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    version: str = __version__
+    epoch: PositiveInt
+    features: tuple[str, ...]
+    target: str
+    window: PositiveInt
+    horizon: PositiveInt
+    input_scaler: Scaler
+    target_scaler: Scaler
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,19 +58,18 @@ class Run:
         path: The run folder.
         spec: How it was trained.
         forecaster: The model, in evaluation mode.
-        features, target: Names of the columns that it reads and predicts.
-        input_scaler, target_scaler: From original units to the model's.
-        epochs: Finished epochs.
+        header: What it reads and predicts.
     """
 
     path: Path
     spec: RunSpec
     forecaster: Forecaster
-    features: tuple[str, ...]
-    target: str
-    input_scaler: Scaler
-    target_scaler: Scaler
-    epochs: int
+    header: ModelHeader
+
+    @property
+    def epochs(self) -> int:
+        """Finished epochs."""
+        return self.header.epoch
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -55,13 +79,13 @@ class Run:
     @cached_property
     def history(self) -> list[dict[str, float]]:
         """A dictionary for each finished epoch: epoch, train_mse, test_mse, seconds."""
-        lines = (self.path / HISTORY).read_text().splitlines()
+        lines = _read_text(self.path / HISTORY).splitlines()
         return [json.loads(line) for line in lines[: self.epochs]]
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
-        return read_json(self.path / METRICS)
+        return _read_json(self.path / METRICS)
 
     def predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Predictions (n, horizon) for scaled windows (n, window, features), scaled."""
@@ -75,7 +99,7 @@ def predict_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> NDA
     training = forecaster.training
     forecaster.eval()
     with torch.no_grad():
-        outputs = torch.cat([forecaster(part) for part in torch.split(inputs, _EVALUATION_BATCH)])
+        outputs = torch.cat([forecaster(part) for part in torch.split(inputs, EVALUATION_BATCH)])
     forecaster.train(training)
     return outputs.cpu().numpy().astype(np.float64)
 
@@ -90,53 +114,43 @@ def load_run(path: Path, *, backend: str | None = None) -> Run:
     Raises:
         RunError: It is missing or damaged, or was written by another version of the format.
     """
-    if not path.is_dir():
+    if not exists(path):
         raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
-    try:
-        spec = RunSpec.model_validate(read_json(path / CONFIG))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RunError(f"{path / CONFIG} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+    spec = _validated(RunSpec, _read_json(path / CONFIG), path / CONFIG)
     if backend is not None:
         spec = spec.model_copy(update={"backend": backend})
-    header = read_header(path / MODEL)
-    if header.get("format") != FORMAT:
-        raise RunError(f"{path / MODEL} has the format {header.get('format')!r}; this version reads {FORMAT}.")
+    content, tensors = read_weights(path / MODEL)
+    header = _validated(ModelHeader, content, path / MODEL)
+    with torch.random.fork_rng(devices=[]):
+        forecaster = spec.regressor().build_module(len(header.features), header.horizon)
     try:
-        with torch.random.fork_rng(devices=[]):
-            forecaster = spec.regressor().build_module(len(header["features"]), header["horizon"])
-        run = Run(
-            path=path,
-            spec=spec,
-            forecaster=forecaster.eval(),
-            features=tuple(header["features"]),
-            target=header["target"],
-            input_scaler=_scaler(header["input_scaler"]),
-            target_scaler=_scaler(header["target_scaler"]),
-            epochs=header["epoch"],
-        )
-    except (KeyError, TypeError) as error:
-        raise RunError(f"the header of {path / MODEL} is damaged ({error}).") from error
-    load_weights(path / MODEL, forecaster)
-    return run
+        forecaster.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(f"{path / MODEL} holds the parameters of another model: {' '.join(str(error).split())}") from error
+    return Run(path, spec, forecaster.eval(), header)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        RunError: The file is missing, or is not a JSON object.
-    """
+def _validated(kind: type[Model], content: object, path: Path) -> Model:
     try:
-        content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); is this a run folder?") from None
-    except json.JSONDecodeError as error:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RunError(f"{path} is damaged or of another version: {place}: {first['msg']}.") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}.") from None
     if not isinstance(content, dict):
         raise RunError(f"{path} is damaged: it does not hold a JSON object.")
     return content
 
 
-def _scaler(values: dict[str, list[float]]) -> Scaler:
-    return Scaler(tuple(values["low"]), tuple(values["high"]))
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); is this a run folder?") from None

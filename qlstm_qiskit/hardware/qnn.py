@@ -25,6 +25,12 @@ def build_qnn(
     The stock defaults would leave input gradients off (``x.grad`` is then silently None) and ask the forward pass alone for
     a precision of 1/64.
     """
+    unused = [parameter for parameter in inputs if parameter not in circuit.parameters]
+    if unused:  # EstimatorQNN wants every input in the circuit; a rotation about Z does nothing to |0...0>
+        start = QuantumCircuit(*circuit.qregs)
+        for parameter in unused:
+            start.rz(parameter, 0)
+        circuit = start.compose(circuit)
     estimator = backend.estimator()
     return EstimatorQNN(
         circuit=circuit,

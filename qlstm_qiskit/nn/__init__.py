@@ -2,8 +2,8 @@
 
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.cell import QLSTMCell
-from qlstm_qiskit.nn.forecaster import Forecaster
+from qlstm_qiskit.nn.forecaster import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.mixing import MIXINGS, Mixing
 from qlstm_qiskit.nn.qlstm import QLSTM
 
-__all__ = ["MIXINGS", "QLSTM", "CircuitBank", "Forecaster", "Mixing", "QLSTMCell"]
+__all__ = ["EVALUATION_BATCH", "MIXINGS", "QLSTM", "CircuitBank", "Forecaster", "Mixing", "QLSTMCell"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -57,11 +58,15 @@ class CircuitBank(nn.Module):
         super().__init__()
         for kind, given, allowed in (
             ("sharing", sharing, SHARINGS),
-            ("circuits option", circuits, CIRCUITS),
+            ("setting of circuits", circuits, CIRCUITS),
             ("mixing", mixing, MIXINGS),
         ):
             if given not in allowed:
                 raise unknown_option(kind, given, allowed)
+        if not 0 <= angle_std < math.inf:
+            raise OptionError(f"angle_std is {angle_std}; it must be a finite number of at least 0.")
+        if len(candidates) == 1 and mixing != "linear":
+            raise OptionError(f"mixing={mixing!r} has no meaning for a single candidate; leave it out.")
         self.candidates = tuple(candidates)
         self.n_gates = require_at_least("n_gates", n_gates, 1)
         self.sharing, self.circuits, self.mixing = sharing, circuits, mixing
@@ -125,7 +130,7 @@ class CircuitBank(nn.Module):
             raise ShapeError(f"inputs have the dtype {inputs.dtype}, the parameters {self.angles.dtype}; convert one.")
         if inputs.shape[-1:] != (self.n_inputs,):
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (..., {self.n_inputs}).")
-        flat = inputs.reshape(-1, self.n_inputs)
+        flat = inputs.reshape(math.prod(inputs.shape[:-1]), self.n_inputs)
         values = self.bind(samples=len(flat))(flat)
         return values.reshape(*inputs.shape[:-1], self.n_gates, self.n_outputs)
 

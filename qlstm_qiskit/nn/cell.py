@@ -50,9 +50,9 @@ class QLSTMCell(nn.Module):
         self,
         input_size: int,
         hidden_size: int,
+        *,
         depth: int | None = None,
         space: SearchSpace | None = None,
-        *,
         n_qubits: int | None = None,
         input_map: str = "identity",
         sharing: str = "none",
@@ -70,7 +70,8 @@ class QLSTMCell(nn.Module):
         if input_map not in INPUT_MAPS:
             raise unknown_option("input_map", input_map, INPUT_MAPS)
         self.input_map = input_map
-        candidates = _candidates(space or SearchSpace.paper(), self.input_size + self.hidden_size, n_qubits, depth)
+        space = SearchSpace.paper() if space is None else space
+        candidates = _candidates(space, self.input_size + self.hidden_size, n_qubits, depth)
         hybrid = n_qubits is not None
         if not hybrid:
             _check_fit(candidates[0], self.input_size, self.hidden_size)
@@ -140,7 +141,7 @@ class QLSTMCell(nn.Module):
         expected = (*input.shape[:-1], self.hidden_size)
         if hx is None:
             hx = (input.new_zeros(expected), input.new_zeros(expected))
-        for name, value in zip(("h", "c"), hx, strict=True):
+        for name, value in zip(("h", "c"), check_pair(hx), strict=True):
             check_tensor(name, value, self.bank.angles.dtype)
             if tuple(value.shape) != expected:
                 raise ShapeError(f"{name} has the shape {tuple(value.shape)}; expected {expected}.")
@@ -151,6 +152,13 @@ class QLSTMCell(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, input_map={self.input_map!r}"
+
+
+def check_pair(hx: object) -> State:
+    """Raise `ShapeError` unless `hx` is a pair, of h and c."""
+    if not isinstance(hx, tuple | list) or len(hx) != 2:
+        raise ShapeError(f"hx is {type(hx).__name__} {getattr(hx, 'shape', '')}; expected a pair of tensors (h, c).")
+    return hx[0], hx[1]
 
 
 def check_tensor(name: str, value: Tensor, dtype: torch.dtype) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+#: Windows that are evaluated at once where no gradients are needed.
+EVALUATION_BATCH = 128
+
 
 class Forecaster(nn.Module):
     """``y = Linear(h_T)``: a window in, the next values out.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
 from qlstm_qiskit.hardware import Backend
-from qlstm_qiskit.nn.cell import QLSTMCell, State, check_tensor
+from qlstm_qiskit.nn.cell import QLSTMCell, State, check_pair, check_tensor
 from qlstm_qiskit.space import SearchSpace
 
 
@@ -35,9 +35,9 @@ class QLSTM(nn.Module):
         self,
         input_size: int,
         hidden_size: int,
+        *,
         depth: int | None = None,
         space: SearchSpace | None = None,
-        *,
         n_qubits: int | None = None,
         input_map: str = "identity",
         sharing: str = "none",
@@ -61,7 +61,7 @@ class QLSTM(nn.Module):
             raise OptionError(f"proj_size={proj_size} is not supported; leave it at 0 and add a torch.nn.Linear.")
         if not 0 <= dropout < 1:
             raise OptionError(f"dropout is {dropout}; it must be at least 0 and below 1.")
-        space = space or SearchSpace.paper()
+        space = SearchSpace.paper() if space is None else space
         self.input_size, self.hidden_size, self.depth = input_size, hidden_size, space.resolve_depth(depth)
         self.num_layers = require_at_least("num_layers", num_layers, 1)
         if dropout and self.num_layers == 1:
@@ -71,8 +71,8 @@ class QLSTM(nn.Module):
             QLSTMCell(
                 input_size if layer == 0 else hidden_size,
                 hidden_size,
-                depth,
-                space,
+                depth=depth,
+                space=space,
                 n_qubits=n_qubits,
                 input_map=input_map,
                 sharing=sharing,
@@ -145,15 +145,18 @@ class QLSTM(nn.Module):
     def _sequence(self, input: Tensor) -> tuple[Tensor, bool]:
         """The input as (time, batch, features), and whether it had a batch."""
         check_tensor("input", input, self._dtype())
-        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or 0 in input.shape:
+        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or not self._length(input):
             layout = "(batch, time" if self.batch_first else "(time, batch"
             raise ShapeError(
                 f"input has the shape {tuple(input.shape)}; expected {layout}, {self.input_size}) or "
-                f"(time, {self.input_size}), with nothing empty."
+                f"(time, {self.input_size}), with at least one time step."
             )
         if input.dim() == 2:
             return input.unsqueeze(1), False
         return input.transpose(0, 1) if self.batch_first else input, True
+
+    def _length(self, input: Tensor) -> int:
+        return input.shape[1] if self.batch_first and input.dim() == 3 else input.shape[0]
 
     def _states(self, hx: State | None, sequence: Tensor, batched: bool) -> State:
         """The states as (num_layers, batch, hidden_size)."""
@@ -161,7 +164,7 @@ class QLSTM(nn.Module):
         if hx is None:
             return sequence.new_zeros(full), sequence.new_zeros(full)
         expected = full if batched else (self.num_layers, self.hidden_size)
-        for name, value in zip(("h_0", "c_0"), hx, strict=True):
+        for name, value in zip(("h_0", "c_0"), check_pair(hx), strict=True):
             check_tensor(name, value, self._dtype())
             if tuple(value.shape) != expected:
                 raise ShapeError(f"{name} has the shape {tuple(value.shape)}; expected {expected}.")

@@ -28,7 +28,7 @@ class Candidate:
 
     Attributes:
         name: A name that reads, such as "H-RY|linear-RX".
-        circuit: Unitary circuit on ``|0...0>``.
+        circuit: Unitary circuit on ``|0...0>``; a copy of it is kept.
         inputs: Its data parameters, in the order of the columns of the data (radians).
         weights: Its trained parameters, in the order of the columns of the angles: layer by layer, qubit by qubit.
         measured: Observables of its outputs; by default Pauli Z on qubit 0, 1, 2, ...
@@ -44,11 +44,15 @@ class Candidate:
     measured: tuple[SparsePauliOp, ...] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "circuit", self.circuit.copy())  # later changes by the caller must not reach us
         object.__setattr__(self, "inputs", tuple(self.inputs))
         object.__setattr__(self, "weights", tuple(self.weights))
         if self.measured is not None:
             object.__setattr__(self, "measured", tuple(self.measured))
         listed = [*self.inputs, *self.weights]
+        for parameter in listed:
+            if not isinstance(parameter, Parameter):
+                raise CircuitError(f"candidate {self.name!r} lists {parameter!r}; list Parameter objects, not names.")
         twice = sorted({parameter.name for parameter in listed if listed.count(parameter) > 1})
         if twice:
             raise CircuitError(f"candidate {self.name!r} lists {_names(twice)} more than once; list each parameter once.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ _HANDCRAFTED = {1: ("Y", "Y"), 2: ("Z", "Y"), 3: ("Z", "Z"), 4: ("Y", "Z"), 5: (
 
 _DEFAULT_DEPTH = 2
 
+#: What Qiskit calls a circuit without a name: a number that depends on what was made before.
+_AUTOMATIC_NAME = re.compile(r"circuit-\d+(-\d+)?")
+
 
 @dataclass(frozen=True, eq=False)
 class SearchSpace:
@@ -28,6 +32,10 @@ class SearchSpace:
 
     choices: tuple[tuple[str, Builder, Builder], ...] = ()
     fixed: tuple[Candidate, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.choices and not self.fixed:
+            raise OptionError("a search space needs at least one candidate; make one with paper, product or from_circuits.")
 
     @classmethod
     def paper(cls) -> SearchSpace:
@@ -80,6 +88,11 @@ class SearchSpace:
         Raises:
             CircuitError: No circuit, different numbers of qubits or inputs, or no parameter of the given name.
         """
+        if isinstance(circuits, QuantumCircuit | Candidate):
+            raise CircuitError("circuits is a single circuit; give a list of circuits.")
+        for operator in observables or ():
+            if not isinstance(operator, SparsePauliOp):
+                raise CircuitError(f"an observable is a {type(operator).__name__}; give SparsePauliOp objects.")
         candidates = [
             item if isinstance(item, Candidate) else _candidate(item, index, inputs, observables)
             for index, item in enumerate(circuits)
@@ -170,13 +183,16 @@ def _layered(name: str, encode: Builder, layer: Builder, n_qubits: int, depth: i
 def _candidate(
     circuit: QuantumCircuit, index: int, inputs: str | Sequence[Parameter], observables: Sequence[SparsePauliOp] | None
 ) -> Candidate:
-    if isinstance(inputs, str):
-        data = _vector(circuit, inputs)
-    else:
-        data = tuple(inputs)
+    if not isinstance(circuit, QuantumCircuit):
+        raise CircuitError(f"a circuit is a {type(circuit).__name__}; give QuantumCircuit or Candidate objects.")
+    data = _vector(circuit, inputs) if isinstance(inputs, str) else tuple(inputs)
+    for parameter in data:
+        if not isinstance(inputs, str) and parameter not in circuit.parameters:
+            raise CircuitError(f"the input {parameter!r} is not a parameter of the circuit {circuit.name!r}.")
     weights = tuple(parameter for parameter in circuit.parameters if parameter not in set(data))
     measured = None if observables is None else tuple(observables)
-    return Candidate(circuit.name or f"circuit-{index}", circuit, data, weights, measured)
+    name = f"circuit-{index}" if _AUTOMATIC_NAME.fullmatch(circuit.name) else circuit.name
+    return Candidate(name, circuit, data, weights, measured)
 
 
 def _vector(circuit: QuantumCircuit, name: str) -> tuple[Parameter, ...]:

@@ -15,7 +15,11 @@ from qlstm_qiskit.errors import TrainingError
 
 
 class LastEpoch(Callback):
-    """Keeps a copy of the parameters at the end of each epoch, so that an interrupted epoch can be undone."""
+    """Keeps a copy of the parameters at the end of each epoch, so that an interrupted epoch can be undone.
+
+    Raises:
+        TrainingError: The loss or a parameter is no longer finite.
+    """
 
     def __init__(self) -> None:
         self.epochs_ = 0
@@ -23,10 +27,11 @@ class LastEpoch(Callback):
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         loss = net.history[-1, "train_loss"]
-        if not math.isfinite(loss):
+        finite = all(bool(torch.isfinite(parameter).all()) for parameter in net.module_.parameters())
+        if not finite or not math.isfinite(loss):
             raise TrainingError(
-                f"the training loss is {loss} in epoch {len(net.history)}; lower the learning rate (lr={net.lr}) "
-                f"or scale the data."
+                f"training diverged in epoch {len(net.history)} (its loss is {loss:.3g}); lower the learning rate "
+                f"(lr={net.lr}) or scale the data."
             )
         self.epochs_ = len(net.history)
         self.state_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}

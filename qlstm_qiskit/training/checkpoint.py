@@ -8,10 +8,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.storage import write_atomically
+from qlstm_qiskit.storage import exists, write_atomically
 
 _KEY = "qlstm_qiskit"
 
@@ -26,35 +26,17 @@ def save_weights(path: Path, module: nn.Module, header: dict[str, Any]) -> None:
     write_atomically(path, save(tensors, metadata={_KEY: json.dumps(header)}))
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """Read the header of a file of weights.
+def read_weights(path: Path) -> tuple[Any, dict[str, Tensor]]:
+    """Read the header and the tensors of a file that `save_weights` wrote.
 
     Raises:
         RunError: The file is missing, damaged, or was written by something else.
     """
-    return _read(path)[0]
-
-
-def load_weights(path: Path, module: nn.Module) -> None:
-    """Load the parameters of a module from a file.
-
-    Raises:
-        RunError: The file is missing or damaged, or holds parameters of another model.
-    """
-    tensors = _read(path)[1]
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise RunError(f"{path} holds the parameters of another model: {detail}") from error
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    if not path.is_file():
+    if not exists(path):
         raise RunError(f"there is no file {path}; is this a run folder that finished at least one epoch?")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_KEY])
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, KeyError, json.JSONDecodeError, RecursionError, OSError) as error:
         raise RunError(f"{path} is damaged or was not written by this package ({type(error).__name__}).") from error

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
-from qlstm_qiskit.hardware import load_backend
+from qlstm_qiskit.hardware import Backend, load_backend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.space import SearchSpace
 
@@ -51,7 +51,7 @@ def build_forecaster(
     mixing: str = "linear",
     num_layers: int = 1,
     dropout: float = 0.0,
-    backend: str = "statevector",
+    backend: Backend | str = "statevector",
     angle_std: float = 0.01,
     device: str = "cpu",
     dtype: torch.dtype = torch.float64,
@@ -72,12 +72,16 @@ def build_forecaster(
         raise unknown_option("model", model, MODELS)
     require_at_least("hidden_size", hidden_size, 1)
     require_at_least("num_layers", num_layers, 1)
-    load_backend(backend)
+    if dropout and num_layers == 1:
+        raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
+    if isinstance(backend, str):
+        load_backend(backend)
     variant = MODELS[model]
     recurrent: nn.Module
     if variant is None:
-        circuit_options: dict[str, Any] = {"depth": depth, "space": space, "n_qubits": n_qubits}
-        given = [f"{name}={value}" for name, value in circuit_options.items() if value is not None]
+        options: list[tuple[str, Any, Any]] = [("depth", depth, None), ("space", space, None), ("n_qubits", n_qubits, None)]
+        options += [("input_map", input_map, "identity"), ("mixing", mixing, "linear"), ("angle_std", angle_std, 0.01)]
+        given = [f"{name}={value}" for name, value, default in options if value != default]
         if given:
             raise OptionError(f"the model {model!r} has no circuits; leave out {', '.join(given)}.")
         recurrent = nn.LSTM(input_size, hidden_size, num_layers, batch_first=True, dropout=dropout, device=device, dtype=dtype)
@@ -85,8 +89,8 @@ def build_forecaster(
         recurrent = QLSTM(
             input_size,
             hidden_size,
-            depth,
-            space or variant.space(),
+            depth=depth,
+            space=variant.space() if space is None else space,
             n_qubits=n_qubits,
             input_map=input_map,
             sharing=variant.sharing,

@@ -15,15 +15,14 @@ from skorch import NeuralNetRegressor
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least, unknown_option
-from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.hardware import Backend
+from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
 from qlstm_qiskit.training.models import build_forecaster
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
-
-#: Windows that are evaluated at once without gradients.
-_PREDICT_BATCH = 128
+_NUMPY_DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
 class QLSTMRegressor(RegressorMixin, BaseEstimator):
@@ -48,7 +47,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
     Attributes:
         module_: The fitted `Forecaster`.
         history_: One dictionary for each finished epoch: epoch, train_loss, dur (seconds), ...
-        interrupted_: Whether Ctrl-C stopped the training; the model is then that of the last finished epoch.
+        interrupted_: Whether training ended before `max_epochs`, by Ctrl-C or by a callback such as skorch's EarlyStopping.
+            An epoch that was not finished leaves no trace.
         n_features_in_: Size of the second axis of X, the window, as scikit-learn counts it.
     """
 
@@ -68,7 +68,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         batch_size: int = 10,
         lr: float = 0.01,
         shuffle: bool = False,
-        backend: str = "statevector",
+        backend: Backend | str = "statevector",
         angle_std: float = 0.01,
         seed: int | None = 0,
         dtype: str = "float64",
@@ -111,11 +111,14 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             TrainingError: The loss is no longer finite.
             KeyboardInterrupt: Ctrl-C before the first epoch was finished.
         """
-        windows, targets = self._check_fit(X, y)
+        checked, y_checked = self._check_fit(X, y)
+        windows = _windows(checked)
+        targets = y_checked.reshape(len(y_checked), -1)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
             module = self.build_module(windows.shape[2], targets.shape[1])
             self._train(module, windows, targets)
+        self._window_shape, self._y_is_flat = checked.shape[1:], y_checked.ndim == 1
         return self
 
     def check_options(self) -> None:
@@ -124,8 +127,10 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             raise unknown_option("dtype", self.dtype, _DTYPES)
         require_at_least("max_epochs", self.max_epochs, 1)
         require_at_least("batch_size", self.batch_size, 1)
-        if not self.lr > 0:
-            raise OptionError(f"lr is {self.lr}; it must be above 0.")
+        if self.seed is not None:
+            require_at_least("seed", self.seed, 0)
+        if not 0 < self.lr < np.inf:
+            raise OptionError(f"lr is {self.lr}; it must be a finite number above 0.")
 
     def build_module(self, input_size: int, n_outputs: int) -> Forecaster:
         """Build the untrained model that `fit` would train, from torch's default generator."""
@@ -155,39 +160,22 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self, "module_")
         _check_finite("X", X)
-        if (array := np.asarray(X)).ndim == 3:  # scikit-learn's own check would call a window's length "features"
-            self._check_shape(array.shape)
-        checked = validate_data(self, X, reset=False, allow_nd=True, dtype=self._numpy_dtype())
-        prediction = self._net.predict(self._windows(checked))
+        shape = np.asarray(X).shape
+        if len(shape) > 2 and shape[1:] != self._window_shape:  # scikit-learn's check would call a window's length "features"
+            raise DataError(f"X has the shape {shape}; fit was given {self._window_shape} after n.")
+        dtype = torch.empty(0, dtype=next(self.module_.parameters()).dtype).numpy().dtype
+        checked = validate_data(self, X, reset=False, allow_nd=True, dtype=dtype)
+        prediction = self._net.predict(_windows(checked))
         return prediction[:, 0] if self._y_is_flat else prediction
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Windows (n, window, features) and targets (n, outputs), or an error that says what is wrong."""
+        """X and y as finite numbers of the model's dtype, or an error that says what is wrong."""
         self.check_options()
         _check_finite("X", X)
         _check_finite("y", y)
-        checked, targets = validate_data(
-            self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=self._numpy_dtype()
-        )
-        self._y_is_flat = targets.ndim == 1
-        targets = targets.reshape(len(targets), -1).astype(self._numpy_dtype())
-        self._window_shape = checked.shape[1:]
-        return self._windows(checked), targets
-
-    def _windows(self, X: NDArray[Any]) -> NDArray[Any]:
-        """X as (n, window, features); writable, as torch wants it."""
-        self._check_shape(X.shape)
-        return np.require(X[:, :, None] if X.ndim == 2 else X, requirements="W")
-
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
-        if len(shape) not in (2, 3) or shape[1:] != self._window_shape:
-            raise DataError(
-                f"X has the shape {shape}; expected (n, window, features), or (n, window) of one feature, with "
-                f"{self._window_shape} after n as in fit."
-            )
-
-    def _numpy_dtype(self) -> type[np.floating[Any]]:
-        return np.float32 if self.dtype == "float32" else np.float64
+        dtype = _NUMPY_DTYPES[self.dtype]
+        checked, targets = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=dtype)
+        return checked, targets.astype(dtype)
 
     def _train(self, module: Forecaster, windows: NDArray[Any], targets: NDArray[Any]) -> None:
         keeper = LastEpoch()
@@ -202,7 +190,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             max_epochs=self.max_epochs,
             batch_size=self.batch_size,
             iterator_train__shuffle=self.shuffle,
-            iterator_valid__batch_size=_PREDICT_BATCH,
+            iterator_valid__batch_size=EVALUATION_BATCH,
             train_split=None,
             callbacks=[keeper, *bar, *(self.callbacks or [])],
             callbacks__print_log=None,
@@ -218,7 +206,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         if self.interrupted_:
             if not keeper.epochs_:
                 raise KeyboardInterrupt
-            module.load_state_dict(keeper.state_)
+            if len(net.history) > keeper.epochs_:
+                module.load_state_dict(keeper.state_)
         self._net, self.module_ = net, module
         self.history_ = [
             {key: value for key, value in row.items() if key != "batches"} for row in net.history[: keeper.epochs_]
@@ -230,6 +219,13 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         tags.regressor_tags.poor_score = True  # a few epochs on shuffled columns, as the generic checks try, forecast nothing
         return tags
+
+
+def _windows(X: NDArray[Any]) -> NDArray[Any]:
+    """X as (n, window, features); writable, as torch wants it."""
+    if X.ndim not in (2, 3):
+        raise DataError(f"X has the shape {X.shape}; expected (n, window, features), or (n, window) of one feature.")
+    return np.require(X[:, :, None] if X.ndim == 2 else X, requirements="W")
 
 
 def _check_finite(name: str, values: ArrayLike) -> None:

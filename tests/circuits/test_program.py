@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.circuit import Gate, Parameter, ParameterVector
-from qiskit.circuit.library import Initialize, UnitaryGate
-from qiskit.quantum_info import SparsePauliOp, random_unitary
+from qiskit.circuit import AnnotatedOperation, ControlModifier, Gate, Parameter, ParameterVector
+from qiskit.circuit.library import Initialize, RXGate, UnitaryGate
+from qiskit.quantum_info import SparsePauliOp, Statevector, random_unitary
 
 from qlstm_qiskit.circuits import Angle, Fixed, Rotation, lower, lower_observable
 from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.exact.schedule import embed
 
 X, W = ParameterVector("x", 2), ParameterVector("w", 2)
 
@@ -75,6 +76,24 @@ def test_wide_numeric_gates_are_opened_or_taken_as_a_matrix() -> None:
     assert isinstance(operations[-1], Fixed)
 
 
+@pytest.mark.parametrize("name", ["rx", "p", "u", "id", "barrier", "delay", "global_phase", "h", "cx"])
+def test_a_users_gate_is_what_it_does_not_what_it_is_called(name: str) -> None:
+    for angle in (0.3, W[0]):
+        inner = QuantumCircuit(2, name=name)
+        inner.ry(angle, 0)
+        inner.cx(0, 1)
+        circuit = QuantumCircuit(2)
+        circuit.append(inner.to_gate(), [1, 0])
+        bound = circuit.assign_parameters([0.3] * circuit.num_parameters)
+        program = lower(bound, [], [])
+        state = np.eye(4)[0]
+        for operation in program.operations:
+            assert isinstance(operation, Fixed)
+            state = embed(operation.matrix, operation.qubits, 2) @ state
+        assert Statevector(state).equiv(Statevector(bound))
+        assert len(lower(circuit, [], list(circuit.parameters)).operations) >= 1
+
+
 def measured() -> QuantumCircuit:
     circuit = QuantumCircuit(2, 1)
     circuit.measure(1, 0)
@@ -101,6 +120,12 @@ def initialized() -> QuantumCircuit:
     return circuit
 
 
+def annotated() -> QuantumCircuit:
+    circuit = QuantumCircuit(2)
+    circuit.append(AnnotatedOperation(RXGate(W[0]), ControlModifier(1)), [0, 1])
+    return circuit
+
+
 def opaque() -> QuantumCircuit:
     circuit = QuantumCircuit(1)
     circuit.append(Gate("mystery", 1, [Parameter("p")]), [0])
@@ -115,6 +140,7 @@ def opaque() -> QuantumCircuit:
         (conditional, "'if_else'"),
         (initialized, "'reset' on qubits [0]"),
         (opaque, "'mystery'"),
+        (annotated, "on qubits [0, 1]"),
     ],
 )
 def test_unsupported_instructions_are_named(build, name: str) -> None:
@@ -134,6 +160,11 @@ def test_parameters_in_neither_list_are_named() -> None:
 def test_complex_angle_is_refused() -> None:
     with pytest.raises(CircuitError, match="not a finite real number"):
         angle_of(1j * X[0])
+
+
+def test_expressions_that_qiskit_cannot_translate_are_refused() -> None:
+    with pytest.raises(CircuitError, match="rewrite it"):
+        angle_of(2 ** X[0])
 
 
 def test_observable_bits_and_errors() -> None:

@@ -161,17 +161,23 @@ MISTAKES = [
     (["train", "--dataset", "bessel", "--epochs", "0"], "max_epochs is 0"),
     (["train", "--dataset", "bessel", "--epochs", "ten"], "Invalid value for '--epochs'"),
     (["train", "--dataset", "bessel", "--lr", "0"], "lr is 0"),
-    (["train", "--dataset", "bessel", "--lr", "1e300", "--model", "lstm"], "lower the learning rate"),
+    (["train", "--dataset", "bessel", "--lr", "1e300", "--model", "config1"], "lower the learning rate"),
     (["train", "--dataset", "bessel", "--model", "lstm", "--depth", "2"], "leave out depth=2"),
     (["train", "--dataset", "bessel", "--epoch", "3"], "--epochs"),
+    (["train", "--dataset", "bessel", "--seed", "-1"], "seed is -1"),
+    (["train", "--dataset", "bessel", "--lr", "nan"], "lr is nan"),
+    (["train", "--dataset", "bessel", "--model", "lstm", "--mixing", "softmax"], "leave out mixing=softmax"),
+    (["train", "--dataset", "bessel", "--model", "config1", "--mixing", "softmax"], "single candidate"),
+    (["train", "--dataset", "bessel", "--model", "lstm", "--lr", "1e300", "--epochs", "1"], "training diverged in epoch 1"),
+    (["predict", "held", "--csv", "good.csv", "--out", "good.csv/p.csv"], "damaged"),
     (["train", "--csv", "missing.csv", "--target", "a"], "missing.csv"),
     (["train", "--csv", "good.csv"], "--target"),
     (["train", "--csv", "good.csv", "--target", "valeu"], "Did you mean 'value'"),
     (["train", "--csv", "good.csv", "--target", "value", "--features", "value,tmie"], "Did you mean 'time'"),
-    (["train", "--csv", "text.csv", "--target", "value"], "row 3 below the header: 'n/a' is not a finite number"),
-    (["train", "--csv", "nan.csv", "--target", "value"], "row 2 below the header: 'nan' is not a finite number"),
-    (["train", "--csv", "inf.csv", "--target", "value"], "row 4 below the header: 'inf' is not a finite number"),
-    (["train", "--csv", "hole.csv", "--target", "value"], "row 5 below the header: a value is missing"),
+    (["train", "--csv", "text.csv", "--target", "value"], "line 4, column 'value': 'n/a' is not a finite number"),
+    (["train", "--csv", "nan.csv", "--target", "value"], "line 3, column 'value': 'nan' is not a finite number"),
+    (["train", "--csv", "inf.csv", "--target", "value"], "line 5, column 'value': 'inf' is not a finite number"),
+    (["train", "--csv", "hole.csv", "--target", "value"], "line 6, column 'value': a value is missing"),
     (["train", "--csv", "short.csv", "--target", "value"], "has 3 rows"),
     (["train", "--dataset", "bessel", "--out", "held"], "already holds a run"),
     (["train", "--dataset", "bessel", "--out", "good.csv/run"], "cannot make the folder"),
@@ -204,6 +210,14 @@ def test_a_mistake_is_one_clear_line_and_leaves_nothing(qlstm, arguments: list[s
     assert err.count("\n") == 1
     assert message in err
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_no_arguments_show_the_help(qlstm) -> None:
+    for arguments in ((), ("space",)):
+        code, out, err = qlstm(*arguments)
+        assert (code, err) == (2, "")
+        assert "Usage" in out
+    assert qlstm("--version") == (0, "0.1.0\n", "")
 
 
 def test_help_needs_neither_torch_nor_qiskit() -> None:
@@ -261,5 +275,5 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, "")
-    assert err == "interrupted before the first epoch was finished; nothing was kept\n"
+    assert err == "interrupted; no epoch was finished and nothing was kept\n"
     assert not (tmp_path / "run").exists()

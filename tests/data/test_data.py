@@ -158,10 +158,13 @@ def test_two_features(tmp_path: Path) -> None:
         ("a,b\n1,2\n3,4,5\n", {}, DataError, "cannot be read as CSV"),
         ("a,volume\n1,2\n", {"target": "volumes"}, OptionError, "Did you mean 'volume'"),
         ("a,b\n1,2\n", {"features": ["a", "c"]}, OptionError, "unknown column"),
-        ("a\n1\n2\nx\n4\n", {}, DataError, "column 'a', row 3 below the header: 'x' is not a finite number"),
-        ("a,b\n1,1\n,2\n", {}, DataError, "row 2 below the header: a value is missing"),
-        ("a\n1\nnan\n", {}, DataError, "row 2 below the header: 'nan'"),
-        ("a\n1\n2\n-inf\n", {}, DataError, "row 3 below the header: '-inf'"),
+        ("a\n1\n2\nx\n4\n", {}, DataError, "line 4, column 'a': 'x' is not a finite number"),
+        ("a,b\n1,1\n,2\n", {}, DataError, "line 3, column 'a': a value is missing"),
+        ("a\n1\nnan\n", {}, DataError, "line 3, column 'a': 'nan'"),
+        ("a\n1\n2\n-inf\n", {}, DataError, "line 4, column 'a': '-inf'"),
+        ("a\n1\n\n3\n", {}, DataError, "line 3, column 'a': a value is missing"),
+        ("a\n" + "1\n" * 50 + "\n\n", {"features": ["a", "a"]}, OptionError, "twice"),
+        ("a\n1.7e308\n" + "-1.7e308\n" * 50, {}, DataError, "smaller unit"),
         ("a\n1\n2\n3\n", {}, DataError, "has 3 rows, which give 0 windows of 4 rows"),
         ("a\n" + "1\n" * 5, {}, DataError, "has 5 rows, which give 1 windows"),
         ("a\n" + "1\n" * 50, {"window": 0}, OptionError, "window is 0"),
@@ -175,6 +178,14 @@ def test_bad_files_and_options(tmp_path: Path, content: str | None, options: dic
         path.write_text(content)
     with pytest.raises(error, match=message):
         load_csv(path, **({"target": "a"} | options))
+
+
+def test_errors_in_original_units_survive_a_constant_training_part(tmp_path: Path) -> None:
+    path = tmp_path / "flat.csv"
+    path.write_text("a\n" + "5\n" * 30 + "\n".join(map(str, range(10, 20))) + "\n\n")
+    data = load_csv(path, "a")
+    np.testing.assert_allclose(data.target_scaler.inverse(data.y_test)[-3:, 0], [17, 18, 19])
+    np.testing.assert_allclose(data.target_scaler.inverse(data.y_train)[0], 5)
 
 
 def test_binary_file_and_folder(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def test_schedule_keeps_the_circuits_action(seed: int) -> None:
             for factor in step.factors:
                 state = embed(factor.constant, step.qubits, bound.num_qubits) @ state
         else:
-            state = step.phase * state[step.source]
+            source, phase = step.action(bound.num_qubits)
+            state = phase * state[source]
     assert Statevector(state).equiv(Statevector(bound), rtol=0, atol=1e-10)
 
 
@@ -136,16 +137,37 @@ def test_candidates_must_agree() -> None:
 
 class TestMemory:
     def test_formula(self) -> None:
-        assert require_memory(4, 36, 10, 5, 16, available=2**30) == 36 * 10 * 8 * 16 * 2**4
+        assert require_memory(4, 36, 10, 5, 16, available=2**30) == 36 * 10 * (2 * 5 + 3) * 16 * 2**4
+        assert require_memory(4, 36, 10, 0, 16, tables=7, available=2**30) == (36 * 10 * 3 * 16 + 7 * 48) * 2**4
 
     def test_refusal_says_how_many_qubits_fit(self) -> None:
         with pytest.raises(CapacityError, match="20 qubits need .* GiB .* 12 qubits fit"):
-            require_memory(20, 36, 10, 5, 16, available=36 * 10 * 8 * 16 * 2**12 + 1)
+            require_memory(20, 36, 10, 5, 16, available=36 * 10 * 13 * 16 * 2**12 + 1)
 
-    def test_bank_refuses_before_it_allocates(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def scheduled(program: object) -> None:
-            raise AssertionError("a schedule holds 2^n indices and must not be made")
+    def test_what_is_said_to_fit_fits(self) -> None:
+        for n_qubits in (12, 11):
+            bank = compile_bank(list(SearchSpace.paper().candidates(n_qubits, 1)))
+            available = require_memory(11, 36, 3, 2 * max(len(s.steps) for s in bank._schedules), 16, 72, 2**50)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(bank_module, "free_bytes", lambda device, free=available: free)
+                weights = torch.zeros(1, sum(bank.n_weights), dtype=torch.float64)
+                if n_qubits == 11:
+                    bank.bind(weights, torch.zeros(1, 36, dtype=torch.float64), samples=3, calls=2)
+                else:
+                    with pytest.raises(CapacityError, match="11 qubits fit"):
+                        bank.bind(weights, torch.zeros(1, 36, dtype=torch.float64), samples=3, calls=2)
 
-        monkeypatch.setattr(bank_module, "schedule", scheduled)
+    def test_bank_refuses_before_it_allocates(self) -> None:
+        bank = compile_bank(list(SearchSpace.paper().candidates(50, 1)))  # a table of 2^50 indices cannot be made
         with pytest.raises(CapacityError, match="qubits fit"):
-            compile_bank(list(SearchSpace.paper().candidates(50, 1)))
+            bank.bind(torch.zeros(1, sum(bank.n_weights)), torch.zeros(1, 36))
+
+
+def test_inference_mode_first_does_not_spoil_training() -> None:
+    bank = compile_bank(list(SearchSpace.paper().candidates(2, 1)))
+    weights = torch.zeros(1, sum(bank.n_weights), dtype=torch.float64, requires_grad=True)
+    mixing, inputs = torch.ones(1, 36, dtype=torch.float64), torch.zeros(3, 2, dtype=torch.float64)
+    with torch.inference_mode():
+        bank.bind(weights, mixing)(inputs)
+    bank.bind(weights, mixing)(inputs).sum().backward()
+    assert weights.grad is not None

@@ -4,12 +4,15 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from qlstm_qiskit.errors import CapacityError, DataError, OptionError, RunError, TrainingError
@@ -86,8 +89,8 @@ def test_one_step_predictions_in_original_units(trained: Run, csv: Path) -> None
     table = predict_table(trained, csv)
     assert list(table.columns) == ["time", "value", "other", "prediction", "persistence"]
     assert table["prediction"].isna().sum() == table["persistence"].isna().sum() == 4
-    scaled = trained.input_scaler.transform(SERIES[10:14, None])
-    own = trained.target_scaler.inverse(trained.predict(scaled[None]))
+    scaled = trained.header.input_scaler.transform(SERIES[10:14, None])
+    own = trained.header.target_scaler.inverse(trained.predict(scaled[None]))
     assert table["prediction"][14] == pytest.approx(own[0, 0], abs=1e-9)
     assert table["persistence"][14] == pytest.approx(SERIES[13])
 
@@ -97,8 +100,8 @@ def test_roll_out_feeds_predictions_back(trained: Run, csv: Path) -> None:
     assert table["step"].tolist() == [1, 2, 3, 4, 5]
     known = list(SERIES)
     for value in table["prediction"]:
-        scaled = trained.input_scaler.transform(np.array(known[-4:])[:, None])
-        assert value == pytest.approx(trained.target_scaler.inverse(trained.predict(scaled[None]))[0, 0], abs=1e-9)
+        scaled = trained.header.input_scaler.transform(np.array(known[-4:])[:, None])
+        assert value == pytest.approx(trained.header.target_scaler.inverse(trained.predict(scaled[None]))[0, 0], abs=1e-9)
         known.append(value)
     assert table["persistence"].tolist() == pytest.approx([SERIES[-1]] * 5)
 
@@ -111,6 +114,14 @@ def test_direct_horizon_and_exogenous_features(csv: Path, tmp_path: Path) -> Non
         roll_out(run, csv, 4)
     with pytest.raises(OptionError, match="horizon is 0"):
         roll_out(run, csv, 0)
+
+
+def test_columns_of_the_result_must_be_free(trained: Run, csv: Path, tmp_path: Path) -> None:
+    for name in ("prediction", "persistence"):
+        path = tmp_path / f"{name}.csv"
+        pd.DataFrame({"value": SERIES, name: SERIES}).to_csv(path, index=False)
+        with pytest.raises(DataError, match=f"has a column '{name}' already"):
+            predict_table(trained, path)
 
 
 def test_prediction_needs_the_columns_and_enough_rows(trained: Run, tmp_path: Path) -> None:
@@ -135,14 +146,32 @@ def test_a_changed_csv_is_noticed(tmp_path: Path, csv: Path) -> None:
         _ = load_run(run.path).dataset
 
 
+def rewrite_header(run: Path, text: str | None, **changes) -> None:
+    path = run / "model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["qlstm_qiskit"])
+    save_file(load_file(path), path, metadata={"qlstm_qiskit": text or json.dumps(header | changes)})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda run: (run / "config.json").unlink(), "config.json cannot be read"),
         (lambda run: (run / "config.json").write_text("{"), "config.json is damaged"),
         (lambda run: (run / "config.json").write_text("[]"), "does not hold a JSON object"),
-        (lambda run: (run / "config.json").write_text('{"data": {}, "lr": "fast"}'), "config.json is damaged: lr"),
-        (lambda run: (run / "config.json").write_text('{"data": {}, "rate": 1}'), "config.json is damaged: rate"),
+        (
+            lambda run: (run / "config.json").write_text('{"data": {}, "lr": "fast"}'),
+            "config.json is damaged or of another version: lr",
+        ),
+        (
+            lambda run: (run / "config.json").write_text('{"data": {}, "rate": 1}'),
+            "config.json is damaged or of another version: rate",
+        ),
+        (lambda run: (run / "config.json").write_text("[" * 10**5), "config.json is damaged"),
+        (lambda run: rewrite_header(run, "[]"), "is damaged or of another version"),
+        (lambda run: rewrite_header(run, '{"format": 2}'), "is damaged or of another version: format"),
+        (lambda run: rewrite_header(run, None, window=0), "is damaged or of another version: window"),
+        (lambda run: rewrite_header(run, None, input_scaler={"low": "x"}), "another version: input_scaler"),
         (lambda run: (run / "model.safetensors").unlink(), "there is no file"),
         (lambda run: (run / "model.safetensors").write_bytes(b"junk"), "is damaged"),
         (lambda run: os.truncate(run / "model.safetensors", 400), "is damaged"),
@@ -231,6 +260,81 @@ def test_ctrl_c_leaves_a_usable_run(csv: Path, tmp_path: Path, monkeypatch: pyte
     assert run.metrics["interrupted"]
     assert run.epochs == run.metrics["epochs"] == len(run.history) == 2
     np.testing.assert_array_equal(run.predict(run.dataset.x_test), whole.predict(whole.dataset.x_test))
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("moment", ["evaluation", "weights"])
+def test_ctrl_c_while_an_epoch_is_written(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, moment
+) -> None:
+    """The epoch is trained already: it is kept, and weights, history and metrics agree."""
+    calls = []
+    name = {"evaluation": "predict_windows", "weights": "save_weights"}[moment]
+    plain = getattr(train_module, name)
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == epoch:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(*arguments)
+
+    monkeypatch.setattr(train_module, name, interrupted)
+    run = train_run(spec(csv, epochs=5), tmp_path / "run")
+    assert run.epochs == run.metrics["epochs"] == len(run.history) == epoch
+    assert run.metrics["interrupted"]
+    test = np.mean((run.predict(run.dataset.x_test) - run.dataset.y_test) ** 2)
+    assert test == run.metrics["test_mse"] == run.history[-1]["test_mse"]
+
+
+def test_ctrl_c_while_results_are_computed_keeps_the_run(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(train_module, "run_metrics", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(spec(csv), tmp_path / "run")
+    assert load_run(tmp_path / "run").epochs == 2
+
+
+def test_divergence_later_keeps_the_epochs_before(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(self, net, **kwargs) -> None:
+        if len(net.history) == 3:
+            with torch.no_grad():
+                next(net.module_.parameters()).fill_(float("inf"))
+
+    monkeypatch.setattr(train_module._Recorder, "on_epoch_begin", spoil)
+    with pytest.raises(TrainingError, match="diverged in epoch 3.*keeps the epochs before"):
+        train_run(spec(csv, epochs=5), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert run.epochs == run.metrics["epochs"] == 2
+    assert run.metrics["interrupted"]
+
+
+def test_a_folder_that_was_there_stays(csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(TrainingError):
+        train_run(spec(csv, lr=1e300), tmp_path / "mine")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
+    with pytest.raises(TrainingError):
+        train_run(spec(csv, lr=1e300), tmp_path / "deep" / "er")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that another user may not enter")
+def test_a_folder_that_may_not_be_entered(tmp_path: Path, csv: Path) -> None:
+    """Run as another user: root may enter everything."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    script = (
+        "import os, sys; sys.path.insert(0, sys.argv[2])\n"
+        "from qlstm_qiskit.storage import exists; from pathlib import Path\n"
+        "from qlstm_qiskit.errors import RunError\nos.seteuid(65534)\n"
+        "try: exists(Path(sys.argv[1]))\n"
+        "except RunError as error: print(error)"
+    )
+    command = [sys.executable, "-c", script, str(closed / "run"), str(Path(__file__).parents[2])]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Permission denied; choose a folder that can be read" in result.stdout
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ F64 = torch.float64
 
 
 def pair(**options) -> tuple[QLSTM, nn.LSTM]:
-    return QLSTM(2, 3, 1, SMALL, **options), nn.LSTM(2, 3, dtype=options.pop("dtype", F64), **options)
+    return QLSTM(2, 3, depth=1, space=SMALL, **options), nn.LSTM(2, 3, dtype=options.pop("dtype", F64), **options)
 
 
 def zeros(*shape: int, dtype: torch.dtype = F64) -> torch.Tensor:
@@ -30,11 +30,18 @@ def test_shapes_and_dtypes_are_those_of_lstm(num_layers, batch_first, given_stat
     x = torch.rand(shape, dtype=dtype)
     state = None
     if given_state:
-        batch = () if len(shape) == 2 else (shape[0] if batch_first else shape[1],)
+        batch: tuple[int, ...] = () if len(shape) == 2 else (shape[0] if batch_first else shape[1],)
         state = (torch.rand(num_layers, *batch, 3, dtype=dtype), torch.rand(num_layers, *batch, 3, dtype=dtype))
     (out, (h, c)), (their_out, (their_h, their_c)) = ours(x, state), theirs(x, state)
     for own, other in ((out, their_out), (h, their_h), (c, their_c)):
         assert (own.shape, own.dtype) == (other.shape, other.dtype)
+
+
+def test_an_empty_batch_is_no_error() -> None:
+    for ours, theirs in (pair(), pair(batch_first=True)):
+        x = zeros(0, 3, 2) if ours.batch_first else zeros(3, 0, 2)
+        assert ours(x)[0].shape == theirs(x)[0].shape
+        assert ours(x)[1][0].shape == theirs(x)[1][0].shape
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,8 @@ def test_shapes_and_dtypes_are_those_of_lstm(num_layers, batch_first, given_stat
         (zeros(5, 4, 3), None),
         (zeros(5, 4, 2, 1), None),
         (zeros(0, 4, 2), None),
+        (zeros(5, 4, 2), (zeros(1, 4, 3),)),
+        (zeros(5, 4, 2), zeros(2, 4, 3)),
         (zeros(5, 4, 2, dtype=torch.float32), None),
         (zeros(5, 4, 2), (zeros(1, 3, 3), zeros(1, 3, 3))),
         (zeros(5, 4, 2), (zeros(2, 4, 3), zeros(2, 4, 3))),
@@ -54,7 +63,7 @@ def test_shapes_and_dtypes_are_those_of_lstm(num_layers, batch_first, given_stat
 )
 def test_what_lstm_refuses_qlstm_refuses_with_a_reason(x: torch.Tensor, state) -> None:
     ours, theirs = pair()
-    with pytest.raises((RuntimeError, ValueError)):
+    with pytest.raises((RuntimeError, ValueError, IndexError)):
         theirs(x, state)
     with pytest.raises(ShapeError, match="expected|convert"):
         ours(x, state)
@@ -87,13 +96,19 @@ def test_wrong_options(options: dict, message: str) -> None:
 
 def test_what_does_not_fit_in_memory_is_refused() -> None:
     with pytest.raises(CapacityError, match="qubits fit"):
-        QLSTM(1, 60)
+        QLSTM(1, 60, depth=1)(zeros(4, 1))
+
+
+def test_only_the_sizes_are_positional() -> None:
+    """The third positional argument of nn.LSTM is num_layers: a drop-in must not read it as something else."""
+    with pytest.raises(TypeError):
+        QLSTM(1, 2, 2)  # type: ignore[misc]
 
 
 def test_batch_and_time_layouts_agree() -> None:
     torch.manual_seed(0)
-    first = QLSTM(2, 2, 1, SMALL, batch_first=True)
-    second = QLSTM(2, 2, 1, SMALL)
+    first = QLSTM(2, 2, depth=1, space=SMALL, batch_first=True)
+    second = QLSTM(2, 2, depth=1, space=SMALL)
     second.load_state_dict(first.state_dict())
     x = torch.rand(3, 4, 2, dtype=F64)
     out, (h, c) = first(x)
@@ -108,21 +123,25 @@ def test_batch_and_time_layouts_agree() -> None:
 
 def test_layers_are_cells_run_over_time() -> None:
     torch.manual_seed(0)
-    model = QLSTM(2, 2, 1, SMALL, num_layers=2)
+    model = QLSTM(2, 2, depth=1, space=SMALL, num_layers=2)
     x = torch.rand(4, 3, 2, dtype=F64)
     sequence = list(x)
-    for cell in model.layers():
-        state, outputs = None, []
+    given = torch.rand(2, 2, 3, 2, dtype=F64)
+    for layer, cell in enumerate(model.layers()):
+        state, outputs = (given[0, layer], given[1, layer]), []
         for step in sequence:
             state = cell(step, state)
             outputs.append(state[0])
         sequence = outputs
-    torch.testing.assert_close(model(x)[0], torch.stack(sequence))
+        last = state
+    out, (h, c) = model(x, (given[0], given[1]))
+    torch.testing.assert_close(out, torch.stack(sequence))
+    torch.testing.assert_close((h[1], c[1]), last)
 
 
 def test_cell_is_the_lstm_formula() -> None:
     torch.manual_seed(0)
-    cell = QLSTMCell(2, 2, 1, SMALL)
+    cell = QLSTMCell(2, 2, depth=1, space=SMALL)
     x, h, c = (torch.rand(3, 2, dtype=F64) for _ in range(3))
     i, f, g, o = cell.bank(torch.cat((x, h), dim=1)).unbind(1)
     new_c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
@@ -145,12 +164,12 @@ def test_cell_is_the_lstm_formula() -> None:
 )
 def test_cell_refuses(x, state, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
-        QLSTMCell(2, 2, 1, SMALL)(x, state)
+        QLSTMCell(2, 2, depth=1, space=SMALL)(x, state)
 
 
 def test_dropout_acts_between_layers_while_training() -> None:
     torch.manual_seed(0)
-    model = QLSTM(1, 2, 1, SMALL, num_layers=2, dropout=0.5)
+    model = QLSTM(1, 2, depth=1, space=SMALL, num_layers=2, dropout=0.5)
     x = torch.rand(4, 3, 1, dtype=F64)
     assert not torch.equal(model(x)[0], model(x)[0])
     model.eval()
@@ -159,7 +178,7 @@ def test_dropout_acts_between_layers_while_training() -> None:
 
 class TestHybrid:
     def test_wide_series_need_no_wide_circuit(self) -> None:
-        model = QLSTM(20, 7, 1, SMALL, n_qubits=4)
+        model = QLSTM(20, 7, depth=1, space=SMALL, n_qubits=4)
         out, (h, _) = model(torch.rand(3, 2, 20, dtype=F64))
         assert out.shape == (3, 2, 7)
         assert h.shape == (1, 2, 7)
@@ -183,13 +202,13 @@ class TestHybrid:
         with pytest.raises(OptionError, match="take 4 inputs and have 2 outputs.*n_qubits=2"):
             QLSTM(1, 3, space=space)
         with pytest.raises(OptionError, match="depth=2 has no meaning"):
-            QLSTM(2, 2, 2, space)
+            QLSTM(2, 2, depth=2, space=space)
 
 
 def test_input_map_is_applied_to_the_angles() -> None:
     torch.manual_seed(0)
-    identity = QLSTMCell(1, 1, 1, SMALL)
-    arctan = QLSTMCell(1, 1, 1, SMALL, input_map="arctan")
+    identity = QLSTMCell(1, 1, depth=1, space=SMALL)
+    arctan = QLSTMCell(1, 1, depth=1, space=SMALL, input_map="arctan")
     arctan.load_state_dict(identity.state_dict())
     x, h, c = (torch.rand(3, 1, dtype=F64) for _ in range(3))
     torch.testing.assert_close(arctan(x, (h, c)), identity(x.arctan(), (h.arctan(), c)))
@@ -246,7 +265,7 @@ class TestCircuitBank:
         torch.testing.assert_close(bank(x), each.mean(2))
 
     def test_generator_decides_the_start(self) -> None:
-        make = lambda seed: QLSTM(1, 2, 1, SMALL, n_qubits=2, generator=torch.Generator().manual_seed(seed))  # noqa: E731
+        make = lambda seed: QLSTM(1, 2, depth=1, space=SMALL, n_qubits=2, generator=torch.Generator().manual_seed(seed))  # noqa: E731
         first, again, other = make(1), make(1), make(2)
         state = torch.random.get_rng_state()
         make(3)

@@ -16,7 +16,7 @@ F64 = torch.float64
 def test_gradcheck_through_two_layers(sharing: str, mixing: str) -> None:
     """Finite differences of every input, state and parameter of a stack of two layers over two time steps."""
     torch.manual_seed(0)
-    model = QLSTM(1, 2, 1, SMALL, num_layers=2, sharing=sharing, mixing=mixing, angle_std=1.0)
+    model = QLSTM(1, 2, depth=1, space=SMALL, num_layers=2, sharing=sharing, mixing=mixing, angle_std=1.0)
     names = [name for name, _ in model.named_parameters()]
 
     def run(x, h, c, *parameters):
@@ -29,7 +29,7 @@ def test_gradcheck_through_two_layers(sharing: str, mixing: str) -> None:
 
 def test_gradcheck_of_the_papers_space() -> None:
     torch.manual_seed(0)
-    model = QLSTM(1, 2, 2, num_layers=2, angle_std=1.0)
+    model = QLSTM(1, 2, depth=2, num_layers=2, angle_std=1.0)
     names = [name for name, _ in model.named_parameters()]
     x = torch.rand(2, 2, 1, dtype=F64)
 
@@ -42,7 +42,7 @@ def test_gradcheck_of_the_papers_space() -> None:
 
 def test_hybrid_gradcheck() -> None:
     torch.manual_seed(0)
-    model = QLSTM(3, 2, 1, SMALL, n_qubits=2, input_map="arctan", angle_std=1.0)
+    model = QLSTM(3, 2, depth=1, space=SMALL, n_qubits=2, input_map="arctan", angle_std=1.0)
     x = torch.rand(2, 1, 3, dtype=F64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda value: model(value)[0], (x,))
 
@@ -67,7 +67,7 @@ def test_the_proven_dead_are_those_of_the_paper() -> None:
 def one_step(**options) -> tuple[QLSTM, dict[str, torch.Tensor]]:
     """A model after one RMSprop step on random data, and its parameters before."""
     torch.manual_seed(0)
-    model = QLSTM(1, HIDDEN, DEPTH, angle_std=1.0, batch_first=True, **options)
+    model = QLSTM(1, HIDDEN, depth=DEPTH, angle_std=1.0, batch_first=True, **options)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     optimiser = torch.optim.RMSprop(model.parameters(), lr=0.01)
     out, _ = model(torch.randn(8, 4, 1, dtype=F64), tuple(torch.randn(1, 8, HIDDEN, dtype=F64) for _ in range(2)))
@@ -119,9 +119,29 @@ def test_shared_angles_train() -> None:
     assert moved[:, last_unmeasured].max() < 1e-9
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"space": SearchSpace.handcrafted(1), "depth": DEPTH},
+        {"space": SMALL, "depth": 1, "num_layers": 2},
+        {"space": SMALL, "depth": 1, "n_qubits": 2, "input_map": "arctan", "mixing": "softmax"},
+    ],
+)
+def test_every_kind_of_parameter_trains(options: dict) -> None:
+    torch.manual_seed(0)
+    model = QLSTM(1, HIDDEN, angle_std=1.0, batch_first=True, **options)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    optimiser = torch.optim.RMSprop(model.parameters(), lr=0.01)
+    model(torch.randn(8, 4, 1, dtype=F64))[0].square().mean().backward()
+    optimiser.step()
+    for (name, parameter), old in zip(model.named_parameters(), before, strict=True):
+        assert parameter.grad is not None, name
+        assert ((parameter.detach() - old).abs() > 1e-4).float().mean() >= 0.4, name
+
+
 def test_state_dict_round_trip() -> None:
     model, _ = one_step()
-    other = QLSTM(1, HIDDEN, DEPTH, batch_first=True)
+    other = QLSTM(1, HIDDEN, depth=DEPTH, batch_first=True)
     other.load_state_dict(model.state_dict())
     x = torch.randn(2, 4, 1, dtype=F64)
     assert torch.equal(model(x)[0], other(x)[0])

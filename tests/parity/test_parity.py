@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.circuit.library import efficient_su2, zz_feature_map
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.circuits import GENERATORS, Fixed, Generator, Program, lower, program
+from qlstm_qiskit.hardware import load_backend
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate
 from tests.parity.oracle import assert_parity
@@ -64,6 +66,32 @@ def test_general_observables() -> None:
     circuit.rz(x[0] + w[1], 1)
     measured = (SparsePauliOp(["XY", "ZI"], [0.7, -1.3]), SparsePauliOp(["YY", "II", "ZX"], [1.0, 0.5, 2.0]))
     assert_parity([Candidate("mixed", circuit, tuple(x), tuple(w), measured)], seed=4)
+
+
+def test_gates_candidates_and_samples_keep_their_places() -> None:
+    """Equal numbers of gates, samples and candidates, of several structures: an exchanged axis would fit in shape."""
+    candidates = [c for c in map(random_candidate, range(100, 130)) if c.n_qubits == 3][:3]
+    bank = load_backend().bank([c.program for c in candidates], [c.observables(2) for c in candidates])
+    rng = np.random.default_rng(0)
+    inputs, weights, mixing = rng.normal(size=(3, 2)), rng.normal(size=(3, 9)), rng.normal(size=(3, 3))
+    bound = bank.bind(torch.tensor(weights), torch.tensor(mixing))
+    each, mixed = bound.candidates(torch.tensor(inputs)).numpy(), bound(torch.tensor(inputs)).numpy()
+    for g in range(3):
+        total = np.zeros((3, 2))
+        for c, candidate in enumerate(candidates):
+            values = candidate.to_qnn(n_outputs=2).forward(inputs, weights[g, 3 * c : 3 * c + 3])
+            np.testing.assert_allclose(each[:, g, c], values, rtol=0, atol=1e-9)
+            total += mixing[g, c] * values
+        np.testing.assert_allclose(mixed[:, g], total, rtol=0, atol=1e-9)
+
+
+def test_an_input_that_no_gate_uses() -> None:
+    x, w = ParameterVector("x", 3), ParameterVector("w", 1)
+    circuit = QuantumCircuit(2)
+    circuit.ry(x[1], 0)
+    circuit.rx(w[0], 1)
+    circuit.cx(0, 1)
+    assert_parity([Candidate("sparse", circuit, tuple(x), tuple(w))], seed=6)
 
 
 def probe(gate: str) -> Candidate:

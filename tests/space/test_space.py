@@ -185,7 +185,44 @@ def test_given_circuits_fix_qubits_and_depth() -> None:
         SearchSpace.from_circuits([])
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SearchSpace.from_circuits(angle_encoding(2, "Y")), "give a list"),
+        (lambda: SearchSpace.from_circuits(["a"]), "a circuit is a str"),
+        (lambda: SearchSpace.from_circuits([angle_encoding(2, "Y")], observables=["ZZ"]), "an observable is a str"),
+        (lambda: SearchSpace.from_circuits([angle_encoding(2, "Y")], inputs=["x[0]"]), "'x\\[0\\]' is not a parameter"),
+        (lambda: SearchSpace.from_circuits([angle_encoding(2, "Y")], inputs=[Parameter("x[0]")]), "is not a parameter"),
+        (lambda: Candidate("c", angle_encoding(1, "Y"), ("x[0]",), ()), "not names"),
+    ],
+)
+def test_wrong_circuits(make, message: str) -> None:
+    with pytest.raises(CircuitError, match=message):
+        make()
+
+
+def test_an_empty_space_is_refused() -> None:
+    with pytest.raises(OptionError, match="at least one candidate"):
+        SearchSpace()
+
+
+def test_circuits_without_a_name_are_numbered() -> None:
+    x = ParameterVector("x", 2)
+    circuits = []
+    for _ in range(2):
+        circuit = QuantumCircuit(2)
+        circuit.ry(x[0], 0)
+        circuits.append(circuit)
+    assert SearchSpace.from_circuits(circuits).names == ("circuit-0", "circuit-1")
+
+
 class TestCandidate:
+    def test_keeps_a_copy_of_the_circuit(self) -> None:
+        circuit = angle_encoding(1, "Y")
+        candidate = Candidate("c", circuit, tuple(circuit.parameters), ())
+        circuit.x(0)
+        assert len(candidate.circuit.data) == 1
+
     def test_errors(self) -> None:
         a, b = Parameter("a"), Parameter("b")
         circuit = QuantumCircuit(1)

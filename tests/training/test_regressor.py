@@ -11,9 +11,9 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
-from qlstm_qiskit import QLSTMRegressor, SearchSpace, load_dataset
+from qlstm_qiskit import QLSTMRegressor, SearchSpace, load_backend, load_dataset
 from qlstm_qiskit.errors import CapacityError, DataError, OptionError, TrainingError
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.training import MODELS
@@ -39,6 +39,74 @@ def test_every_model_fits_and_predicts(model: str) -> None:
     assert [row["epoch"] for row in fitted.history_] == [1, 2]
     assert not fitted.interrupted_
     assert np.isfinite(fitted.score(X, Y))
+
+
+PAPER_SPACE = SearchSpace.paper().names
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "angles", "frozen"),
+    [
+        ("diffqas", PAPER_SPACE, (4, 36 * 6), False),
+        ("diffqas-shared", PAPER_SPACE, (4, 6), False),
+        ("reservoir", PAPER_SPACE, (4, 36 * 6), True),
+        ("reservoir-shared", PAPER_SPACE, (4, 6), True),
+        *((f"config{n}", SearchSpace.handcrafted(n).names, (4, 6), False) for n in range(1, 7)),
+    ],
+)
+def test_names_stand_for_the_papers_models(model: str, names: tuple[str, ...], angles: tuple, frozen: bool) -> None:
+    fitted = tiny(model=model, depth=2, max_epochs=1).fit(X, Y)
+    (cell,) = fitted.module_.recurrent.layers()
+    assert tuple(candidate.name for candidate in cell.bank.candidates) == names
+    assert tuple(cell.bank.angles.shape) == angles
+    assert cell.bank.angles.requires_grad != frozen
+    assert len(list(cell.arch_parameters())) == (1 if len(names) > 1 else 0)
+    with torch.random.fork_rng():
+        torch.manual_seed(int(np.random.SeedSequence(0).generate_state(1)[0]))
+        start = tiny(model=model, depth=2).build_module(1, 1)
+    before = dict(start.named_parameters())
+    moved = {name for name, value in fitted.module_.named_parameters() if (value - before[name]).abs().max() > 1e-6}
+    expected = set(before)
+    if frozen or model in ("config3", "config4", "config5"):  # R_Z before measuring Z: every angle is inert
+        expected.remove("recurrent.cells.0.bank.angles")
+    if model in ("config3", "config5"):  # identically zero, and so is the hidden state
+        expected.remove("head.weight")
+    assert moved == expected
+
+
+def test_the_training_is_the_adopted_one() -> None:
+    """RMSprop(lr 0.01, alpha 0.99, eps 1e-8), batch 10, no shuffling, mean squared error, 100 epochs."""
+    fitted = tiny(max_epochs=1).fit(X, Y)
+    (group,) = fitted._net.optimizer_.param_groups
+    assert (group["lr"], group["alpha"], group["eps"], group["momentum"], group["weight_decay"]) == (0.01, 0.99, 1e-8, 0, 0)
+    assert isinstance(fitted._net.optimizer_, torch.optim.RMSprop)
+    assert isinstance(fitted._net.criterion_, torch.nn.MSELoss)
+    assert QLSTMRegressor().max_epochs == 100
+    seen: list[np.ndarray] = []
+
+    class Spy(Callback):
+        def on_batch_begin(self, net, batch=None, training=None, **kwargs) -> None:
+            seen.append(batch[0].numpy())
+
+    tiny(max_epochs=1, callbacks=[Spy()]).fit(X, Y)
+    assert [len(batch) for batch in seen] == [10, 10, 10]
+    np.testing.assert_array_equal(np.concatenate(seen), X)
+
+
+def test_early_stopping_keeps_what_it_chose() -> None:
+    stopper = EarlyStopping(monitor="train_loss", patience=1, threshold=0.9, load_best=True)
+    fitted = tiny(max_epochs=20, callbacks=[stopper]).fit(X, Y)
+    assert len(fitted.history_) < 20
+    best = min(range(len(fitted.history_)), key=lambda i: fitted.history_[i]["train_loss"] if i == 0 else 9)
+    assert best == 0
+    np.testing.assert_array_equal(fitted.predict(X), tiny(max_epochs=1).fit(X, Y).predict(X))
+
+
+def test_a_backend_object_and_a_changed_dtype() -> None:
+    fitted = tiny(backend=load_backend()).fit(X, Y)
+    expected = fitted.predict(X)
+    fitted.set_params(dtype="float32")
+    np.testing.assert_array_equal(fitted.predict(X), expected)
 
 
 def test_shape_of_predictions_follows_y() -> None:
@@ -131,6 +199,12 @@ def replaced(row: int, value: float) -> np.ndarray:
         ({"max_epochs": 0}, X, Y, OptionError, "max_epochs is 0"),
         ({"batch_size": 0}, X, Y, OptionError, "batch_size is 0"),
         ({"lr": 0.0}, X, Y, OptionError, "lr is 0.0"),
+        ({"seed": -1}, X, Y, OptionError, "seed is -1"),
+        ({"seed": 1.5}, X, Y, OptionError, "seed is 1.5"),
+        ({"angle_std": -1.0}, X, Y, OptionError, "angle_std is -1.0"),
+        ({"mixing": "softmax"}, X, Y, OptionError, "single candidate"),
+        ({"model": "lstm", "depth": None, "input_map": "arctan"}, X, Y, OptionError, "leave out input_map=arctan"),
+        ({"model": "lstm", "depth": None, "dropout": 0.5}, X, Y, OptionError, "between layers"),
         ({"hidden_size": 0}, X, Y, OptionError, "hidden_size is 0"),
         ({"model": "lstm"}, X, Y, OptionError, "no circuits; leave out depth=1"),
         ({"hidden_size": 40}, X, Y, CapacityError, "qubits fit"),
@@ -148,10 +222,9 @@ def test_errors(options: dict, x, y, error: type, message: str) -> None:
 
 def test_prediction_refuses_other_windows() -> None:
     fitted = tiny().fit(X, Y)
-    with pytest.raises(DataError, match="as in fit"):
-        fitted.predict(X[:, :3])
-    with pytest.raises(DataError, match="as in fit"):
-        fitted.predict(X.repeat(2, axis=2))
+    for other in (X[:, :3], X.repeat(2, axis=2)):
+        with pytest.raises(DataError, match=r"fit was given \(4, 1\)"):
+            fitted.predict(other)
 
 
 def test_unknown_model_by_hand() -> None:
