@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from qlstm_qiskit.circuits import PauliTerm, Program
-from qlstm_qiskit.errors import CircuitError, ShapeError
-from qlstm_qiskit.exact.factors import complex_of
-from qlstm_qiskit.exact.group import CandidateGroup
-from qlstm_qiskit.exact.memory import free_bytes, require_memory
-from qlstm_qiskit.exact.schedule import schedule
+from qlstm_qiskit.circuits import Program
+from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError, unknown_option
+from qlstm_qiskit.exact.form import MultilinearForm, find_forms
+from qlstm_qiskit.exact.states import Observables, StateBank
+
+#: How a bank may be evaluated: "form" builds the multilinear form once a pass, "states" pushes a statevector for each sample.
+PATHS = ("auto", "form", "states")
 
 
 class ExactBank:
@@ -21,12 +23,16 @@ class ExactBank:
     Args:
         programs: One lowered circuit for each candidate; all take the same number of inputs.
         observables: For each candidate its outputs, each a sum of Pauli terms; equally many for all candidates.
+        path: "auto" takes the multilinear form for the candidates that have one, on the CPU, and states for the others. "form"
+            and "states" force one. Derivatives of second order and `torch.func` transforms need "states".
 
     Raises:
-        CircuitError: The candidates disagree in inputs or outputs.
+        CircuitError: The candidates disagree in inputs or outputs, or have no form where "form" is asked for.
     """
 
-    def __init__(self, programs: Sequence[Program], observables: Sequence[Sequence[Sequence[PauliTerm]]]) -> None:
+    def __init__(self, programs: Sequence[Program], observables: Sequence[Observables], path: str = "auto") -> None:
+        if path not in PATHS:
+            raise unknown_option("path", path, PATHS)
         if not programs:
             raise CircuitError("a bank needs at least one candidate; none was given.")
         for name, sizes in (
@@ -38,25 +44,26 @@ class ExactBank:
         self.n_inputs = programs[0].n_inputs
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(program.n_weights for program in programs)
-        self.n_qubits = max(program.n_qubits for program in programs)
-        self._observables = observables
-        self._schedules = [schedule(program) for program in programs]
-        self._members: dict[tuple[object, ...], list[int]] = {}
-        for index, item in enumerate(self._schedules):
-            self._members.setdefault(item.signature, []).append(index)
-        self._compiled: dict[tuple[torch.dtype, torch.device], list[CandidateGroup]] = {}
+        self.path = path
+        self._programs, self._observables = tuple(programs), tuple(observables)
+        self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
+        self._last: tuple[Tensor, Tensor | None, BoundBank] | None = None
+        if path == "form" and (odd := self._without_form()):
+            raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form; use path='auto'.")
 
     @property
     def n_candidates(self) -> int:
         return len(self.n_weights)
 
-    @property
-    def n_groups(self) -> int:
-        """How many batched evaluations a call makes: the number of distinct circuit structures."""
-        return len(self._members)
+    @cached_property
+    def forms(self) -> tuple[MultilinearForm, ...]:
+        """The multilinear forms, one for each set of data angles; none where states are forced."""
+        return () if self.path == "states" else find_forms(self._programs, self._observables)
 
     def bind(self, weights: Tensor, mixing: Tensor | None = None, *, samples: int = 1, calls: int = 1) -> BoundBank:
         """Fix angles and structural weights for one forward pass.
+
+        Without gradients, equal angles and weights give the bound bank of the time before.
 
         Args:
             weights: Angles in radians, (gates, sum of `n_weights`), candidate after candidate.
@@ -67,6 +74,28 @@ class ExactBank:
             ShapeError: A tensor has another shape or dtype.
             CapacityError: The pass would not fit in memory.
         """
+        self._check(weights, mixing)
+        if torch.is_grad_enabled():
+            return self._bind(weights, mixing, samples, calls)
+        if self._last is None or not _equal(self._last[0], weights) or not _equal(self._last[1], mixing):
+            bound = self._bind(weights, mixing, samples, calls)
+            self._last = (weights.clone(), None if mixing is None else mixing.clone(), bound)
+        return self._last[2]
+
+    def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundBank:
+        forms = self.forms if weights.device.type == "cpu" else ()
+        if self.path == "form" and not forms:
+            raise OptionError(f"path='form' runs on the CPU; the angles are on {weights.device}.")
+        rest = self._without_form() if forms else tuple(range(self.n_candidates))
+        coefficients = weights.new_ones(len(weights), 1) if mixing is None else mixing
+        parts: list[Callable[[Tensor], Tensor]] = [form.bind(weights, coefficients) for form in forms]
+        if rest:
+            states = self._states(weights.dtype, weights.device, rest)
+            states.require_memory(len(weights), samples, calls)
+            parts.append(states.bind(weights, coefficients))
+        return BoundBank(self, weights, parts, is_native=bool(forms) and not rest)
+
+    def _check(self, weights: Tensor, mixing: Tensor | None) -> None:
         expected = (len(weights), sum(self.n_weights))
         if weights.dim() != 2 or tuple(weights.shape) != expected:
             raise ShapeError(f"weights have the shape {tuple(weights.shape)}; expected (gates, {expected[1]}).")
@@ -76,67 +105,58 @@ class ExactBank:
             raise ShapeError(f"a bank of {self.n_candidates} candidates needs structural weights to mix them; got None.")
         if mixing is not None and tuple(mixing.shape) != (len(weights), self.n_candidates):
             raise ShapeError(f"mixing has the shape {tuple(mixing.shape)}; expected ({len(weights)}, {self.n_candidates}).")
-        keeps = max(len(item.steps) for item in self._schedules) * calls if torch.is_grad_enabled() else 0
-        tables = sum(item.n_permutations for item in self._schedules)
-        require_memory(
-            self.n_qubits,
-            len(weights) * self.n_candidates,
-            samples,
-            keeps,
-            complex_of(weights.dtype).itemsize,
-            tables,
-            free_bytes(weights.device),
-        )
-        return BoundBank(self, weights, mixing)
 
-    def _groups(self, dtype: torch.dtype, device: torch.device) -> list[CandidateGroup]:
-        key = (dtype, device)
+    def _without_form(self) -> tuple[int, ...]:
+        """The candidates that only states can evaluate."""
+        return tuple(sorted(set(range(self.n_candidates)).difference(*(form.members for form in self.forms))))
+
+    def _states(self, dtype: torch.dtype, device: torch.device, members: tuple[int, ...]) -> StateBank:
+        key = (dtype, device, members)
         if key not in self._compiled:
-            with torch.inference_mode(False):  # constants made in inference mode could not be used for training later
-                self._compiled[key] = [
-                    CandidateGroup(
-                        [self._schedules[i] for i in members], [self._observables[i] for i in members], dtype, device
-                    )
-                    for members in self._members.values()
-                ]
+            self._compiled[key] = StateBank(
+                [self._programs[i] for i in members],
+                [self._observables[i] for i in members],
+                members,
+                self.n_weights,
+                dtype,
+                device,
+            )
         return self._compiled[key]
 
 
 class BoundBank:
     """A bank with fixed angles and structural weights; call it with inputs, once for each time step."""
 
-    def __init__(self, bank: ExactBank, weights: Tensor, mixing: Tensor | None) -> None:
-        self._bank, self._weights, self._mixing = bank, weights, mixing
-        self._n_gates = len(weights)
-        per_candidate = torch.split(weights, list(bank.n_weights), dim=1)
-        self._groups = []
-        order: list[int] = []
-        for group, members in zip(bank._groups(weights.dtype, weights.device), bank._members.values(), strict=True):
-            group_weights = torch.stack([per_candidate[index] for index in members], dim=1)
-            self._groups.append((group, group.bind(group_weights), group_weights))
-            order += members
-        position = sorted(range(len(order)), key=order.__getitem__)
-        self._order = None if position == list(range(len(order))) else torch.tensor(position, device=weights.device)
+    def __init__(
+        self, bank: ExactBank, weights: Tensor, parts: Sequence[Callable[[Tensor], Tensor]], *, is_native: bool
+    ) -> None:
+        self._bank, self._weights, self._parts = bank, weights, parts
+        self.is_native = is_native  # all by native operations: on the CPU, with first derivatives only
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians."""
-        values = self._expectations(inputs)
-        if self._mixing is None:
-            mixed = values.squeeze(1)
-        else:
-            mixed = torch.einsum("gcbk,gc->gbk", values, self._mixing)
-        return mixed.transpose(0, 1)
+        self._check(inputs)
+        if not len(inputs):
+            return self._weights.new_zeros(0, len(self._weights), self._bank.n_outputs)
+        total = self._parts[0](inputs)
+        for part in self._parts[1:]:
+            total = total + part(inputs)
+        return total
 
     def candidates(self, inputs: Tensor) -> Tensor:
-        """Expectation values of each candidate before mixing, (batch, gates, candidates, outputs)."""
-        return self._expectations(inputs).permute(2, 0, 1, 3)
+        """Expectation values of each candidate before mixing, (batch, gates, candidates, outputs); by states."""
+        self._check(inputs)
+        bank, weights = self._bank, self._weights
+        states = bank._states(weights.dtype, weights.device, tuple(range(bank.n_candidates)))
+        states.require_memory(len(weights), len(inputs), 1)
+        return states.expectations(weights, inputs).permute(2, 0, 1, 3)
 
-    def _expectations(self, inputs: Tensor) -> Tensor:
+    def _check(self, inputs: Tensor) -> None:
         if inputs.dim() != 2 or inputs.shape[1] != self._bank.n_inputs:
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {self._bank.n_inputs}).")
-        if not len(inputs):
-            return self._weights.new_zeros(self._n_gates, self._bank.n_candidates, 0, self._bank.n_outputs)
-        shape = (self._n_gates, -1, len(inputs), self._bank.n_outputs)
-        values = [group.expectations(bound, inputs, weights).expand(shape) for group, bound, weights in self._groups]
-        joined = values[0] if len(values) == 1 else torch.cat(values, dim=1)
-        return joined if self._order is None else joined[:, self._order]
+
+
+def _equal(before: Tensor | None, now: Tensor | None) -> bool:
+    if before is None or now is None:
+        return before is now
+    return before.dtype == now.dtype and before.device == now.device and torch.equal(before, now)

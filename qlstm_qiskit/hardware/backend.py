@@ -32,10 +32,17 @@ class Backend(Protocol):
 
 
 class StatevectorBackend:
-    """Exact expectation values on this machine, without shots: the default."""
+    """Exact expectation values on this machine, without shots: the default.
+
+    Args:
+        path: How to compute them; see `ExactBank`.
+    """
 
     name = "statevector"
     precision = 0.0
+
+    def __init__(self, path: str = "auto") -> None:
+        self.path = path
 
     def estimator(self) -> BaseEstimatorV2:
         return StatevectorEstimator()
@@ -45,7 +52,7 @@ class StatevectorBackend:
             [lower_observable(observable, program.n_qubits) for observable in outputs]
             for program, outputs in zip(programs, observables, strict=True)
         ]
-        return ExactBank(programs, lowered)
+        return ExactBank(programs, lowered, self.path)
 
 
 _BACKENDS = {"statevector": StatevectorBackend}

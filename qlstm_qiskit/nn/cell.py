@@ -13,6 +13,7 @@ from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unkno
 from qlstm_qiskit.exact import BoundBank
 from qlstm_qiskit.hardware import Backend
 from qlstm_qiskit.nn.bank import CircuitBank
+from qlstm_qiskit.nn.gates import update
 from qlstm_qiskit.space import Candidate, SearchSpace
 
 #: How [x, h] becomes angles: as it is (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).
@@ -116,9 +117,7 @@ class QLSTMCell(nn.Module):
         gates = bound(INPUT_MAPS[self.input_map](values))
         if self.from_outputs is not None:
             gates = self.from_outputs(gates)
-        i, f, g, o = gates.unbind(1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
+        return update(gates, c, fused=bound.is_native)
 
     def forward(self, input: Tensor, hx: State | None = None) -> State:
         """One step, with shapes as in `torch.nn.LSTMCell`.

@@ -1,0 +1,110 @@
+"""The form's differentiable operations; the gradients are written by hand and pass gradcheck."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlstm_qiskit.exact import kernels
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.exact.form import MultilinearForm
+
+Array = NDArray[Any]
+
+
+def build_matrix(weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
+    """The form's matrix, (features, outputs x gates), from angles (gates, columns) and mixing (gates, candidates)."""
+    matrix: Tensor = _Build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
+    return matrix
+
+
+def products(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Products of 1, cos u and sin u over the first `width` qubits and over the others, of angles (batch, qubits)."""
+    if torch.is_grad_enabled():
+        low, high = _Tables.apply(angles, width)  # type: ignore[no-untyped-call]
+        return low, high
+    low_table, high_table = kernels.tables_forward(angles.numpy(), width)
+    return torch.from_numpy(low_table), torch.from_numpy(high_table)
+
+
+def features(angles: Tensor, form: MultilinearForm) -> Tensor:
+    """The products of 1, cos u and sin u that the form uses, (batch, features), of angles (batch, qubits)."""
+    result: Tensor = _Features.apply(angles, form)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Build(torch.autograd.Function):
+    """Angles and mixing to the matrix of the form; the backward pass undoes the rotations instead of storing them."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
+        ctx.form, ctx.arrays = form, (weights.detach().numpy().T, mixing.detach().numpy().T)
+        matrix, ctx.kept = _Build.run(form, *ctx.arrays)
+        return torch.from_numpy(matrix)
+
+    @staticmethod
+    def run(form: MultilinearForm, weights: Array, mixing: Array) -> tuple[Array, Any]:
+        g, dtype = weights.shape[1], weights.dtype
+        matrix = np.empty((len(form.feature_codes) * form.n_outputs, g), dtype)
+        state = form.take_buffer(g, dtype)
+        angles, sections, steps, start, entries = form.constants(dtype)
+        cosine, sine = kernels.build_forward(weights, mixing, angles, sections, steps, start, entries, state, matrix)
+        return matrix.reshape(len(form.feature_codes), -1), (cosine, sine, state)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        form, (weights, mixing) = ctx.form, ctx.arrays
+        if ctx.kept is None:  # a second pass over the same graph: the first one has used up the coefficients
+            _, ctx.kept = _Build.run(form, weights, mixing)
+        cosine, sine, state = ctx.kept
+        ctx.kept = None
+        g = weights.shape[1]
+        angles, sections, steps, _, entries = form.constants(weights.dtype)
+        by_form = gradient.contiguous().numpy().reshape(-1, g)
+        by_weights, by_mixing = np.empty_like(weights, order="A"), np.empty_like(mixing, order="A")
+        kernels.build_backward(by_form, mixing, angles, sections, steps, entries, cosine, sine, state, by_weights, by_mixing)
+        form.give_buffer(state)
+        return torch.from_numpy(by_weights.T), torch.from_numpy(by_mixing.T), None
+
+
+class _Tables(torch.autograd.Function):
+    """Data angles to the products over the first `width` qubits and over the others."""
+
+    @staticmethod
+    def forward(ctx: Any, angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        ctx.tables = kernels.tables_forward(angles.detach().numpy(), width)
+        ctx.width, ctx.n_qubits = width, angles.shape[1]
+        low, high = ctx.tables
+        return torch.from_numpy(low), torch.from_numpy(high)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, by_low: Tensor, by_high: Tensor) -> tuple[Tensor, None]:
+        low, high = ctx.tables
+        by_angles = kernels.tables_backward(
+            low, high, by_low.contiguous().numpy(), by_high.contiguous().numpy(), ctx.width, ctx.n_qubits
+        )
+        return torch.from_numpy(by_angles), None
+
+
+class _Features(torch.autograd.Function):
+    """Data angles to the features of the form."""
+
+    @staticmethod
+    def forward(ctx: Any, angles: Tensor, form: MultilinearForm) -> Tensor:
+        result, tables = kernels.features_forward(angles.detach().numpy(), form._width, form._codes)
+        ctx.form, ctx.tables, ctx.n_qubits = form, tables, angles.shape[1]
+        return torch.from_numpy(result)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        form = ctx.form
+        by_angles = kernels.features_backward(gradient.contiguous().numpy(), form._width, form._codes, ctx.tables, ctx.n_qubits)
+        return torch.from_numpy(by_angles), None

@@ -1,0 +1,225 @@
+"""The multilinear form: a bank of trained circuits as one matrix on products of 1, cos u and sin u of the data angles.
+
+Where every candidate is a product encoding followed by Clifford gates and Pauli rotations by weights, each gate's output is
+
+    f_k(v) = sum_f M[f, k] prod_q t_q(f),   t_q in (1, cos u_q, sin u_q),
+
+a truncated Fourier series (Schuld et al., arXiv 2008.08605). M is built once for each set of angles and structural weights; its
+cost does not depend on the number of samples or time steps, and evaluating it does not depend on the number of candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlstm_qiskit.circuits import Angle, PauliTerm, Program
+from qlstm_qiskit.exact.adjoint import build_matrix, features, products
+from qlstm_qiskit.exact.factors import evaluate_tree
+from qlstm_qiskit.exact.pieces import Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
+
+#: A feature is a product of entries of tables over so many qubits each.
+_PART_QUBITS = 5
+
+#: All products of the qubits' features are used where at least one in so many occurs and they are not too many.
+_GRID_SHARE, _GRID_LIMIT = 3, 3**8
+
+#: Buffers of coefficients that wait for the next pass.
+_KEPT_BUFFERS = 4
+
+Array = NDArray[Any]
+
+
+def find_forms(
+    programs: Sequence[Program], observables: Sequence[Sequence[Sequence[PauliTerm]]]
+) -> tuple[MultilinearForm, ...]:
+    """Compile the forms of a bank: one for each set of data angles, of the candidates that have the structure."""
+    columns = np.cumsum([0, *(program.n_weights for program in programs)]).tolist()
+    families: list[tuple[tuple[Angle | None, ...], list[Member]]] = []
+    for index, (program, outputs) in enumerate(zip(programs, observables, strict=True)):
+        member = find_member(index, program, outputs)
+        if member is None:
+            continue
+        for place, (angles, members) in enumerate(families):
+            merged = merge_angles(angles, member.encoding.angles)
+            if merged is not None:
+                families[place] = (merged, [*members, member])
+                break
+        else:
+            families.append((member.encoding.angles, [member]))
+    forms = []
+    for angles, members in families:
+        try:
+            forms.append(MultilinearForm(members, angles, columns))
+        except StepLimitError:
+            continue
+    return tuple(forms)
+
+
+class MultilinearForm:
+    """The compiled form of candidates that read the same data angles.
+
+    Args:
+        members: The candidates; `find_member` made them.
+        angles: Their data angles, merged.
+        columns: For each candidate of the bank, where its weights start among all weights.
+    """
+
+    def __init__(self, members: Sequence[Member], angles: Sequence[Angle | None], columns: Sequence[int]) -> None:
+        self.angles = tuple(angles)
+        self.n_outputs = len(members[0].form.outputs)
+        self.members = tuple(member.index for member in members)
+        structures: dict[tuple[object, ...], list[Member]] = {}
+        for member in members:
+            structures.setdefault(member.structure, []).append(member)
+        self._trees: dict[tuple[Any, int], int] = {}
+        self._n_weights = columns[-1]
+        rows: list[tuple[float, list[tuple[int, float]]]] = []
+        pieces: list[Piece] = []
+        for group in structures.values():
+            pieces += find_pieces(group, angle_base=len(rows))
+            for r in range(len(group[0].form.rotations)):
+                rows += [self._row(member.form.rotations[r].angle, columns[member.index]) for member in group]
+        self._angles = _compressed(rows)
+        self._set_products(pieces)
+        self._set_steps(pieces)
+        self._constants: dict[np.dtype[Any], Any] = {}
+        self._buffers: list[Array] = []
+
+    @property
+    def n_lane_steps(self) -> int:
+        """Plane rotations of single numbers in one build, for each gate: what its cost is proportional to."""
+        sections = self._sections
+        return int(((sections[:, 1] - sections[:, 0]) * sections[:, 4]).sum())
+
+    def bind(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
+        """Build the matrix for angles and structural weights of the bank; the result maps inputs to (batch, gates, outputs)."""
+        matrix, shape = self.build(weights, mixing), (self.n_outputs, len(weights))
+        if not self.is_grid:
+            return lambda inputs: (self.features(inputs) @ matrix).view(-1, *shape).transpose(1, 2)
+        by_high = matrix.reshape(3 ** (len(self.angles) - self._width), -1)
+
+        def evaluate(inputs: Tensor) -> Tensor:
+            """Contract one half of the qubits and then the other: the products of both are never written down."""
+            low, high = products(self._data_angles(inputs), self._width)
+            half = (high @ by_high).view(len(low), low.shape[1], -1)
+            return torch.bmm(low.unsqueeze(1), half).view(len(low), *shape).transpose(1, 2)
+
+        return evaluate
+
+    def build(self, weights: Tensor, mixing: Tensor) -> Tensor:
+        """The matrix M, (features, outputs x gates); differentiable.
+
+        Args:
+            weights: Angles of all candidates of the bank, (gates, columns).
+            mixing: Coefficients of all candidates, (gates, candidates).
+        """
+        if self._trees:
+            values = [evaluate_tree(tree, (), weights[:, start:].unbind(1)) for tree, start in self._trees]
+            weights = torch.cat([weights, torch.stack(values, dim=1)], dim=1)
+        return build_matrix(weights, mixing, self)
+
+    def constants(self, dtype: np.dtype[Any]) -> Any:
+        """What the kernels read, with its numbers in `dtype`: angles, sections, steps, start, entries."""
+        if dtype not in self._constants:
+            offset, pointer, column, value = self._angles
+            slot, lane, candidate, factor = self._entries
+            self._constants[dtype] = (
+                (offset.astype(dtype), pointer, column, value.astype(dtype)),
+                self._sections,
+                self._steps,
+                self._start.astype(dtype),
+                (slot, lane, candidate, factor.astype(dtype)),
+            )
+        return self._constants[dtype]
+
+    def take_buffer(self, n_gates: int, dtype: np.dtype[Any]) -> Array:
+        """Room for the coefficients, (rows, gates): one that was given back, as fresh memory costs more than the work on it."""
+        shape = (len(self._start), n_gates)
+        for index, buffer in enumerate(self._buffers):
+            if buffer.shape == shape and buffer.dtype == dtype:
+                return self._buffers.pop(index)
+        return np.empty(shape, dtype)
+
+    def give_buffer(self, buffer: Array) -> None:
+        """Take back what is no longer read; a few are kept."""
+        self._buffers = [buffer, *self._buffers][:_KEPT_BUFFERS]
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Products of the data angles, (batch, features); `inputs` is (batch, n_inputs)."""
+        return features(self._data_angles(inputs), self)
+
+    def _data_angles(self, inputs: Tensor) -> Tensor:
+        if self._identity:
+            return inputs
+        columns = inputs.unbind(1)
+        zero = inputs.new_zeros(len(inputs))
+        return torch.stack([zero if angle is None else _evaluate(angle, columns) for angle in self.angles], dim=1)
+
+    @cached_property
+    def _identity(self) -> bool:
+        return all(angle == Angle(inputs=((q, 1.0),)) for q, angle in enumerate(self.angles))
+
+    def _row(self, angle: Angle, start: int) -> tuple[float, list[tuple[int, float]]]:
+        """An angle as offset and (column, coefficient) pairs; an expression becomes a column of its own."""
+        if angle.tree is not None:
+            column = self._trees.setdefault((angle.tree, start), len(self._trees))
+            return 0.0, [(self._n_weights + column, 1.0)]
+        return angle.offset, [(start + column, value) for column, value in angle.weights]
+
+    def _set_products(self, pieces: Sequence[Piece]) -> None:
+        """Which products of the data angles' features occur."""
+        self.feature_codes = np.unique(np.concatenate([[0], *(piece.code for piece in pieces)])).astype(np.int64)
+        n_products = 3 ** len(self.angles)
+        self.is_grid = n_products <= min(_GRID_SHARE * len(self.feature_codes), _GRID_LIMIT)
+        if self.is_grid:  # most of them: take them all
+            self.feature_codes = np.arange(n_products)
+        n_parts = 2 if self.is_grid else -(-len(self.angles) // _PART_QUBITS)
+        self._width = -(-len(self.angles) // n_parts)
+        shifts = 3 ** (self._width * np.arange(n_parts, dtype=np.int64))
+        self._codes = (self.feature_codes // shifts[:, None] % 3**self._width).astype(np.int32)
+
+    def _set_steps(self, pieces: Sequence[Piece]) -> None:
+        """Join the pieces' steps and entries into flat arrays; a row of `_sections` says where each piece lies."""
+        sections, n_steps, n_entries, base = [], 0, 0, 0
+        for piece in pieces:
+            found, c = piece.found, piece.n_candidates
+            ends = (n_steps + found.n_steps, n_entries + len(piece.code), base + found.n_nodes * c)
+            sections.append((n_steps, ends[0], base, ends[2], c, piece.angle_base, n_entries, ends[1]))
+            n_steps, n_entries, base = ends
+        self._sections = np.array(sections, dtype=np.int64)
+        self._steps = tuple(
+            np.concatenate([getattr(piece.found, name) for piece in pieces]).astype(np.int32)
+            for name in ("rotation", "first", "second")
+        )
+        self._start = np.concatenate([np.repeat(piece.found.start, piece.n_candidates) for piece in pieces])
+        feature = np.searchsorted(self.feature_codes, np.concatenate([piece.code for piece in pieces]))
+        output = np.concatenate([np.full(len(piece.code), piece.output) for piece in pieces])
+        self._entries = (
+            (feature * self.n_outputs + output).astype(np.int32),
+            *(np.concatenate([getattr(piece, name) for piece in pieces]).astype(np.int32) for name in ("row", "candidate")),
+            np.concatenate([piece.value for piece in pieces]),
+        )
+
+
+def _evaluate(angle: Angle, columns: Sequence[Tensor]) -> Any:
+    if angle.tree is not None:
+        return evaluate_tree(angle.tree, columns, ())
+    return angle.offset + sum(value * columns[column] for column, value in angle.inputs)
+
+
+def _compressed(rows: Sequence[tuple[float, list[tuple[int, float]]]]) -> tuple[Array, Array, Array, Array]:
+    """Angles as offset, pointer, column, value (compressed sparse rows)."""
+    pairs = [pair for _, row in rows for pair in row]
+    return (
+        np.array([offset for offset, _ in rows]),
+        np.cumsum([0, *(len(row) for _, row in rows)]).astype(np.int64),
+        np.array([column for column, _ in pairs], dtype=np.int64),
+        np.array([value for _, value in pairs], dtype=np.float64),
+    )

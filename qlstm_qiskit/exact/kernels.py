@@ -1,0 +1,221 @@
+"""Native loops of the multilinear form, compiled by Numba on first use and cached on disk.
+
+Layouts: g, the gates of the LSTM, runs fastest everywhere: `weights` (columns, g), `mixing` (candidates, g), `form` (features x
+outputs, g), `state` (rows, g). A section holds one output of the candidates of one structure. Its coefficients are the rows
+``base + node * c + candidate``, so that one plane rotation acts on a run of c * g numbers, and all of them stay in cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# sums may be reordered and multiply-adds fused, but NaN and infinity keep their meaning
+_jit = numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", nogil=True)
+
+
+@_jit
+def build_forward(
+    weights: Array,
+    mixing: Array,
+    angles: tuple[Array, Array, Array, Array],
+    sections: Array,
+    steps: tuple[Array, Array, Array],
+    start: Array,
+    entries: tuple[Array, Array, Array, Array],
+    state: Array,
+    form: Array,
+) -> tuple[Array, Array]:
+    """Fill `form` and `state`; return cosine and sine of all angles, flat.
+
+    Args:
+        weights, mixing: The parameters.
+        angles: Offset, pointer, column, value: each angle is ``offset + sum value * weights[column]`` (compressed rows).
+        sections: Rows of first and last step, first and last row, candidates, first angle, first and last entry.
+        steps: Rotation, first and second node of each plane rotation; see `Propagation`.
+        start: Coefficients at the start, without g.
+        entries: Slot of the form, row within the section, candidate and value of each term that is collected.
+    """
+    offset, pointer, column, value = angles
+    rotation, first, second = steps
+    slot, row, candidate, factor = entries
+    g = weights.shape[1]
+    cosine, sine = np.empty(len(offset) * g, weights.dtype), np.empty(len(offset) * g, weights.dtype)
+    for a in range(len(offset)):
+        for i in range(g):
+            angle = offset[a]
+            for entry in range(pointer[a], pointer[a + 1]):
+                angle += value[entry] * weights[column[entry], i]
+            cosine[a * g + i] = np.cos(angle)
+            sine[a * g + i] = np.sin(angle)
+    form[:] = 0
+    for s in range(len(sections)):
+        low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
+        own = state[base:end]
+        for r in range(end - base):
+            own[r] = start[base + r]
+        flat, lanes = own.reshape(-1), c * g
+        for e in range(low, high):
+            a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
+            va, vb = flat[a : a + lanes], flat[b : b + lanes]
+            vc, vs = cosine[r : r + lanes], sine[r : r + lanes]
+            for i in range(lanes):
+                x, y = va[i], vb[i]
+                va[i] = vc[i] * x + vs[i] * y
+                vb[i] = vc[i] * y - vs[i] * x
+        for i in range(g):
+            for e in range(entry_low, entry_high):
+                form[slot[e], i] += factor[e] * mixing[candidate[e], i] * own[row[e], i]
+    return cosine, sine
+
+
+@_jit
+def build_backward(
+    by_form: Array,
+    mixing: Array,
+    angles: tuple[Array, Array, Array, Array],
+    sections: Array,
+    steps: tuple[Array, Array, Array],
+    entries: tuple[Array, Array, Array, Array],
+    cosine: Array,
+    sine: Array,
+    state: Array,
+    by_weights: Array,
+    by_mixing: Array,
+) -> None:
+    """Gradients of `build_forward`, into `by_weights` and `by_mixing`; `state` is rotated back to the start.
+
+    With a' = c a + s b and b' = c b - s a: da'/dt = b', db'/dt = -a'.
+    """
+    offset, pointer, column, value = angles
+    rotation, first, second = steps
+    slot, row, candidate, factor = entries
+    g = mixing.shape[1]
+    by_angle = np.zeros_like(cosine)
+    by_mixing[:] = 0
+    rows = 0
+    for s in range(len(sections)):
+        rows = max(rows, sections[s, 3] - sections[s, 2])
+    room = np.empty((rows, g), state.dtype)
+    for s in range(len(sections)):
+        low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
+        own, gradient = state[base:end], room[: end - base]
+        gradient[:] = 0
+        for i in range(g):
+            for e in range(entry_low, entry_high):
+                part = factor[e] * by_form[slot[e], i]
+                gradient[row[e], i] += part * mixing[candidate[e], i]
+                by_mixing[candidate[e], i] += part * own[row[e], i]
+        flat, flat_gradient, lanes = own.reshape(-1), gradient.reshape(-1), c * g
+        for e in range(high - 1, low - 1, -1):
+            a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
+            va, vb = flat[a : a + lanes], flat[b : b + lanes]
+            ga, gb = flat_gradient[a : a + lanes], flat_gradient[b : b + lanes]
+            vc, vs, gt = cosine[r : r + lanes], sine[r : r + lanes], by_angle[r : r + lanes]
+            for i in range(lanes):
+                x, y, u, v = va[i], vb[i], ga[i], gb[i]
+                gt[i] += u * y - v * x
+                va[i] = vc[i] * x - vs[i] * y
+                vb[i] = vs[i] * x + vc[i] * y
+                ga[i] = vc[i] * u - vs[i] * v
+                gb[i] = vs[i] * u + vc[i] * v
+    by_weights[:] = 0
+    for a in range(len(offset)):
+        for entry in range(pointer[a], pointer[a + 1]):
+            for i in range(g):
+                by_weights[column[entry], i] += value[entry] * by_angle[a * g + i]
+
+
+@_jit
+def _products(angles: Array, table: Array) -> None:
+    """All products over qubits of 1, cos u or sin u, in base 3 with the first qubit as the lowest digit."""
+    table[0] = 1
+    size = 1
+    for q in range(len(angles)):
+        cosine, sine = np.cos(angles[q]), np.sin(angles[q])
+        for i in range(size):
+            table[size + i] = cosine * table[i]
+            table[2 * size + i] = sine * table[i]
+        size *= 3
+
+
+@_jit
+def tables_forward(angles: Array, width: int) -> tuple[Array, Array]:
+    """Products over the first `width` qubits and over the others, (samples, 3^qubits) each."""
+    n_samples, n_qubits = angles.shape
+    low = np.empty((n_samples, 3**width), angles.dtype)
+    high = np.empty((n_samples, 3 ** (n_qubits - width)), angles.dtype)
+    for b in range(n_samples):
+        _products(angles[b, :width], low[b])
+        _products(angles[b, width:], high[b])
+    return low, high
+
+
+@_jit
+def tables_backward(low: Array, high: Array, by_low: Array, by_high: Array, width: int, n_qubits: int) -> Array:
+    """Gradient by the angles, (samples, qubits)."""
+    result = np.zeros((len(low), n_qubits), low.dtype)
+    for b in range(len(low)):
+        _slope(low[b], by_low[b], result[b, :width])
+        _slope(high[b], by_high[b], result[b, width:])
+    return result
+
+
+@_jit
+def features_forward(angles: Array, width: int, codes: Array) -> tuple[Array, Array]:
+    """Features (samples, features) of angles (samples, qubits), and the tables that they are products of.
+
+    `codes` (parts, features) says which product of each run of `width` qubits a feature takes.
+    """
+    n_samples, n_qubits = angles.shape
+    n_parts = len(codes)
+    tables = np.empty((n_samples, n_parts, 3**width), angles.dtype)
+    result = np.empty((n_samples, codes.shape[1]), angles.dtype)
+    for b in range(n_samples):
+        for p in range(n_parts):
+            _products(angles[b, p * width : min((p + 1) * width, n_qubits)], tables[b, p])
+        for f in range(codes.shape[1]):
+            product = tables[b, 0, codes[0, f]]
+            for p in range(1, n_parts):
+                product *= tables[b, p, codes[p, f]]
+            result[b, f] = product
+    return result, tables
+
+
+@_jit
+def _slope(table: Array, gradient: Array, result: Array) -> None:
+    """Gradient by each angle: the derivative of a product that holds cos u is minus the one with sin u in its place."""
+    step = 1
+    size = 3 ** len(result)
+    for q in range(len(result)):
+        total = result[q]
+        for block in range(0, size, 3 * step):
+            for i in range(block + step, block + 2 * step):
+                total += gradient[i + step] * table[i] - gradient[i] * table[i + step]
+        result[q] = total
+        step *= 3
+
+
+@_jit
+def features_backward(gradient: Array, width: int, codes: Array, tables: Array, n_qubits: int) -> Array:
+    """Gradient by the angles, (samples, qubits)."""
+    n_parts = len(codes)
+    result = np.zeros((len(gradient), n_qubits), gradient.dtype)
+    by_tables = np.empty((n_parts, tables.shape[2]), gradient.dtype)
+    for b in range(len(gradient)):
+        by_tables[:] = 0
+        for f in range(codes.shape[1]):
+            for p in range(n_parts):
+                others = gradient[b, f]
+                for q in range(n_parts):
+                    if q != p:
+                        others *= tables[b, q, codes[q, f]]
+                by_tables[p, codes[p, f]] += others
+        for p in range(n_parts):
+            _slope(tables[b, p], by_tables[p], result[b, p * width : min((p + 1) * width, n_qubits)])
+    return result
