@@ -10,27 +10,32 @@ from qiskit.quantum_info import Statevector
 from qlstm_qiskit.circuits import lower
 from qlstm_qiskit.errors import CapacityError, CircuitError, ShapeError
 from qlstm_qiskit.exact import ExactBank, require_memory
-from qlstm_qiskit.exact import bank as bank_module
+from qlstm_qiskit.exact import states as states_module
 from qlstm_qiskit.exact.schedule import Dense, Monomial, embed, schedule
-from qlstm_qiskit.hardware import load_backend
+from qlstm_qiskit.exact.states import StateBank
+from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate
 
 
-def compile_bank(candidates: list[Candidate], n_outputs: int | None = None) -> ExactBank:
-    return load_backend().bank([c.program for c in candidates], [c.observables(n_outputs) for c in candidates])
+def compile_bank(candidates: list[Candidate], n_outputs: int | None = None, path: str = "auto") -> ExactBank:
+    return StatevectorBackend(path).bank([c.program for c in candidates], [c.observables(n_outputs) for c in candidates])
+
+
+def states_of(bank: ExactBank) -> StateBank:
+    return bank._states(torch.float64, torch.device("cpu"), tuple(range(bank.n_candidates)))
 
 
 def test_the_36_candidates_are_one_batched_evaluation() -> None:
     for n_qubits, depth in ((2, 1), (4, 1), (6, 5)):
-        assert compile_bank(list(SearchSpace.paper().candidates(n_qubits, depth))).n_groups == 1
+        assert states_of(compile_bank(list(SearchSpace.paper().candidates(n_qubits, depth)))).n_groups == 1
 
 
 def test_kernels_do_not_grow_with_candidates_or_samples() -> None:
     """The work is in batched operations: their number depends on the structure alone."""
 
     def kernels(space: SearchSpace, samples: int) -> int:
-        bank = compile_bank(list(space.candidates(3, 2)))
+        bank = compile_bank(list(space.candidates(3, 2)), path="states")
         weights = torch.zeros(4, sum(bank.n_weights), dtype=torch.float64)
         mixing = torch.ones(4, bank.n_candidates, dtype=torch.float64)
         inputs = torch.zeros(samples, 3, dtype=torch.float64)
@@ -80,9 +85,8 @@ def test_schedule_keeps_the_circuits_action(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.float64, 1e-12)])
-def test_dtype_is_kept(dtype: torch.dtype, tolerance: float, generator: torch.Generator) -> None:
-    candidates = list(SearchSpace.paper().candidates(3, 2))
-    bank = compile_bank(candidates)
+def test_dtype_is_kept(dtype: torch.dtype, tolerance: float, generator: torch.Generator, path: str) -> None:
+    bank = compile_bank(list(SearchSpace.paper().candidates(3, 2)), path=path)
     weights = torch.randn(2, sum(bank.n_weights), generator=generator, dtype=torch.float64)
     inputs = torch.randn(4, 3, generator=generator, dtype=torch.float64)
     mixing = torch.full((2, 36), 1 / 36, dtype=torch.float64)
@@ -92,8 +96,8 @@ def test_dtype_is_kept(dtype: torch.dtype, tolerance: float, generator: torch.Ge
     torch.testing.assert_close(values.double(), exact, rtol=0, atol=tolerance)
 
 
-def test_mixing_is_the_weighted_sum(generator: torch.Generator) -> None:
-    bank = compile_bank(list(SearchSpace.paper().candidates(3, 1)), n_outputs=2)
+def test_mixing_is_the_weighted_sum(generator: torch.Generator, path: str) -> None:
+    bank = compile_bank(list(SearchSpace.paper().candidates(3, 1)), n_outputs=2, path=path)
     weights = torch.randn(4, sum(bank.n_weights), generator=generator, dtype=torch.float64)
     mixing = torch.randn(4, 36, generator=generator, dtype=torch.float64)
     inputs = torch.randn(5, 3, generator=generator, dtype=torch.float64)
@@ -146,10 +150,10 @@ class TestMemory:
 
     def test_what_is_said_to_fit_fits(self) -> None:
         for n_qubits in (12, 11):
-            bank = compile_bank(list(SearchSpace.paper().candidates(n_qubits, 1)))
-            available = require_memory(11, 36, 3, 2 * max(len(s.steps) for s in bank._schedules), 16, 72, 2**50)
+            bank = compile_bank(list(SearchSpace.paper().candidates(n_qubits, 1)), path="states")
+            available = require_memory(11, 36, 3, 2 * states_of(bank).n_steps, 16, 72, 2**50)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(bank_module, "free_bytes", lambda device, free=available: free)
+                patch.setattr(states_module, "free_bytes", lambda device, free=available: free)
                 weights = torch.zeros(1, sum(bank.n_weights), dtype=torch.float64)
                 if n_qubits == 11:
                     bank.bind(weights, torch.zeros(1, 36, dtype=torch.float64), samples=3, calls=2)
@@ -158,13 +162,15 @@ class TestMemory:
                         bank.bind(weights, torch.zeros(1, 36, dtype=torch.float64), samples=3, calls=2)
 
     def test_bank_refuses_before_it_allocates(self) -> None:
-        bank = compile_bank(list(SearchSpace.paper().candidates(50, 1)))  # a table of 2^50 indices cannot be made
+        bank = compile_bank(
+            list(SearchSpace.paper().candidates(50, 1)), path="states"
+        )  # a table of 2^50 indices cannot be made
         with pytest.raises(CapacityError, match="qubits fit"):
             bank.bind(torch.zeros(1, sum(bank.n_weights)), torch.zeros(1, 36))
 
 
-def test_inference_mode_first_does_not_spoil_training() -> None:
-    bank = compile_bank(list(SearchSpace.paper().candidates(2, 1)))
+def test_inference_mode_first_does_not_spoil_training(path: str) -> None:
+    bank = compile_bank(list(SearchSpace.paper().candidates(2, 1)), path=path)
     weights = torch.zeros(1, sum(bank.n_weights), dtype=torch.float64, requires_grad=True)
     mixing, inputs = torch.ones(1, 36, dtype=torch.float64), torch.zeros(3, 2, dtype=torch.float64)
     with torch.inference_mode():

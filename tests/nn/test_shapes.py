@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from qlstm_qiskit.errors import CapacityError, OptionError, QLSTMError, ShapeError
+from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import QLSTM, CircuitBank, QLSTMCell
 from qlstm_qiskit.space import SearchSpace
 
@@ -96,7 +97,7 @@ def test_wrong_options(options: dict, message: str) -> None:
 
 def test_what_does_not_fit_in_memory_is_refused() -> None:
     with pytest.raises(CapacityError, match="qubits fit"):
-        QLSTM(1, 60, depth=1)(zeros(4, 1))
+        QLSTM(1, 60, depth=1, backend=StatevectorBackend("states"))(zeros(4, 1))
 
 
 def test_only_the_sizes_are_positional() -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.space import SearchSpace
 from tests.nn.proof import prove
@@ -13,10 +14,20 @@ F64 = torch.float64
 
 @pytest.mark.parametrize("sharing", ["none", "shared"])
 @pytest.mark.parametrize("mixing", ["linear", "softmax"])
-def test_gradcheck_through_two_layers(sharing: str, mixing: str) -> None:
+def test_gradcheck_through_two_layers(sharing: str, mixing: str, path: str) -> None:
     """Finite differences of every input, state and parameter of a stack of two layers over two time steps."""
     torch.manual_seed(0)
-    model = QLSTM(1, 2, depth=1, space=SMALL, num_layers=2, sharing=sharing, mixing=mixing, angle_std=1.0)
+    model = QLSTM(
+        1,
+        2,
+        depth=1,
+        space=SMALL,
+        num_layers=2,
+        sharing=sharing,
+        mixing=mixing,
+        angle_std=1.0,
+        backend=StatevectorBackend(path),
+    )
     names = [name for name, _ in model.named_parameters()]
 
     def run(x, h, c, *parameters):
@@ -27,9 +38,9 @@ def test_gradcheck_through_two_layers(sharing: str, mixing: str) -> None:
     assert torch.autograd.gradcheck(run, [a.detach().clone().requires_grad_() for a in arguments])
 
 
-def test_gradcheck_of_the_papers_space() -> None:
+def test_gradcheck_of_the_papers_space(path: str) -> None:
     torch.manual_seed(0)
-    model = QLSTM(1, 2, depth=2, num_layers=2, angle_std=1.0)
+    model = QLSTM(1, 2, depth=2, num_layers=2, angle_std=1.0, backend=StatevectorBackend(path))
     names = [name for name, _ in model.named_parameters()]
     x = torch.rand(2, 2, 1, dtype=F64)
 
@@ -40,9 +51,9 @@ def test_gradcheck_of_the_papers_space() -> None:
     assert torch.autograd.gradcheck(run, parameters, fast_mode=True)
 
 
-def test_hybrid_gradcheck() -> None:
+def test_hybrid_gradcheck(path: str) -> None:
     torch.manual_seed(0)
-    model = QLSTM(3, 2, depth=1, space=SMALL, n_qubits=2, input_map="arctan", angle_std=1.0)
+    model = QLSTM(3, 2, depth=1, space=SMALL, n_qubits=2, input_map="arctan", angle_std=1.0, backend=StatevectorBackend(path))
     x = torch.rand(2, 1, 3, dtype=F64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda value: model(value)[0], (x,))
 
@@ -76,8 +87,8 @@ def one_step(**options) -> tuple[QLSTM, dict[str, torch.Tensor]]:
     return model, before
 
 
-def test_everything_that_is_not_proven_dead_trains() -> None:
-    model, before = one_step()
+def test_everything_that_is_not_proven_dead_trains(path: str) -> None:
+    model, before = one_step(backend=StatevectorBackend(path))
     (cell,) = model.layers()
     angles, weights = cell.bank.angles, cell.bank.structural_weights
     assert {id(angles), id(weights)} <= {id(parameter) for parameter in model.parameters()}

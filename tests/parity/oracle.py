@@ -5,24 +5,35 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from qlstm_qiskit.hardware import load_backend
+from qlstm_qiskit.exact import ExactBank
+from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.space import Candidate
 
 #: Both sides work in float64; sums of a few hundred terms of size 1 agree far better than this.
 TOLERANCE = 1e-9
 
 
-def assert_parity(candidates: list[Candidate], *, seed: int, samples: int = 2, n_outputs: int | None = None) -> None:
+def each_candidate(bank: ExactBank, weights: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    """Outputs of every candidate, (samples, candidates, outputs): as mixtures with a single weight of 1, on the bank's path.
+
+    The candidates ride on the axis of the gates: gate c has the structural weights of candidate c.
+    """
+    n = bank.n_candidates
+    return bank.bind(weights.expand(n, -1), torch.eye(n, dtype=weights.dtype))(inputs)
+
+
+def assert_parity(
+    candidates: list[Candidate], *, seed: int, samples: int = 2, n_outputs: int | None = None, path: str = "auto"
+) -> None:
     """Compare values and all gradients of the exact interpreter with EstimatorQNN, candidate by candidate."""
     rng = np.random.default_rng(seed)
-    bank = load_backend("statevector").bank(
+    bank = StatevectorBackend(path).bank(
         [candidate.program for candidate in candidates],
         [candidate.observables(n_outputs) for candidate in candidates],
     )
     inputs = torch.tensor(rng.uniform(-np.pi, np.pi, (samples, bank.n_inputs)), requires_grad=True)
     weights = torch.tensor(rng.uniform(-np.pi, np.pi, (1, sum(bank.n_weights))), requires_grad=True)
-    mixing = torch.ones(1, len(candidates), dtype=torch.float64)
-    values = bank.bind(weights, mixing).candidates(inputs)[:, 0]
+    values = each_candidate(bank, weights, inputs)
     start = 0
     for index, candidate in enumerate(candidates):
         columns = slice(start, start + len(candidate.weights))

@@ -19,25 +19,26 @@ GRID = [(n_qubits, depth) for n_qubits in range(2, 7) for depth in (1, 2)]
 
 @pytest.mark.grid
 @pytest.mark.parametrize(("n_qubits", "depth"), GRID)
-def test_paper_space_full_grid(n_qubits: int, depth: int) -> None:
-    assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=n_qubits * 10 + depth, samples=1)
+def test_paper_space_full_grid(n_qubits: int, depth: int, path: str) -> None:
+    assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=n_qubits * 10 + depth, samples=1, path=path)
 
 
 @pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (3, 2), (4, 1)])
-def test_paper_space(n_qubits: int, depth: int) -> None:
-    assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=1, samples=1)
+def test_paper_space(n_qubits: int, depth: int, path: str) -> None:
+    assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=1, samples=1, path=path)
 
 
 @pytest.mark.parametrize("offset", range(6))
-def test_paper_space_covering_sample_of_wide_circuits(offset: int) -> None:
+def test_paper_space_covering_sample_of_wide_circuits(offset: int, path: str) -> None:
     """Each encoding and each block once at 5 and 6 qubits, depth 2: a Latin square's diagonal."""
     n_qubits = 5 + offset % 2
     candidates = SearchSpace.paper().candidates(n_qubits, 2)
-    assert_parity([candidates[6 * offset + (offset + 2) % 6]], seed=offset, samples=2)
+    assert_parity([candidates[6 * offset + (offset + 2) % 6]], seed=offset, samples=2, path=path)
 
 
 @pytest.mark.parametrize("seed", range(50))
 def test_random_circuits(seed: int) -> None:
+    """Most of them read an input twice and are pushed as states; what has a form takes it."""
     assert_parity([random_candidate(seed)], seed=seed)
 
 
@@ -113,8 +114,9 @@ class TestFaultsAreSeen:
     """Each fault below must turn the comparison red."""
 
     def red(self, candidate: Candidate) -> None:
-        with pytest.raises(AssertionError, match="Not equal to tolerance"):
-            assert_parity([candidate], seed=5)
+        for path in ("auto", "states"):
+            with pytest.raises(AssertionError, match="Not equal to tolerance"):
+                assert_parity([candidate], seed=5, path=path)
 
     def paper(self) -> Candidate:
         return SearchSpace.paper().candidates(3, 2)[SearchSpace.paper().names.index("H-RY|cyclic-RX")]
