@@ -2,5 +2,6 @@
 
 from qlstm_qiskit.exact.bank import BoundBank, ExactBank
 from qlstm_qiskit.exact.memory import require_memory
+from qlstm_qiskit.exact.native import jit
 
-__all__ = ["BoundBank", "ExactBank", "require_memory"]
+__all__ = ["BoundBank", "ExactBank", "jit", "require_memory"]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from qlstm_qiskit.circuits import Program
 from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError, unknown_option
+from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.form import MultilinearForm, find_forms
+from qlstm_qiskit.exact.schedule import schedule
 from qlstm_qiskit.exact.states import Observables, StateBank
 
 #: How a bank may be evaluated: "form" builds the multilinear form once a pass, "states" pushes a statevector for each sample.
@@ -23,8 +26,9 @@ class ExactBank:
     Args:
         programs: One lowered circuit for each candidate; all take the same number of inputs.
         observables: For each candidate its outputs, each a sum of Pauli terms; equally many for all candidates.
-        path: "auto" takes the multilinear form for the candidates that have one, on the CPU, and states for the others. "form"
-            and "states" force one. Derivatives of second order and `torch.func` transforms need "states".
+        path: "auto" takes the multilinear form for the candidates that have one, on the CPU, where it costs less than
+            states, and states for the others. "form" and "states" force one. Derivatives of second order and `torch.func`
+            transforms need "states".
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or have no form where "form" is asked for.
@@ -48,7 +52,7 @@ class ExactBank:
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
         self._last: tuple[Tensor, Tensor | None, BoundBank] | None = None
-        if path == "form" and (odd := self._without_form()):
+        if path == "form" and (odd := self._except(self.forms)):
             raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form; use path='auto'.")
 
     @property
@@ -83,10 +87,8 @@ class ExactBank:
         return self._last[2]
 
     def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundBank:
-        forms = self.forms if weights.device.type == "cpu" else ()
-        if self.path == "form" and not forms:
-            raise OptionError(f"path='form' runs on the CPU; the angles are on {weights.device}.")
-        rest = self._without_form() if forms else tuple(range(self.n_candidates))
+        forms = self._choose_forms(weights, samples, calls)
+        rest = self._except(forms)
         coefficients = weights.new_ones(len(weights), 1) if mixing is None else mixing
         parts: list[Callable[[Tensor], Tensor]] = [form.bind(weights, coefficients) for form in forms]
         if rest:
@@ -106,9 +108,32 @@ class ExactBank:
         if mixing is not None and tuple(mixing.shape) != (len(weights), self.n_candidates):
             raise ShapeError(f"mixing has the shape {tuple(mixing.shape)}; expected ({len(weights)}, {self.n_candidates}).")
 
-    def _without_form(self) -> tuple[int, ...]:
-        """The candidates that only states can evaluate."""
-        return tuple(sorted(set(range(self.n_candidates)).difference(*(form.members for form in self.forms))))
+    def _choose_forms(self, weights: Tensor, samples: int, calls: int) -> list[MultilinearForm]:
+        """The forms that are worth it for a pass of this size: all of them where "form" is asked for."""
+        if weights.device.type != "cpu":
+            if self.path == "form":
+                raise OptionError(f"path='form' runs on the CPU; the angles are on {weights.device}.")
+            return []
+        work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
+        chosen = []
+        for form in self.forms:
+            by_states = state_cost(
+                n_qubits=len(form.angles),
+                steps=max(self._n_steps[index] for index in form.members),
+                circuits=len(weights) * len(form.members),
+                **work,
+            )
+            if self.path == "form" or form.cost(len(weights), **work) <= by_states:
+                chosen.append(form)
+        return chosen
+
+    @cached_property
+    def _n_steps(self) -> list[int]:
+        return [len(schedule(program).steps) for program in self._programs]
+
+    def _except(self, forms: Sequence[MultilinearForm]) -> tuple[int, ...]:
+        """The candidates that none of these forms covers."""
+        return tuple(sorted(set(range(self.n_candidates)).difference(*(form.members for form in forms))))
 
     def _states(self, dtype: torch.dtype, device: torch.device, members: tuple[int, ...]) -> StateBank:
         key = (dtype, device, members)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle, PauliTerm, Program
 from qlstm_qiskit.exact.adjoint import build_matrix, features, products
+from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.pieces import Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
 
@@ -92,11 +93,17 @@ class MultilinearForm:
         self._constants: dict[np.dtype[Any], Any] = {}
         self._buffers: list[Array] = []
 
-    @property
-    def n_lane_steps(self) -> int:
-        """Plane rotations of single numbers in one build, for each gate: what its cost is proportional to."""
-        sections = self._sections
-        return int(((sections[:, 1] - sections[:, 0]) * sections[:, 4]).sum())
+    def cost(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> float:
+        """Nanoseconds of a pass; see `form_cost`."""
+        steps = self._sections[:, 1] - self._sections[:, 0]
+        return form_cost(
+            steps=int(steps.sum()),
+            lane_steps=int((steps * self._sections[:, 4]).sum()) * n_gates,
+            terms=len(self.feature_codes) * self.n_outputs * n_gates,
+            samples=samples,
+            calls=calls,
+            gradients=gradients,
+        )
 
     def bind(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
         """Build the matrix for angles and structural weights of the bank; the result maps inputs to (batch, gates, outputs)."""

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from qlstm_qiskit.exact.native import jit
+
 Array = NDArray[Any]
 
-# sums may be reordered and multiply-adds fused, but NaN and infinity keep their meaning
-_jit = numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", nogil=True)
 
-
-@_jit
+@jit
 def build_forward(
     weights: Array,
     mixing: Array,
@@ -74,7 +72,7 @@ def build_forward(
     return cosine, sine
 
 
-@_jit
+@jit
 def build_backward(
     by_form: Array,
     mixing: Array,
@@ -131,7 +129,7 @@ def build_backward(
                 by_weights[column[entry], i] += value[entry] * by_angle[a * g + i]
 
 
-@_jit
+@jit
 def _products(angles: Array, table: Array) -> None:
     """All products over qubits of 1, cos u or sin u, in base 3 with the first qubit as the lowest digit."""
     table[0] = 1
@@ -144,7 +142,7 @@ def _products(angles: Array, table: Array) -> None:
         size *= 3
 
 
-@_jit
+@jit
 def tables_forward(angles: Array, width: int) -> tuple[Array, Array]:
     """Products over the first `width` qubits and over the others, (samples, 3^qubits) each."""
     n_samples, n_qubits = angles.shape
@@ -156,7 +154,7 @@ def tables_forward(angles: Array, width: int) -> tuple[Array, Array]:
     return low, high
 
 
-@_jit
+@jit
 def tables_backward(low: Array, high: Array, by_low: Array, by_high: Array, width: int, n_qubits: int) -> Array:
     """Gradient by the angles, (samples, qubits)."""
     result = np.zeros((len(low), n_qubits), low.dtype)
@@ -166,7 +164,7 @@ def tables_backward(low: Array, high: Array, by_low: Array, by_high: Array, widt
     return result
 
 
-@_jit
+@jit
 def features_forward(angles: Array, width: int, codes: Array) -> tuple[Array, Array]:
     """Features (samples, features) of angles (samples, qubits), and the tables that they are products of.
 
@@ -187,7 +185,7 @@ def features_forward(angles: Array, width: int, codes: Array) -> tuple[Array, Ar
     return result, tables
 
 
-@_jit
+@jit
 def _slope(table: Array, gradient: Array, result: Array) -> None:
     """Gradient by each angle: the derivative of a product that holds cos u is minus the one with sin u in its place."""
     step = 1
@@ -201,7 +199,7 @@ def _slope(table: Array, gradient: Array, result: Array) -> None:
         step *= 3
 
 
-@_jit
+@jit
 def features_backward(gradient: Array, width: int, codes: Array, tables: Array, n_qubits: int) -> Array:
     """Gradient by the angles, (samples, qubits)."""
     n_parts = len(codes)

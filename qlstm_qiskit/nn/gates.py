@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[Any]
+from qlstm_qiskit.exact import jit
 
-_jit = numba.njit(cache=True, error_model="numpy", nogil=True)
+Array = NDArray[Any]
 
 
 def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
@@ -49,7 +48,7 @@ class _Update(torch.autograd.Function):
         return torch.from_numpy(by_gates), torch.from_numpy(by_before)
 
 
-@_jit
+@jit
 def _forward(gates: Array, c: Array) -> tuple[Array, Array, Array]:
     """H and c, and the gates after their activations."""
     n_samples, hidden = c.shape
@@ -67,7 +66,7 @@ def _forward(gates: Array, c: Array) -> tuple[Array, Array, Array]:
     return h, after, active
 
 
-@_jit
+@jit
 def _backward(by_h: Array, by_c: Array, active: Array, before: Array, after: Array) -> tuple[Array, Array]:
     """Gradients by the pre-activations and by the former c."""
     n_samples, hidden = before.shape
