@@ -13,6 +13,7 @@ from qlstm_qiskit.circuits import Program
 from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError, unknown_option
 from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.form import MultilinearForm, find_forms
+from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.schedule import schedule
 from qlstm_qiskit.exact.states import Observables, StateBank
 
@@ -85,6 +86,19 @@ class ExactBank:
             bound = self._bind(weights, mixing, samples, calls)
             self._last = (weights.clone(), None if mixing is None else mixing.clone(), bound)
         return self._last[2]
+
+    def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries:
+        """The bank's outputs at these angles and structural weights as one truncated Fourier series of the data.
+
+        Raises:
+            CircuitError: A candidate has no multilinear form, or the candidates read different angles of the data.
+        """
+        self._check(weights, mixing)
+        if self._except(self.forms) or len(self.forms) != 1:
+            raise CircuitError(
+                "this bank has no single multilinear form: a candidate reads its data twice, or in other angles."
+            )
+        return self.forms[0].series(weights, weights.new_ones(len(weights), 1) if mixing is None else mixing)
 
     def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundBank:
         forms = self._choose_forms(weights, samples, calls)

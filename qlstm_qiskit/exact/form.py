@@ -23,6 +23,7 @@ from qlstm_qiskit.circuits import Angle, PauliTerm, Program
 from qlstm_qiskit.exact.adjoint import build_matrix, features, products
 from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.factors import evaluate_tree
+from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
 from qlstm_qiskit.exact.pieces import Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
 
 #: A feature is a product of entries of tables over so many qubits each.
@@ -157,6 +158,14 @@ class MultilinearForm:
     def give_buffer(self, buffer: Array) -> None:
         """Take back what is no longer read; a few are kept."""
         self._buffers = [buffer, *self._buffers][:_KEPT_BUFFERS]
+
+    def series(self, weights: Tensor, mixing: Tensor) -> FourierSeries:
+        """The form at these angles and structural weights, to read."""
+        with torch.no_grad():
+            matrix = self.build(weights, mixing).to(torch.float64).numpy()
+        shape = (len(self.feature_codes), self.n_outputs, len(weights))
+        digits = self.feature_codes[:, None] // 3 ** np.arange(len(self.angles)) % 3
+        return FourierSeries(tuple(map(describe_angle, self.angles)), digits, matrix.reshape(shape).transpose(0, 2, 1))
 
     def features(self, inputs: Tensor) -> Tensor:
         """Products of the data angles, (batch, features); `inputs` is (batch, n_inputs)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
-from qlstm_qiskit.exact import BoundBank
+from qlstm_qiskit.exact import BoundBank, FourierSeries
 from qlstm_qiskit.hardware import Backend, load_backend
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.space import Candidate
@@ -114,8 +114,15 @@ class CircuitBank(nn.Module):
 
     def bind(self, *, samples: int, calls: int = 1) -> BoundBank:
         """Fix the parameters for one forward pass of `calls` calls with `samples` samples each."""
-        angles = self.angles.repeat(1, len(self.candidates)) if self.sharing == "shared" else self.angles
-        return self._bank.bind(angles, self.coefficients(), samples=samples, calls=calls)
+        return self._bank.bind(self._expanded_angles(), self.coefficients(), samples=samples, calls=calls)
+
+    def fourier(self) -> FourierSeries:
+        """The weighted sums as one truncated Fourier series of the inputs, exact; see `ExactBank.fourier`."""
+        return self._bank.fourier(self._expanded_angles(), self.coefficients())
+
+    def _expanded_angles(self) -> Tensor:
+        """The angles of every candidate, (gates, weights of all candidates)."""
+        return self.angles.repeat(1, len(self.candidates)) if self.sharing == "shared" else self.angles
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Evaluate the weighted sums.

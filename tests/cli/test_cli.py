@@ -134,6 +134,11 @@ def test_space_show(qlstm) -> None:
     _, out, _ = qlstm("space", "show", "--n-qubits", 2, "--draw", "RX|linear-RZ")
     assert "Rx(x[0])" in out
     assert "Rz(w[1])" in out
+    _, out, _ = qlstm("space", "show", "--n-qubits", 3, "--fourier", "H-RZ|linear-RX")
+    assert "<Z2> =" in out
+    assert "sin(v" in out
+    _, out, _ = qlstm("space", "show", "--n-qubits", 3, "--fourier", "H-RX|linear-RX", "--json")
+    assert json.loads(out)["outputs"] == {"<Z0>": [], "<Z1>": [], "<Z2>": []}  # identically zero
 
 
 def test_about(qlstm) -> None:

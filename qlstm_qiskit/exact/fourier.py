@@ -1,0 +1,68 @@
+"""The multilinear form to read: which products of sines and cosines of the data, with which coefficients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlstm_qiskit.circuits import Angle
+
+_FUNCTIONS = ("", "cos", "sin")
+
+
+@dataclass(frozen=True, eq=False)
+class FourierSeries:
+    """A truncated Fourier series of the outputs of a bank.
+
+    Attributes:
+        angles: The data angles u_q that the series is in, as text ("v0", "2 v1"; "" for a qubit that reads no data).
+        digits: For each product its factor of each angle: 0 for 1, 1 for cos u, 2 for sin u; (products, qubits).
+        coefficients: (products, gates, outputs).
+    """
+
+    angles: tuple[str, ...]
+    digits: NDArray[np.int64]
+    coefficients: NDArray[np.float64]
+
+    def label(self, product: int) -> str:
+        """The product as text, such as "cos(v0) sin(v2)", or "1"."""
+        factors = [
+            f"{_FUNCTIONS[digit]}({angle})" for digit, angle in zip(self.digits[product], self.angles, strict=True) if digit
+        ]
+        return " ".join(factors) or "1"
+
+    def terms(self, gate: int = 0, output: int = 0, smallest: float = 1e-12) -> list[tuple[str, float]]:
+        """Products and coefficients of one output, the largest first, but for those up to `smallest`."""
+        values = self.coefficients[:, gate, output]
+        order = np.argsort(-np.abs(values), kind="stable")
+        return [(self.label(int(p)), float(values[p])) for p in order if abs(values[p]) > smallest]
+
+    def evaluate(self, angles: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum the series at data angles u (samples, qubits), in radians: (samples, gates, outputs)."""
+        factors = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=-1)  # (samples, qubits, 3)
+        products = np.ones((len(angles), len(self.digits)))
+        for qubit in range(self.digits.shape[1]):
+            products *= factors[:, qubit][:, self.digits[:, qubit]]
+        return np.einsum("sp,pgk->sgk", products, self.coefficients)
+
+
+def describe_angle(angle: Angle | None) -> str:
+    """A data angle as text, with v for the inputs."""
+    if angle is None:
+        return ""
+    if angle.tree is not None:
+        return _describe_tree(angle.tree)
+    parts = [f"{'' if value == 1 else f'{value:g} '}v{column}" for column, value in angle.inputs]
+    return " + ".join(parts + ([f"{angle.offset:g}"] if angle.offset else []))
+
+
+def _describe_tree(tree: object) -> str:
+    if not isinstance(tree, tuple):
+        return f"{tree:g}"
+    if tree[0] == "x":
+        return f"v{tree[1]}"
+    arguments = [_describe_tree(part) for part in tree[1:]]
+    joiner = {"Add": " + ", "Mul": " * ", "Pow": " ** "}.get(tree[0])
+    return f"({joiner.join(arguments)})" if joiner else f"{tree[0]}({', '.join(arguments)})"

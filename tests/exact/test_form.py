@@ -1,0 +1,278 @@
+"""The multilinear form: who has one, that it is exact, cached where it may be, and readable."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit.circuit.library import UnitaryGate
+from qiskit.quantum_info import SparsePauliOp, random_unitary
+
+from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.exact import ExactBank, bank, kernels, pieces
+from qlstm_qiskit.exact.encoding import split_encoding
+from qlstm_qiskit.hardware import StatevectorBackend
+from qlstm_qiskit.nn import QLSTM, CircuitBank
+from qlstm_qiskit.space import Candidate, SearchSpace
+from tests.parity.oracle import assert_parity
+
+F64 = torch.float64
+X, W = ParameterVector("x", 2), ParameterVector("w", 2)
+
+
+def compile_bank(candidates: list[Candidate], path: str = "auto", n_outputs: int | None = None) -> ExactBank:
+    return StatevectorBackend(path).bank([c.program for c in candidates], [c.observables(n_outputs) for c in candidates])
+
+
+def structured(change: Callable[[QuantumCircuit], None] = lambda circuit: None) -> Candidate:
+    """A circuit with the structure: H, an encoding in each qubit, Clifford gates and rotations by weights."""
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.ry(-2 * X[0] + 0.4, 0)
+    circuit.rx(X[1], 1)
+    circuit.s(1)
+    circuit.ecr(0, 1)
+    circuit.rzz(W[0] / 2 - 0.1, 0, 1)
+    circuit.crx(W[1], 1, 0)
+    circuit.t(0)
+    circuit.ry(W[0], 1)
+    change(circuit)
+    return Candidate("structured", circuit, tuple(X), tuple(W), (SparsePauliOp(["XY", "ZI"], [0.7, 0.3]), SparsePauliOp("IZ")))
+
+
+HITS = {
+    "as it is": lambda c: None,
+    "one T gate more": lambda c: (c.t(0), c.h(0)),
+    "a frame that is not Clifford": lambda c: c.u(0.3, 0.8, -1.2, 1),
+    "an expression of weights": lambda c: c.rx(W[0] * W[1].sin(), 0),
+    "a controlled phase": lambda c: c.cp(W[0], 0, 1),
+}
+MISSES = {
+    "an input read again": lambda c: c.rz(X[0], 1),
+    "an input in a gate of two qubits": lambda c: c.rxx(X[0], 0, 1),
+    "an input with a weight": lambda c: c.rx(X[0] + W[0], 0),
+    "a numeric gate of two qubits that is not Clifford": lambda c: c.append(UnitaryGate(random_unitary(4, seed=1)), [0, 1]),
+    "a controlled square root": lambda c: c.csx(0, 1),
+}
+
+
+@pytest.mark.parametrize("name", HITS)
+def test_structure_is_found_and_exact(name: str) -> None:
+    candidate = structured(HITS[name])
+    assert len(compile_bank([candidate]).forms) == 1
+    assert_parity([candidate], seed=1, path="form")
+
+
+@pytest.mark.parametrize("name", MISSES)
+def test_what_just_misses_it_takes_states_and_stays_exact(name: str) -> None:
+    candidate = structured(MISSES[name])
+    assert compile_bank([candidate]).forms == ()
+    assert_parity([candidate], seed=1)
+    with pytest.raises(CircuitError, match=r"candidates \[0\] of this bank have no multilinear form"):
+        compile_bank([candidate], "form")
+
+
+def test_hits_and_misses_in_one_bank() -> None:
+    """Two sets of data angles, candidates that read one input in other frequencies, and one without a form."""
+    other = QuantumCircuit(2)
+    other.ry(X[0], 0)
+    other.ry(3 * X[1], 1)
+    other.cz(0, 1)
+    other.rx(W[0], 0)
+    other.rx(W[1], 0)
+    candidates = [structured(), structured(MISSES["an input read again"]), structured(HITS["one T gate more"])]
+    measured = candidates[0].measured
+    candidates.append(Candidate("other", other, tuple(X), tuple(W), measured))
+    compiled = compile_bank(candidates)
+    assert [form.members for form in compiled.forms] == [(0, 2), (3,)]
+    assert_parity(candidates, seed=2)
+
+
+def test_an_encoding_by_an_expression_of_inputs() -> None:
+    circuit = QuantumCircuit(2)
+    circuit.ry(X[0] * X[1], 0)
+    circuit.p(X[1].sin(), 1)
+    circuit.cx(0, 1)
+    circuit.rx(W[0], 1)
+    candidate = Candidate("product", circuit, tuple(X), tuple(W[:1]))
+    assert len(compile_bank([candidate]).forms) == 1
+    assert_parity([candidate], seed=3, path="form")
+
+
+def test_a_weight_before_the_encoding_closes_the_qubit() -> None:
+    circuit = QuantumCircuit(1)
+    circuit.rx(W[0], 0)
+    circuit.ry(X[0], 0)
+    assert split_encoding(Candidate("c", circuit, tuple(X), tuple(W[:1])).program) is None
+
+
+def test_the_step_limit_falls_back_to_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "STEP_LIMIT", 5)
+    candidates = list(SearchSpace.handcrafted(1).candidates(3, 3))
+    assert compile_bank(candidates).forms == ()
+    assert_parity(candidates, seed=4)
+
+
+def test_cost_of_building_does_not_depend_on_samples_or_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part that grows with the candidates runs once a pass, forward and backward."""
+    counts = {"forward": 0, "backward": 0}
+    for name in counts:
+        plain = getattr(kernels, f"build_{name}")
+
+        def counted(*arguments, plain=plain, name=name):
+            counts[name] += 1
+            return plain(*arguments)
+
+        monkeypatch.setattr(kernels, f"build_{name}", counted)
+    model = QLSTM(1, 2, depth=2, batch_first=True)
+    for batch, window in ((1, 4), (64, 4), (10, 16)):
+        counts.update(forward=0, backward=0)
+        model(torch.rand(batch, window, 1, dtype=F64))[0].sum().backward()
+        assert counts == {"forward": 1, "backward": 1}
+
+
+def test_backward_twice_over_one_graph() -> None:
+    compiled = compile_bank(list(SearchSpace.paper().candidates(3, 2)), "form")
+    weights = torch.randn(2, sum(compiled.n_weights), dtype=F64, requires_grad=True)
+    out = compiled.bind(weights, torch.ones(2, 36, dtype=F64))(torch.rand(4, 3, dtype=F64))
+    first, second = (torch.autograd.grad(out.sum(), weights, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+class TestInferenceCache:
+    def count_builds(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        builds: list[int] = []
+        plain = bank.ExactBank._bind
+
+        def counted(*arguments):
+            builds.append(1)
+            return plain(*arguments)
+
+        monkeypatch.setattr(bank.ExactBank, "_bind", counted)
+        return builds
+
+    @pytest.mark.parametrize("sharing", ["none", "shared"])
+    def test_any_change_of_a_parameter_is_noticed(self, monkeypatch: pytest.MonkeyPatch, sharing: str) -> None:
+        builds = self.count_builds(monkeypatch)
+        torch.manual_seed(0)
+        model = QLSTM(1, 2, depth=1, angle_std=1.0, sharing=sharing).eval()
+        x = torch.rand(4, 3, 1, dtype=F64)
+
+        def predict() -> torch.Tensor:
+            with torch.no_grad():
+                return model(x)[0]
+
+        before = predict()
+        assert torch.equal(predict(), before)
+        assert len(builds) == 1
+        (angles,), (weights,) = model.circuit_parameters(), model.arch_parameters()
+        changes: list[Callable[[], object]] = [
+            lambda: angles.data.add_(0.1),  # behind autograd's back
+            lambda: weights.data.mul_(1.1),
+            lambda: model.load_state_dict({name: value + 0.1 for name, value in model.state_dict().items()}),
+            lambda: setattr(angles, "data", angles.data + 0.1),
+            lambda: torch.optim.SGD([angles], 0.1).step(),
+        ]
+        angles.grad = torch.ones_like(angles)
+        for count, change in enumerate(changes, start=2):
+            change()
+            after = predict()
+            assert not torch.equal(after, before)
+            assert len(builds) == count
+            fresh = QLSTM(1, 2, depth=1, sharing=sharing).eval()
+            fresh.load_state_dict(model.state_dict())
+            with torch.no_grad():
+                assert torch.equal(after, fresh(x)[0])
+            builds.pop()
+            before = after
+
+    def test_training_does_not_use_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        builds = self.count_builds(monkeypatch)
+        model = QLSTM(1, 2, depth=1)
+        x = torch.rand(4, 3, 1, dtype=F64)
+        with torch.no_grad():
+            model(x)
+        model(x)[0].sum().backward()
+        assert len(builds) == 2
+        assert all(parameter.grad is not None for parameter in model.parameters())
+
+    def test_dtypes_are_kept_apart(self) -> None:
+        model = QLSTM(1, 2, depth=1)
+        with torch.no_grad():
+            model(torch.rand(4, 3, 1, dtype=F64))
+            assert model.float()(torch.rand(4, 3, 1))[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(F64, 1e-10), (torch.float32, 1e-5)])
+def test_fifty_steps_of_training_are_the_same_on_both_paths(dtype: torch.dtype, tolerance: float) -> None:
+    """SGD, which carries a difference on as it is: RMSprop would turn the rounding of a dead angle's gradient into a step."""
+    results = []
+    for path in ("form", "states"):
+        torch.manual_seed(0)
+        model = QLSTM(1, 2, depth=2, batch_first=True, dtype=dtype, angle_std=1.0, backend=StatevectorBackend(path))
+        x, y = torch.rand(6, 3, 1, dtype=dtype), torch.rand(6, 2, dtype=dtype)
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        losses = []
+        for _ in range(50):
+            loss = (model(x)[0][:, -1] - y).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        results.append((losses, torch.cat([p.detach().flatten() for p in model.parameters()])))
+    (losses, parameters), (other_losses, other_parameters) = results
+    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(losses, other_losses, rtol=0, atol=tolerance)
+    torch.testing.assert_close(parameters, other_parameters, rtol=0, atol=tolerance)
+
+
+class TestFourier:
+    def test_series_is_the_bank(self) -> None:
+        torch.manual_seed(0)
+        layer = CircuitBank(SearchSpace.paper().candidates(3, 2), n_gates=2, n_outputs=2, angle_std=1.0)
+        x = torch.randn(5, 3, dtype=F64)
+        series = layer.fourier()
+        assert series.angles == ("v0", "v1", "v2")
+        np.testing.assert_allclose(series.evaluate(x.numpy()), layer(x).detach().numpy(), atol=1e-12)
+
+    def test_reads_as_written(self) -> None:
+        candidate = SearchSpace.product(["H-RZ"], ["linear-RX"]).candidates(2, 1)[0]
+        layer = CircuitBank([candidate], angle_std=1.0)
+        w0 = float(layer.angles.detach()[0, 0])
+        # by hand: R_X turns Z0 into cos(w0) Z0 + sin(w0) Y0; the CNOT makes Y0 of it Y0 X1; each qubit is (cos v, sin v, 0)
+        ((label, value),) = layer.fourier().terms(output=0)
+        assert label == "sin(v0) cos(v1)"
+        assert value == pytest.approx(np.sin(w0))
+        assert layer.fourier().terms(output=1) == []
+
+    def test_other_frequencies_are_named(self) -> None:
+        layer = CircuitBank([structured()])
+        assert layer.fourier().angles == ("2 v0", "v1")
+        assert layer.fourier().label(0) == "1"
+
+    def test_reuploading_has_no_single_series(self) -> None:
+        layer = CircuitBank([structured(MISSES["an input read again"])])
+        with pytest.raises(CircuitError, match="no single multilinear form"):
+            layer.fourier()
+
+
+def test_wide_circuits_with_small_light_cones_need_no_wide_state() -> None:
+    """24 qubits: a state of all candidates would take terabytes."""
+    model = QLSTM(1, 23, depth=1, space=SearchSpace.product(["RY", "H-RZ"], ["linear-RY"]))
+    out = model(torch.rand(3, 2, 1, dtype=F64))[0]
+    out.sum().backward()
+    assert out.shape == (3, 2, 23)
+
+
+def test_sixteen_qubits_agree_with_eight() -> None:
+    """The first outputs of a linear ansatz do not see far qubits: pruned features are the right ones."""
+    rng = np.random.default_rng(0)
+    wide, narrow = (SearchSpace.handcrafted(1).candidates(n, 1)[0] for n in (16, 8))
+    x, w = rng.normal(size=16), rng.normal(size=16)
+    values = []
+    for candidate, n in ((wide, 16), (narrow, 8)):
+        compiled = compile_bank([candidate], "form", n_outputs=2)
+        values.append(compiled.bind(torch.tensor(w[None, :n]))(torch.tensor(x[None, :n])))
+    torch.testing.assert_close(values[0], values[1])
