@@ -100,6 +100,11 @@ class ExactBank:
             )
         return self.forms[0].series(weights, weights.new_ones(len(weights), 1) if mixing is None else mixing)
 
+    def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:
+        """Which path a pass of this size takes: "form", "states" or "form+states"."""
+        forms = self._choose_forms(weights, samples, calls)
+        return "+".join(["form"] * bool(forms) + ["states"] * bool(self._except(forms)))
+
     def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundBank:
         forms = self._choose_forms(weights, samples, calls)
         rest = self._except(forms)

@@ -116,6 +116,10 @@ class CircuitBank(nn.Module):
         """Fix the parameters for one forward pass of `calls` calls with `samples` samples each."""
         return self._bank.bind(self._expanded_angles(), self.coefficients(), samples=samples, calls=calls)
 
+    def path(self, *, samples: int, calls: int = 1) -> str:
+        """How a forward pass of this size is evaluated: "form", "states" or "form+states"; see `ExactBank`."""
+        return self._bank.plan(self.angles, samples=samples, calls=calls)
+
     def fourier(self) -> FourierSeries:
         """The weighted sums as one truncated Fourier series of the inputs, exact; see `ExactBank.fourier`."""
         return self._bank.fourier(self._expanded_angles(), self.coefficients())

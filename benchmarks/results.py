@@ -1,0 +1,119 @@
+"""Regenerate benchmarks/RESULTS.md: one command, every number.
+
+    python -m benchmarks.results [--without-peers]
+
+Takes some ten minutes, and half an hour more for the peers' environments where they are not there yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.timing import machine
+
+_HERE = Path(__file__).parent
+
+#: Work -> arguments of `benchmarks.step`, ratio that must be reached, ratio aimed for.
+TARGETS: dict[str, tuple[str, float, float]] = {
+    "S b10": ("--size S", 3, 1.5),
+    "L b10": ("--size L", 14, 5),
+    "L b64": ("--size L --batch 64", 42, 15),
+    "L b64, float32": ("--size L --batch 64 --dtype float32", 18, 8),
+    "inference, L b64": ("--size L --batch 64 --inference", 4, 1.5),
+    "L b10, config1": ("--size L --model config1", 5, 2),
+}
+
+
+def run(module: str, *arguments: str, check: bool = True, **environment: str) -> Any:
+    """Run a benchmark in a process of its own, with one thread, and read its JSON."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--json"]
+    variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    done = subprocess.run(command, capture_output=True, text=True, check=check, env=variables, cwd=_HERE.parent)
+    return json.loads(done.stdout)
+
+
+def targets() -> list[str]:
+    """The table of targets: step and inference as ratios to torch.nn.LSTM."""
+    lines = ["| work | ours ms | nn.LSTM ms | ratio | must | aim | warm-up s | path |", "|---|---|---|---|---|---|---|---|"]
+    for work, (arguments, must, aim) in TARGETS.items():
+        row = run("step", *arguments.split())
+        lines.append(
+            f"| {work} | {row['engine_ms']:.3g} | {row['lstm_ms']:.3g} | **{row['ratio']:.2f}** | {must:g} | {aim:g} "
+            f"| {row['warmup_s']:.2g} | {row['path']} |"
+        )
+    with tempfile.TemporaryDirectory() as empty:
+        cold = run("step", "--size", "L", NUMBA_CACHE_DIR=empty)
+    return [*lines, "", f"First step of L with nothing compiled yet: {cold['warmup_s']:.1f} s; then kept on disk."]
+
+
+def growth() -> list[str]:
+    """The growth curves as a list."""
+    lines = ["![growth](scaling.png)", ""]
+    for name, points in run("scaling").items():
+        keys = list(dict.fromkeys(key for point in points for key in point))
+        lines += [f"**{name}**", "", "| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
+        for point in points:
+            cells = [point.get(key, "") for key in keys]
+            lines.append("| " + " | ".join(f"{c:.4g}" if type(c) is float else str(c) for c in cells) + " |")
+        lines.append("")
+    return lines
+
+
+def main() -> None:
+    """Write the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--without-peers", action="store_true", help="leave the section on other packages as it is")
+    without_peers = parser.parse_args().without_peers
+    path = _HERE / "RESULTS.md"
+    old = path.read_text().split("## Other packages")[1] if path.exists() and without_peers else "\n"
+    facts = "\n".join(f"- {key}: {value}" for key, value in machine().items())
+    epoch = run("epoch")
+    picks = run("paths", check=False)
+    text = f"""# Measured
+
+Written by `python -m benchmarks.results`. Medians; float64 and one thread unless said; ours and torch.nn.LSTM in one process, in
+alternation. A step is forward over 4 time steps, a linear read-out, mean squared error and backward.
+S: hidden 3, depth 1 (4 qubits). L: hidden 5, depth 5 (6 qubits). bN: batch N. 36 candidates, each with angles of its own.
+
+{facts}
+
+## Targets
+
+{chr(10).join(targets())}
+
+Training S through `QLSTMRegressor`: {epoch["batch_ms"]:.2f} ms a batch, of which {100 * epoch["share_outside"]:.0f} % lie outside
+forward, backward and the optimiser's step.
+
+The path that the cost model picks takes at most {max(row["ratio"] for row in picks):.2f} times as long as the better one, over
+{len(picks)} sizes (`python -m benchmarks.paths`).
+
+## Growth
+
+The candidates' part (`bind_ms`: building the form, forward) does not grow with batch or window.
+
+{chr(10).join(growth())}
+## Other packages{old if without_peers else peers()}"""
+    path.write_text(text.rstrip() + "\n")
+
+
+def peers() -> str:
+    """The table of other packages, for S."""
+    rows = run("peers", "--size", "S")
+    lines = ["", "", "One step of S b10. Timed only after loss and all gradients agreed with ours on the same parameters.", ""]
+    keys = list(dict.fromkeys(key for row in rows for key in row if key not in ("size", "batch", "dtype", "versions")))
+    lines += ["| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
+    for row in rows:
+        cells = [row.get(key, "") for key in keys]
+        lines.append("| " + " | ".join(f"{c:.3g}" if type(c) is float else str(c) for c in cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
