@@ -78,8 +78,8 @@ def main() -> None:
     picks = run("paths", check=False)
     text = f"""# Measured
 
-Written by `python -m benchmarks.results`. Medians; float64 and one thread unless said; ours and torch.nn.LSTM in one process, in
-alternation. A step is forward over 4 time steps, a linear read-out, mean squared error and backward.
+Written by `python -m benchmarks.results`. Medians; float64 and one thread unless said; ours and torch.nn.LSTM in one
+process, in alternation. A step is forward over 4 time steps, a linear read-out, mean squared error and backward.
 S: hidden 3, depth 1 (4 qubits). L: hidden 5, depth 5 (6 qubits). bN: batch N. 36 candidates, each with angles of its own.
 
 {facts}
@@ -88,8 +88,8 @@ S: hidden 3, depth 1 (4 qubits). L: hidden 5, depth 5 (6 qubits). bN: batch N. 3
 
 {chr(10).join(targets())}
 
-Training S through `QLSTMRegressor`: {epoch["batch_ms"]:.2f} ms a batch, of which {100 * epoch["share_outside"]:.0f} % lie outside
-forward, backward and the optimiser's step.
+Training S through `QLSTMRegressor`: {epoch["batch_ms"]:.2f} ms a batch, of which {100 * epoch["share_outside"]:.0f} % lie
+outside forward, backward and the optimiser's step.
 
 The path that the cost model picks takes at most {max(row["ratio"] for row in picks):.2f} times as long as the better one, over
 {len(picks)} sizes (`python -m benchmarks.paths`).
