@@ -14,6 +14,7 @@ from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError, unknown_o
 from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.form import MultilinearForm, find_forms
 from qlstm_qiskit.exact.fourier import FourierSeries
+from qlstm_qiskit.exact.memory import require_bytes
 from qlstm_qiskit.exact.schedule import schedule
 from qlstm_qiskit.exact.states import Observables, StateBank
 
@@ -108,6 +109,9 @@ class ExactBank:
     def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundBank:
         forms = self._choose_forms(weights, samples, calls)
         rest = self._except(forms)
+        work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
+        needed = sum(form.bytes(len(weights), **work) for form in forms)
+        require_bytes(needed, f"the multilinear form of {self.n_candidates} candidates on {samples} samples", weights.device)
         coefficients = weights.new_ones(len(weights), 1) if mixing is None else mixing
         parts: list[Callable[[Tensor], Tensor]] = [form.bind(weights, coefficients) for form in forms]
         if rest:

@@ -94,6 +94,12 @@ class MultilinearForm:
         self._constants: dict[np.dtype[Any], Any] = {}
         self._buffers: list[Array] = []
 
+    def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
+        """What a pass holds in float64: coefficients and matrix, and the features of each call that gradients need."""
+        per_sample = 3**self._width + 3 ** (len(self.angles) - self._width) if self.is_grid else len(self.feature_codes)
+        matrix = len(self.feature_codes) * self.n_outputs * n_gates
+        return 8 * (len(self._start) * n_gates + 2 * matrix + 2 * per_sample * samples * (calls if gradients else 1))
+
     def cost(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> float:
         """Nanoseconds of a pass; see `form_cost`."""
         steps = self._sections[:, 1] - self._sections[:, 0]

@@ -16,6 +16,9 @@ _KEPT_PER_STEP = 2
 #: Bytes of a permutation with phases for each basis state, as compiled and as tensors.
 _TABLE_BYTES = 48
 
+#: So few bytes are not worth asking the system about in every pass.
+_ALWAYS_FREE = 2**26
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -46,6 +49,19 @@ def require_memory(
             f"{n_qubits} qubits need {_readable(needed)} for {circuits} circuits on {samples} samples, "
             f"but {_readable(available)} are free: {fitting} qubits fit. Use fewer qubits (hidden_size, or n_qubits), "
             f"a smaller batch, a shorter window, less depth or fewer candidates."
+        )
+    return needed
+
+
+def require_bytes(needed: int, what: str, device: torch.device) -> int:
+    """Return `needed`, or raise `CapacityError` where so many bytes are not free."""
+    if needed <= _ALWAYS_FREE:
+        return needed
+    available = free_bytes(device)
+    if needed > available:
+        raise CapacityError(
+            f"{what} needs {_readable(needed)}, but {_readable(available)} are free. Use fewer qubits (hidden_size, or "
+            f"n_qubits), a smaller batch, a shorter window, less depth or fewer candidates."
         )
     return needed
 

@@ -10,7 +10,7 @@ from qiskit.circuit import ParameterVector
 from qiskit.circuit.library import UnitaryGate
 from qiskit.quantum_info import SparsePauliOp, random_unitary
 
-from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.errors import CapacityError, CircuitError
 from qlstm_qiskit.exact import ExactBank, bank, kernels, pieces
 from qlstm_qiskit.exact.encoding import split_encoding
 from qlstm_qiskit.hardware import StatevectorBackend
@@ -131,6 +131,21 @@ def test_cost_of_building_does_not_depend_on_samples_or_calls(monkeypatch: pytes
         counts.update(forward=0, backward=0)
         model(torch.rand(batch, window, 1, dtype=F64))[0].sum().backward()
         assert counts == {"forward": 1, "backward": 1}
+
+
+def test_a_pass_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = compile_bank(list(SearchSpace.paper().candidates(4, 2)), "form")
+    weights, mixing = torch.zeros(4, sum(compiled.n_weights), dtype=F64), torch.ones(4, 36, dtype=F64)
+    (form,) = compiled.forms
+    needed = form.bytes(4, samples=1000, calls=8, gradients=True)
+    monkeypatch.setattr("qlstm_qiskit.exact.memory._ALWAYS_FREE", 0)
+    for free, fits in ((needed, True), (needed - 1, False)):
+        monkeypatch.setattr("qlstm_qiskit.exact.memory.free_bytes", lambda device, free=free: free)
+        if fits:
+            compiled.bind(weights, mixing, samples=1000, calls=8)
+        else:
+            with pytest.raises(CapacityError, match="36 candidates on 1000 samples needs"):
+                compiled.bind(weights, mixing, samples=1000, calls=8)
 
 
 def test_backward_twice_over_one_graph() -> None:
