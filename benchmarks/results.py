@@ -108,26 +108,21 @@ def peers() -> str:
     lines = [
         "",
         "",
-        "Timed only after loss and all gradients agreed with ours on the same parameters (`difference`: the largest). Each",
-        "peer is written in its fast style, in an environment of its own (`python -m benchmarks.peers`). JAX uses all cores, the others",
-        "one thread. EstimatorQNN's step, exact and with parameter shift, is scaled from six checked circuits.",
+        "Timed only after loss and all gradients agreed with ours on the same parameters (`difference`: the largest).",
+        "Each peer is written in its fast style, in an environment of its own (`python -m benchmarks.peers`). JAX uses all",
+        "cores, the others one thread. EstimatorQNN's step, exact, by parameter shift, is scaled from six checked circuits.",
     ]
+    header = ("", "step ms", "x ours", "x nn.LSTM", "warm-up s", "difference", "versions")
     for size in ("S", "L"):
         result = run("peers", "--size", size, "--repeat", "5")
-        lines += [
-            "",
-            f"**{size} b10**",
-            "",
-            "| | step ms | x ours | x nn.LSTM | warm-up s | difference | versions |",
-            "|---" * 7 + "|",
-        ]
+        lines += ["", f"**{size} b10**", "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
         rows = [("ours", result["ours_ms"], result["warmup_s"], None, {})]
         rows += [(p["peer"], p["step_ms"], p["warmup_s"], p["max_difference"], p["versions"]) for p in result["peers"]]
         for name, step, warmup, difference, versions in rows:
-            lines.append(
-                f"| {name} | {step:,.3g} | {step / result['ours_ms']:,.3g} | {step / result['lstm_ms']:,.3g} | {warmup:.2g} "
-                f"| {'' if difference is None else f'{difference:.0e}'} | {', '.join(f'{k} {v}' for k, v in versions.items())} |"
-            )
+            ours, lstm = step / result["ours_ms"], step / result["lstm_ms"]
+            shown = "" if difference is None else f"{difference:.0e}"
+            packages = ", ".join(f"{package} {number}" for package, number in versions.items())
+            lines.append(f"| {name} | {step:,.3g} | {ours:,.3g} | {lstm:,.3g} | {warmup:.2g} | {shown} | {packages} |")
     lines += ["", *(f"{name}: not run: {reason}" for name, reason in result["skipped"].items())]
     return "\n".join(lines)
 

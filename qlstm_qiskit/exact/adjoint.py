@@ -28,7 +28,7 @@ def products(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     if torch.is_grad_enabled():
         low, high = _Tables.apply(angles, width)  # type: ignore[no-untyped-call]
         return low, high
-    low_table, high_table = kernels.tables_forward(angles.numpy(), width)
+    low_table, high_table = kernels.tables_forward(angles.detach().numpy(), width)
     return torch.from_numpy(low_table), torch.from_numpy(high_table)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class ExactBank:
         self.path = path
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
-        self._last: tuple[Tensor, Tensor | None, BoundBank] | None = None
+        self._last: _Last | None = None
         if path == "form" and (odd := self._except(self.forms)):
             raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form; use path='auto'.")
 
@@ -83,10 +83,15 @@ class ExactBank:
         self._check(weights, mixing)
         if torch.is_grad_enabled():
             return self._bind(weights, mixing, samples, calls)
-        if self._last is None or not _equal(self._last[0], weights) or not _equal(self._last[1], mixing):
+        last = self._last
+        if last is None or last.samples < samples or not (_equal(last.weights, weights) and _equal(last.mixing, mixing)):
             bound = self._bind(weights, mixing, samples, calls)
-            self._last = (weights.clone(), None if mixing is None else mixing.clone(), bound)
-        return self._last[2]
+            last = _Last(weights.clone(), None if mixing is None else mixing.clone(), samples, bound)
+            self._last = last
+        return last.bound
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_last": None}  # a copy starts without what was bound for the original
 
     def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries:
         """The bank's outputs at these angles and structural weights as one truncated Fourier series of the data.
@@ -202,6 +207,15 @@ class BoundBank:
     def _check(self, inputs: Tensor) -> None:
         if inputs.dim() != 2 or inputs.shape[1] != self._bank.n_inputs:
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {self._bank.n_inputs}).")
+
+
+class _Last(NamedTuple):
+    """What was bound without gradients, copies of the parameters, and the batch size that was checked to fit."""
+
+    weights: Tensor
+    mixing: Tensor | None
+    samples: int
+    bound: BoundBank
 
 
 def _equal(before: Tensor | None, now: Tensor | None) -> bool:

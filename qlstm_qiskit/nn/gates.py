@@ -26,7 +26,7 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
         if torch.is_grad_enabled():
             h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]
             return h, c
-        h_values, c_values, _ = _forward(gates.numpy(), c.numpy())
+        h_values, c_values, _ = _forward(gates.detach().numpy(), c.detach().numpy())
         return torch.from_numpy(h_values), torch.from_numpy(c_values)
     i, f, _, o = torch.sigmoid(gates).unbind(1)  # of all four: one operation costs less than three
     c = torch.addcmul(f * c, i, torch.tanh(gates[:, 2]))
@@ -44,7 +44,7 @@ class _Update(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_h: Tensor, by_c: Tensor) -> tuple[Tensor, Tensor]:
-        by_gates, by_before = _backward(by_h.numpy(), by_c.numpy(), *ctx.arrays)
+        by_gates, by_before = _backward(by_h.contiguous().numpy(), by_c.contiguous().numpy(), *ctx.arrays)
         return torch.from_numpy(by_gates), torch.from_numpy(by_before)
 
 

@@ -1,5 +1,7 @@
 """The multilinear form: who has one, that it is exact, cached where it may be, and readable."""
 
+import copy
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -212,6 +214,32 @@ class TestInferenceCache:
         model(x)[0].sum().backward()
         assert len(builds) == 2
         assert all(parameter.grad is not None for parameter in model.parameters())
+
+    def test_a_larger_batch_is_checked_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        builds = self.count_builds(monkeypatch)
+        model = QLSTM(1, 2, depth=1).eval()
+        with torch.no_grad():
+            for batch, expected in ((4, 1), (2, 1), (8, 2), (4, 2)):
+                model(torch.rand(3, batch, 1, dtype=F64))
+                assert len(builds) == expected
+
+    def test_copies_and_pickles_after_inference(self) -> None:
+        torch.manual_seed(0)
+        model = QLSTM(1, 2, depth=1, angle_std=1.0).eval()
+        x = torch.rand(3, 4, 1, dtype=F64)
+        with torch.no_grad():
+            expected = model(x)[0]
+            for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+                assert torch.equal(twin(x)[0], expected)
+                next(twin.circuit_parameters()).add_(0.1)
+                assert not torch.equal(twin(x)[0], expected)
+            assert torch.equal(model(x)[0], expected)
+
+    def test_inputs_and_states_that_require_gradients(self) -> None:
+        model = QLSTM(1, 2, depth=1).eval()
+        x, h = torch.rand(3, 4, 1, dtype=F64, requires_grad=True), torch.rand(1, 4, 2, dtype=F64, requires_grad=True)
+        with torch.no_grad():
+            assert not model(x, (h, h))[0].requires_grad
 
     def test_dtypes_are_kept_apart(self) -> None:
         model = QLSTM(1, 2, depth=1)
