@@ -114,6 +114,8 @@ def train(
             f"{model} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
             f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits a step, seed {seed}"
         )
+        if metrics["path"]:
+            print(f"Circuits evaluated as: {metrics['path'].replace('form', 'multilinear form')}")
         _print_errors(metrics["test"], metrics["persistence"])
         print(f"Run folder: {run.path}")
         print(f"Figures: {', '.join(path.name for path in figures)}")

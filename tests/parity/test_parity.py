@@ -9,9 +9,10 @@ from qiskit.circuit.library import efficient_su2, zz_feature_map
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.circuits import GENERATORS, Fixed, Generator, Program, lower, program
+from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.hardware import load_backend
 from qlstm_qiskit.space import Candidate, SearchSpace
-from tests.parity.circuits import random_candidate
+from tests.parity.circuits import random_candidate, random_structured_candidate
 from tests.parity.oracle import assert_parity
 
 GRID = [(n_qubits, depth) for n_qubits in range(2, 7) for depth in (1, 2)]
@@ -40,6 +41,23 @@ def test_paper_space_covering_sample_of_wide_circuits(offset: int, path: str) ->
 def test_random_circuits(seed: int) -> None:
     """Most of them read an input twice and are pushed as states; what has a form takes it."""
     assert_parity([random_candidate(seed)], seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_circuits_with_structure(seed: int) -> None:
+    assert_parity([random_structured_candidate(seed)], seed=seed, path="form")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_circuits_that_just_miss_it(seed: int) -> None:
+    """One input more, at the end: the detector must say no."""
+    candidate = random_structured_candidate(seed)
+    circuit = candidate.circuit.copy()
+    circuit.rx(candidate.inputs[0], 0)
+    missed = Candidate("missed", circuit, candidate.inputs, candidate.weights)
+    with pytest.raises(CircuitError, match="no multilinear form"):
+        assert_parity([missed], seed=seed, path="form")
+    assert_parity([missed], seed=seed)
 
 
 def test_random_circuits_of_many_structures_in_one_bank() -> None:
