@@ -19,6 +19,9 @@ from qlstm_qiskit.circuits.gates import Generator, Matrix
 from qlstm_qiskit.circuits.program import Fixed, PauliTerm, Rotation
 
 _TOLERANCE = 1e-12
+
+#: Gates on more qubits are not tried: their matrices have too many Pauli strings to look through.
+_LARGEST_CLIFFORD = 4
 _LETTERS = (
     np.eye(2, dtype=np.complex128),
     np.array([[0, 1], [1, 0]], dtype=np.complex128),
@@ -131,6 +134,8 @@ class _Frame:
 
     def apply(self, matrix: Matrix, qubits: Sequence[int]) -> bool:
         """Put a gate behind C if it is Clifford; else change nothing and return False."""
+        if len(qubits) > _LARGEST_CLIFFORD:
+            return False
         local = _conjugations(np.asarray(matrix, dtype=np.complex128).tobytes(), len(qubits))
         if local is None:
             return False

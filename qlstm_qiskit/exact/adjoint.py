@@ -19,8 +19,12 @@ Array = NDArray[Any]
 
 def build_matrix(weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
     """The form's matrix, (features, outputs x gates), from angles (gates, columns) and mixing (gates, candidates)."""
-    matrix: Tensor = _Build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
-    return matrix
+    if torch.is_grad_enabled():
+        matrix: Tensor = _Build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
+        return matrix
+    values, (_, _, state) = _run(form, weights, mixing)
+    form.give_buffer(state)
+    return torch.from_numpy(values)
 
 
 def products(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -28,7 +32,7 @@ def products(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     if torch.is_grad_enabled():
         low, high = _Tables.apply(angles, width)  # type: ignore[no-untyped-call]
         return low, high
-    low_table, high_table = kernels.tables_forward(angles.detach().numpy(), width)
+    low_table, high_table = kernels.tables_forward(angles.detach().contiguous().numpy(), width)
     return torch.from_numpy(low_table), torch.from_numpy(high_table)
 
 
@@ -38,37 +42,46 @@ def features(angles: Tensor, form: MultilinearForm) -> Tensor:
     return result
 
 
+def _run(form: MultilinearForm, weights: Tensor, mixing: Tensor) -> tuple[Array, tuple[Array, Array, Array]]:
+    """The matrix, and what the backward pass needs: cosine, sine and the rotated coefficients."""
+    columns, coefficients = weights.detach().numpy().T, mixing.detach().numpy().T
+    g, dtype = columns.shape[1], columns.dtype
+    matrix = np.empty((len(form.feature_codes) * form.n_outputs, g), dtype)
+    state = form.take_buffer(g, dtype)
+    angles, sections, steps, start, entries = form.constants(dtype)
+    cosine, sine = kernels.build_forward(columns, coefficients, angles, sections, steps, start, entries, state, matrix)
+    return matrix.reshape(len(form.feature_codes), -1), (cosine, sine, state)
+
+
 class _Build(torch.autograd.Function):
-    """Angles and mixing to the matrix of the form; the backward pass undoes the rotations instead of storing them."""
+    """Angles and mixing to the matrix of the form; the backward pass undoes the rotations instead of storing them.
+
+    What autograd must see unchanged goes through `save_for_backward`, here and below.
+    """
 
     @staticmethod
     def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
-        ctx.form, ctx.arrays = form, (weights.detach().numpy().T, mixing.detach().numpy().T)
-        matrix, ctx.kept = _Build.run(form, *ctx.arrays)
+        ctx.save_for_backward(weights, mixing)
+        matrix, ctx.kept = _run(form, weights, mixing)
+        ctx.form = form
         return torch.from_numpy(matrix)
-
-    @staticmethod
-    def run(form: MultilinearForm, weights: Array, mixing: Array) -> tuple[Array, Any]:
-        g, dtype = weights.shape[1], weights.dtype
-        matrix = np.empty((len(form.feature_codes) * form.n_outputs, g), dtype)
-        state = form.take_buffer(g, dtype)
-        angles, sections, steps, start, entries = form.constants(dtype)
-        cosine, sine = kernels.build_forward(weights, mixing, angles, sections, steps, start, entries, state, matrix)
-        return matrix.reshape(len(form.feature_codes), -1), (cosine, sine, state)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        form, (weights, mixing) = ctx.form, ctx.arrays
+        form, (weights, mixing) = ctx.form, ctx.saved_tensors
         if ctx.kept is None:  # a second pass over the same graph: the first one has used up the coefficients
-            _, ctx.kept = _Build.run(form, weights, mixing)
+            _, ctx.kept = _run(form, weights, mixing)
         cosine, sine, state = ctx.kept
         ctx.kept = None
-        g = weights.shape[1]
-        angles, sections, steps, _, entries = form.constants(weights.dtype)
-        by_form = gradient.contiguous().numpy().reshape(-1, g)
-        by_weights, by_mixing = np.empty_like(weights, order="A"), np.empty_like(mixing, order="A")
-        kernels.build_backward(by_form, mixing, angles, sections, steps, entries, cosine, sine, state, by_weights, by_mixing)
+        coefficients = mixing.detach().numpy().T
+        angles, sections, steps, _, entries = form.constants(state.dtype)
+        by_form = gradient.contiguous().numpy().reshape(-1, len(weights))
+        by_weights = np.empty_like(weights.detach().numpy().T, order="F")
+        by_mixing = np.empty_like(coefficients, order="F")
+        kernels.build_backward(
+            by_form, coefficients, angles, sections, steps, entries, cosine, sine, state, by_weights, by_mixing
+        )
         form.give_buffer(state)
         return torch.from_numpy(by_weights.T), torch.from_numpy(by_mixing.T), None
 
@@ -78,15 +91,15 @@ class _Tables(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
-        ctx.tables = kernels.tables_forward(angles.detach().numpy(), width)
+        low, high = (torch.from_numpy(t) for t in kernels.tables_forward(angles.detach().contiguous().numpy(), width))
+        ctx.save_for_backward(low, high)
         ctx.width, ctx.n_qubits = width, angles.shape[1]
-        low, high = ctx.tables
-        return torch.from_numpy(low), torch.from_numpy(high)
+        return low, high
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_low: Tensor, by_high: Tensor) -> tuple[Tensor, None]:
-        low, high = ctx.tables
+        low, high = (table.detach().numpy() for table in ctx.saved_tensors)
         by_angles = kernels.tables_backward(
             low, high, by_low.contiguous().numpy(), by_high.contiguous().numpy(), ctx.width, ctx.n_qubits
         )
@@ -98,7 +111,7 @@ class _Features(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, angles: Tensor, form: MultilinearForm) -> Tensor:
-        result, tables = kernels.features_forward(angles.detach().numpy(), form._width, form._codes)
+        result, tables = kernels.features_forward(angles.detach().contiguous().numpy(), form._width, form._codes)
         ctx.form, ctx.tables, ctx.n_qubits = form, tables, angles.shape[1]
         return torch.from_numpy(result)
 

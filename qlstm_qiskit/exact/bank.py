@@ -30,7 +30,7 @@ class ExactBank:
         observables: For each candidate its outputs, each a sum of Pauli terms; equally many for all candidates.
         path: "auto" takes the multilinear form for the candidates that have one, on the CPU, where it costs less than
             states, and states for the others. "form" and "states" force one. Derivatives of second order and `torch.func`
-            transforms need "states".
+            transforms need "states". The form does not read an input that no output can depend on: NaN there goes unnoticed.
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or have no form where "form" is asked for.
@@ -190,7 +190,7 @@ class BoundBank:
         """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians."""
         self._check(inputs)
         if not len(inputs):
-            return self._weights.new_zeros(0, len(self._weights), self._bank.n_outputs)
+            return self._weights.new_zeros(0, len(self._weights), self._bank.n_outputs) + 0 * self._weights.sum()
         total = self._parts[0](inputs)
         for part in self._parts[1:]:
             total = total + part(inputs)

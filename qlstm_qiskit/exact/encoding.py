@@ -55,6 +55,9 @@ def split_encoding(program: Program) -> ProductEncoding | None:
             for used in operation.qubits:
                 closed[used] = True
     bloch = np.array([_bloch(operations) for operations in leading])
+    for coefficients, operations in zip(bloch, leading, strict=True):
+        if not np.allclose(coefficients @ (1, np.cos(0.7), np.sin(0.7)), _components(operations, 0.7), atol=1e-12):
+            return None  # a gate of another frequency
     units = tuple(None if angle is None else _unit(angle) for angle in angles)
     for qubit, unit in enumerate(units):
         if unit is not None and not np.any(bloch[qubit, :, 1:]):  # an encoding that the observables cannot see

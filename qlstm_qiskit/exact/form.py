@@ -24,7 +24,7 @@ from qlstm_qiskit.exact.adjoint import build_matrix, features, products
 from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
-from qlstm_qiskit.exact.pieces import Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
+from qlstm_qiskit.exact.pieces import STEP_LIMIT, Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
 
 #: A feature is a product of entries of tables over so many qubits each.
 _PART_QUBITS = 5
@@ -67,6 +67,9 @@ def find_forms(
 class MultilinearForm:
     """The compiled form of candidates that read the same data angles.
 
+    Attributes:
+        members: Places in the bank of the candidates that it covers: those whose structures stay within `STEP_LIMIT`.
+
     Args:
         members: The candidates; `find_member` made them.
         angles: Their data angles, merged.
@@ -76,7 +79,6 @@ class MultilinearForm:
     def __init__(self, members: Sequence[Member], angles: Sequence[Angle | None], columns: Sequence[int]) -> None:
         self.angles = tuple(angles)
         self.n_outputs = len(members[0].form.outputs)
-        self.members = tuple(member.index for member in members)
         structures: dict[tuple[object, ...], list[Member]] = {}
         for member in members:
             structures.setdefault(member.structure, []).append(member)
@@ -84,21 +86,31 @@ class MultilinearForm:
         self._n_weights = columns[-1]
         rows: list[tuple[float, list[tuple[int, float]]]] = []
         pieces: list[Piece] = []
+        kept: list[Member] = []
         for group in structures.values():
-            pieces += find_pieces(group, angle_base=len(rows))
+            found = find_pieces(group, len(rows), STEP_LIMIT - sum(piece.found.n_steps for piece in pieces))
+            if found is None:
+                continue
+            pieces += found
+            kept += group
             for r in range(len(group[0].form.rotations)):
                 rows += [self._row(member.form.rotations[r].angle, columns[member.index]) for member in group]
+        if not kept:
+            raise StepLimitError
+        self.members = tuple(sorted(member.index for member in kept))
         self._angles = _compressed(rows)
         self._set_products(pieces)
         self._set_steps(pieces)
         self._constants: dict[np.dtype[Any], Any] = {}
-        self._buffers: list[Array] = []
+        self._buffers: dict[tuple[int, np.dtype[Any]], list[Array]] = {}
 
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
-        """What a pass holds in float64: coefficients and matrix, and the features of each call that gradients need."""
-        per_sample = 3**self._width + 3 ** (len(self.angles) - self._width) if self.is_grid else len(self.feature_codes)
-        matrix = len(self.feature_codes) * self.n_outputs * n_gates
-        return 8 * (len(self._start) * n_gates + 2 * matrix + 2 * per_sample * samples * (calls if gradients else 1))
+        """What a pass holds in float64: coefficients, angles, matrix, and what each call keeps for gradients."""
+        values = self.n_outputs * n_gates
+        tables = len(self._codes) * 3**self._width
+        kept = tables + values * (3**self._width if self.is_grid else 1) + (0 if self.is_grid else 2 * len(self.feature_codes))
+        once = len(self._start) * n_gates + 3 * len(self._angles[0]) * n_gates + 3 * len(self.feature_codes) * values
+        return 8 * (once + kept * samples * (calls + 1 if gradients else 1))
 
     def cost(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> float:
         """Nanoseconds of a pass; see `form_cost`."""
@@ -155,15 +167,19 @@ class MultilinearForm:
 
     def take_buffer(self, n_gates: int, dtype: np.dtype[Any]) -> Array:
         """Room for the coefficients, (rows, gates): one that was given back, as fresh memory costs more than the work on it."""
-        shape = (len(self._start), n_gates)
-        for index, buffer in enumerate(self._buffers):
-            if buffer.shape == shape and buffer.dtype == dtype:
-                return self._buffers.pop(index)
-        return np.empty(shape, dtype)
+        try:
+            return self._buffers[n_gates, dtype].pop()
+        except (KeyError, IndexError):
+            return np.empty((len(self._start), n_gates), dtype)
 
     def give_buffer(self, buffer: Array) -> None:
         """Take back what is no longer read; a few are kept."""
-        self._buffers = [buffer, *self._buffers][:_KEPT_BUFFERS]
+        kept = self._buffers.setdefault((buffer.shape[1], buffer.dtype), [])
+        if len(kept) < _KEPT_BUFFERS:
+            kept.append(buffer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_buffers": {}, "_constants": {}}
 
     def series(self, weights: Tensor, mixing: Tensor) -> FourierSeries:
         """The form at these angles and structural weights, to read."""
@@ -179,7 +195,7 @@ class MultilinearForm:
 
     def _data_angles(self, inputs: Tensor) -> Tensor:
         if self._identity:
-            return inputs
+            return inputs[:, : len(self.angles)]  # there may be inputs that no circuit reads
         columns = inputs.unbind(1)
         zero = inputs.new_zeros(len(inputs))
         return torch.stack([zero if angle is None else _evaluate(angle, columns) for angle in self.angles], dim=1)

@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 
 class StepLimitError(Exception):
-    """A structure has more plane rotations than `STEP_LIMIT`; the caller takes another path."""
+    """No structure of a form stays within `STEP_LIMIT`; the caller takes another path."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,20 +78,22 @@ class Piece:
     value: Array
 
 
-def find_pieces(group: Sequence[Member], angle_base: int) -> list[Piece]:
-    """Propagate the common structure, output by output, keeping what any of the encodings can see."""
+def find_pieces(group: Sequence[Member], angle_base: int, limit: int) -> list[Piece] | None:
+    """Propagate the common structure, output by output, keeping what any of the encodings can see.
+
+    None where that takes more than `limit` plane rotations.
+    """
     allowed = {
         tuple(int(sum(1 << letter for letter in range(4) if row[letter].any())) for row in member.encoding.bloch)
         for member in group
     }
     form = group[0].form
     pieces = []
-    left = STEP_LIMIT
     for output, terms in enumerate(form.outputs):
-        found = propagate(form.rotations, terms, sorted(allowed), left)
+        found = propagate(form.rotations, terms, sorted(allowed), limit)
         if found is None:
-            raise StepLimitError
-        left -= found.n_steps
+            return None
+        limit -= found.n_steps
         pieces.append(Piece(found, len(group), output, angle_base, *_entries(group, found)))
     return pieces
 

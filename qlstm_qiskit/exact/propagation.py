@@ -63,9 +63,11 @@ def propagate(
         allowed: Which strings count in the end: for each encoding and qubit a bit mask over the letters (I, X, Z, Y).
         limit: Give up, and return None, beyond so many steps.
     """
-    x = np.array([term.x for term in terms], dtype=np.int64)
-    z = np.array([term.z for term in terms], dtype=np.int64)
-    start = [np.array([term.coefficient for term in terms])]
+    sums: dict[tuple[int, int], float] = {}
+    for term in terms:
+        sums[term.x, term.z] = sums.get((term.x, term.z), 0.0) + term.coefficient
+    x, z = (np.array([string[i] for string in sums], dtype=np.int64) for i in (0, 1))
+    start = [np.array(list(sums.values()))]
     steps: list[tuple[int, Ints, Ints]] = []
     total = 0
     for index in reversed(range(len(rotations))):

@@ -26,7 +26,7 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
         if torch.is_grad_enabled():
             h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]
             return h, c
-        h_values, c_values, _ = _forward(gates.detach().numpy(), c.detach().numpy())
+        h_values, c_values, _ = _forward(gates.detach().contiguous().numpy(), c.detach().contiguous().numpy())
         return torch.from_numpy(h_values), torch.from_numpy(c_values)
     i, f, _, o = torch.sigmoid(gates).unbind(1)  # of all four: one operation costs less than three
     c = torch.addcmul(f * c, i, torch.tanh(gates[:, 2]))
@@ -36,15 +36,16 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
 class _Update(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        before = c.detach().numpy()
-        h, after, active = _forward(gates.detach().numpy(), before)
-        ctx.arrays = (active, before, after)
-        return torch.from_numpy(h), torch.from_numpy(after)
+        h, after, ctx.active = _forward(gates.detach().contiguous().numpy(), c.detach().contiguous().numpy())
+        result = torch.from_numpy(after)
+        ctx.save_for_backward(c, result)  # by autograd, which notices a change in place
+        return torch.from_numpy(h), result
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_h: Tensor, by_c: Tensor) -> tuple[Tensor, Tensor]:
-        by_gates, by_before = _backward(by_h.contiguous().numpy(), by_c.contiguous().numpy(), *ctx.arrays)
+        before, after = (state.detach().contiguous().numpy() for state in ctx.saved_tensors)
+        by_gates, by_before = _backward(by_h.contiguous().numpy(), by_c.contiguous().numpy(), ctx.active, before, after)
         return torch.from_numpy(by_gates), torch.from_numpy(by_before)
 
 

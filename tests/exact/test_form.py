@@ -12,8 +12,9 @@ from qiskit.circuit import ParameterVector
 from qiskit.circuit.library import UnitaryGate
 from qiskit.quantum_info import SparsePauliOp, random_unitary
 
+from qlstm_qiskit.circuits import PauliTerm
 from qlstm_qiskit.errors import CapacityError, CircuitError
-from qlstm_qiskit.exact import ExactBank, bank, kernels, pieces
+from qlstm_qiskit.exact import ExactBank, bank, kernels
 from qlstm_qiskit.exact.encoding import split_encoding
 from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import QLSTM, CircuitBank
@@ -111,7 +112,7 @@ def test_a_weight_before_the_encoding_closes_the_qubit() -> None:
 
 
 def test_the_step_limit_falls_back_to_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "STEP_LIMIT", 5)
+    monkeypatch.setattr("qlstm_qiskit.exact.form.STEP_LIMIT", 5)
     candidates = list(SearchSpace.handcrafted(1).candidates(3, 3))
     assert compile_bank(candidates).forms == ()
     assert_parity(candidates, seed=4)
@@ -148,6 +149,112 @@ def test_a_pass_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         else:
             with pytest.raises(CapacityError, match="36 candidates on 1000 samples needs"):
                 compiled.bind(weights, mixing, samples=1000, calls=8)
+
+
+def test_the_bytes_promised_are_those_that_are_kept() -> None:
+    """A grid: all that the calls keep goes through autograd. Else the tables and the features of each call are kept."""
+    held: dict[int, int] = {}
+
+    def hold(tensor: torch.Tensor) -> torch.Tensor:
+        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    samples, calls = 500, 3
+    for space, n_qubits in ((SearchSpace.paper(), 4), (SearchSpace.handcrafted(1), 10)):
+        compiled = compile_bank(list(space.candidates(n_qubits, 3)), "form", n_outputs=3)
+        (form,) = compiled.forms
+        assert form.is_grid == (n_qubits == 4)
+        held.clear()
+        weights = torch.rand(4, sum(compiled.n_weights), dtype=F64, requires_grad=True)
+        mixing = torch.rand(4, compiled.n_candidates, dtype=F64)
+        with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
+            bound = compiled.bind(weights, mixing, samples=samples, calls=calls)
+            outs = [bound(torch.rand(samples, n_qubits, dtype=F64, requires_grad=True)) for _ in range(calls)]
+        kept = sum(held.values()) + sum(out.untyped_storage().nbytes() for out in outs)
+        if not form.is_grid:
+            kept += 8 * samples * calls * form._codes.shape[0] * 3**form._width
+        assert kept <= form.bytes(4, samples=samples, calls=calls, gradients=True) <= 3 * kept
+
+
+@pytest.mark.parametrize("what", ["angles", "structural weights"])
+def test_a_parameter_changed_before_backward_is_noticed(what: str, path: str) -> None:
+    compiled = compile_bank(list(SearchSpace.paper().candidates(3, 1)), path)
+    weights = torch.rand(2, sum(compiled.n_weights), dtype=F64, requires_grad=True)
+    mixing = torch.rand(2, 36, dtype=F64, requires_grad=True)
+    out = compiled.bind(weights, mixing)(torch.rand(4, 3, dtype=F64)).sum()
+    with torch.no_grad():
+        (weights if what == "angles" else mixing).mul_(2)
+    if path == "states" and what == "angles":  # the states path has read the angles for good
+        out.backward()
+    else:
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            out.backward()
+
+
+def test_a_state_changed_before_backward_is_noticed(path: str) -> None:
+    model = QLSTM(1, 2, depth=1, backend=StatevectorBackend(path))
+    h, c = torch.rand(1, 4, 2, dtype=F64), torch.rand(1, 4, 2, dtype=F64)
+    out, _ = model(torch.rand(3, 4, 1, dtype=F64), (h, c))
+    c.mul_(7)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.sum().backward()
+
+
+def test_two_passes_alive_at_once() -> None:
+    """Neither may use the other's buffers."""
+    torch.manual_seed(0)
+    compiled = compile_bank(list(SearchSpace.paper().candidates(3, 2)), "form")
+    mixing, x = torch.rand(2, 36, dtype=F64), torch.rand(4, 3, dtype=F64)
+    several = [torch.rand(2, sum(compiled.n_weights), dtype=F64, requires_grad=True) for _ in range(3)]
+    alone = [torch.autograd.grad(compiled.bind(w, mixing)(x).sum(), w)[0] for w in several]
+    outs = [compiled.bind(w, mixing)(x).sum() for w in several]
+    with torch.no_grad():
+        compiled.bind(several[0] + 1, mixing)(x)
+    for out, w, expected in reversed(list(zip(outs, several, alone, strict=True))):
+        assert torch.equal(torch.autograd.grad(out, w)[0], expected)
+
+
+def test_one_large_structure_does_not_take_the_others_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    easy, hard = (SearchSpace.product(["RY"], [block]).candidates(3, 2)[0] for block in ("linear-RX", "cyclic-RY"))
+    sizes = [int((f._sections[:, 1] - f._sections[:, 0]).sum()) for c in (easy, hard) for f in compile_bank([c]).forms]
+    assert sizes[0] < sizes[1]
+    monkeypatch.setattr("qlstm_qiskit.exact.form.STEP_LIMIT", sizes[1] - 1)
+    compiled = compile_bank([hard, easy])
+    assert [form.members for form in compiled.forms] == [(1,)]
+    assert_parity([hard, easy], seed=6)
+
+
+def test_equal_strings_of_an_observable_add_up() -> None:
+    program = SearchSpace.handcrafted(1).candidates(2, 2)[0].program
+    terms = [PauliTerm(0, 1, 0.5), PauliTerm(0, 1, 0.5), PauliTerm(3, 0, 1.0), PauliTerm(0, 1, -0.2)]
+    weights, x = torch.rand(1, 4, dtype=F64), torch.rand(3, 2, dtype=F64)
+    values = [ExactBank([program], [[terms]], path).bind(weights)(x) for path in ("form", "states")]
+    torch.testing.assert_close(values[0], values[1])
+
+
+def test_an_empty_batch_can_be_differentiated(path: str) -> None:
+    compiled = compile_bank(list(SearchSpace.handcrafted(1).candidates(2, 1)), path)
+    weights = torch.rand(1, 2, dtype=F64, requires_grad=True)
+    compiled.bind(weights)(torch.zeros(0, 2, dtype=F64)).sum().backward()
+    assert weights.grad is not None
+    assert not weights.grad.any()
+
+
+def test_nan_in_what_is_read_stays_nan() -> None:
+    compiled = compile_bank(list(SearchSpace.paper().candidates(2, 1)), "form")
+    out = compiled.bind(torch.rand(1, 72, dtype=F64), torch.rand(1, 36, dtype=F64))(
+        torch.tensor([[0.1, float("nan")]]).double()
+    )
+    assert out.isnan().any()
+
+
+def test_the_pick_depends_on_the_work() -> None:
+    """One sample through a deep circuit is cheaper as a state, many by the form; `benchmarks.paths` measures both."""
+    deep, shallow = (compile_bank(list(SearchSpace.handcrafted(1).candidates(8, depth))) for depth in (6, 2))
+    angles = [torch.zeros(4, sum(b.n_weights), dtype=F64) for b in (deep, shallow)]
+    assert deep.plan(angles[0], samples=1, calls=1) == "states"
+    assert deep.plan(angles[0], samples=10, calls=4) == "form"
+    assert shallow.plan(angles[1], samples=1, calls=1) == "form"
 
 
 def test_backward_twice_over_one_graph() -> None:

@@ -113,6 +113,19 @@ def test_an_input_that_no_gate_uses() -> None:
     assert_parity([Candidate("sparse", circuit, tuple(x), tuple(w))], seed=6)
 
 
+def test_a_surplus_input_at_the_end() -> None:
+    x, w = ParameterVector("x", 4), ParameterVector("w", 2)
+    for n_qubits in (2, 3):
+        circuit = QuantumCircuit(n_qubits)
+        for qubit in range(n_qubits):
+            circuit.ry(x[qubit], qubit)
+        circuit.cx(0, 1)
+        circuit.rx(w[0], 1)
+        circuit.ry(w[1], 0)
+        for path in ("form", "states"):
+            assert_parity([Candidate("surplus", circuit, tuple(x), tuple(w))], seed=8, path=path)
+
+
 def probe(gate: str) -> Candidate:
     """One parameterised gate between generic rotations: nothing about it is hidden by a symmetry."""
     x, w = ParameterVector("x", 1), ParameterVector("w", 1)
