@@ -2,8 +2,9 @@
 
     python -m benchmarks.step --size S|L --batch N --dtype float64 [--model diffqas|config1] [--inference] [--json]
 
-S is hidden 3, depth 1 (4 qubits); L is hidden 5, depth 5 (6 qubits). A step is forward over 4 time steps, a linear read-out,
-a mean squared error and backward. OMP_NUM_THREADS should be 1; both sides are timed in alternation.
+S is hidden 3, depth 1 (4 qubits); L is hidden 5, depth 5 (6 qubits). A step is forward over 4 time steps, a linear
+read-out, a mean squared error and backward, without the optimiser; gradients add up on both sides, which are timed in
+alternation. OMP_NUM_THREADS should be 1.
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from qlstm_qiskit.experiments import versions
 
 
@@ -39,7 +37,7 @@ def machine() -> dict[str, object]:
     return {
         "cpu": model,
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": 1,  # every benchmark sets it
         "date": datetime.date.today().isoformat(),
         **versions(),
     }
