@@ -195,7 +195,8 @@ class MultilinearForm:
 
     def _data_angles(self, inputs: Tensor) -> Tensor:
         if self._identity:
-            return inputs[:, : len(self.angles)]  # there may be inputs that no circuit reads
+            surplus = inputs.shape[1] > len(self.angles)  # inputs that no circuit reads
+            return inputs[:, : len(self.angles)] if surplus else inputs
         columns = inputs.unbind(1)
         zero = inputs.new_zeros(len(inputs))
         return torch.stack([zero if angle is None else _evaluate(angle, columns) for angle in self.angles], dim=1)

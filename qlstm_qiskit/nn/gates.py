@@ -26,7 +26,7 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
         if torch.is_grad_enabled():
             h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]
             return h, c
-        h_values, c_values, _ = _forward(gates.detach().contiguous().numpy(), c.detach().contiguous().numpy())
+        h_values, c_values, _ = _forward(gates.detach().numpy(), c.detach().numpy())
         return torch.from_numpy(h_values), torch.from_numpy(c_values)
     i, f, _, o = torch.sigmoid(gates).unbind(1)  # of all four: one operation costs less than three
     c = torch.addcmul(f * c, i, torch.tanh(gates[:, 2]))
@@ -36,7 +36,7 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
 class _Update(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        h, after, ctx.active = _forward(gates.detach().contiguous().numpy(), c.detach().contiguous().numpy())
+        h, after, ctx.active = _forward(gates.detach().numpy(), c.detach().numpy())
         result = torch.from_numpy(after)
         ctx.save_for_backward(c, result)  # by autograd, which notices a change in place
         return torch.from_numpy(h), result
