@@ -1,4 +1,4 @@
-"""How much memory a statevector pass needs, asked before anything is allocated."""
+"""How much memory a pass needs, asked before anything large is allocated."""
 
 from __future__ import annotations
 
