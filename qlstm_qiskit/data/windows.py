@@ -90,11 +90,6 @@ class Dataset:
     def horizon(self) -> int:
         return self.y_train.shape[1]
 
-    @property
-    def autoregressive(self) -> bool:
-        """Whether the only input is the target itself, so that predictions can be fed back."""
-        return self.features == (self.target,)
-
     def persistence(self) -> Floats:
         """The test forecast that nothing changes: the target's last known value, (n, horizon), scaled."""
         return np.repeat(self.last_test, self.horizon, axis=1)

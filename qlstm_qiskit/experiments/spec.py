@@ -76,7 +76,7 @@ class DataSpec(BaseModel):
 
 
 class RunSpec(BaseModel):
-    """A training run; the fields are arguments of `QLSTMRegressor` (`epochs` is its `max_epochs`), the rest at their defaults."""
+    """A training run: arguments of `QLSTMRegressor` (`epochs` is its `max_epochs`); the others keep their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

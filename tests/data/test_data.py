@@ -131,7 +131,6 @@ def test_scaler_round_trip_and_constant_column() -> None:
 
 def test_example_sunspots() -> None:
     data = load_csv(EXAMPLES / "sunspots.csv", "sunspots", window=11)
-    assert data.autoregressive
     assert data.x_train.shape[1:] == (11, 1)
     assert len(data.x_train) + len(data.x_test) == 309 - 11
     first = data.input_scaler.inverse(data.x_train[0])[:, 0]
@@ -144,7 +143,6 @@ def test_two_features(tmp_path: Path) -> None:
     path.write_text("a, b ,y\n" + "\n".join(rows) + "\n")
     data = load_csv(path, "y", ["a", "b"], window=2)
     assert data.features == ("a", "b")
-    assert not data.autoregressive
     np.testing.assert_allclose(data.input_scaler.inverse(data.x_train[3]), [[3, 9], [4, 16]])
     np.testing.assert_allclose(data.target_scaler.inverse(data.y_train[3]), [-5])
 
