@@ -38,12 +38,17 @@ class Angle:
     tree: Tree = None
 
     @property
+    def input_columns(self) -> frozenset[int]:
+        """The inputs that it reads."""
+        return frozenset(column for column, _ in self.inputs) | _columns(self.tree, "x")
+
+    @property
     def depends_on_inputs(self) -> bool:
-        return bool(self.inputs) or _mentions(self.tree, "x")
+        return bool(self.input_columns)
 
     @property
     def depends_on_weights(self) -> bool:
-        return bool(self.weights) or _mentions(self.tree, "w")
+        return bool(self.weights or _columns(self.tree, "w"))
 
     def scaled(self, factor: float) -> Angle:
         """The angle times a constant."""
@@ -56,8 +61,12 @@ class Angle:
         )
 
 
-def _mentions(tree: Tree, symbol: str) -> bool:
-    return isinstance(tree, tuple) and (tree[0] == symbol or any(_mentions(part, symbol) for part in tree[1:]))
+def _columns(tree: Tree, kind: str) -> frozenset[int]:
+    if not isinstance(tree, tuple):
+        return frozenset()
+    if tree[0] in ("x", "w"):
+        return frozenset(tree[1:] if tree[0] == kind else ())
+    return frozenset().union(*(_columns(part, kind) for part in tree[1:]))
 
 
 def to_angle(value: float | ParameterExpression, columns: Mapping[Parameter, tuple[str, int]]) -> Angle:

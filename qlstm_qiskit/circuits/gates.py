@@ -75,10 +75,14 @@ DECOMPOSITIONS: dict[str, tuple[tuple[str, int], ...]] = {
 #: Instructions that leave every expectation value as it is.
 NO_EFFECT = frozenset({"barrier", "id", "delay", "global_phase"})
 
-_LIBRARY = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()} | {"barrier": Barrier}
+#: Qiskit's own gates by name.
+LIBRARY: dict[str, type[Operation]] = {
+    **{name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()},
+    "barrier": Barrier,
+}
 
 
 def library_name(gate: Operation) -> str:
     """The gate's name if it is Qiskit's own gate of that name; "" for a user's gate, whatever it is called."""
-    known = _LIBRARY.get(gate.name)
+    known = LIBRARY.get(gate.name)
     return gate.name if known is not None and isinstance(gate, known) else ""

@@ -71,13 +71,19 @@ def lower(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequenc
     Raises:
         CircuitError: An instruction is not unitary (it is named), or a parameter is in neither list.
     """
+    columns = check_parameters(circuit, inputs, weights)
+    operations = tuple(_operations(circuit, tuple(range(circuit.num_qubits)), columns))
+    return Program(circuit.num_qubits, len(inputs), len(weights), operations)
+
+
+def check_parameters(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequence[Parameter]) -> Columns:
+    """The column of each parameter, or `CircuitError` if one of the circuit's is in neither list."""
     columns: Columns = {parameter: ("x", column) for column, parameter in enumerate(inputs)}
     columns |= {parameter: ("w", column) for column, parameter in enumerate(weights)}
     stray = sorted(parameter.name for parameter in circuit.parameters if parameter not in columns)
     if stray:
         raise CircuitError(f"parameters {', '.join(stray)} are neither inputs nor weights; list each in one of them.")
-    operations = tuple(_operations(circuit, tuple(range(circuit.num_qubits)), columns))
-    return Program(circuit.num_qubits, len(inputs), len(weights), operations)
+    return columns
 
 
 def _operations(circuit: QuantumCircuit, wires: tuple[int, ...], columns: Columns) -> Iterator[Fixed | Rotation]:
@@ -95,7 +101,7 @@ def _lower_instruction(gate: Instruction, qubits: tuple[int, ...], columns: Colu
         raise _unsupported(gate, qubits, "control flow")
     if gate.num_clbits or gate.name in ("measure", "reset"):
         raise _unsupported(gate, qubits, "not a unitary gate")
-    parameterised = _is_parameterised(gate)
+    parameterised = is_parameterised(gate)
     angles = [to_angle(value, columns) for value in gate.params] if parameterised and name in _TABLED else []
     matrix = None if parameterised else _numeric_matrix(gate)
     if matrix is not None:
@@ -106,14 +112,16 @@ def _lower_instruction(gate: Instruction, qubits: tuple[int, ...], columns: Colu
         for part, index in DECOMPOSITIONS[name]:
             yield Rotation(qubits, GENERATORS[part], angles[index])
     else:
-        yield from _operations(_definition(gate, qubits), qubits, columns)
+        yield from _operations(definition_of(gate, qubits), qubits, columns)
 
 
-def _is_parameterised(gate: Instruction) -> bool:
+def is_parameterised(gate: Instruction) -> bool:
+    """Whether an angle of the gate has a parameter."""
     return any(isinstance(value, ParameterExpression) and value.parameters for value in gate.params)
 
 
-def _definition(gate: Instruction, qubits: tuple[int, ...]) -> QuantumCircuit:
+def definition_of(gate: Instruction, qubits: tuple[int, ...]) -> QuantumCircuit:
+    """What the gate is made of, or `CircuitError`."""
     try:
         definition = getattr(gate, "definition", None)
     except QiskitError as error:

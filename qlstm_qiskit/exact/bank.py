@@ -80,7 +80,7 @@ class ExactBank:
             ShapeError: A tensor has another shape or dtype.
             CapacityError: The pass would not fit in memory.
         """
-        self._check(weights, mixing)
+        check_bank_parameters(self.n_weights, weights, mixing)
         if torch.is_grad_enabled():
             return self._bind(weights, mixing, samples, calls)
         last = self._last
@@ -99,7 +99,7 @@ class ExactBank:
         Raises:
             CircuitError: A candidate has no multilinear form, or the candidates read different angles of the data.
         """
-        self._check(weights, mixing)
+        check_bank_parameters(self.n_weights, weights, mixing)
         if self._except(self.forms) or len(self.forms) != 1:
             raise CircuitError(
                 "this bank has no single multilinear form: a candidate reads its data twice, or in other angles."
@@ -124,17 +124,6 @@ class ExactBank:
             states.require_memory(len(weights), samples, calls)
             parts.append(states.bind(weights, coefficients))
         return BoundBank(self, weights, parts, is_native=bool(forms) and not rest)
-
-    def _check(self, weights: Tensor, mixing: Tensor | None) -> None:
-        expected = (len(weights), sum(self.n_weights))
-        if weights.dim() != 2 or tuple(weights.shape) != expected:
-            raise ShapeError(f"weights have the shape {tuple(weights.shape)}; expected (gates, {expected[1]}).")
-        if weights.dtype not in (torch.float32, torch.float64):
-            raise ShapeError(f"weights have the dtype {weights.dtype}; expected torch.float32 or torch.float64.")
-        if mixing is None and self.n_candidates > 1:
-            raise ShapeError(f"a bank of {self.n_candidates} candidates needs structural weights to mix them; got None.")
-        if mixing is not None and tuple(mixing.shape) != (len(weights), self.n_candidates):
-            raise ShapeError(f"mixing has the shape {tuple(mixing.shape)}; expected ({len(weights)}, {self.n_candidates}).")
 
     def _choose_forms(self, weights: Tensor, samples: int, calls: int) -> list[MultilinearForm]:
         """The forms that are worth it for a pass of this size: all of them where "form" is asked for."""
@@ -177,6 +166,19 @@ class ExactBank:
         return self._compiled[key]
 
 
+def check_bank_parameters(n_weights: Sequence[int], weights: Tensor, mixing: Tensor | None) -> None:
+    """Raise `ShapeError` unless angles and structural weights fit candidates with these numbers of weights."""
+    expected = (len(weights), sum(n_weights))
+    if weights.dim() != 2 or tuple(weights.shape) != expected:
+        raise ShapeError(f"weights have the shape {tuple(weights.shape)}; expected (gates, {expected[1]}).")
+    if weights.dtype not in (torch.float32, torch.float64):
+        raise ShapeError(f"weights have the dtype {weights.dtype}; expected torch.float32 or torch.float64.")
+    if mixing is None and len(n_weights) > 1:
+        raise ShapeError(f"a bank of {len(n_weights)} candidates needs structural weights to mix them; got None.")
+    if mixing is not None and tuple(mixing.shape) != (len(weights), len(n_weights)):
+        raise ShapeError(f"mixing has the shape {tuple(mixing.shape)}; expected ({len(weights)}, {len(n_weights)}).")
+
+
 class BoundBank:
     """A bank with fixed angles and structural weights; call it with inputs, once for each time step."""
 
@@ -186,8 +188,11 @@ class BoundBank:
         self._bank, self._weights, self._parts = bank, weights, parts
         self.is_native = is_native  # all by native operations: on the CPU, with first derivatives only
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians."""
+    def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
+        """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians.
+
+        `constant` is for banks whose gradients cost something for each input; here they come together.
+        """
         self._check(inputs)
         if not len(inputs):
             return self._weights.new_zeros(0, len(self._weights), self._bank.n_outputs) + 0 * self._weights.sum()

@@ -1,16 +1,55 @@
-"""Backends by name: what evaluates a bank of candidates, and which estimator stands behind a QNN."""
+"""What every backend answers, and the exact one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 from qiskit.primitives import BaseEstimatorV2, StatevectorEstimator
 from qiskit.quantum_info import SparsePauliOp
+from torch import Tensor
 
 from qlstm_qiskit.circuits import Program, lower_observable
-from qlstm_qiskit.errors import unknown_option
-from qlstm_qiskit.exact import ExactBank
+from qlstm_qiskit.exact import ExactBank, FourierSeries
+
+
+class CandidateLike(Protocol):
+    """What a backend needs to know of a candidate; see `space.Candidate`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def circuit(self) -> QuantumCircuit: ...
+    @property
+    def inputs(self) -> tuple[Parameter, ...]: ...
+    @property
+    def weights(self) -> tuple[Parameter, ...]: ...
+    @property
+    def program(self) -> Program: ...
+    def observables(self, k: int | None = None) -> list[SparsePauliOp]: ...
+
+
+class Bound(Protocol):
+    """A bank with fixed angles and structural weights; see `exact.BoundBank`."""
+
+    @property
+    def is_native(self) -> bool: ...
+    def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor: ...
+    def candidates(self, inputs: Tensor) -> Tensor: ...
+
+
+class Bank(Protocol):
+    """Compiled candidates; see `exact.ExactBank`."""
+
+    n_inputs: int
+    n_outputs: int
+    n_weights: tuple[int, ...]
+
+    def bind(self, weights: Tensor, mixing: Tensor | None = None, *, samples: int = 1, calls: int = 1) -> Bound: ...
+    def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str: ...
+    def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries: ...
 
 
 class Backend(Protocol):
@@ -27,8 +66,8 @@ class Backend(Protocol):
     def precision(self) -> float:
         """The precision (standard error) to ask of the estimator; 0 where it is exact."""
 
-    def bank(self, programs: Sequence[Program], observables: Sequence[Sequence[SparsePauliOp]]) -> ExactBank:
-        """Compile candidates into a bank that a forward pass binds and calls; see `ExactBank`."""
+    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> Bank:
+        """Compile candidates, each read at its first `n_outputs` observables (all where None)."""
 
 
 class StatevectorBackend:
@@ -47,23 +86,9 @@ class StatevectorBackend:
     def estimator(self) -> BaseEstimatorV2:
         return StatevectorEstimator()
 
-    def bank(self, programs: Sequence[Program], observables: Sequence[Sequence[SparsePauliOp]]) -> ExactBank:
-        lowered = [
-            [lower_observable(observable, program.n_qubits) for observable in outputs]
-            for program, outputs in zip(programs, observables, strict=True)
+    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> ExactBank:
+        observables = [
+            [lower_observable(observable, candidate.program.n_qubits) for observable in candidate.observables(n_outputs)]
+            for candidate in candidates
         ]
-        return ExactBank(programs, lowered, self.path)
-
-
-_BACKENDS = {"statevector": StatevectorBackend}
-
-
-def load_backend(name: str = "statevector") -> Backend:
-    """Return the backend of that name.
-
-    Raises:
-        OptionError: There is no backend of that name; the message lists those that there are.
-    """
-    if name not in _BACKENDS:
-        raise unknown_option("backend", name, _BACKENDS)
-    return _BACKENDS[name]()
+        return ExactBank([candidate.program for candidate in candidates], observables, self.path)

@@ -69,6 +69,14 @@ class Request:
     values: Values
 
 
+class Prepare(Protocol):
+    """Makes a circuit ready for an executor."""
+
+    def __call__(
+        self, name: str, circuit: QuantumCircuit, parameters: Sequence[Parameter], observables: Sequence[SparsePauliOp]
+    ) -> ISACircuit: ...
+
+
 class Executor(Protocol):
     """Evaluates requests; one call is one job, unless a limit of the device cuts it into several."""
 

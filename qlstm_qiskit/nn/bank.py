@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
-from qlstm_qiskit.exact import BoundBank, FourierSeries
-from qlstm_qiskit.hardware import Backend, load_backend
+from qlstm_qiskit.exact import FourierSeries
+from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.space import Candidate
 
@@ -71,10 +71,7 @@ class CircuitBank(nn.Module):
         self.n_gates = require_at_least("n_gates", n_gates, 1)
         self.sharing, self.circuits, self.mixing = sharing, circuits, mixing
         self.backend = load_backend(backend) if isinstance(backend, str) else backend
-        self._bank = self.backend.bank(
-            [candidate.program for candidate in self.candidates],
-            [candidate.observables(n_outputs) for candidate in self.candidates],
-        )
+        self._bank = self.backend.bank(self.candidates, n_outputs)
         sizes = set(self._bank.n_weights)
         if sharing == "shared" and len(sizes) > 1:
             raise OptionError(
@@ -112,12 +109,12 @@ class CircuitBank(nn.Module):
             return None
         return MIXINGS[self.mixing].coefficients(self.structural_weights)
 
-    def bind(self, *, samples: int, calls: int = 1) -> BoundBank:
+    def bind(self, *, samples: int, calls: int = 1) -> Bound:
         """Fix the parameters for one forward pass of `calls` calls with `samples` samples each."""
         return self._bank.bind(self._expanded_angles(), self.coefficients(), samples=samples, calls=calls)
 
     def path(self, *, samples: int, calls: int = 1) -> str:
-        """How a forward pass of this size is evaluated: "form", "states" or "form+states"; see `ExactBank`."""
+        """How a forward pass of this size is evaluated: "form", "states", "form+states" (see `ExactBank`) or "primitives"."""
         return self._bank.plan(self.angles, samples=samples, calls=calls)
 
     def fourier(self) -> FourierSeries:

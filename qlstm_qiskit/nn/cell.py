@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
-from qlstm_qiskit.exact import BoundBank
-from qlstm_qiskit.hardware import Backend
+from qlstm_qiskit.hardware import Backend, Bound
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.gates import update
 from qlstm_qiskit.space import Candidate, SearchSpace
@@ -104,17 +103,18 @@ class QLSTMCell(nn.Module):
         """The angles of the circuits; see `CircuitBank.circuit_parameters`."""
         return self.bank.circuit_parameters()
 
-    def bind(self, *, samples: int, calls: int = 1) -> BoundBank:
+    def bind(self, *, samples: int, calls: int = 1) -> Bound:
         """Fix the circuits' parameters for `calls` steps with `samples` samples each."""
         return self.bank.bind(samples=samples, calls=calls)
 
-    def step(self, bound: BoundBank, inputs: Tensor, state: State) -> State:
+    def step(self, bound: Bound, inputs: Tensor, state: State) -> State:
         """One step with a bound bank: `inputs` (batch, input_size), states (batch, hidden_size)."""
         h, c = state
         values = torch.cat((inputs, h), dim=1)
+        constant = 0 if inputs.requires_grad else self.input_size
         if self.to_angles is not None:
-            values = self.to_angles(values)
-        gates = bound(INPUT_MAPS[self.input_map](values))
+            values, constant = self.to_angles(values), 0
+        gates = bound(INPUT_MAPS[self.input_map](values), constant=constant)
         if self.from_outputs is not None:
             gates = self.from_outputs(gates)
         return update(gates, c, fused=bound.is_native)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
-from qlstm_qiskit.hardware import Backend
+from qlstm_qiskit.hardware import Backend, load_backend
 from qlstm_qiskit.nn.cell import QLSTMCell, State, check_pair, check_tensor
 from qlstm_qiskit.space import SearchSpace
 
@@ -67,6 +67,8 @@ class QLSTM(nn.Module):
         if dropout and self.num_layers == 1:
             raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
         self.batch_first, self.dropout = batch_first, dropout
+        if isinstance(backend, str):
+            backend = load_backend(backend)  # one for all layers: their jobs can be joined
         self.cells = nn.ModuleList(
             QLSTMCell(
                 input_size if layer == 0 else hidden_size,

@@ -19,7 +19,7 @@ from tests.parity.circuits import random_candidate
 
 
 def compile_bank(candidates: list[Candidate], n_outputs: int | None = None, path: str = "auto") -> ExactBank:
-    return StatevectorBackend(path).bank([c.program for c in candidates], [c.observables(n_outputs) for c in candidates])
+    return StatevectorBackend(path).bank(candidates, n_outputs)
 
 
 def states_of(bank: ExactBank) -> StateBank:

@@ -26,7 +26,7 @@ X, W = ParameterVector("x", 2), ParameterVector("w", 2)
 
 
 def compile_bank(candidates: list[Candidate], path: str = "auto", n_outputs: int | None = None) -> ExactBank:
-    return StatevectorBackend(path).bank([c.program for c in candidates], [c.observables(n_outputs) for c in candidates])
+    return StatevectorBackend(path).bank(candidates, n_outputs)
 
 
 def structured(change: Callable[[QuantumCircuit], None] = lambda circuit: None) -> Candidate:

@@ -27,10 +27,7 @@ def assert_parity(
 ) -> None:
     """Compare values and all gradients of the exact interpreter with EstimatorQNN, candidate by candidate."""
     rng = np.random.default_rng(seed)
-    bank = StatevectorBackend(path).bank(
-        [candidate.program for candidate in candidates],
-        [candidate.observables(n_outputs) for candidate in candidates],
-    )
+    bank = StatevectorBackend(path).bank(candidates, n_outputs)
     inputs = torch.tensor(rng.uniform(-np.pi, np.pi, (samples, bank.n_inputs)), requires_grad=True)
     weights = torch.tensor(rng.uniform(-np.pi, np.pi, (1, sum(bank.n_weights))), requires_grad=True)
     values = each_candidate(bank, weights, inputs)

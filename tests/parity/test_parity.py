@@ -90,7 +90,7 @@ def test_general_observables() -> None:
 def test_gates_candidates_and_samples_keep_their_places() -> None:
     """Equal numbers of gates, samples and candidates, of several structures: an exchanged axis would fit in shape."""
     candidates = [c for c in map(random_candidate, range(100, 130)) if c.n_qubits == 3][:3]
-    bank = load_backend().bank([c.program for c in candidates], [c.observables(2) for c in candidates])
+    bank = load_backend().bank(candidates, 2)
     rng = np.random.default_rng(0)
     inputs, weights, mixing = rng.normal(size=(3, 2)), rng.normal(size=(3, 9)), rng.normal(size=(3, 3))
     bound = bank.bind(torch.tensor(weights), torch.tensor(mixing))

@@ -1,0 +1,285 @@
+"""A bank of candidates on an executor: differentiable by parameter shift, all time steps of a backward pass in one job.
+
+The autograd graph is the tape: each call leaves a node in it, and the first node that a backward pass reaches evaluates the
+shifted circuits of all the others before it. Their angles are known by then, so T time steps cost T + 1 jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlstm_qiskit.circuits import Angle, SplitCircuit, split
+from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
+from qlstm_qiskit.exact import FourierSeries, check_bank_parameters, evaluate_tree
+from qlstm_qiskit.hardware.backend import CandidateLike, StatevectorBackend
+from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare, Request, Values
+
+
+class PrimitiveBank:
+    """Candidates evaluated by an executor; the contract is that of `ExactBank`.
+
+    Derivatives are of first order. By the angles of gates they are parameter shifts, by structural weights exact, and the
+    rest is the chain rule in torch.
+
+    Args:
+        candidates: All take the same number of inputs.
+        n_outputs: Observables read from each; all where None.
+        executor: What evaluates the circuits; one call of the bank is one call of it.
+        prepare: Makes a circuit ready for the executor: transpiles it for its device, or leaves it as it is.
+
+    Raises:
+        CircuitError: The candidates disagree in inputs or outputs, or a gate has no shift rule.
+    """
+
+    def __init__(
+        self, candidates: Sequence[CandidateLike], n_outputs: int | None, executor: Executor, prepare: Prepare
+    ) -> None:
+        self._candidates, self._n_outputs, self.executor = tuple(candidates), n_outputs, executor
+        observables = [candidate.observables(n_outputs) for candidate in candidates]
+        for name, sizes in (
+            ("inputs", {len(candidate.inputs) for candidate in candidates}),
+            ("outputs", {len(outputs) for outputs in observables}),
+        ):
+            if len(sizes) != 1:
+                raise CircuitError(f"all candidates of a bank need the same number of {name}; got {sorted(sizes)}.")
+        self.n_inputs = len(candidates[0].inputs)
+        self.n_outputs = len(observables[0])
+        self.n_weights = tuple(len(candidate.weights) for candidate in candidates)
+        splits = [split(item.circuit, item.inputs, item.weights) for item in candidates]
+        self._angles = _AngleMap(splits, self.n_inputs, self.n_weights)
+        self._shifts = [_Shifts(item) for item in splits]
+        self._columns = self._angles.columns
+        self._circuits: list[ISACircuit] = [
+            prepare(candidate.name, item.circuit, item.parameters, outputs)
+            for candidate, item, outputs in zip(candidates, splits, observables, strict=True)
+        ]
+
+    @property
+    def n_candidates(self) -> int:
+        return len(self._circuits)
+
+    @property
+    def circuits(self) -> tuple[ISACircuit, ...]:
+        """What the executor runs, one circuit a candidate."""
+        return tuple(self._circuits)
+
+    def bind(self, weights: Tensor, mixing: Tensor | None = None, *, samples: int = 1, calls: int = 1) -> BoundPrimitives:
+        """Fix angles and structural weights; arguments and errors as in `ExactBank.bind`."""
+        check_bank_parameters(self.n_weights, weights, mixing)
+        return BoundPrimitives(self, weights, mixing)
+
+    def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:
+        return "primitives"
+
+    def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries:
+        """As `ExactBank.fourier`, from the circuits alone."""
+        return StatevectorBackend().bank(self._candidates, self._n_outputs).fourier(weights, mixing)
+
+    def _evaluate(self, angles: Tensor) -> Tensor:
+        """Expectation values (gates, candidates, batch, outputs) at angles of gates (gates, batch, all of them): one job."""
+        values = _finite(angles)
+        rows = values.reshape(-1, values.shape[-1])
+        requests = [Request(circuit, rows[:, columns]) for circuit, columns in zip(self._circuits, self._columns, strict=True)]
+        results = self.executor.expect(requests)
+        shape = (*values.shape[:2], self.n_outputs)
+        return torch.from_numpy(np.stack([result.reshape(shape) for result in results], axis=1))
+
+
+class BoundPrimitives:
+    """A bank with fixed angles and structural weights; a call with the inputs of one time step is one job."""
+
+    is_native = False
+
+    def __init__(self, bank: PrimitiveBank, weights: Tensor, mixing: Tensor | None) -> None:
+        self._bank, self._weights, self._mixing = bank, weights, mixing
+
+    def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
+        """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians.
+
+        Args:
+            inputs: Data angles.
+            constant: The first so many columns get no gradient, which saves their shifts.
+        """
+        values = self._expectations(inputs, constant)
+        if self._mixing is None:
+            return values[:, 0].transpose(0, 1)
+        return torch.einsum("gcbk,gc->bgk", values, self._mixing)
+
+    def candidates(self, inputs: Tensor) -> Tensor:
+        """Expectation values of each candidate before mixing, (batch, gates, candidates, outputs)."""
+        return self._expectations(inputs, 0).permute(2, 0, 1, 3)
+
+    def _expectations(self, inputs: Tensor, constant: int) -> Tensor:
+        bank, weights = self._bank, self._weights
+        if inputs.dim() != 2 or inputs.shape[1] != bank.n_inputs:
+            raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {bank.n_inputs}).")
+        angles = bank._angles(inputs, weights).to("cpu", torch.float64)
+        if not len(inputs):
+            values = angles.new_zeros(len(weights), bank.n_candidates, 0, bank.n_outputs) + 0 * angles.sum()
+        else:
+            wanted = bank._angles.wanted(
+                weights=weights.requires_grad, inputs=range(constant if inputs.requires_grad else bank.n_inputs, bank.n_inputs)
+            )
+            values = _Expectation.apply(angles, bank, wanted)  # type: ignore[no-untyped-call]
+        return values.to(weights.device, weights.dtype)
+
+
+class _AngleMap:
+    """Angles of all gates of all candidates from inputs and weights, in torch."""
+
+    def __init__(self, splits: Sequence[SplitCircuit], n_inputs: int, n_weights: Sequence[int]) -> None:
+        sizes = [len(item.angles) for item in splits]
+        ends = np.cumsum(sizes)
+        self.columns = [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
+        self._offset = np.zeros(sum(sizes))
+        self._by_input = np.zeros((n_inputs, sum(sizes)))
+        self._by_weight = np.zeros((sum(n_weights), sum(sizes)))
+        self._trees: list[tuple[int, slice, Angle]] = []
+        self._reads: list[tuple[bool, frozenset[int]]] = []
+        first = 0
+        for item, columns, count in zip(splits, self.columns, n_weights, strict=True):
+            for column, angle in zip(range(columns.start, columns.stop), item.angles, strict=True):
+                self._reads.append((angle.depends_on_weights, angle.input_columns))
+                self._offset[column] = angle.offset
+                for index, coefficient in angle.inputs:
+                    self._by_input[index, column] = coefficient
+                for index, coefficient in angle.weights:
+                    self._by_weight[first + index, column] = coefficient
+                if angle.tree is not None:
+                    self._trees.append((column, slice(first, first + count), angle))
+            first += count
+
+    def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:
+        """(gates, batch, angles) from inputs (batch, inputs) and weights (gates, weights)."""
+        offset, by_input, by_weight = (
+            torch.as_tensor(item).to(weights) for item in (self._offset, self._by_input, self._by_weight)
+        )
+        angles = offset + (inputs @ by_input) + (weights @ by_weight)[:, None]
+        if not self._trees:
+            return angles
+        columns = list(angles.unbind(-1))
+        for column, own, angle in self._trees:
+            value = evaluate_tree(angle.tree, inputs.unbind(-1), weights[:, None, own].unbind(-1))
+            columns[column] = torch.as_tensor(value).to(weights).expand_as(columns[column])
+        return torch.stack(columns, dim=-1)
+
+    def wanted(self, *, weights: bool, inputs: Sequence[int]) -> NDArray[np.bool_]:
+        """Which angles a gradient is needed of, if it is of the weights, and of these columns of the inputs."""
+        needed = set(inputs)
+        return np.array([(weights and by_weight) or bool(needed & by_input) for by_weight, by_input in self._reads])
+
+
+class _Shifts:
+    """The shifts of one circuit as matrices."""
+
+    def __init__(self, item: SplitCircuit) -> None:
+        entries = [
+            (column, sign * shift, sign * coefficient)
+            for column, rule in enumerate(item.rules)
+            for shift, coefficient in rule
+            for sign in (1, -1)
+        ]
+        self._column = np.array([column for column, _, _ in entries], dtype=np.intp)
+        unit = np.eye(len(item.rules))[self._column]
+        self._shifts = unit * np.array([[shift] for _, shift, _ in entries]).reshape(-1, 1)
+        self._coefficients = unit * np.array([[coefficient] for _, _, coefficient in entries]).reshape(-1, 1)
+
+    def sets(self, angles: Values, wanted: NDArray[np.bool_]) -> Values:
+        """Parameter sets (rows x shifts, angles) of all shifts of the wanted angles, for rows of angles."""
+        shifted: Values = angles[:, None] + self._shifts[wanted[self._column]]
+        return shifted.reshape(shifted.shape[0] * shifted.shape[1], angles.shape[1])
+
+    def jacobian(self, values: Values, rows: int, wanted: NDArray[np.bool_]) -> Values:
+        """Derivatives (rows, outputs, angles) from the expectation values at those sets."""
+        coefficients = self._coefficients[wanted[self._column]]
+        return np.einsum("rmk,mp->rkp", values.reshape(rows, len(coefficients), values.shape[-1]), coefficients)
+
+
+class _Expectation(torch.autograd.Function):
+    """Expectation values of a bank; see the module's docstring for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, angles: Tensor, bank: PrimitiveBank, wanted: NDArray[np.bool_]) -> Tensor:
+        ctx.bank, ctx.wanted, ctx.jacobian = bank, wanted, None
+        ctx.save_for_backward(angles)
+        return bank._evaluate(angles)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor, None, None]:
+        if ctx.jacobian is None:
+            _differentiate(_unresolved(ctx))
+        parts = [torch.einsum("gbk,gbkp->gbp", by, own) for by, own in zip(by_values.unbind(1), ctx.jacobian, strict=True)]
+        return torch.cat(parts, dim=-1), None, None
+
+
+def _unresolved(node: Any) -> list[Any]:
+    """The nodes of this kind whose Jacobian is not known yet: this one, and all before it in the autograd graph."""
+    found, seen, stack = [], {node}, [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, _NODE) and item.jacobian is None:
+            found.append(item)
+        for before, _ in item.next_functions:
+            if before is not None and before not in seen:
+                seen.add(before)
+                stack.append(before)
+    return found
+
+
+#: What autograd calls the nodes that `_Expectation` leaves in its graph.
+_NODE: Any = _Expectation._backward_cls
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """What one node asks of one candidate, and its rows of that candidate's request."""
+
+    node: Any
+    rows: int
+    sets: Values
+
+
+def _differentiate(nodes: Sequence[Any]) -> None:
+    """Evaluate the Jacobians of these nodes, with one call of each executor that they use."""
+    work: dict[Executor, dict[tuple[PrimitiveBank, int], list[_Share]]] = {}
+    for node in nodes:
+        (angles,) = node.saved_tensors
+        rows = angles.detach().numpy().reshape(-1, angles.shape[-1])
+        asked = work.setdefault(node.bank.executor, {})
+        for index, (columns, shifts) in enumerate(zip(node.bank._columns, node.bank._shifts, strict=True)):
+            sets = shifts.sets(rows[:, columns], node.wanted[columns])
+            asked.setdefault((node.bank, index), []).append(_Share(node, len(rows), sets))
+        node.jacobian = [None] * node.bank.n_candidates
+    for executor, asked in work.items():
+        places = [place for place, shares in asked.items() if sum(len(share.sets) for share in shares)]
+        requests = [
+            Request(bank.circuits[index], np.concatenate([share.sets for share in asked[bank, index]]))
+            for bank, index in places
+        ]
+        results = dict(zip(places, executor.expect(requests) if requests else [], strict=True))
+        for (bank, index), shares in asked.items():
+            values = results.get((bank, index), np.empty((0, bank.n_outputs)))
+            for share, own in zip(shares, np.split(values, np.cumsum([len(s.sets) for s in shares])[:-1]), strict=True):
+                _store(share, index, own)
+
+
+def _store(share: _Share, index: int, values: Values) -> None:
+    bank, node = share.node.bank, share.node
+    jacobian = bank._shifts[index].jacobian(values, share.rows, node.wanted[bank._columns[index]])
+    gates, batch, _ = node.saved_tensors[0].shape
+    node.jacobian[index] = torch.from_numpy(jacobian).reshape(gates, batch, *jacobian.shape[1:])
+
+
+def _finite(angles: Tensor) -> Values:
+    values: Values = angles.detach().numpy()
+    if not np.isfinite(values).all():
+        raise TrainingError("an angle of a circuit is not a finite number; lower the learning rate or scale the data.")
+    return values

@@ -1,0 +1,216 @@
+"""The bank on an executor: parity with the exact interpreter, and how much is asked of the executor."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+
+from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
+from qlstm_qiskit.hardware import StatevectorBackend
+from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
+from qlstm_qiskit.hardware.bank import PrimitiveBank
+from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Request, Values
+from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.space import Candidate, SearchSpace
+from tests.parity.circuits import random_candidate
+
+F64 = torch.float64
+
+
+class Counting:
+    """An executor that counts what it is asked for."""
+
+    def __init__(self, inner: Executor) -> None:
+        self.inner = inner
+        self.jobs: list[list[int]] = []
+
+    def expect(self, requests: Sequence[Request]) -> list[Values]:
+        self.jobs.append([len(request.values) for request in requests])
+        return self.inner.expect(requests)
+
+    @property
+    def circuits(self) -> int:
+        return sum(map(sum, self.jobs))
+
+
+class CountingBackend(StatevectorBackend):
+    """A backend whose banks ask a counting executor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.executor = Counting(AerExecutor())
+        self.prepared: list[str] = []
+
+    def prepare(self, name, circuit, parameters, observables) -> ISACircuit:
+        self.prepared.append(name)
+        return prepare_for_aer(name, circuit, parameters, observables)
+
+    def bank(self, candidates, n_outputs=None):
+        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare)
+
+
+def compare(candidates: Sequence[Candidate], n_outputs: int | None = None, gates: int = 2, samples: int = 3) -> None:
+    rng = np.random.default_rng(0)
+    exact = StatevectorBackend("states").bank(candidates, n_outputs)
+    bank = CountingBackend().bank(candidates, n_outputs)
+    assert (bank.n_inputs, bank.n_outputs, bank.n_weights) == (exact.n_inputs, exact.n_outputs, exact.n_weights)
+    inputs = torch.tensor(rng.normal(size=(samples, exact.n_inputs)), requires_grad=True)
+    weights = torch.tensor(rng.normal(size=(gates, sum(exact.n_weights))), requires_grad=True)
+    mixing = torch.tensor(rng.normal(size=(gates, len(candidates))), requires_grad=True)
+    factor = torch.tensor(rng.normal(size=(samples, gates, exact.n_outputs)))
+    results = []
+    for item in (exact, bank):
+        bound = item.bind(weights, mixing)
+        values = bound(inputs)
+        results.append(
+            [values, bound.candidates(inputs), *torch.autograd.grad((values * factor).sum(), (inputs, weights, mixing))]
+        )
+    for ours, oracle in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(ours, oracle, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_values_and_gradients_of_any_circuit_are_those_of_the_exact_interpreter(seed: int) -> None:
+    first = random_candidate(seed)
+    others = [c for c in map(random_candidate, range(50 + seed, 90)) if c.n_qubits == first.n_qubits][:2]
+    compare([first, *others], n_outputs=2)
+
+
+def test_the_papers_space() -> None:
+    compare(SearchSpace.paper().candidates(3, 1), n_outputs=2)
+
+
+def test_a_weight_less_candidate_beside_others_and_no_inputs_in_one() -> None:
+    x, w = ParameterVector("x", 2), ParameterVector("w", 1)
+    bare, full = QuantumCircuit(2), QuantumCircuit(2)
+    bare.h(0)
+    full.rx(x[0] * w[0], 0)
+    full.crz(w[0], 0, 1)
+    full.ry(x[1], 1)
+    compare([Candidate("bare", bare, tuple(x), ()), Candidate("full", full, tuple(x), tuple(w))])
+
+
+def layers(**options) -> tuple[QLSTM, QLSTM, CountingBackend]:
+    backend = CountingBackend()
+    exact, ours = (
+        QLSTM(1, 2, depth=1, batch_first=True, angle_std=1.0, generator=torch.Generator().manual_seed(1), backend=b, **options)
+        for b in (StatevectorBackend("states"), backend)
+    )
+    return exact, ours, backend
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"n_qubits": 2}, {"input_map": "arctan"}, {"mixing": "softmax"}])
+def test_a_recurrent_layer_has_the_gradients_of_the_exact_one(options: dict) -> None:
+    exact, ours, backend = layers(**options)
+    x = torch.rand(3, 4, 1, dtype=F64)
+    for layer in (exact, ours):
+        (layer(x)[0] ** 2).sum().backward()
+    for (name, a), b in zip(exact.named_parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=0, atol=1e-11, msg=name)
+    n_layers = options.get("num_layers", 1)
+    assert len(backend.executor.jobs) == 4 * n_layers + 1
+
+
+def test_inputs_and_states_get_gradients_too() -> None:
+    exact, ours, _ = layers()
+    grads = []
+    for layer in (exact, ours):
+        x = torch.linspace(0, 1, 6, dtype=F64).reshape(2, 3, 1).requires_grad_()
+        state = tuple(torch.full((1, 2, 2), 0.3, dtype=F64, requires_grad=True) for _ in range(2))
+        out, (h, c) = layer(x, state)
+        grads.append(torch.autograd.grad((out.sum() + (h * c).sum()), (x, *state)))
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
+
+
+def step_of_the_paper(*, everything: bool) -> CountingBackend:
+    """One training step of 36 candidates x 4 gates on 4 qubits, depth 1, T = 4, batch 10."""
+    backend = CountingBackend()
+    layer = QLSTM(1, 3, depth=1, batch_first=True, backend=backend)
+    x = torch.rand(10, 4, 1, dtype=F64, requires_grad=everything)
+    state = tuple(torch.zeros(1, 10, 3, dtype=F64, requires_grad=everything) for _ in range(2))
+    layer(x, state)[0][:, -1].sum().backward()
+    return backend
+
+
+def test_a_training_step_is_one_job_a_time_step_and_one_for_all_jacobians() -> None:
+    backend = step_of_the_paper(everything=True)
+    assert [len(job) for job in backend.executor.jobs] == [36] * 5, "one PUB a candidate"
+    assert sum(map(sum, backend.executor.jobs[:4])) == 5_760
+    assert backend.executor.circuits == 97_920  # 5,760 x (1 + 2 x (4 inputs + 4 weights))
+    assert len(backend.prepared) == len(set(backend.prepared)) == 36
+
+
+def test_data_and_the_first_state_are_not_shifted() -> None:
+    backend = step_of_the_paper(everything=False)
+    weights, states = 5_760 * 2 * 4, 5_760 * 3 // 4 * 2 * 3
+    assert len(backend.executor.jobs) == 5
+    assert backend.executor.circuits == 5_760 + weights + states
+
+
+def test_frozen_circuits_shift_only_what_the_state_passes_through() -> None:
+    backend = CountingBackend()
+    layer = QLSTM(1, 2, depth=1, circuits="frozen", backend=backend)
+    layer(torch.rand(3, 2, 1, dtype=F64))[0].sum().backward()
+    circuits = 4 * 36 * 2
+    assert backend.executor.circuits == circuits * 3 + circuits * 2 * 2 * 2
+
+
+def test_without_gradients_there_is_no_jacobian() -> None:
+    _, ours, backend = layers()
+    with torch.no_grad():
+        ours(torch.rand(3, 4, 1, dtype=F64))
+    assert len(backend.executor.jobs) == 4
+
+
+def test_a_second_backward_pass_asks_for_nothing_again() -> None:
+    _, ours, backend = layers()
+    loss = ours(torch.rand(3, 2, 1, dtype=F64))[0].sum()
+    first = torch.autograd.grad(loss, list(ours.parameters()), retain_graph=True)
+    jobs = len(backend.executor.jobs)
+    second = torch.autograd.grad(loss, list(ours.parameters()))
+    assert len(backend.executor.jobs) == jobs
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_float32_parameters_keep_their_dtype() -> None:
+    layer = QLSTM(1, 2, depth=1, backend=CountingBackend(), dtype=torch.float32)
+    out, _ = layer(torch.rand(3, 2, 1))
+    out.sum().backward()
+    assert out.dtype == torch.float32
+    assert all(parameter.grad.dtype == torch.float32 for parameter in layer.parameters())
+
+
+def test_an_empty_batch_asks_for_nothing() -> None:
+    backend = CountingBackend()
+    bank = backend.bank(SearchSpace.paper().candidates(2, 1))
+    weights = torch.zeros(2, sum(bank.n_weights), dtype=F64)
+    bound = bank.bind(weights, torch.ones(2, 36, dtype=F64))
+    assert bound(torch.empty(0, 2, dtype=F64)).shape == (0, 2, 2)
+    assert backend.executor.jobs == []
+
+
+def test_refusals() -> None:
+    backend = CountingBackend()
+    bank = backend.bank(SearchSpace.handcrafted(1).candidates(2, 1))
+    weights = torch.zeros(1, sum(bank.n_weights), dtype=F64)
+    with pytest.raises(ShapeError, match="expected \\(batch, 2\\)"):
+        bank.bind(weights)(torch.zeros(3, dtype=F64))
+    with pytest.raises(ShapeError, match="gates"):
+        bank.bind(weights[:, 1:])
+    with pytest.raises(TrainingError, match="finite"):
+        bank.bind(weights)(torch.full((1, 2), torch.nan, dtype=F64))
+    with pytest.raises(CircuitError, match="same number of inputs"):
+        backend.bank([*SearchSpace.handcrafted(1).candidates(2, 1), *SearchSpace.handcrafted(1).candidates(3, 1)])
+
+
+def test_the_fourier_series_comes_from_the_circuits_alone() -> None:
+    backend = CountingBackend()
+    candidates = SearchSpace.handcrafted(1).candidates(2, 1)
+    bank, exact = backend.bank(candidates), StatevectorBackend().bank(candidates)
+    weights = torch.rand(1, sum(bank.n_weights), dtype=F64)
+    assert bank.fourier(weights).terms(output=0) == exact.fourier(weights).terms(output=0)
+    assert backend.executor.jobs == []
