@@ -2,6 +2,6 @@
 
 from qlstm_qiskit.hardware.backend import Backend, Bank, Bound, StatevectorBackend
 from qlstm_qiskit.hardware.loading import load_backend
-from qlstm_qiskit.hardware.qnn import build_qnn
+from qlstm_qiskit.hardware.qnn import DtypeTorchConnector, OnePubEstimatorQNN
 
-__all__ = ["Backend", "Bank", "Bound", "StatevectorBackend", "build_qnn", "load_backend"]
+__all__ = ["Backend", "Bank", "Bound", "DtypeTorchConnector", "OnePubEstimatorQNN", "StatevectorBackend", "load_backend"]

@@ -62,10 +62,6 @@ class Backend(Protocol):
     def estimator(self) -> BaseEstimatorV2:
         """A V2 estimator, for `EstimatorQNN`."""
 
-    @property
-    def precision(self) -> float:
-        """The precision (standard error) to ask of the estimator; 0 where it is exact."""
-
     def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> Bank:
         """Compile candidates, each read at its first `n_outputs` observables (all where None)."""
 
@@ -78,7 +74,6 @@ class StatevectorBackend:
     """
 
     name = "statevector"
-    precision = 0.0
 
     def __init__(self, path: str = "auto") -> None:
         self.path = path

@@ -100,16 +100,22 @@ class Candidate:
         return self.circuit.draw(*args, **kwargs)
 
     def to_qnn(self, backend: Backend | str = "statevector", *, n_outputs: int | None = None) -> EstimatorQNN:
-        """Wrap the circuit as a qiskit-machine-learning `EstimatorQNN` with input gradients on.
+        """Wrap the circuit as a qiskit-machine-learning `EstimatorQNN` that sends one PUB a pass, with input gradients on.
 
         Args:
             backend: A backend or its name (see `load_backend`).
             n_outputs: How many observables to measure; all by default.
         """
-        from qlstm_qiskit.hardware import build_qnn, load_backend
+        from qlstm_qiskit.hardware import OnePubEstimatorQNN, load_backend
 
         resolved = load_backend(backend) if isinstance(backend, str) else backend
-        return build_qnn(self.circuit, self.inputs, self.weights, self.observables(n_outputs), resolved)
+        return OnePubEstimatorQNN(
+            circuit=self.circuit,
+            estimator=resolved.estimator(),
+            observables=self.observables(n_outputs),
+            input_params=self.inputs,
+            weight_params=self.weights,
+        )
 
     def to_torch(
         self,
@@ -118,15 +124,15 @@ class Candidate:
         n_outputs: int | None = None,
         initial_weights: torch.Tensor | None = None,
     ) -> TorchConnector:
-        """Wrap the circuit as a `TorchConnector`, a torch module of (batch, inputs) -> (batch, outputs).
+        """Wrap the circuit as a `TorchConnector` in float64, a torch module of (batch, inputs) -> (batch, outputs).
 
         Args:
             backend, n_outputs: As in `to_qnn`.
             initial_weights: Angles to start from, shape (weights,); random by default, as in `TorchConnector`.
         """
-        from qiskit_machine_learning.connectors import TorchConnector
+        from qlstm_qiskit.hardware import DtypeTorchConnector
 
-        return TorchConnector(self.to_qnn(backend, n_outputs=n_outputs), initial_weights=initial_weights)
+        return DtypeTorchConnector(self.to_qnn(backend, n_outputs=n_outputs), initial_weights)
 
 
 def _names(names: Iterable[str]) -> str:

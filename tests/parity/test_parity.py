@@ -6,6 +6,7 @@ import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.circuit.library import efficient_su2, zz_feature_map
+from qiskit.primitives import StatevectorEstimator
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.circuits import GENERATORS, Fixed, Generator, Program, lower, program
@@ -13,7 +14,7 @@ from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.hardware import load_backend
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate, random_structured_candidate
-from tests.parity.oracle import assert_parity
+from tests.parity.oracle import assert_parity, stock_qnn
 
 GRID = [(n_qubits, depth) for n_qubits in range(2, 7) for depth in (1, 2)]
 
@@ -98,7 +99,7 @@ def test_gates_candidates_and_samples_keep_their_places() -> None:
     for g in range(3):
         total = np.zeros((3, 2))
         for c, candidate in enumerate(candidates):
-            values = candidate.to_qnn(n_outputs=2).forward(inputs, weights[g, 3 * c : 3 * c + 3])
+            values = stock_qnn(candidate, StatevectorEstimator(), 2).forward(inputs, weights[g, 3 * c : 3 * c + 3])
             np.testing.assert_allclose(each[:, g, c], values, rtol=0, atol=1e-9)
             total += mixing[g, c] * values
         np.testing.assert_allclose(mixed[:, g], total, rtol=0, atol=1e-9)

@@ -1,0 +1,72 @@
+"""An executor as a V2 estimator, so that whatever takes one (EstimatorQNN, algorithms) runs on a backend of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+from qiskit.primitives import BaseEstimatorV2, DataBin, PrimitiveJob, PrimitiveResult, PubResult
+from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
+from qiskit.quantum_info import SparsePauliOp
+
+from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare, Request
+
+#: An observable as Pauli strings with their coefficients.
+Terms = tuple[tuple[str, float], ...]
+
+
+class ExecutorEstimator(BaseEstimatorV2):
+    """A V2 estimator on an executor; all PUBs of a run are one job.
+
+    The executor's shots set the precision; the argument `precision` is ignored.
+
+    Args:
+        executor: What evaluates the circuits.
+        prepare: Makes a circuit ready for it. Circuits are logical ones, and each is prepared once.
+    """
+
+    def __init__(self, executor: Executor, prepare: Prepare) -> None:
+        self._executor, self._prepare = executor, prepare
+        self._prepared: dict[tuple[int, tuple[Terms, ...]], tuple[QuantumCircuit, ISACircuit]] = {}
+
+    def run(
+        self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None
+    ) -> PrimitiveJob[PrimitiveResult[PubResult]]:
+        coerced = [EstimatorPub.coerce(pub, precision) for pub in pubs]
+        job: PrimitiveJob[PrimitiveResult[PubResult]] = PrimitiveJob(self._run, coerced)
+        job._submit()
+        return job
+
+    def _run(self, pubs: list[EstimatorPub]) -> PrimitiveResult[PubResult]:
+        requests, places = [], []
+        for pub in pubs:
+            observables, place = _distinct(pub)
+            bindings, n = pub.parameter_values, int(np.prod(pub.parameter_values.shape, dtype=np.intp))
+            parameters = list(pub.circuit.parameters)
+            values = bindings.as_array(parameters).reshape(n, -1) if parameters else np.zeros((n, 0))
+            requests.append(Request(self._ready(pub.circuit, observables), values.astype(np.float64)))
+            places.append(np.broadcast_arrays(np.arange(n).reshape(bindings.shape), place))
+        results = []
+        for own, (sets, place) in zip(self._executor.expect(requests), places, strict=True):
+            results.append(PubResult(DataBin(evs=own[sets, place], shape=sets.shape)))
+        return PrimitiveResult(results, metadata={})
+
+    def _ready(self, circuit: QuantumCircuit, observables: tuple[Terms, ...]) -> ISACircuit:
+        known = self._prepared.get((id(circuit), observables))
+        if known is None:  # the circuit is kept beside the result, so that its id stays its own
+            sums = [SparsePauliOp.from_list(list(terms), num_qubits=circuit.num_qubits) for terms in observables]
+            known = circuit, self._prepare(circuit.name, circuit, tuple(circuit.parameters), sums)
+            self._prepared[id(circuit), observables] = known
+        return known[1]
+
+
+def _distinct(pub: EstimatorPub) -> tuple[tuple[Terms, ...], NDArray[np.intp]]:
+    """The distinct observables of a PUB, and which of them stands at each place of its array."""
+    distinct: dict[Terms, int] = {}
+    place = np.empty(pub.observables.shape, dtype=np.intp)
+    for index in np.ndindex(pub.observables.shape):
+        terms = tuple(sorted(pub.observables[index].items()))
+        place[index] = distinct.setdefault(terms, len(distinct))
+    return tuple(distinct), place
