@@ -150,18 +150,16 @@ class BackendSpec(_Options):
         return self.kind in {"statevector", "aer", "fake"} or self.channel == "local"
 
     def about(self) -> str:
-        """One line about what evaluates the circuits."""
+        """One line about what evaluates the circuits, beside device and shots."""
         if self.kind == "statevector":
-            return "exact interpreter with autograd, the fastest"
+            return "exact interpreter, autograd"
         if self.kind == "aer":
-            how = "without noise" if self.noise is None else f"noise of {self.noise.device}"
-            readout = "" if self.noise is None else (", readout errors" if self.noise.readout else ", no readout errors")
-            return f"Qiskit Aer on this machine, {how}{readout}"
+            if self.noise is None:
+                return "Qiskit Aer, no noise"
+            return "Qiskit Aer, device noise" + ("" if self.noise.readout else " without readout errors")
         if self.kind == "provider":
-            return f"{self.provider} by Qiskit's {self.primitive}"
-        if self.local:
-            return f"IBM Runtime's {self.primitive} in local testing mode, fake {self.device}"
-        return f"IBM Runtime's {self.primitive}, {self.mode} mode, {self.device or 'least busy device'}"
+            return f"any Qiskit backend, {self.primitive}"
+        return f"IBM Runtime's {self.primitive}, {'local testing mode' if self.local else f'{self.mode} mode'}"
 
     @model_validator(mode="before")
     @classmethod

@@ -67,8 +67,8 @@ def test_what_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (specs["ibm-local"].channel, specs["ibm-local"].device) == ("local", "fez")
     assert [spec.name for spec in specs.values() if not spec.local] == ["ibm"]
     assert [spec.name for spec in specs.values() if spec.exact] == ["statevector", "aer-exact"]
-    assert specs["ibm"].about() == "IBM Runtime's sampler, job mode, least busy device"
-    assert specs["aer-noise-fez"].about() == "Qiskit Aer on this machine, noise of fez, readout errors"
+    assert specs["ibm"].about() == "IBM Runtime's sampler, job mode"
+    assert specs["aer-noise-fez"].about() == "Qiskit Aer, device noise"
 
 
 def test_all_that_the_file_suggests_is_accepted(users) -> None:
