@@ -6,8 +6,7 @@ instead and knows no readout errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,10 +14,11 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
-from qiskit_aer.noise import NoiseModel
 
 from qlstm_qiskit.errors import CapacityError
+from qlstm_qiskit.hardware.compact import noise_model, readout_errors
 from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values
 from qlstm_qiskit.hardware.measurement import Basis, rotated
 
@@ -30,19 +30,6 @@ _BASIS_GATES += ["cx", "cy", "cz", "ecr", "swap", "rxx", "ryy", "rzz", "rzx", "c
 _ROWS = 2048
 
 
-@dataclass(frozen=True, eq=False)
-class DeviceNoise:
-    """Noise of some qubits of a device.
-
-    Attributes:
-        gates: Of the gates, for qubits numbered from 0.
-        readout: P(read | true) of each qubit, (qubits, true, read); None where bits are read as they are.
-    """
-
-    gates: NoiseModel
-    readout: NDArray[np.float64] | None
-
-
 class AerExecutor:
     """Expectation values by Aer on this machine.
 
@@ -50,7 +37,8 @@ class AerExecutor:
         shots: For each circuit; None gives exact expectation values.
         seed: Of the shots. Each call draws afresh: the same seed gives the same numbers in the same order of calls.
         method: Aer's simulation method; by default a density matrix where there is noise, else a statevector.
-        noise: Noise of a circuit's device qubits (`ISACircuit.qubits`).
+        noise: A device whose noise is simulated, on a circuit's own qubits (`ISACircuit.qubits`) only.
+        readout: Whether bits are also read wrongly at that device's rates.
     """
 
     def __init__(
@@ -59,12 +47,13 @@ class AerExecutor:
         *,
         seed: int | None = None,
         method: str | None = None,
-        noise: Callable[[tuple[int, ...]], DeviceNoise] | None = None,
+        noise: Target | None = None,
+        readout: bool = True,
     ) -> None:
         self.shots = shots
         self._seeds = np.random.SeedSequence(seed)
         self._method = method or ("statevector" if noise is None else "density_matrix")
-        self._noise = noise
+        self._noise, self._readout = noise, readout
         self._simulator = lru_cache(maxsize=None)(self._make_simulator)
         self._prepared: dict[tuple[ISACircuit, Basis], QuantumCircuit] = {}
 
@@ -100,7 +89,7 @@ class AerExecutor:
         bits = result.reshape(-1, *(2,) * len(basis.qubits))  # the last axis is bit 0
         for position, qubit in enumerate(basis.qubits):
             axis = len(basis.qubits) - position
-            bits = np.moveaxis(np.tensordot(bits, readout[qubit], axes=(axis, 0)), -1, axis)
+            bits = np.moveaxis(np.tensordot(bits, readout[qubit], axes=(axis, 1)), -1, axis)
         return bits.reshape(result.shape)
 
     def _measured(self, circuit: ISACircuit, basis: Basis) -> QuantumCircuit:
@@ -115,8 +104,8 @@ class AerExecutor:
     def _make_simulator(self, qubits: tuple[int, ...]) -> tuple[AerSimulator, NDArray[np.float64] | None]:
         if self._noise is None:
             return AerSimulator(method=self._method), None
-        noise = self._noise(qubits)
-        return AerSimulator(method=self._method, noise_model=noise.gates), noise.readout
+        simulator = AerSimulator(method=self._method, noise_model=noise_model(self._noise, qubits))
+        return simulator, readout_errors(self._noise, qubits) if self._readout else None
 
 
 def prepare_for_aer(
