@@ -262,6 +262,16 @@ def test_a_credential_is_refused_and_never_shown(users, text: str) -> None:
         assert "token_env" in str(error)  # the advice
 
 
+@pytest.mark.parametrize("key", ["token", "Api-Key", "password", "client_secret", "QISKIT_IBM_TOKEN"])
+@pytest.mark.parametrize(
+    "text", ["ibm:\n  {key}: pass1", "{key}: pass1", "ibm:\n  guard: [[{{{key}: pass1}}]]", "ibm:\n  {key}: {{a: pass1}}"]
+)
+def test_a_key_that_asks_for_a_credential_is_refused_whatever_its_value(users, key: str, text: str) -> None:
+    with pytest.raises(SpecError, match=f"'{key}' is refused; credentials must not stand in this file") as caught:
+        users(text.format(key=key))
+    assert "pass1" not in str(caught.value)
+
+
 def test_a_credential_given_in_python_is_not_shown_either() -> None:
     for field in ("token_env", "account", "instance", "token"):
         with pytest.raises(ValidationError) as caught:
