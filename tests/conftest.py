@@ -15,3 +15,10 @@ def generator() -> torch.Generator:
 def path(request: pytest.FixtureRequest) -> str:
     """Each path of the exact interpreter in turn."""
     return str(request.param)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _transpiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Transpiled circuits are kept in a folder of the tests' own, from worker to worker."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("QLSTM_CACHE", str(tmp_path_factory.getbasetemp().parent / "isa"))

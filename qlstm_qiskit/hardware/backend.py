@@ -71,12 +71,11 @@ class StatevectorBackend:
 
     Args:
         path: How to compute them; see `ExactBank`.
+        name: Of its entry in backends.yaml.
     """
 
-    name = "statevector"
-
-    def __init__(self, path: str = "auto") -> None:
-        self.path = path
+    def __init__(self, path: str = "auto", name: str = "statevector") -> None:
+        self.path, self.name = path, name
 
     def estimator(self) -> BaseEstimatorV2:
         return StatevectorEstimator()

@@ -1,0 +1,112 @@
+"""Simultaneous perturbation stochastic approximation (Spall 1992) of a whole model, as a torch optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qlstm_qiskit.errors import OptionError, require_at_least
+
+#: Exponents of the gain schedules, Spall's recommendation.
+_ALPHA, _GAMMA = 0.602, 0.101
+
+
+class SPSA(torch.optim.RMSprop):
+    """RMSprop on gradients that two evaluations of the loss estimate, whatever the number of parameters.
+
+    All perturbed parameters move at once by ``c_k D``, signs D = +-1 at random, and ``(L(+) - L(-)) / (2 c_k) D`` estimates
+    their gradient. For a model on quantum circuits with T time steps this is 2 T jobs, where parameter shift needs T + 1 far
+    larger ones. Parameters behind the circuits, such as a read-out layer, keep their exact gradients by autograd.
+
+    Gains: ``a_k = lr ((1 + A) / (k + 1 + A))^0.602`` and ``c_k = eps / (k + 1)^0.101`` in step k = 0, 1, ...
+
+    Args:
+        params: Parameters or groups. A group may have a `perturbation` of its own in place of `eps`, and `perturbed=False`
+            where gradients do not pass through a circuit.
+        lr: Learning rate of the first step.
+        eps: Size of the perturbation, in radians for angles. Far larger than shot noise, smaller than a period.
+        resamplings: Perturbations to average over in each step; each costs two evaluations.
+        stability: A, about a tenth of the number of steps.
+        alpha, rms_eps: Smoothing constant and epsilon of RMSprop.
+
+    Raises:
+        OptionError: An option is out of its range.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.03,
+        *,
+        eps: float = 0.15,
+        resamplings: int = 1,
+        stability: float = 20.0,
+        alpha: float = 0.99,
+        rms_eps: float = 1e-8,
+    ) -> None:
+        for name, value, least in (("lr", lr, 0.0), ("eps", eps, 0.0), ("stability", stability, -1.0)):
+            if not least < value < math.inf:
+                raise OptionError(f"{name} of SPSA is {value}; it must be a finite number above {least:g}.")
+        require_at_least("resamplings", resamplings, 1)
+        self._own = {"perturbation": eps, "perturbed": True, "n_steps": 0, "resamplings": resamplings, "stability": stability}
+        super().__init__(params, lr=lr, alpha=alpha, eps=rms_eps)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group, with options of its own or those of the optimiser."""
+        super().add_param_group(self._own | param_group)
+        self.param_groups[-1].setdefault("first_lr", self.param_groups[-1]["lr"])
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; `closure` clears the gradients, computes the loss, calls `backward` and returns the loss.
+
+        It is called 2 x resamplings times, with circuits that need no gradient; returns its first value.
+        """
+        if closure is None:
+            raise OptionError("SPSA evaluates the loss itself: call step(closure), as for torch.optim.LBFGS.")
+        moved = [(p, group) for group in self.param_groups for p in group["params"] if group["perturbed"] and p.requires_grad]
+        others = [p for group in self.param_groups for p in group["params"] if not group["perturbed"] and p.requires_grad]
+        n_steps, resamplings = self.param_groups[0]["n_steps"], self.param_groups[0]["resamplings"]
+        scale = (n_steps + 1) ** -_GAMMA
+        estimates = [torch.zeros_like(parameter) for parameter, _ in moved]
+        exact = [torch.zeros_like(parameter) for parameter in others]
+        losses: list[Any] = []
+        for _ in range(resamplings):
+            signs = [torch.randint(0, 2, p.shape).to(p) * 2 - 1 for p, _ in moved]
+            shifts = [group["perturbation"] * scale * sign for (_, group), sign in zip(moved, signs, strict=True)]
+            pair = []
+            for direction in (1, -1):
+                pair.append(_evaluate(closure, [p for p, _ in moved], [direction * shift for shift in shifts]))
+                for total, parameter in zip(exact, others, strict=True):
+                    if parameter.grad is not None:
+                        total += parameter.grad / (2 * resamplings)
+            difference = float(torch.as_tensor(pair[0]).detach()) - float(torch.as_tensor(pair[1]).detach())
+            for estimate, shift in zip(estimates, shifts, strict=True):
+                estimate += difference / (2 * resamplings) / shift
+            losses += pair
+        for parameter, gradient in zip([*(p for p, _ in moved), *others], [*estimates, *exact], strict=True):
+            parameter.grad = gradient
+        for group in self.param_groups:
+            group["lr"] = group["first_lr"] * ((1 + group["stability"]) / (n_steps + 1 + group["stability"])) ** _ALPHA
+            group["n_steps"] = n_steps + 1
+        super().step()
+        return losses[0]
+
+
+def _evaluate(closure: Callable[[], Any], parameters: list[Tensor], shifts: list[Tensor]) -> Any:
+    """The loss with shifted parameters that ask for no gradient; they are put back exactly as they were."""
+    before = [parameter.detach().clone() for parameter in parameters]
+    try:
+        for parameter, shift in zip(parameters, shifts, strict=True):
+            parameter.requires_grad_(False)
+            parameter.add_(shift)
+        with torch.enable_grad():
+            return closure()
+    finally:
+        for parameter, value in zip(parameters, before, strict=True):
+            parameter.copy_(value)
+            parameter.requires_grad_(True)
