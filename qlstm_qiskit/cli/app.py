@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qlstm_qiskit import __version__
-from qlstm_qiskit.cli.backends import backends_app
+from qlstm_qiskit.cli.backends import BackendsFile, backends_app
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError, QLSTMError
 
 if TYPE_CHECKING:
+    from qlstm_qiskit.experiments import Run
     from qlstm_qiskit.space import Candidate
 
 app = typer.Typer(
@@ -41,6 +43,7 @@ def _root(
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+OtherBackend = Annotated[str | None, typer.Option("--backend", help="Evaluate on this backend; by default the run's own.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")]
 
 
@@ -61,9 +64,13 @@ def train(
     train_fraction: Annotated[float, typer.Option(help="Part of a CSV file's windows that trains.")] = 0.67,
     epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Windows in each optimiser step.")] = 10,
-    lr: Annotated[float, typer.Option(help="Learning rate of RMSprop.")] = 0.01,
+    optimizer: Annotated[str, typer.Option(help="rmsprop, or spsa: two evaluations and no Jacobian.")] = "rmsprop",
+    lr: Annotated[float | None, typer.Option(help="Learning rate.  [default: 0.01; spsa: 0.03]")] = None,
+    spsa_eps: Annotated[float, typer.Option(help="Size of SPSA's perturbation, in radians.")] = 0.15,
+    spsa_resamplings: Annotated[int, typer.Option(help="Perturbations that SPSA averages over in each step.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
-    backend: Annotated[str, typer.Option(help="What evaluates the circuits.")] = "statevector",
+    backend: Annotated[str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.")] = "statevector",
+    backends: BackendsFile = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/SERIES-MODEL-seedN]")] = None,
     json: Json = False,
 ) -> None:
@@ -72,6 +79,7 @@ def train(
     Example: qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 50 --out runs/demo
     """
     from qlstm_qiskit.experiments import DataSpec, RunSpec, train_run
+    from qlstm_qiskit.hardware import find_spec
     from qlstm_qiskit.report import draw_run
 
     columns = tuple(name.strip() for name in features.split(",")) if features else None
@@ -93,10 +101,12 @@ def train(
         mixing=mixing,
         epochs=epochs,
         batch_size=batch_size,
+        optimizer=optimizer,
         lr=lr,
+        spsa_eps=spsa_eps,
+        spsa_resamplings=spsa_resamplings,
         seed=seed,
-        backend=backend,
-    )
+    ).on(find_spec(backend, backends))
     out = out or Path("runs") / f"{dataset or (csv.stem if csv else 'run')}-{model}-seed{seed}"
     try:
         run = train_run(spec, out, verbose=1)
@@ -128,25 +138,28 @@ def train(
 @app.command()
 def evaluate(
     run: RunFolder,
-    backend: Annotated[str | None, typer.Option(help="Evaluate on this backend; by default the run's own.")] = None,
+    backend: OtherBackend = None,
+    backends: BackendsFile = None,
     json: Json = False,
 ) -> None:
-    """Evaluate a run on its test part again.
+    """Evaluate a run on its test part again, on any backend.
 
-    Example: qlstm evaluate runs/demo
+    Example: qlstm evaluate runs/demo --backend aer-noise-torino
     """
-    from qlstm_qiskit.experiments import forecast_errors, load_run
+    from qlstm_qiskit.experiments import forecast_errors
 
-    loaded = load_run(run, backend=backend)
+    loaded = _load(run, backend, backends)
     data = loaded.dataset
     test = forecast_errors(data, loaded.predict(data.x_test))
     persistence = forecast_errors(data, data.persistence())
     name = loaded.spec.backend
     if json:
-        print_json({"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, "persistence": persistence})
+        facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, "persistence": persistence}
+        print_json(facts | _difference(loaded))
         return
     print(f"{loaded.spec.model} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
     _print_errors(test, persistence)
+    _print_difference(loaded)
 
 
 @app.command()
@@ -155,18 +168,20 @@ def predict(
     csv: Annotated[Path, typer.Option(help="CSV file with the run's columns, in original units.")],
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     horizon: Annotated[int | None, typer.Option(help="Forecast this many rows beyond the end of the file.")] = None,
+    backend: OtherBackend = None,
+    backends: BackendsFile = None,
     json: Json = False,
 ) -> None:
     """Predict each row of a CSV file from the rows before it or, with --horizon, the rows that follow it.
 
     Example: qlstm predict runs/sunspots --csv examples/sunspots.csv --horizon 11 --out forecast.csv
     """
-    from qlstm_qiskit.experiments import load_run, predict_table, roll_out
+    from qlstm_qiskit.experiments import predict_table, roll_out
     from qlstm_qiskit.storage import exists, write_atomically
 
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
-    loaded = load_run(run)
+    loaded = _load(run, backend, backends)
     table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
     write_atomically(out, table.to_csv(index=False))
     scores = None
@@ -175,7 +190,8 @@ def predict(
         truth = rows[loaded.header.target]
         scores = {name: float((rows[name] - truth).pow(2).mean() ** 0.5) for name in ("prediction", "persistence")}
     if json:
-        print_json({"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.header.target}, table=table)
+        facts = {"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.header.target}
+        print_json(facts | {"backend": loaded.spec.backend} | _difference(loaded), table=table)
         return
     if horizon is not None:
         print_table(f"{loaded.header.target}, the {horizon} rows after {csv}", list(table.columns), table.to_numpy().tolist())
@@ -185,7 +201,29 @@ def predict(
             ["forecast", "RMSE (original units)"],
             [list(item) for item in scores.items()],
         )
+    _print_difference(loaded)
     print(f"Wrote {len(table)} rows to {out}")
+
+
+def _load(run: Path, backend: str | None, backends: Path | None) -> Run:
+    from qlstm_qiskit.experiments import load_run
+    from qlstm_qiskit.hardware import find_spec
+
+    return load_run(run, backend=None if backend is None else find_spec(backend, backends))
+
+
+def _difference(run: Run) -> dict[str, object]:
+    """What a backend costs in accuracy, for JSON; nothing on the exact interpreter."""
+    return {} if run.exact is None else {"difference_to_exact": asdict(run.difference)}
+
+
+def _print_difference(run: Run) -> None:
+    if run.exact is not None:
+        difference = run.difference
+        print(
+            f"Difference of {run.spec.backend} to the exact interpreter over {difference.n_windows} windows (scaled units): "
+            f"MSE of the layer's outputs {difference.outputs:.3g}, of the predictions {difference.predictions:.3g}"
+        )
 
 
 @space_app.command("show")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +17,7 @@ from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Dataset, Scaler
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.checkpoint import read_weights
@@ -50,6 +51,28 @@ class ModelHeader(BaseModel):
     target_scaler: Scaler
 
 
+@dataclass
+class Difference:
+    """How far a backend is from the exact interpreter, over all windows so far.
+
+    Attributes:
+        n_windows: That were evaluated on both.
+        outputs, predictions: Mean squared differences of the recurrent layer's outputs in all time steps, and of the
+            predictions; scaled units.
+    """
+
+    n_windows: int = 0
+    outputs: float = 0.0
+    predictions: float = 0.0
+
+    def add(self, outputs: NDArray[np.float64], predictions: NDArray[np.float64]) -> None:
+        """Take differences of n windows into the means."""
+        before, self.n_windows = self.n_windows, self.n_windows + len(predictions)
+        part = len(predictions) / self.n_windows
+        self.outputs = before / self.n_windows * self.outputs + part * float(np.mean(outputs**2))
+        self.predictions = before / self.n_windows * self.predictions + part * float(np.mean(predictions**2))
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """A trained model with what is needed to apply it.
@@ -59,12 +82,16 @@ class Run:
         spec: How it was trained.
         forecaster: The model, in evaluation mode.
         header: What it reads and predicts.
+        exact: The same model on the exact interpreter, where the backend is another one.
+        difference: Of all that was predicted with it to the exact interpreter.
     """
 
     path: Path
     spec: RunSpec
     forecaster: Forecaster
     header: ModelHeader
+    exact: Forecaster | None = None
+    difference: Difference = field(default_factory=Difference)
 
     @property
     def epochs(self) -> int:
@@ -89,27 +116,37 @@ class Run:
 
     def predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Predictions (n, horizon) for scaled windows (n, window, features), scaled."""
-        return predict_windows(self.forecaster, windows)
+        outputs, predictions = trace_windows(self.forecaster, windows)
+        if self.exact is not None:
+            exact_outputs, exact_predictions = trace_windows(self.exact, windows)
+            self.difference.add(outputs - exact_outputs, predictions - exact_predictions)
+        return predictions
 
 
 def predict_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Evaluate a model on windows (n, window, features) without gradients: (n, outputs)."""
+    return trace_windows(forecaster, windows)[1]
+
+
+def trace_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The recurrent layer's outputs (n, window, hidden_size) and the predictions (n, outputs), without gradients."""
     parameter = next(forecaster.parameters())
     inputs = torch.as_tensor(windows, dtype=parameter.dtype, device=parameter.device)
     training = forecaster.training
     forecaster.eval()
     with torch.no_grad():
-        outputs = torch.cat([forecaster(part) for part in torch.split(inputs, EVALUATION_BATCH)])
+        parts = [forecaster.trace(part) for part in torch.split(inputs, EVALUATION_BATCH)]
     forecaster.train(training)
-    return outputs.cpu().numpy().astype(np.float64)
+    outputs, predictions = (torch.cat(values).cpu().numpy().astype(np.float64) for values in zip(*parts, strict=True))
+    return outputs, predictions
 
 
-def load_run(path: Path, *, backend: str | None = None) -> Run:
+def load_run(path: Path, *, backend: str | BackendSpec | None = None) -> Run:
     """Read a run folder.
 
     Args:
         path: The folder.
-        backend: Name of the backend to evaluate on; by default the one that it was trained on.
+        backend: The backend to evaluate on, by name or entry; by default the one that it was trained on.
 
     Raises:
         RunError: It is missing or damaged, or was written by another version of the format.
@@ -118,16 +155,24 @@ def load_run(path: Path, *, backend: str | None = None) -> Run:
         raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
     spec = _validated(RunSpec, _read_json(path / CONFIG), path / CONFIG)
     if backend is not None:
-        spec = spec.model_copy(update={"backend": backend})
+        spec = spec.on(backend)
     content, tensors = read_weights(path / MODEL)
     header = _validated(ModelHeader, content, path / MODEL)
-    with torch.random.fork_rng(devices=[]):
-        forecaster = spec.regressor().build_module(len(header.features), header.horizon)
     try:
-        forecaster.load_state_dict(tensors)
+        forecaster = _build(spec, header, tensors)
     except RuntimeError as error:
         raise RunError(f"{path / MODEL} holds the parameters of another model: {' '.join(str(error).split())}") from error
-    return Run(path, spec, forecaster.eval(), header)
+    kind = spec.backend_options.kind if spec.backend_options is not None else "statevector"
+    exact = None if kind == "statevector" else _build(spec.on("statevector"), header, tensors)
+    return Run(path, spec, forecaster, header, exact)
+
+
+def _build(spec: RunSpec, header: ModelHeader, tensors: dict[str, torch.Tensor]) -> Forecaster:
+    """The model with these parameters, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):
+        forecaster = spec.regressor().build_module(len(header.features), header.horizon)
+    forecaster.load_state_dict(tensors)
+    return forecaster.eval()
 
 
 def _validated(kind: type[Model], content: object, path: Path) -> Model:

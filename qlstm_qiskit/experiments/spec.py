@@ -6,10 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from qlstm_qiskit.data import Dataset, load_csv, load_dataset
 from qlstm_qiskit.errors import DataError, OptionError
+from qlstm_qiskit.hardware import BackendSpec, find_spec
 from qlstm_qiskit.training import QLSTMRegressor
 
 
@@ -76,7 +77,12 @@ class DataSpec(BaseModel):
 
 
 class RunSpec(BaseModel):
-    """A training run: arguments of `QLSTMRegressor` (`epochs` is its `max_epochs`); the others keep their defaults."""
+    """A training run: arguments of `QLSTMRegressor` (`epochs` is its `max_epochs`); the others keep their defaults.
+
+    Attributes:
+        backend: Name of an entry of backends.yaml.
+        backend_options: That entry, as it was when the run was made; read from the file where None.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,12 +97,26 @@ class RunSpec(BaseModel):
     dropout: float = 0.0
     epochs: int = 100
     batch_size: int = 10
-    lr: float = 0.01
+    optimizer: str = "rmsprop"
+    lr: float | None = None
+    spsa_eps: float = 0.15
+    spsa_resamplings: int = 1
     backend: str = "statevector"
+    backend_options: BackendSpec | None = None
     seed: int = 0
     dtype: str = "float64"
 
+    def on(self, backend: str | BackendSpec) -> RunSpec:
+        """The same run on another backend."""
+        options = find_spec(backend) if isinstance(backend, str) else backend
+        return self.model_copy(update={"backend": options.name, "backend_options": options})
+
+    @field_serializer("backend_options")
+    def _given_only(self, options: BackendSpec | None) -> dict[str, Any] | None:
+        return None if options is None else options.model_dump(mode="json", exclude_defaults=True)
+
     def regressor(self, **options: Any) -> QLSTMRegressor:
         """The untrained estimator; `options` are further arguments of it."""
-        values = self.model_dump(exclude={"data", "epochs"})
-        return QLSTMRegressor(max_epochs=self.epochs, **values, **options)
+        values = self.model_dump(exclude={"data", "epochs", "backend_options"})
+        values["backend"] = self.backend_options or self.backend
+        return QLSTMRegressor(max_epochs=self.epochs, **(values | options))

@@ -41,11 +41,13 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
             computed, which leaves a run without metrics.json.
     """
     _refuse_existing(out)
+    if spec.backend_options is None:
+        spec = spec.on(spec.backend)
     dataset = spec.data.load()
     recorder = _Recorder(out, dataset)
     regressor = spec.regressor(verbose=verbose, callbacks=[recorder])
     depth = _rehearse(regressor, dataset)
-    spec = spec.model_copy(update={"data": spec.data.pinned(), "depth": depth})
+    spec = spec.model_copy(update={"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate})
     made = _make_folders(out)
     started = time.perf_counter()
     try:

@@ -15,11 +15,13 @@ from qlstm_qiskit.hardware.spec import BackendSpec
 from qlstm_qiskit.hardware.specs_file import find_spec
 
 
-def load_backend(name: str = "statevector", path: str | Path | None = None, *, seed: int | None = None) -> Backend:
+def load_backend(
+    name: str | BackendSpec = "statevector", path: str | Path | None = None, *, seed: int | None = None
+) -> Backend:
     """Return the backend of that name.
 
     Args:
-        name: Of an entry of backends.yaml.
+        name: Of an entry of backends.yaml, or an entry that was read already.
         path: A file of entries; by default ./backends.yaml where there is one. Either is read on top of the packaged one.
         seed: Of simulated shots, where the entry has none of its own; fresh for each backend where None.
 
@@ -27,11 +29,7 @@ def load_backend(name: str = "statevector", path: str | Path | None = None, *, s
         OptionError: There is no backend of that name; the message lists those that there are.
         SpecError: An entry cannot be used.
     """
-    return build_backend(find_spec(name, path), seed=seed)
-
-
-def build_backend(spec: BackendSpec, *, seed: int | None = None) -> Backend:
-    """The backend that a spec describes; `seed` is used where it has none."""
+    spec = find_spec(name, path) if isinstance(name, str) else name
     if spec.kind == "statevector":
         return StatevectorBackend(name=spec.name)
     seed = spec.seed if spec.seed is not None else seed

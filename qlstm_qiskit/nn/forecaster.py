@@ -23,6 +23,9 @@ class Forecaster(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Windows (batch, time, features) to predictions (batch, outputs)."""
+        return self.trace(windows)[1]
+
+    def trace(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """The recurrent layer's outputs (batch, time, hidden_size), and the predictions."""
         sequence, _ = self.recurrent(windows)
-        prediction: Tensor = self.head(sequence[:, -1])
-        return prediction
+        return sequence, self.head(sequence[:, -1])

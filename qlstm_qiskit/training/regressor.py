@@ -15,13 +15,16 @@ from skorch import NeuralNetRegressor
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least, unknown_option
-from qlstm_qiskit.hardware import Backend
+from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
 from qlstm_qiskit.training.models import build_forecaster
+from qlstm_qiskit.training.spsa import SPSA
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
+#: Optimisers by name, and their default learning rates.
+_OPTIMIZERS = {"rmsprop": 0.01, "spsa": 0.03}
 _NUMPY_DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
@@ -37,8 +40,13 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         depth: Variational layers of each circuit; 2 by default.
         space: Candidates to use in place of the model's own.
         n_qubits, input_map, mixing, num_layers, dropout, backend, angle_std: As in `QLSTM`.
-        max_epochs, batch_size, lr, shuffle: Of the training.
-        seed: Of the initial parameters, dropout and shuffling; None for a fresh one at each fit.
+        max_epochs, batch_size, shuffle: Of the training.
+        optimizer: "rmsprop", or "spsa", which needs no gradients of circuits; see `SPSA`. With SPSA the losses in the history
+            are those of perturbed parameters.
+        lr: Learning rate; by default 0.01 for "rmsprop" and 0.03 for "spsa".
+        spsa_eps, spsa_resamplings: `eps` and `resamplings` of `SPSA`; structural weights of C candidates move by eps / sqrt(C).
+        seed: Of the initial parameters, dropout, shuffling, SPSA and simulated shots; None for a fresh one at each fit. A
+            backend given as an object has a seed of its own.
         dtype: "float64" or "float32".
         device: A torch device.
         callbacks: Further skorch callbacks.
@@ -66,9 +74,12 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         dropout: float = 0.0,
         max_epochs: int = 100,
         batch_size: int = 10,
-        lr: float = 0.01,
+        optimizer: str = "rmsprop",
+        lr: float | None = None,
+        spsa_eps: float = 0.15,
+        spsa_resamplings: int = 1,
         shuffle: bool = False,
-        backend: Backend | str = "statevector",
+        backend: Backend | BackendSpec | str = "statevector",
         angle_std: float = 0.01,
         seed: int | None = 0,
         dtype: str = "float64",
@@ -87,7 +98,10 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         self.dropout = dropout
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.optimizer = optimizer
         self.lr = lr
+        self.spsa_eps = spsa_eps
+        self.spsa_resamplings = spsa_resamplings
         self.shuffle = shuffle
         self.backend = backend
         self.angle_std = angle_std
@@ -115,7 +129,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         windows = _windows(checked)
         targets = y_checked.reshape(len(y_checked), -1)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
+            torch.manual_seed(self._seeds()[0])
             module = self.build_module(windows.shape[2], targets.shape[1])
             self._train(module, windows, targets)
         self._window_shape, self._y_is_flat = checked.shape[1:], y_checked.ndim == 1
@@ -129,11 +143,26 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         require_at_least("batch_size", self.batch_size, 1)
         if self.seed is not None:
             require_at_least("seed", self.seed, 0)
-        if not 0 < self.lr < np.inf:
+        if self.optimizer not in _OPTIMIZERS:
+            raise unknown_option("optimizer", self.optimizer, _OPTIMIZERS)
+        if not 0 < self.learning_rate < np.inf:
             raise OptionError(f"lr is {self.lr}; it must be a finite number above 0.")
+        if not 0 < self.spsa_eps < np.inf:
+            raise OptionError(f"spsa_eps is {self.spsa_eps}; it must be a finite number above 0.")
+        require_at_least("spsa_resamplings", self.spsa_resamplings, 1)
+        if self.optimizer != "spsa" and (self.spsa_eps, self.spsa_resamplings) != (0.15, 1):
+            raise OptionError("spsa_eps and spsa_resamplings have no meaning for rmsprop; add optimizer='spsa'.")
+
+    @property
+    def learning_rate(self) -> float:
+        """`lr`, or the optimiser's default."""
+        return _OPTIMIZERS[self.optimizer] if self.lr is None else self.lr
 
     def build_module(self, input_size: int, n_outputs: int) -> Forecaster:
         """Build the untrained model that `fit` would train, from torch's default generator."""
+        backend = self.backend
+        if isinstance(backend, str | BackendSpec):
+            backend = load_backend(backend, seed=self._seeds()[1])
         return build_forecaster(
             self.model,
             input_size,
@@ -146,7 +175,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             mixing=self.mixing,
             num_layers=self.num_layers,
             dropout=self.dropout,
-            backend=self.backend,
+            backend=backend,
             angle_std=self.angle_std,
             device=self.device,
             dtype=_DTYPES[self.dtype],
@@ -183,10 +212,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         net = NeuralNetRegressor(
             module,
             criterion=torch.nn.MSELoss,
-            optimizer=torch.optim.RMSprop,
-            optimizer__alpha=0.99,
-            optimizer__eps=1e-8,
-            lr=self.lr,
+            **self._optimizer_options(module),
+            lr=self.learning_rate,
             max_epochs=self.max_epochs,
             batch_size=self.batch_size,
             iterator_train__shuffle=self.shuffle,
@@ -212,6 +239,28 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         self.history_ = [
             {key: value for key, value in row.items() if key != "batches"} for row in net.history[: keeper.epochs_]
         ]
+
+    def _seeds(self) -> tuple[int, int]:
+        """Of torch's generator and of the backend."""
+        first, second = np.random.SeedSequence(self.seed).generate_state(2)
+        return int(first), int(second)
+
+    def _optimizer_options(self, module: Forecaster) -> dict[str, Any]:
+        """Arguments of skorch's network."""
+        if self.optimizer == "rmsprop":
+            return {"optimizer": torch.optim.RMSprop, "optimizer__alpha": 0.99, "optimizer__eps": 1e-8}
+        groups = [("*head.*", {"perturbed": False})]
+        groups += [
+            (f"*{name}", {"perturbation": self.spsa_eps / weights.shape[-1] ** 0.5})
+            for name, weights in module.named_parameters()
+            if name.endswith("structural_weights")
+        ]
+        return {
+            "optimizer": SPSA,
+            "optimizer__eps": self.spsa_eps,
+            "optimizer__resamplings": self.spsa_resamplings,
+            "optimizer__param_groups": groups,
+        }
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

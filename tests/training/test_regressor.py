@@ -230,3 +230,42 @@ def test_prediction_refuses_other_windows() -> None:
 def test_unknown_model_by_hand() -> None:
     with pytest.raises(OptionError, match="Did you mean 'config1'"):
         build_forecaster("confg1", 1, 1, hidden_size=2)
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "spsa"])
+def test_shots_train_and_the_same_seed_gives_the_same_bits(optimizer: str) -> None:
+    first, second, other = (
+        tiny(backend="aer-shots", optimizer=optimizer, max_epochs=1, seed=seed).fit(X[:10], Y[:10]) for seed in (1, 1, 2)
+    )
+    start = tiny(max_epochs=1, seed=1, lr=1e-12).fit(X[:10], Y[:10])
+    parameters = [[p.detach() for p in model.module_.parameters()] for model in (first, second, other, start)]
+    assert all(map(torch.equal, parameters[0], parameters[1]))
+    assert not any(map(torch.equal, parameters[0], parameters[2]))
+    assert not any(map(torch.equal, parameters[0], parameters[3])), "every parameter moved"
+
+
+def test_spsa_on_the_exact_interpreter_learns() -> None:
+    model = tiny(optimizer="spsa", max_epochs=15).fit(DATA.x_train, DATA.y_train)
+    assert np.mean((model.predict(DATA.x_test) - DATA.y_test) ** 2) < np.mean(DATA.y_test**2) / 3
+
+
+def test_spsa_perturbs_structural_weights_less() -> None:
+    model = tiny(model="diffqas", optimizer="spsa", max_epochs=1).fit(X[:10], Y[:10])
+    groups = {len(group["params"]): group for group in model._net.optimizer_.param_groups}
+    sizes = [(group["perturbed"], group["perturbation"]) for group in model._net.optimizer_.param_groups]
+    assert sorted(sizes) == [(False, 0.15), (True, pytest.approx(0.15 / 6)), (True, 0.15)]
+    assert len(groups[2]["params"]) == 2, "weight and bias of the read-out"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "spas"}, "Did you mean 'spsa'"),
+        ({"spsa_eps": 0.3}, "no meaning for rmsprop"),
+        ({"optimizer": "spsa", "spsa_eps": 0.0}, "spsa_eps is 0.0"),
+        ({"optimizer": "spsa", "spsa_resamplings": 0}, "spsa_resamplings is 0"),
+    ],
+)
+def test_options_of_the_optimiser_are_checked(options: dict, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        tiny(**options).fit(X, Y)
