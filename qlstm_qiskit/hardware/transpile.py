@@ -102,9 +102,9 @@ class Transpiler:
         if wanted > there:
             raise CircuitError(f"circuit {name!r} has {wanted} qubits and {device} has {there}; choose a larger device.")
         layout = self.spec.layout
-        if layout is not None and (len(layout) != wanted or len(set(layout)) != wanted):
-            raise OptionError(f"transpile.layout is {list(layout)}; circuit {name!r} needs {wanted} different device qubits.")
-        if layout is not None and not all(0 <= qubit < there for qubit in layout):
+        if layout is not None and len(layout) != wanted:
+            raise OptionError(f"transpile.layout is {list(layout)}; circuit {name!r} needs {wanted} device qubits.")
+        if layout is not None and max(layout) >= there:
             raise OptionError(f"transpile.layout is {list(layout)}; the qubits of {device} are 0 to {there - 1}.")
 
     def _read(self, key: str, parameters: Sequence[Parameter]) -> tuple[ISACircuit, TranspileReport] | None:
