@@ -18,6 +18,14 @@ class OptionError(QLSTMError, ValueError):
     """An option has a value, or a combination of values, that is not allowed."""
 
 
+class SpecError(OptionError):
+    """A file of backends cannot be used as it is."""
+
+
+class BudgetError(QLSTMError, RuntimeError):
+    """Nothing was submitted: the work would cost more than the backend's guard allows."""
+
+
 class CircuitError(QLSTMError, ValueError):
     """A circuit holds something that cannot be evaluated, or its parameters do not match."""
 

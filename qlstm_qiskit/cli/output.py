@@ -18,15 +18,15 @@ def print_json(content: dict[str, Any], table: pd.DataFrame | None = None) -> No
     print(json.dumps(content, indent=2))
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table with the first column to the left and numbers to the right."""
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]], text: Sequence[str] = ()) -> None:
+    """Print a table: the first column and those named in `text` to the left, numbers to the right; only `text` wraps."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
+        table.add_column(name, justify="left" if position == 0 or name in text else "right", no_wrap=name not in text)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     Console().print(table)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from qlstm_qiskit.hardware.rules import TOKEN_ADVICE, conflicts, is_variable_name, looks_like_token
+
+#: Shots of a kind that cannot be exact, where none are given.
+DEFAULT_SHOTS = 4096
 
 
 class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Strict: YAML's `true` is no 1, and "1024" no number. Inputs stay out of messages: one may be a token.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class NoiseSpec(_Options):
@@ -37,8 +45,15 @@ class TranspileSpec(_Options):
     level: Literal[0, 1, 2, 3] = 2
     seeds: PositiveInt = 4
     seed: int = Field(default=0, ge=0)
-    layout: tuple[int, ...] | None = None
+    layout: tuple[int, ...] | None = Field(default=None, strict=False)
     measure_aware: bool = True
+
+    @field_validator("layout")
+    @classmethod
+    def _distinct(cls, layout: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if layout is not None and (not layout or len(set(layout)) < len(layout) or min(layout) < 0):
+            raise _conflict("layout", "layout must name qubits of the device, each once.")
+        return layout
 
 
 class MitigationSpec(_Options):
@@ -72,7 +87,7 @@ class GuardSpec(_Options):
 
 
 class BackendSpec(_Options):
-    """One entry of backends.yaml.
+    """One entry of backends.yaml. What its kind would ignore may not be set.
 
     Attributes:
         name: The key of the entry.
@@ -81,8 +96,8 @@ class BackendSpec(_Options):
             Runtime. "provider": any Qiskit `BackendV2`.
         device: Of "fake" and "ibm"; with "ibm", None is the least busy one.
         provider: Import path "module:name" of a `BackendV2` or of a function without arguments that returns one.
-        shots: For each circuit; None is exact.
-        method: Aer's simulation method.
+        shots: For each circuit; None is exact, and `DEFAULT_SHOTS` with "fake", "ibm" and "provider", which always sample.
+        method: Aer's simulation method; chosen by Aer where None, always the density matrix with `noise`.
         noise: Of "aer".
         transpile: How circuits are fitted to the device.
         primitive: "sampler" measures only the circuit's qubits and takes means here; "estimator" is the executor-based
@@ -96,7 +111,10 @@ class BackendSpec(_Options):
         guard: Limits.
         tags: Of jobs.
         timeout_s: Seconds to wait for a job's result.
-        seed: Of shot noise; a run's own seed where None.
+        seed: Of simulated shot noise; a run's own seed where None.
+
+    Raises:
+        ValidationError: A value is not allowed, or would be ignored (pydantic's; `load_specs` turns it into a `SpecError`).
     """
 
     name: str
@@ -104,7 +122,7 @@ class BackendSpec(_Options):
     device: str | None = None
     provider: str | None = None
     shots: PositiveInt | None = None
-    method: str | None = None
+    method: Literal["automatic", "statevector", "density_matrix", "matrix_product_state"] | None = None
     noise: NoiseSpec | None = None
     transpile: TranspileSpec = TranspileSpec()
     primitive: Literal["sampler", "estimator", "legacy-estimator"] = "sampler"
@@ -117,6 +135,62 @@ class BackendSpec(_Options):
     pack: PositiveInt | Literal["auto", "off"] = "off"
     rep_delay_us: PositiveFloat = 250.0
     guard: GuardSpec = GuardSpec()
-    tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = Field(default=(), strict=False)
     timeout_s: PositiveFloat | None = None
     seed: int | None = Field(default=None, ge=0)
+
+    @property
+    def exact(self) -> bool:
+        """Whether expectation values come without shot noise."""
+        return self.shots is None
+
+    @property
+    def local(self) -> bool:
+        """Whether it is certain that everything runs on this machine."""
+        return self.kind in {"statevector", "aer", "fake"} or self.channel == "local"
+
+    def about(self) -> str:
+        """One line about what evaluates the circuits, beside device and shots."""
+        if self.kind == "statevector":
+            return "exact interpreter, autograd"
+        if self.kind == "aer":
+            if self.noise is None:
+                return "Qiskit Aer, no noise"
+            return "Qiskit Aer, device noise" + ("" if self.noise.readout else " without readout errors")
+        if self.kind == "provider":
+            return f"any Qiskit backend, {self.primitive}"
+        return f"IBM Runtime's {self.primitive}, {'local testing mode' if self.local else f'{self.mode} mode'}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _always_sampled(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("kind") in ("fake", "ibm", "provider"):
+            return {"shots": DEFAULT_SHOTS} | values
+        return values
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise _conflict("name", "a backend's name is made of letters, digits, '-', '_' and '.'; rename it.")
+        return name
+
+    @field_validator("token_env", "account", "instance")
+    @classmethod
+    def _no_token(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            field = str(info.field_name)
+            if looks_like_token(value) or (field == "token_env" and not is_variable_name(value)):
+                raise _conflict(field, f"{field} has a value that is not a name; {TOKEN_ADVICE}")
+        return value
+
+    @model_validator(mode="after")
+    def _nothing_ignored(self) -> BackendSpec:
+        for field, message in conflicts(self):
+            raise _conflict(field, message)
+        return self
+
+
+def _conflict(field: str, message: str) -> PydanticCustomError:
+    """An error about a dotted field, for `load_specs` to find its line."""
+    return PydanticCustomError("conflict", "{text}", {"text": message, "field": field})

@@ -1,0 +1,87 @@
+"""Devices by name: the fake backends of qiskit-ibm-runtime, and any `BackendV2` by its import path."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from functools import cache
+from typing import Any
+
+from qiskit.providers import BackendV2
+
+from qlstm_qiskit.errors import OptionError, unknown_option
+
+
+@cache
+def find_device(name: str) -> BackendV2:
+    """Return the fake backend of that name; the same object for every name of it.
+
+    Args:
+        name: Such as "fez", "fake_fez", "FakeFez" or "FakeManilaV2".
+
+    Raises:
+        OptionError: There is none; the message names the closest one.
+    """
+    classes = _fake_classes()
+    key = _key(name)
+    if key not in classes:
+        raise unknown_option("fake device", name if key == "" else key, classes)
+    return _instance(key)
+
+
+def device_names() -> list[str]:
+    """Names of all fake devices, sorted."""
+    return sorted(_fake_classes())
+
+
+def load_provider(path: str) -> BackendV2:
+    """Import a device.
+
+    Args:
+        path: "module:name" of a `BackendV2`, or of a class or function that returns one when called without arguments.
+
+    Raises:
+        OptionError: It cannot be imported, fails when called, or is no `BackendV2`.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise OptionError(f"provider is {path!r}; it must be an import path 'module:name', such as 'my_lab.devices:backend'.")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise OptionError(f"provider {path!r}: cannot import {module_name!r}: {_reason(error)}") from error
+    if not hasattr(module, attribute):
+        raise unknown_option(f"name in {module_name}", attribute, [name for name in dir(module) if not name.startswith("_")])
+    found = getattr(module, attribute)
+    if not isinstance(found, BackendV2) and callable(found):
+        try:
+            found = found()
+        except Exception as error:
+            raise OptionError(f"provider {path!r} failed when called without arguments: {_reason(error)}") from error
+    if not isinstance(found, BackendV2):
+        raise OptionError(
+            f"provider {path!r} gives a {type(found).__name__}; it must be a qiskit BackendV2, or a class or function "
+            f"without arguments that returns one."
+        )
+    return found
+
+
+@cache
+def _instance(key: str) -> BackendV2:
+    return _fake_classes()[key]()
+
+
+@cache
+def _fake_classes() -> dict[str, Any]:
+    import qiskit_ibm_runtime.fake_provider as provider
+
+    kinds = [found for found in vars(provider).values() if inspect.isclass(found) and issubclass(found, BackendV2)]
+    return {_key(name): kind for kind in kinds if (name := getattr(kind, "backend_name", ""))}
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("-", "_").removeprefix("fake").strip("_").removesuffix("v2").removesuffix("backend")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,89 @@
+"""`qlstm backends` as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qlstm_qiskit.cli import main
+
+SHIPPED = [
+    *("statevector", "aer-exact", "aer-shots", "aer-noise-torino", "aer-noise-fez"),
+    *("fake-manila", "fake-fez", "fake-nighthawk", "ibm", "ibm-local"),
+]
+
+
+@pytest.fixture
+def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run one command in an empty folder, 120 columns wide; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        streams = capsys.readouterr()
+        return int(caught.value.code or 0), streams.out, streams.err
+
+    return run
+
+
+def test_the_list_names_every_backend(qlstm) -> None:
+    code, out, err = qlstm("backends", "list")
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines() if line.strip()][3:]
+    assert [row[0] for row in rows] == SHIPPED
+    lines = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line.strip()}
+    assert lines["statevector"] == "statevector statevector exact exact interpreter, autograd"
+    assert lines["aer-noise-fez"] == "aer-noise-fez aer fez 1024 shots Qiskit Aer, device noise"
+    assert lines["ibm"] == "ibm ibm least busy 4096 shots IBM Runtime's sampler, job mode"
+
+
+def test_as_json_with_the_users_own(qlstm) -> None:
+    Path("mine.yaml").write_text("mine: {kind: provider, provider: 'a.b:device'}\naer-shots: {shots: 7}")
+    code, out, err = qlstm("backends", "list", "--backends", "mine.yaml", "--json")
+    assert (code, err) == (0, "")
+    rows = {row["name"]: row for row in json.loads(out)["backends"]}
+    assert list(rows) == [*SHIPPED, "mine"]
+    assert rows["aer-shots"]["shots"] == 7
+    assert rows["mine"] == {
+        "name": "mine",
+        "kind": "provider",
+        "device": "a.b:device",
+        "shots": 4096,
+        "exact": False,
+        "local": False,
+        "about": "any Qiskit backend, sampler",
+    }
+    Path("backends.yaml").write_text("found: {kind: statevector}")
+    assert "found" in qlstm("backends", "list")[1]
+
+
+def test_a_mistake_is_one_line_with_file_and_line(qlstm) -> None:
+    Path("backends.yaml").write_text("ibm:\n  shots: 10\n  toke: x\n")
+    code, out, err = qlstm("backends", "list")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: backends.yaml:3: ibm: unknown option 'toke'. Did you mean 'token_env'?")
+    assert err.count("\n") == 1
+    Path("backends.yaml").write_text("ibm:\n  token: hunter2\n")
+    code, out, err = qlstm("backends", "list", "--json")
+    assert (code, out) == (2, "")
+    assert "backends.yaml:2" in err
+    assert "hunter2" not in err
+    assert qlstm("backends", "list", "--backends", "none.yaml")[0] == 2
+
+
+def test_help_is_light_and_has_an_example(qlstm) -> None:
+    code, out, _ = qlstm("backends")
+    assert code == 2
+    assert "list" in out
+    script = (
+        "import sys\nfrom qlstm_qiskit.cli import main\n"
+        "try: main(['backends', 'list', '--help'])\nexcept SystemExit as e: assert not e.code\n"
+        "print([name for name in ('torch', 'qiskit', 'numpy', 'yaml') if name in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
+    assert "Example: qlstm backends list" in result.stdout
