@@ -272,7 +272,8 @@ def test_without_a_ledger_reads_are_repeated_and_nothing_is_kept(server: Server,
 
 
 def local(kind: str, ledger: Ledger, **options: Any) -> tuple[JobRunner, SamplerExecutor]:
-    spec = BackendSpec.model_validate({"name": kind, "kind": kind})
+    where = {"device": "manila"} if kind == "fake" else {"provider": "a:b"}
+    spec = BackendSpec.model_validate({"name": kind, "kind": kind, **where})
     jobs = JobRunner(ledger, None, spec, "train", **options)
     return jobs, SamplerExecutor(lambda number, tags: StatevectorSampler(seed=number), SHOTS, submit=jobs)
 
