@@ -20,7 +20,7 @@ from qiskit_aer import AerSimulator
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.hardware.compact import noise_model, readout_errors
 from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values
-from qlstm_qiskit.hardware.measurement import Basis, rotated
+from qlstm_qiskit.hardware.measurement import Basis, read_out, rotated
 
 #: Gates that circuits are opened to. Aer 0.18 knows the controlled rotations too, but binds their parameters wrongly.
 _BASIS_GATES = ["h", "x", "y", "z", "s", "sdg", "t", "tdg", "sx", "sxdg", "rx", "ry", "rz", "p", "u"]
@@ -84,13 +84,7 @@ class AerExecutor:
             result[start : start + _ROWS] = _run(simulator, circuit, request.circuit.parameters, part)
         result = np.clip(result, 0, None)
         result /= result.sum(axis=1, keepdims=True)
-        if readout is None:
-            return result
-        bits = result.reshape(-1, *(2,) * len(basis.qubits))  # the last axis is bit 0
-        for position, qubit in enumerate(basis.qubits):
-            axis = len(basis.qubits) - position
-            bits = np.moveaxis(np.tensordot(bits, readout[qubit], axes=(axis, 1)), -1, axis)
-        return bits.reshape(result.shape)
+        return result if readout is None else read_out(result, readout[list(basis.qubits)])
 
     def _measured(self, circuit: ISACircuit, basis: Basis) -> QuantumCircuit:
         key = (circuit, basis)

@@ -122,7 +122,7 @@ class _Part(BackendV2):
     def __init__(self, target: Target, qubits: Sequence[int], name: str = "part") -> None:
         super().__init__(name=name, description=f"device qubits {', '.join(map(str, qubits))}")
         self._target = sub_target(target, qubits)
-        self._simulator: AerSimulator | None = None
+        self._simulators: dict[bool, AerSimulator] = {}
 
     @property
     def target(self) -> Target:
@@ -137,17 +137,42 @@ class _Part(BackendV2):
         return Options(shots=1024)
 
     def run(self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any) -> Any:
-        """Simulate circuits of this device's instructions; options as of `AerSimulator.run`."""
-        if self._simulator is None:
+        """Simulate circuits of this device's instructions; options `shots`, `memory` and `seed_simulator` as of Aer.
+
+        Shots are drawn from exact probabilities where all measurements are at the end, else by Aer, one by one.
+        """
+        from qiskit.primitives import PrimitiveJob
+
+        from qlstm_qiskit.hardware.sampled import can_sample
+
+        circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
+        drawn = all(map(can_sample, circuits)) and _method(circuits) == "density_matrix"
+        job: Any = PrimitiveJob(self._sampled if drawn else self._simulated, circuits, self.options.shots, options)
+        job._submit()
+        return job
+
+    def _sampled(self, circuits: list[QuantumCircuit], shots: int, options: dict[str, Any]) -> Any:
+        from qlstm_qiskit.hardware.sampled import sample
+
+        readout = readout_errors(self._target, range(self.num_qubits))
+        seed = options.get("seed_simulator")
+        return sample(circuits, self._aer(readout=False), readout, options.get("shots") or shots, seed, "density_matrix")
+
+    def _simulated(self, circuits: list[QuantumCircuit], shots: int, options: dict[str, Any]) -> Any:
+        defaults = {"shots": shots, "method": _method(circuits)}
+        return self._aer(readout=True).run(circuits, **(defaults | options)).result()
+
+    def _aer(self, *, readout: bool) -> AerSimulator:
+        if readout not in self._simulators:
             from qiskit_aer import AerSimulator
             from qiskit_aer.noise import NoiseModel
 
-            method = _method(self.num_qubits)
-            self._simulator = AerSimulator(noise_model=NoiseModel.from_backend(self), method=method)
-        return self._simulator.run(run_input, **({"shots": self.options.shots} | options))
+            self._simulators[readout] = AerSimulator(noise_model=NoiseModel.from_backend(self, readout_error=readout))
+        return self._simulators[readout]
 
 
-def _method(n_qubits: int) -> str:
+def _method(circuits: Sequence[QuantumCircuit]) -> str:
+    n_qubits = max((len(active_qubits(circuit)) for circuit in circuits), default=0)  # Aer leaves idle ones out
     if n_qubits <= DENSITY_QUBITS:
         return "density_matrix"  # one run, whatever the number of shots
     return "statevector" if n_qubits <= STATE_QUBITS else "matrix_product_state"

@@ -99,6 +99,20 @@ def means_of_bits(basis: Basis, bits: NDArray[np.bool_]) -> Values:
     return np.stack([signs[:, :, list(term.positions)].prod(axis=2).mean(axis=1) for term in basis.terms], axis=1)
 
 
+def read_out(probabilities: Values, errors: Values) -> Values:
+    """Probabilities of outcomes as they are read, (sets, 2^bits).
+
+    Args:
+        probabilities: Of the true outcomes, (sets, 2^bits); bit i of an outcome is qubit i of `errors`.
+        errors: P(read | true) of each qubit, (bits, read, true).
+    """
+    bits = probabilities.reshape(-1, *(2,) * len(errors))  # the last axis is bit 0
+    for position, matrix in enumerate(errors):
+        axis = len(errors) - position
+        bits = np.moveaxis(np.tensordot(bits, matrix, axes=(axis, 1)), -1, axis)
+    return bits.reshape(probabilities.shape)
+
+
 def rotated(circuit: QuantumCircuit, basis: Basis, basis_gates: frozenset[str] | None = None) -> QuantumCircuit:
     """The circuit followed by the rotations that turn the basis into Z on every measured qubit; no measurement."""
     result = circuit.copy()

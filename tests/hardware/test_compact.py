@@ -1,8 +1,9 @@
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Measure
 from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
@@ -191,7 +192,54 @@ def test_a_compact_device_of_a_large_one_knows_only_its_qubits(monkeypatch: pyte
 def test_the_method_follows_the_number_of_qubits(n_qubits: int, method: str) -> None:
     device = compact_backend(find_device("fez"), range(n_qubits))
     circuit = QuantumCircuit(n_qubits, 2)
-    circuit.sx(0)
-    circuit.x(1)
+    circuit.sx(range(n_qubits))
     circuit.measure([0, 1], [0, 1])
     assert device.run(circuit, shots=20).result().results[0].metadata["method"] == method
+
+
+def test_a_large_device_costs_no_more_than_the_circuit() -> None:
+    device = compact_backend(find_device("fez"), range(30))
+    circuit = QuantumCircuit(30, 1)
+    circuit.x(7)
+    circuit.measure(7, 0)
+    assert device.run(circuit, shots=20).result().results[0].metadata["method"] == "density_matrix"
+
+
+def test_shots_from_probabilities_are_those_of_aer() -> None:
+    """Bits in any order and with gaps, against Aer's own sampling with its readout errors; each to 5 standard errors."""
+    device = compact_backend(find_device("manila"), (1, 2, 3))
+    circuit = QuantumCircuit(QuantumRegister(3), ClassicalRegister(1, "a"), ClassicalRegister(3, "b"))
+    for qubit, angle in enumerate((0.4, 1.3, 2.2)):
+        circuit.rz(angle, qubit)
+        circuit.sx(qubit)
+        circuit.rz(2 * angle, qubit)
+        circuit.sx(qubit)
+    circuit.cx(0, 1)
+    circuit.barrier()
+    circuit.measure([0, 2, 1], [3, 0, 1])
+    shots = 20_000
+    ours = device.run(circuit, shots=shots, memory=True, seed_simulator=3).result()
+    aer = AerSimulator(noise_model=NoiseModel.from_backend(device), method="density_matrix")
+    oracle = aer.run(circuit, shots=shots, seed_simulator=4).result().get_counts()
+    counts = ours.get_counts()
+    assert Counter(ours.get_memory()) == counts
+    for key in set(counts) | set(oracle):
+        p = oracle.get(key, 0) / shots
+        assert abs(counts.get(key, 0) / shots - p) < 5 * (2 * max(p * (1 - p), 1e-4) / shots) ** 0.5
+
+    def shots_of(**options) -> list[str]:
+        return device.run(circuit, shots=50, memory=True, **options).result().get_memory()
+
+    assert shots_of(seed_simulator=3) == shots_of(seed_simulator=3)
+    assert shots_of() != shots_of()
+
+
+def test_a_measurement_in_the_middle_is_left_to_aer() -> None:
+    device = compact_backend(find_device("manila"), (1, 2))
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    circuit.x(0)
+    circuit.measure(0, 1)
+    counts = device.run(circuit, shots=500).result().get_counts()
+    assert max(counts, key=counts.get) == "01"
