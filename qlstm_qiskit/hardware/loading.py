@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import atexit
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
+from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 
+from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.hardware.backend import Backend, StatevectorBackend
-from qlstm_qiskit.hardware.executor import ISACircuit, Prepare
+from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare
 from qlstm_qiskit.hardware.spec import BackendSpec
 from qlstm_qiskit.hardware.specs_file import find_spec
 
+if TYPE_CHECKING:
+    from qlstm_qiskit.hardware.primitives import Submit
+    from qlstm_qiskit.hardware.runtime import Connection
+
+# What a kind needs is imported when it is asked for: Aer and IBM Runtime take a second each.
+
 
 def load_backend(
-    name: str | BackendSpec = "statevector", path: str | Path | None = None, *, seed: int | None = None
+    name: str | BackendSpec = "statevector",
+    path: str | Path | None = None,
+    *,
+    seed: int | None = None,
+    record: Path | None = None,
+    run: str = "run",
 ) -> Backend:
     """Return the backend of that name.
 
@@ -24,10 +42,16 @@ def load_backend(
         name: Of an entry of backends.yaml, or an entry that was read already.
         path: A file of entries; by default ./backends.yaml where there is one. Either is read on top of the packaged one.
         seed: Of simulated shots, where the entry has none of its own; fresh for each backend where None.
+        record: Folder for the record of jobs that leave this machine (jobs.sqlite). Work that is asked for again under the
+            same `run` is answered from it, and unfinished jobs are waited for. By default a new folder in the user's folder
+            for state, so that nothing is lost and nothing is answered from the past.
+        run: Which work of the folder.
 
     Raises:
-        OptionError: There is no backend of that name; the message lists those that there are.
+        OptionError: There is no backend of that name; the message lists those that there are. Or account or device are
+            missing.
         SpecError: An entry cannot be used.
+        JobError: The service cannot be reached.
     """
     spec = find_spec(name, path) if isinstance(name, str) else name
     if spec.kind == "statevector":
@@ -35,30 +59,120 @@ def load_backend(
     seed = spec.seed if spec.seed is not None else seed
     if spec.kind == "aer":
         return _aer(spec, seed)
-    raise NotImplementedError(spec.kind)
+    return _device(spec, seed, record, run)
+
+
+def plan_backend(spec: BackendSpec, device: str | None = None) -> PlanBackend:
+    """A backend that counts what a device would be asked for, and returns zeros.
+
+    Args:
+        spec: Of a kind with a device.
+        device: Name of a fake device to plan for in place of the real one, which needs no account.
+
+    Raises:
+        OptionError: The backend has no device, or it is missing.
+    """
+    from qlstm_qiskit.hardware.devices import find_device
+
+    if device is not None:
+        return PlanBackend(spec, find_device(device))
+    if spec.kind in {"statevector", "aer"}:
+        raise OptionError(f"backend {spec.name} runs on this machine and costs nothing; name one of kind ibm, fake or provider.")
+    return PlanBackend(spec, _connect(spec, None).device)
 
 
 def _aer(spec: BackendSpec, seed: int | None) -> Backend:
     from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
+    from qlstm_qiskit.hardware.compact import compact
     from qlstm_qiskit.hardware.devices import find_device
-    from qlstm_qiskit.hardware.isa_cache import cache_folder
     from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
-    from qlstm_qiskit.hardware.transpile import Transpiler
 
     if spec.noise is None:
         return PrimitiveBackend(spec, AerExecutor(spec.shots, seed=seed, method=spec.method), prepare_for_aer)
     device = find_device(spec.noise.device)
     executor = AerExecutor(spec.shots, seed=seed, method=spec.method, noise=device.target, readout=spec.noise.readout)
-    return PrimitiveBackend(spec, executor, _compacted(Transpiler(device, spec.transpile, cache_folder()).prepare))
+    on_device = _transpiler(spec, device)
 
-
-def _compacted(prepare: Prepare) -> Prepare:
-    """Prepare a circuit, on its active qubits only."""
-    from qlstm_qiskit.hardware.compact import compact
-
-    def small(
+    def prepare(
         name: str, circuit: QuantumCircuit, parameters: Sequence[Parameter], observables: Sequence[SparsePauliOp]
     ) -> ISACircuit:
-        return compact(prepare(name, circuit, parameters, observables))
+        return compact(on_device(name, circuit, parameters, observables))
 
-    return small
+    return PrimitiveBackend(spec, executor, prepare)
+
+
+def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str) -> Backend:
+    from qlstm_qiskit.hardware.cost import MeteredExecutor
+    from qlstm_qiskit.hardware.jobs import JobRunner
+    from qlstm_qiskit.hardware.ledger import FILE, Ledger
+    from qlstm_qiskit.hardware.packing import PackingExecutor
+    from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
+
+    leaves = not (spec.local or spec.guard.dry_run)
+    ledger = Ledger((record or _state_folder()) / FILE) if leaves else None
+    before = ledger.entries(run) if ledger is not None else []
+    connection = _connect(spec, before[0].backend if before else None)
+    device = connection.device
+    if ledger is None:
+        inner = _local(spec, device, seed)
+    else:
+        inner = _executor(spec, connection.make(seed), JobRunner(ledger, connection.service, spec, run, device))
+    meter = MeteredExecutor(inner, spec)
+    executor = PackingExecutor(meter, device.target, spec.pack)
+    return PrimitiveBackend(spec, executor, _transpiler(spec, device), connection=connection, ledger=ledger)
+
+
+def _connect(spec: BackendSpec, device: str | None) -> Connection:
+    from qlstm_qiskit.hardware.runtime import connect
+
+    connection = connect(spec, device=device)
+    if spec.mode != "job":
+        atexit.register(connection.close)
+    return connection
+
+
+def _local(spec: BackendSpec, device: BackendV2, seed: int | None) -> Executor:
+    """What stands for the device on this machine: IBM Runtime's primitives in local testing mode or, in a dry run, no noise."""
+    from qlstm_qiskit.hardware.aer import AerExecutor
+    from qlstm_qiskit.hardware.local import LocalExecutor
+    from qlstm_qiskit.hardware.primitives import Direct
+    from qlstm_qiskit.hardware.runtime import make_primitive, seed_of_job
+
+    if spec.guard.dry_run:
+        ideal = AerExecutor(spec.shots, seed=seed)
+        return LocalExecutor(device, lambda _: ideal)
+    submit = Direct()  # counts the jobs of all parts of the device, so that each has a seed of its own
+    return LocalExecutor(
+        device,
+        lambda part: _executor(
+            spec, lambda number, tags: make_primitive(spec, part, seed_of_job(seed, number), tags), submit
+        ),
+    )
+
+
+def _executor(spec: BackendSpec, make: Callable[[int, Sequence[str]], Any], submit: Submit) -> Executor:
+    from qlstm_qiskit.hardware.primitives import EstimatorExecutor, SamplerExecutor
+
+    if spec.primitive == "sampler":
+        return SamplerExecutor(make, spec.shots or 0, spec.guard, submit)
+    return EstimatorExecutor(make, spec.shots, spec.guard, submit)
+
+
+def _transpiler(spec: BackendSpec, device: BackendV2) -> Prepare:
+    from qlstm_qiskit.hardware.isa_cache import cache_folder
+    from qlstm_qiskit.hardware.transpile import Transpiler
+
+    return Transpiler(device, spec.transpile, cache_folder()).prepare
+
+
+def _state_folder() -> Path:
+    """A new folder for the jobs of this process."""
+    if os.environ.get("QLSTM_STATE"):
+        base = Path(os.environ["QLSTM_STATE"])
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "qlstm_qiskit"
+    else:
+        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "qlstm_qiskit"
+    folder = base / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
+    folder.mkdir(parents=True)
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from qiskit.primitives import BaseEstimatorV2
 
@@ -12,6 +13,10 @@ from qlstm_qiskit.hardware.estimator import ExecutorEstimator
 from qlstm_qiskit.hardware.executor import Executor, Prepare
 from qlstm_qiskit.hardware.spec import BackendSpec
 
+if TYPE_CHECKING:
+    from qlstm_qiskit.hardware.ledger import Ledger
+    from qlstm_qiskit.hardware.runtime import Connection
+
 
 class PrimitiveBackend:
     """Expectation values from an executor, gradients by parameter shift.
@@ -20,17 +25,37 @@ class PrimitiveBackend:
         spec: What it was made from.
         executor: Evaluates circuits.
         prepare: Makes them ready.
+        connection, ledger: Of a device; closed with the backend.
     """
 
-    def __init__(self, spec: BackendSpec, executor: Executor, prepare: Prepare) -> None:
+    def __init__(
+        self,
+        spec: BackendSpec,
+        executor: Executor,
+        prepare: Prepare,
+        *,
+        connection: Connection | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.spec, self.executor, self.prepare = spec, executor, prepare
+        self.connection, self.ledger = connection, ledger
 
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PrimitiveBackend:
+        return self  # copies of a model share the connection and the record of jobs
 
     def estimator(self) -> BaseEstimatorV2:
         return ExecutorEstimator(self.executor, self.prepare)
 
     def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> PrimitiveBank:
         return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare)
+
+    def close(self) -> None:
+        """Close a batch or session and the record of jobs."""
+        if self.connection is not None:
+            self.connection.close()
+        if self.ledger is not None:
+            self.ledger.close()
