@@ -1,4 +1,4 @@
-"""Devices by name: the fake backends of qiskit-ibm-runtime, and any `BackendV2` by its import path."""
+"""Devices by name: the fake backends of qiskit-ibm-runtime, any `BackendV2` by its import path, and that of a spec."""
 
 from __future__ import annotations
 
@@ -10,6 +10,23 @@ from typing import Any
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.hardware.spec import BackendSpec
+
+
+def device_of(spec: BackendSpec) -> BackendV2:
+    """Return the device for which circuits of a backend are transpiled.
+
+    Raises:
+        OptionError: It has none, or it cannot be found.
+    """
+    name = spec.noise.device if spec.noise is not None else spec.device
+    if spec.kind == "provider" and spec.provider is not None:
+        return load_provider(spec.provider)
+    if spec.kind == "ibm" and spec.channel != "local":
+        return importlib.import_module("qlstm_qiskit.hardware.runtime").connect(spec).device
+    if name is None:
+        raise OptionError(f"backend {spec.name!r} has no device; choose one that has, such as fake-fez or aer-noise-torino.")
+    return find_device(name)
 
 
 @cache
