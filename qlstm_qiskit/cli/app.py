@@ -11,6 +11,7 @@ import typer
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli.backends import backends_app
 from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.cli.transpile import transpile
 from qlstm_qiskit.errors import OptionError, QLSTMError
 
 if TYPE_CHECKING:
@@ -186,6 +187,9 @@ def predict(
             [list(item) for item in scores.items()],
         )
     print(f"Wrote {len(table)} rows to {out}")
+
+
+app.command()(transpile)
 
 
 @space_app.command("show")
