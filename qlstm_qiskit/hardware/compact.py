@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.providers import BackendV2, Options
+from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
 from qlstm_qiskit.hardware.executor import ISACircuit
+from qlstm_qiskit.hardware.part import PartDevice, sub_target
 
 if TYPE_CHECKING:
-    from qiskit_aer import AerSimulator
     from qiskit_aer.noise import NoiseModel
-
-#: Qubits up to which a noisy circuit is simulated by its density matrix (4^n numbers) and by state vectors, one a shot.
-DENSITY_QUBITS, STATE_QUBITS = 12, 24
 
 
 def active_qubits(circuit: QuantumCircuit, observables: Sequence[SparsePauliOp] = ()) -> tuple[int, ...]:
@@ -53,31 +50,6 @@ def moved(observable: SparsePauliOp, place: Mapping[int, int], n_qubits: int) ->
     return SparsePauliOp.from_sparse_list(terms, n_qubits)
 
 
-def sub_target(target: Target, qubits: Sequence[int]) -> Target:
-    """The part of a target on `qubits`, which become 0, 1, ...; instructions between others are gone."""
-    place = {qubit: position for position, qubit in enumerate(qubits)}
-    properties = target.qubit_properties
-    result = Target(
-        description=target.description,
-        num_qubits=len(qubits),
-        dt=target.dt,
-        granularity=target.granularity,
-        min_length=target.min_length,
-        pulse_alignment=target.pulse_alignment,
-        acquire_alignment=target.acquire_alignment,
-        qubit_properties=[properties[qubit] for qubit in qubits] if properties else None,
-    )
-    for name in sorted(target.operation_names):  # their own order differs from process to process
-        operation, known = target.operation_from_name(name), target[name]
-        if not known or None in known:  # an instruction for any qubits
-            result.add_instruction(operation, name=name)
-            continue
-        kept = {tuple(place[q] for q in key): value for key, value in known.items() if all(q in place for q in key)}
-        if kept:
-            result.add_instruction(operation, kept, name=name)
-    return result
-
-
 def noise_model(target: Target, qubits: Sequence[int], *, readout: bool = False) -> NoiseModel:
     """Aer's noise of a device (depolarizing and thermal relaxation) on `qubits`, which become 0, 1, ...
 
@@ -86,7 +58,7 @@ def noise_model(target: Target, qubits: Sequence[int], *, readout: bool = False)
     """
     from qiskit_aer.noise import NoiseModel
 
-    return NoiseModel.from_backend(_Part(target, qubits), readout_error=readout)
+    return NoiseModel.from_backend(PartDevice(sub_target(target, qubits)), readout_error=readout)
 
 
 def readout_errors(target: Target, qubits: Sequence[int]) -> NDArray[np.float64]:
@@ -111,46 +83,10 @@ def readout_errors(target: Target, qubits: Sequence[int]) -> NDArray[np.float64]
 def compact_backend(backend: BackendV2, qubits: Sequence[int]) -> BackendV2:
     """A device of `qubits` alone, which become 0, 1, ...; `run` simulates it with its noise and readout errors by Aer.
 
-    It stands in for the whole device wherever a `BackendV2` is wanted, such as IBM Runtime's local testing mode.
+    It stands in for the whole device wherever a `BackendV2` is wanted, such as IBM Runtime's local testing mode. Blocks
+    of a circuit that do not interact, as packing puts side by side, are simulated one by one; see `PartDevice`.
     """
-    return _Part(backend.target, qubits, f"{backend.name}[{len(qubits)}]")
-
-
-class _Part(BackendV2):
-    """Some qubits of a device, simulated."""
-
-    def __init__(self, target: Target, qubits: Sequence[int], name: str = "part") -> None:
-        super().__init__(name=name, description=f"device qubits {', '.join(map(str, qubits))}")
-        self._target = sub_target(target, qubits)
-        self._simulator: AerSimulator | None = None
-
-    @property
-    def target(self) -> Target:
-        return self._target
-
-    @property
-    def max_circuits(self) -> None:
-        return None
-
-    @classmethod
-    def _default_options(cls) -> Options:
-        return Options(shots=1024)
-
-    def run(self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any) -> Any:
-        """Simulate circuits of this device's instructions; options as of `AerSimulator.run`."""
-        if self._simulator is None:
-            from qiskit_aer import AerSimulator
-            from qiskit_aer.noise import NoiseModel
-
-            method = _method(self.num_qubits)
-            self._simulator = AerSimulator(noise_model=NoiseModel.from_backend(self), method=method)
-        return self._simulator.run(run_input, **({"shots": self.options.shots} | options))
-
-
-def _method(n_qubits: int) -> str:
-    if n_qubits <= DENSITY_QUBITS:
-        return "density_matrix"  # one run, whatever the number of shots
-    return "statevector" if n_qubits <= STATE_QUBITS else "matrix_product_state"
+    return PartDevice(sub_target(backend.target, qubits), f"{backend.name}[{len(qubits)}]")
 
 
 def _labels(isa: ISACircuit) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Measure
-from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import InstructionProperties, Target
 from qiskit_aer import AerSimulator
@@ -164,34 +163,3 @@ def test_stock_aer_agrees_with_a_compact_device() -> None:
         counts.append(np.array([found.get(f"{outcome:03b}", 0) for outcome in range(8)]) / shots)
     deviation = np.sqrt(2 * counts[0] * (1 - counts[0]) / shots)
     assert (np.abs(counts[0] - counts[1]) < 5 * deviation).all()
-
-
-def test_a_compact_device_of_a_large_one_knows_only_its_qubits(monkeypatch: pytest.MonkeyPatch) -> None:
-    built = []
-    original = NoiseModel.from_backend.__func__
-
-    def from_backend(cls: type[NoiseModel], backend: BackendV2, **options: bool) -> NoiseModel:
-        built.append(backend)
-        return original(cls, backend, **options)
-
-    monkeypatch.setattr(NoiseModel, "from_backend", classmethod(from_backend))
-    device = compact_backend(find_device("fez"), (140, 141, 142))
-    circuit = QuantumCircuit(3, 3)
-    circuit.sx(0)
-    circuit.cz(0, 1)
-    circuit.measure(range(3), range(3))
-    for seed in (1, 1, 2):
-        device.run(circuit, shots=100, seed_simulator=seed).result()
-    assert [backend.num_qubits for backend in built] == [3]
-    assert device.name == "fake_fez[3]"
-    assert device.run(circuit, memory=True).result().results[0].shots == 1024
-
-
-@pytest.mark.parametrize(("n_qubits", "method"), [(2, "density_matrix"), (14, "statevector"), (40, "matrix_product_state")])
-def test_the_method_follows_the_number_of_qubits(n_qubits: int, method: str) -> None:
-    device = compact_backend(find_device("fez"), range(n_qubits))
-    circuit = QuantumCircuit(n_qubits, 2)
-    circuit.sx(0)
-    circuit.x(1)
-    circuit.measure([0, 1], [0, 1])
-    assert device.run(circuit, shots=20).result().results[0].metadata["method"] == method
