@@ -50,6 +50,14 @@ class RunError(QLSTMError, RuntimeError):
     """A run folder is missing, damaged, in the way or cannot be written."""
 
 
+class JobError(QLSTMError, RuntimeError):
+    """A job, or the service that runs it, cannot go on; what was submitted is kept."""
+
+
+class LedgerError(QLSTMError, RuntimeError):
+    """The record of a run's jobs is missing, damaged, in use, or belongs to other work."""
+
+
 def unknown_option(kind: str, given: object, allowed: Iterable[str]) -> OptionError:
     """Build the error for a name that is not in a table, with the closest allowed name if there is one."""
     names = sorted(allowed)

@@ -1,0 +1,146 @@
+"""Jobs that survive: recorded before they are submitted, submitted once, answered from the record when met again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qlstm_qiskit.errors import LedgerError
+from qlstm_qiskit.hardware.failures import FOREIGN
+from qlstm_qiskit.hardware.fetch import ATTEMPTS, Jobs, fetch_pending, log, retry_ended
+from qlstm_qiskit.hardware.ledger import Entry, Ledger, Values
+from qlstm_qiskit.hardware.primitives import Work
+from qlstm_qiskit.hardware.spec import BackendSpec
+
+__all__ = ["JobRunner", "Jobs", "fetch_pending", "retry_ended"]
+
+#: What qiskit-ibm-runtime warns of before it submits for an account without QPU time.
+_USED_UP = "This instance has met its usage limit|There is currently no more time available"
+
+
+class JobRunner(Jobs):
+    """Runs the jobs of an executor (`primitives.Submit`) and records them; meeting them again, it answers from the record.
+
+    Jobs are counted from 0 in each process. A process that is started again asks for the same jobs in the same order, gets
+    the results that are there, waits for those that were submitted, and submits the rest.
+
+    Args:
+        ledger: Of the run folder; None keeps unfinished jobs in memory only.
+        service: See `Jobs`.
+        spec: Of the backend.
+        run: Which work of the folder, e.g. "train".
+        device: Its name is recorded; where it has a `status()`, it is asked before jobs are submitted.
+        retry: Submit failed and cancelled jobs again, as new attempts.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger | None,
+        service: Any,
+        spec: BackendSpec,
+        run: str = "run",
+        device: Any = None,
+        retry: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(ledger or Ledger(None), service, spec, sleep, clock)
+        self.run = run
+        self.device = device
+        self.retry = retry
+        self.step = 0
+        self.ledger.claim()
+
+    def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
+        """Results of the jobs of one call; all are submitted before the first is waited for."""
+        begun = [self._begin(work) for work in works]
+        return [self._finish(entry, job) for entry, job in begun]
+
+    def _begin(self, work: Work) -> tuple[Entry, Any]:
+        """Bring a job to "submitted" or "done"; the job itself is there if this call submitted it."""
+        step, self.step = self.step, self.step + 1
+        request = self._request(work)
+        entry = self.ledger.latest(self.run, step)
+        if entry is None:
+            entry = self.ledger.prepare(
+                self.run, step, request, self._device_name, work.readout.to_json(), work.pubs, work.circuits, work.shots
+            )
+            return self._submit(entry, work)
+        if entry.request != request:
+            raise LedgerError(
+                f"{self.ledger.path}: job {entry.id}, step {step} of {self.run!r} on {entry.backend}, was made for other "
+                "circuits, values or options, so the run was changed since. Undo the change, or start in a new run folder."
+            )
+        if entry.status in {"failed", "cancelled"}:
+            if not self.retry:
+                raise self.error(entry, f"in an earlier attempt {entry.error}", retry=True)
+            return self._submit(self.ledger.again(entry), work)
+        if entry.status == "done":
+            log.debug("job %d is answered from the record", entry.id)
+            return entry, None
+        if self.service is None:
+            return self._lost(entry, work)
+        entry = self.reconcile(entry)
+        return self._submit(entry, work) if entry.status == "prepared" else (entry, None)
+
+    def _lost(self, entry: Entry, work: Work) -> tuple[Entry, Any]:
+        """A job whose process is gone, and which no service can be asked for."""
+        if self.spec.kind == "provider" and not self.retry:
+            what = "its process has ended and the provider gives no way to fetch its result; it may have run"
+            raise self.error(entry, what, retry=True)
+        return self._submit(entry, work)
+
+    def _submit(self, entry: Entry, work: Work) -> tuple[Entry, Any]:
+        self._require_open(entry)
+        failure = None
+        for attempt in range(ATTEMPTS):
+            if failure is not None:
+                self._pause(attempt, failure)
+            log.info("submitting job %d: step %d, %d circuits, tag %s", entry.id, entry.step, entry.circuits, entry.tag)
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("error", message=_USED_UP)  # it would wait in the queue for a month
+                    job = work.start(entry.step, (*self.spec.tags, entry.tag))
+            except (UserWarning, *FOREIGN) as error:
+                failure = self._understand(error)
+            else:
+                return self.ledger.submitted(entry, str(job.job_id())), job
+            entry = self.ledger.note(entry, failure.sentence)
+            if failure.unclear and self.service is not None:
+                entry = self.reconcile(entry)
+                if entry.status == "submitted":
+                    return entry, None
+            if failure.kind not in {"network", "busy"} or self.service is None:
+                break
+        assert failure is not None
+        raise self.stopped(entry, f"it could not be submitted: {failure.sentence}")
+
+    def _finish(self, entry: Entry, job: Any) -> list[Values]:
+        values = self.ledger.result(entry) if entry.status == "done" else self.collect(entry, job)
+        if self.ledger.path is None:
+            self.ledger.forget(entry)
+        return values
+
+    def _require_open(self, entry: Entry) -> None:
+        """Refuse to submit to a device that is offline; the job stays prepared."""
+        status = getattr(self.device, "status", None)
+        if self.service is None or status is None:
+            return
+        state = self.ask(status, entry)
+        if not getattr(state, "operational", True):
+            message = getattr(state, "status_msg", "") or "no reason given"
+            raise self.stopped(entry, f"the device is offline or in maintenance ({message}); it was not submitted")
+
+    @property
+    def _device_name(self) -> str:
+        return str(getattr(self.device, "name", None) or self.spec.device or self.spec.name)
+
+    def _request(self, work: Work) -> str:
+        """Hash of all that decides the result."""
+        options = self.spec.model_dump(mode="json", include={"kind", "primitive", "mitigation"})
+        text = json.dumps([work.fingerprint, self._device_name, options], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
