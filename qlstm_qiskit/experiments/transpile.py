@@ -41,14 +41,17 @@ def transpile_run(path: Path, backend: str, backends: Path | None = None, cache:
     Raises:
         RunError: The folder is missing or damaged.
         OptionError: The model has no circuits, or the backend no device.
+        CircuitError: A circuit has more qubits than the device.
     """
     spec = find_spec(backend, backends)
     run = load_run(path, backend="statevector")
     if not isinstance(run.forecaster.recurrent, QLSTM):
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of another model.")
-    transpiler = Transpiler(device_of(spec), spec.transpile, cache)
+    cells = list(run.forecaster.recurrent.layers())
+    n_qubits = max(candidate.n_qubits for cell in cells for candidate in cell.bank.candidates)
+    transpiler = Transpiler(device_of(spec, n_qubits), spec.transpile, cache)
     layers = []
-    for cell in run.forecaster.recurrent.layers():
+    for cell in cells:
         prepared = [
             transpiler.prepare(
                 candidate.name,
