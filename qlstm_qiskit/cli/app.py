@@ -12,6 +12,7 @@ import typer
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli.backends import BackendsFile, backends_app
 from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.cli.transpile import transpile
 from qlstm_qiskit.errors import OptionError, QLSTMError
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ def predict(
     print(f"Wrote {len(table)} rows to {out}")
 
 
+<<<<<<< HEAD
 def _load(run: Path, backend: str | None, backends: Path | None) -> Run:
     from qlstm_qiskit.experiments import load_run
     from qlstm_qiskit.hardware import find_spec
@@ -224,6 +226,9 @@ def _print_difference(run: Run) -> None:
             f"Difference of {run.spec.backend} to the exact interpreter over {difference.n_windows} windows (scaled units): "
             f"MSE of the layer's outputs {difference.outputs:.3g}, of the predictions {difference.predictions:.3g}"
         )
+=======
+app.command()(transpile)
+>>>>>>> 4717ee70b1a0febde4e379741d0bae08d1d019ec
 
 
 @space_app.command("show")

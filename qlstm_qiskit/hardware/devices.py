@@ -1,4 +1,4 @@
-"""Devices by name: the fake backends of qiskit-ibm-runtime, and any `BackendV2` by its import path."""
+"""Devices by name: the fake backends of qiskit-ibm-runtime, any `BackendV2` by its import path, and that of a spec."""
 
 from __future__ import annotations
 
@@ -10,6 +10,30 @@ from typing import Any
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.hardware.spec import BackendSpec
+
+
+def device_of(spec: BackendSpec, n_qubits: int = 1) -> BackendV2:
+    """Return the device for which circuits of a backend are transpiled.
+
+    Args:
+        spec: The backend.
+        n_qubits: Qubits that the device must have, where the least busy one is chosen.
+
+    Raises:
+        OptionError: It has none, or it cannot be found.
+        JobError: IBM Quantum cannot be reached.
+    """
+    name = spec.noise.device if spec.noise is not None else spec.device
+    if spec.kind == "provider" and spec.provider is not None:
+        return load_provider(spec.provider)
+    if spec.kind == "ibm" and spec.channel != "local":
+        from qlstm_qiskit.hardware.runtime import connect
+
+        return connect(spec, n_qubits).device
+    if name is None:
+        raise OptionError(f"backend {spec.name!r} has no device; choose one that has, such as fake-fez or aer-noise-torino.")
+    return find_device(name)
 
 
 @cache

@@ -79,6 +79,13 @@ class ErrorMap:
         return result
 
     @cached_property
+    def pair_tables(self) -> list[Values]:
+        """Of all instructions of two wires, each (qubits, qubits)."""
+        operations = {name: self._target.operation_from_name(name) for name in sorted(self._target.operation_names)}
+        pairs = [name for name, found in operations.items() if not isinstance(found, type) and found.num_qubits == 2]
+        return [self.table(name, 2) for name in pairs]
+
+    @cached_property
     def neighbours(self) -> Places:
         """Neighbours of each qubit, filled up with -1, (qubits, largest degree)."""
         result = np.full((self.n_qubits, max(1, int(self.linked.sum(axis=1).max(initial=0)))), -1, dtype=np.int64)

@@ -1,5 +1,6 @@
 import sys
 import types
+from typing import Any
 
 import pytest
 from qiskit.providers import BackendV2
@@ -7,7 +8,9 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.hardware.devices import device_names, find_device, load_provider
+from qlstm_qiskit.hardware import runtime
+from qlstm_qiskit.hardware.devices import device_names, device_of, find_device, load_provider
+from qlstm_qiskit.hardware.spec import BackendSpec
 
 
 @pytest.mark.parametrize("name", ["manila", "fake_manila", "FakeManilaV2", "fakemanila", "Fake-Manila"])
@@ -40,6 +43,36 @@ def test_no_name_is_unknown_too() -> None:
         find_device("")
 
 
+@pytest.mark.parametrize(
+    ("entry", "device"),
+    [
+        ({"kind": "fake", "device": "manila"}, "fake_manila"),
+        ({"kind": "aer", "noise": {"device": "fez"}}, "fake_fez"),
+        ({"kind": "ibm", "channel": "local", "device": "torino"}, "fake_torino"),
+    ],
+)
+def test_the_device_of_a_backend(entry: dict[str, Any], device: str) -> None:
+    assert device_of(BackendSpec(name="mine", **entry)).name == device
+
+
+def test_the_device_of_ibm_is_that_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def connect(spec: BackendSpec, n_qubits: int) -> types.SimpleNamespace:
+        asked.append((spec.name, n_qubits))
+        return types.SimpleNamespace(device=find_device("fez"))
+
+    monkeypatch.setattr(runtime, "connect", connect)
+    assert device_of(BackendSpec(name="mine", kind="ibm"), 6) is find_device("fez")
+    assert asked == [("mine", 6)]
+
+
+@pytest.mark.parametrize("entry", [{"kind": "statevector"}, {"kind": "aer", "shots": 10}])
+def test_simulators_without_noise_have_no_device(entry: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="backend 'mine' has no device; choose one that has"):
+        device_of(BackendSpec(name="mine", **entry))
+
+
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module = types.ModuleType("lab_of_a_user")
@@ -53,6 +86,7 @@ def test_providers_are_an_instance_a_class_or_a_function(lab: types.ModuleType) 
     assert load_provider("lab_of_a_user:instance") is device
     assert load_provider("lab_of_a_user:function") is device
     assert load_provider("lab_of_a_user:kind").num_qubits == 2
+    assert device_of(BackendSpec(name="mine", kind="provider", provider="lab_of_a_user:instance")) is device
 
 
 def _two(self: GenericBackendV2) -> None:

@@ -1,0 +1,75 @@
+"""`qlstm transpile`: what the circuits of a run become on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qlstm_qiskit.cli.backends import BackendsFile, Json
+from qlstm_qiskit.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.hardware.transpile_report import TranspileReport
+
+_GATES = ("input", "forget", "cell", "output")
+
+
+def transpile(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")],
+    backend: Annotated[str, typer.Option(help="A backend with a device; see `qlstm backends list`.")],
+    backends: BackendsFile = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the picture of the layouts.  [default: RUN]")] = None,
+    json: Json = False,
+) -> None:
+    """Fit the circuits of a run to a device: what they cost there, and on which qubits they run.
+
+    Transpiled circuits are kept in the user's cache folder, or in $QLSTM_CACHE, and found there by later commands.
+
+    Example: qlstm transpile runs/demo --backend fake-fez
+    """
+    from dataclasses import asdict
+
+    from qlstm_qiskit.experiments.transpile import transpile_run
+    from qlstm_qiskit.hardware.isa_cache import cache_folder
+    from qlstm_qiskit.report.layout import draw_layout
+
+    found = transpile_run(run, backend, backends, cache_folder())
+    figure = (out or run) / f"layout-{backend}.png"
+    draw_layout(figure, found.device, [report for layer in found.layers for report in layer])
+    if json:
+        layers = [
+            {"layer": number, "gates": _GATES, "candidates": [asdict(report) for report in layer]}
+            for number, layer in enumerate(found.layers, 1)
+        ]
+        print_json({"run": str(run), "backend": backend, "device": found.device.name, "layers": layers, "figure": str(figure)})
+        return
+    for number, layer in enumerate(found.layers, 1):
+        where = f" of layer {number}" if len(found.layers) > 1 else ""
+        count = f"{len(layer)} circuit{'s' * (len(layer) > 1)}"
+        _print_layer(f"{count}{where} on {found.device.name}; the {', '.join(_GATES)} gates share them", layer)
+    print(f"Figure: {figure}")
+
+
+def _print_layer(title: str, layer: Sequence[TranspileReport]) -> None:
+    rows = [
+        [
+            report.name,
+            "{} -> {}".format(*report.two_qubit_gates),
+            "{} -> {}".format(*report.depth),
+            report.swaps,
+            f"{report.success:.3f}",
+            ", ".join("-" if qubit < 0 else str(qubit) for qubit in report.qubits),
+        ]
+        for report in layer
+    ]
+    print_table(title, ["circuit", "2-qubit gates", "depth", "SWAPs", "success", "qubits"], rows, text=("qubits",))
+    warnings: dict[str, list[str]] = {}
+    for report in layer:
+        if report.warning is not None:
+            warnings.setdefault(report.warning, []).append(report.name)
+    for warning, names in warnings.items():
+        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        print(f"Warning: {listed}: {warning}")

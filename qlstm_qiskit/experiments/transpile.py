@@ -1,0 +1,65 @@
+"""What the circuits of a run become on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qiskit.providers import BackendV2
+
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.experiments.run import load_run
+from qlstm_qiskit.hardware.devices import device_of
+from qlstm_qiskit.hardware.specs_file import find_spec
+from qlstm_qiskit.hardware.transpile import Transpiler
+from qlstm_qiskit.hardware.transpile_report import TranspileReport
+from qlstm_qiskit.nn import QLSTM
+
+
+@dataclass(frozen=True, eq=False)
+class TranspiledRun:
+    """A report for each candidate of each layer; the four gates of a layer share their candidates.
+
+    Attributes:
+        device: What the circuits were fitted to.
+        layers: Of the model, in order; reports in the order of the candidates.
+    """
+
+    device: BackendV2
+    layers: tuple[tuple[TranspileReport, ...], ...]
+
+
+def transpile_run(path: Path, backend: str, backends: Path | None = None, cache: Path | None = None) -> TranspiledRun:
+    """Fit all circuits of a run's model to the device of a backend.
+
+    Args:
+        path: The run folder.
+        backend: Name of an entry of backends.yaml.
+        backends: A file of such entries in place of ./backends.yaml.
+        cache: Folder in which transpiled circuits are kept.
+
+    Raises:
+        RunError: The folder is missing or damaged.
+        OptionError: The model has no circuits, or the backend no device.
+        CircuitError: A circuit has more qubits than the device.
+    """
+    spec = find_spec(backend, backends)
+    run = load_run(path, backend="statevector")
+    if not isinstance(run.forecaster.recurrent, QLSTM):
+        raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of another model.")
+    cells = list(run.forecaster.recurrent.layers())
+    n_qubits = max(candidate.n_qubits for cell in cells for candidate in cell.bank.candidates)
+    transpiler = Transpiler(device_of(spec, n_qubits), spec.transpile, cache)
+    layers = []
+    for cell in cells:
+        prepared = [
+            transpiler.prepare(
+                candidate.name,
+                candidate.circuit,
+                (*candidate.inputs, *candidate.weights),
+                candidate.observables(cell.bank.n_outputs),
+            )
+            for candidate in cell.bank.candidates
+        ]
+        layers.append(tuple(transpiler.report(isa) for isa in prepared))
+    return TranspiledRun(transpiler.backend, tuple(layers))

@@ -1,0 +1,89 @@
+"""`qlstm transpile`, as a user meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qlstm_qiskit.cli import main
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    for name, options in {
+        "derived": ["--model", "config1", "--num-layers", "2"],
+        "search": ["--model", "diffqas"],
+        "lstm": ["--model", "lstm"],
+    }.items():
+        depth = [] if name == "lstm" else ["--depth", "1"]
+        command = ["train", "--dataset", "bessel", *options, *depth, "--hidden-size", "3", "--epochs", "1"]
+        with pytest.raises(SystemExit) as caught:
+            main([*command, "--out", str(folder / name)])
+        assert not caught.value.code
+    return folder
+
+
+@pytest.fixture
+def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run one command in an empty folder; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QLSTM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        streams = capsys.readouterr()
+        return int(caught.value.code or 0), streams.out, streams.err
+
+    return run
+
+
+def test_the_table_has_a_row_for_each_candidate_and_a_warning_for_rings(qlstm, runs: Path) -> None:
+    code, out, err = qlstm("transpile", runs / "search", "--backend", "aer-noise-torino", "--out", "pictures")
+    assert (code, err) == (0, "")
+    assert "36 circuits on fake_torino; the input, forget, cell, output gates share them" in out
+    assert out.count("3 -> 3") == out.count("4 -> 7") == 18
+    assert "15 more: 1 SWAP added on fake_torino: its cyclic entangler closes a ring of 4 qubits" in out
+    assert Path("pictures/layout-aer-noise-torino.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_has_every_layer_and_the_cache_keeps_its_circuits(qlstm, runs: Path) -> None:
+    code, out, err = qlstm("transpile", runs / "derived", "--backend", "fake-fez", "--out", ".", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["device"], found["figure"]) == ("fake_fez", "layout-fake-fez.png")
+    assert [layer["layer"] for layer in found["layers"]] == [1, 2]
+    (circuit,) = found["layers"][0]["candidates"]
+    assert found["layers"][0]["gates"] == ["input", "forget", "cell", "output"]
+    assert len(circuit["qubits"]) == 4
+    assert circuit["two_qubit_gates"][0] <= circuit["two_qubit_gates"][1]
+    assert 0.8 < circuit["success"] < 1
+    assert len(list(Path("cache").iterdir())) == 2  # layers of 4 and of 6 qubits
+    assert qlstm("transpile", runs / "derived", "--backend", "fake-fez", "--out", ".", "--json") == (0, out, "")
+
+
+def test_backends_are_read_from_the_file(qlstm, runs: Path) -> None:
+    Path("mine.yaml").write_text("mine: {kind: fake, device: manila, transpile: {layout: [3, 2, 1, 0]}}")
+    code, out, _ = qlstm("transpile", runs / "search", "--backend", "mine", "--backends", "mine.yaml", "--out", ".", "--json")
+    assert code == 0
+    assert {tuple(c["qubits"]) for c in json.loads(out)["layers"][0]["candidates"] if not c["swaps"]} == {(3, 2, 1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("run", "backend", "message"),
+    [
+        ("search", "aer-shots", "backend 'aer-shots' has no device; choose one that has"),
+        ("search", "statevector", "backend 'statevector' has no device"),
+        ("search", "fake-fex", "unknown backend 'fake-fex'. Did you mean 'fake-fez'?"),
+        ("lstm", "fake-fez", "is lstm, which has no circuits; choose the run of another model"),
+        ("nothing", "fake-fez", "there is no run folder"),
+        ("derived", "fake-manila", "has 6 qubits and fake_manila has 5; choose a larger device"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(qlstm, runs: Path, run: str, backend: str, message: str) -> None:
+    code, out, err = qlstm("transpile", runs / run, "--backend", backend)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
