@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from qlstm_qiskit.hardware.spec import BackendSpec
 
 backends_app = typer.Typer(help="What can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True)
-
-BackendsFile = Annotated[
-    Path | None,
-    typer.Option("--backends", metavar="FILE", help="Your entries.  [default: ./backends.yaml where there is one]"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @backends_app.command("list")
@@ -51,6 +45,51 @@ def backends_list(backends: BackendsFile = None, json: Json = False) -> None:
         [[row["name"], row["kind"], row["device"] or "", _values(row["shots"]), row["about"]] for row in rows],
         text=("kind", "device", "values", "about"),
     )
+
+
+@backends_app.command("plan")
+def backends_plan(
+    run: RunFolder,
+    backend: Annotated[str, typer.Option(help="A backend with a device; see `qlstm backends list`.")],
+    task: Annotated[str, typer.Option(help="predict, or train: the run's own training again.")] = "predict",
+    windows: Annotated[int | None, typer.Option(help="How many.  [default: those of the test or training part]")] = None,
+    device: Annotated[str | None, typer.Option(help="Plan for this fake device, which needs no account.")] = None,
+    backends: BackendsFile = None,
+    json: Json = False,
+) -> None:
+    """What a run would cost on a device: jobs, circuits, QPU time. Nothing is submitted.
+
+    Example: qlstm backends plan runs/demo --backend ibm --device fez --task predict
+    """
+    from qlstm_qiskit.experiments import plan_run
+    from qlstm_qiskit.hardware import find_spec
+
+    plan = plan_run(run, find_spec(backend, backends), task, windows=windows, device=device)
+    if json:
+        print_json({"run": str(run), "task": task, **plan.facts()})
+        return
+    print_table(f"{task} with {run} on {backend}", ["", "planned"], [list(row) for row in plan.rows()], text=("planned",))
+
+
+@backends_app.command("check")
+def backends_check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A backend; see `qlstm backends list`.")],
+    backends: BackendsFile = None,
+    json: Json = False,
+) -> None:
+    """Check account, device and transpilation of a backend, and run one tiny circuit on it.
+
+    Example: qlstm backends check fake-manila
+    """
+    from qlstm_qiskit.hardware import find_spec
+    from qlstm_qiskit.hardware.check import check_backend
+
+    report = check_backend(find_spec(name, backends))
+    if json:
+        print_json({"backend": name, **report})
+        return
+    for fact, value in report.items():
+        print(f"{fact}: {value}")
 
 
 def _device(spec: BackendSpec) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qlstm_qiskit.cli.backends import BackendsFile, Json
+from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _GATES = ("input", "forget", "cell", "output")
 
 
 def transpile(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")],
+    run: RunFolder,
     backend: Annotated[str, typer.Option(help="A backend with a device; see `qlstm backends list`.")],
     backends: BackendsFile = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the picture of the layouts.  [default: RUN]")] = None,

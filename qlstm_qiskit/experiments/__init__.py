@@ -2,9 +2,10 @@
 
 from qlstm_qiskit.experiments.forecast import predict_table, roll_out
 from qlstm_qiskit.experiments.metrics import forecast_errors, versions
+from qlstm_qiskit.experiments.plan import plan_run
 from qlstm_qiskit.experiments.run import Run, load_run
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
-from qlstm_qiskit.experiments.train import train_run
+from qlstm_qiskit.experiments.train import resume_run, train_run
 
 __all__ = [
     "DataSpec",
@@ -12,7 +13,9 @@ __all__ = [
     "RunSpec",
     "forecast_errors",
     "load_run",
+    "plan_run",
     "predict_table",
+    "resume_run",
     "roll_out",
     "train_run",
     "versions",

@@ -37,6 +37,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "hidden_size": spec.hidden_size,
         "depth": recurrent.depth if isinstance(recurrent, QLSTM) else None,
         "backend": spec.backend,
+        "evaluated_on": spec.backend,
         "train_mse": float(np.mean((run.predict(dataset.x_train) - dataset.y_train) ** 2)),
         "test_mse": test["mse"],
         "test": test,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,7 @@ from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Dataset, Scaler
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.hardware import BackendSpec
+from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.checkpoint import read_weights
@@ -141,25 +142,37 @@ def trace_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> tuple
     return outputs, predictions
 
 
-def load_run(path: Path, *, backend: str | BackendSpec | None = None) -> Run:
+def load_spec(path: Path) -> RunSpec:
+    """Read how a run was trained; errors as of `load_run`."""
+    if not exists(path):
+        raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
+    return _validated(RunSpec, _read_json(path / CONFIG), path / CONFIG)
+
+
+def load_header(path: Path) -> ModelHeader:
+    """Read what a run's model reads and predicts; errors as of `load_run`."""
+    return _validated(ModelHeader, read_weights(path / MODEL)[0], path / MODEL)
+
+
+def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str = "evaluate") -> Run:
     """Read a run folder.
 
     Args:
         path: The folder.
         backend: The backend to evaluate on, by name or entry; by default the one that it was trained on.
+        work: What it will be used for. Jobs that leave this machine are recorded under it in the run folder, and the same work
+            of the same model is answered from the record.
 
     Raises:
         RunError: It is missing or damaged, or was written by another version of the format.
     """
-    if not exists(path):
-        raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
-    spec = _validated(RunSpec, _read_json(path / CONFIG), path / CONFIG)
+    spec = load_spec(path)
     if backend is not None:
         spec = spec.on(backend)
     content, tensors = read_weights(path / MODEL)
     header = _validated(ModelHeader, content, path / MODEL)
     try:
-        forecaster = _build(spec, header, tensors)
+        forecaster = _build(spec, header, tensors, (path, work))
     except RuntimeError as error:
         raise RunError(f"{path / MODEL} holds the parameters of another model: {' '.join(str(error).split())}") from error
     kind = spec.backend_options.kind if spec.backend_options is not None else "statevector"
@@ -167,10 +180,18 @@ def load_run(path: Path, *, backend: str | BackendSpec | None = None) -> Run:
     return Run(path, spec, forecaster, header, exact)
 
 
-def _build(spec: RunSpec, header: ModelHeader, tensors: dict[str, torch.Tensor]) -> Forecaster:
+def _build(
+    spec: RunSpec, header: ModelHeader, tensors: dict[str, torch.Tensor], record: tuple[Path, str] | None = None
+) -> Forecaster:
     """The model with these parameters, in evaluation mode."""
+    regressor, options = spec.regressor(), spec.backend_options
+    if options is not None and options.leaves and record is not None:
+        folder, work = record
+        content = options.model_dump_json().encode() + (folder / MODEL).read_bytes()
+        name = f"{work} {options.name} {hashlib.sha256(content).hexdigest()[:8]}"
+        regressor.set_params(backend=load_backend(options, record=folder, run=name))
     with torch.random.fork_rng(devices=[]):
-        forecaster = spec.regressor().build_module(len(header.features), header.horizon)
+        forecaster = regressor.build_module(len(header.features), header.horizon)
     forecaster.load_state_dict(tensors)
     return forecaster.eval()
 

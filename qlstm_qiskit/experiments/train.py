@@ -14,10 +14,13 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.errors import RunError, TrainingError
+from qlstm_qiskit.errors import BudgetError, RunError, TrainingError
 from qlstm_qiskit.experiments.metrics import run_metrics
-from qlstm_qiskit.experiments.run import CONFIG, HISTORY, METRICS, MODEL, ModelHeader, Run, load_run, predict_windows
+from qlstm_qiskit.experiments.plan import plan_work
+from qlstm_qiskit.experiments.run import CONFIG, HISTORY, METRICS, MODEL, ModelHeader, Run, load_run, load_spec, predict_windows
 from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.hardware import BackendSpec, load_backend
+from qlstm_qiskit.hardware.cost import excess
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
@@ -30,6 +33,10 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
     The folder is made after everything that can be checked beforehand has been checked. Each finished epoch is written at
     once; Ctrl-C ends the training with the last finished epoch, and the run is as usable as any.
 
+    On a backend whose circuits leave this machine, nothing is submitted but what training needs: test errors are those of the
+    exact interpreter, a plan beyond the guard's limits is refused at the start, and jobs are recorded in the folder; see
+    `resume_run`.
+
     Args:
         spec: What to train.
         out: The folder; it must not hold a run yet.
@@ -41,17 +48,41 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
             computed, which leaves a run without metrics.json.
     """
     _refuse_existing(out)
+    return _train(spec, out, verbose)
+
+
+def resume_run(out: Path, *, verbose: int = 0) -> Run:
+    """Go on with a training whose process has ended, in its run folder.
+
+    It is trained again from its config; jobs that were submitted are answered from the record or waited for.
+
+    Raises:
+        RunError: The folder holds no run, or one that is finished.
+    """
+    if exists(out / METRICS):
+        raise RunError(f"{out} holds a finished run; there is nothing to go on with.")
+    return _train(load_spec(out), out, verbose)
+
+
+def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
     if spec.backend_options is None:
         spec = spec.on(spec.backend)
     dataset = spec.data.load()
-    recorder = _Recorder(out, dataset)
+    options = spec.backend_options
+    assert options is not None
+    rehearsal = spec.on("statevector").regressor() if options.leaves else spec.regressor()
+    depth, module = _rehearse(rehearsal, dataset)
+    recorder = _Recorder(out, dataset, module if options.leaves else None)
     regressor = spec.regressor(verbose=verbose, callbacks=[recorder])
-    depth = _rehearse(regressor, dataset)
+    if options.leaves:
+        _require_affordable(spec, options, dataset)
     spec = spec.model_copy(update={"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate})
     made = _make_folders(out)
     started = time.perf_counter()
     try:
         write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
+        if options.leaves:
+            regressor.set_params(backend=load_backend(options, record=out, run="train"))
         regressor.fit(dataset.x_train, dataset.y_train)
         recorder.record(regressor.module_, regressor.history_[-1])  # Ctrl-C may have come between training and writing
         interrupted = regressor.interrupted_
@@ -59,15 +90,32 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
         if not (out / MODEL).exists():
             _clear(out, made)
             raise
-        _finish(load_run(out), dataset, seconds=time.perf_counter() - started, interrupted=True)
+        _finish(_read(out, options), dataset, seconds=time.perf_counter() - started, interrupted=True)
         raise TrainingError(f"{error} {out} keeps the epochs before.") from error
     except BaseException:
         if not (out / MODEL).exists():
             _clear(out, made)
         raise
-    run = load_run(out)
+    run = _read(out, options)
     _finish(run, dataset, seconds=time.perf_counter() - started, interrupted=interrupted)
     return run
+
+
+def _read(out: Path, options: BackendSpec) -> Run:
+    """The run as it is evaluated after training."""
+    return load_run(out, backend="statevector" if options.leaves else None)
+
+
+def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
+    """Refuse a training that would be stopped by the guard on its way."""
+    shape = (dataset.window, len(dataset.features), dataset.horizon)
+    plan = plan_work(spec, options, "train", len(dataset.x_train), shape)
+    over = excess(plan.work, options)
+    if over is not None and not options.guard.confirm:
+        raise BudgetError(
+            f"training on {options.name!r} would take {over}. Nothing was submitted. See `qlstm backends plan`; take fewer "
+            "epochs, shots or candidates, --optimizer spsa, pack: auto, or set guard.confirm: true."
+        )
 
 
 def _finish(run: Run, dataset: Dataset, *, seconds: float, interrupted: bool) -> None:
@@ -77,10 +125,16 @@ def _finish(run: Run, dataset: Dataset, *, seconds: float, interrupted: bool) ->
 
 
 class _Recorder(Callback):
-    """Writes each finished epoch: the history, then the weights that name the epoch."""
+    """Writes each finished epoch: the history, then the weights that name the epoch.
 
-    def __init__(self, out: Path, dataset: Dataset) -> None:
-        self.out, self.dataset = out, dataset
+    Args:
+        out: The run folder.
+        dataset: Its data.
+        exact: A model of the same kind that computes the test error, where the trained one would cost QPU time.
+    """
+
+    def __init__(self, out: Path, dataset: Dataset, exact: Forecaster | None = None) -> None:
+        self.out, self.dataset, self.exact = out, dataset, exact
         self.lines: dict[int, str] = {}
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -89,7 +143,9 @@ class _Recorder(Callback):
     def record(self, module: Forecaster, row: dict[str, Any]) -> None:
         """Write a finished epoch, once however often it is called."""
         epoch = int(row["epoch"])
-        prediction = predict_windows(module, self.dataset.x_test)
+        if self.exact is not None:
+            self.exact.load_state_dict(module.state_dict())
+        prediction = predict_windows(self.exact or module, self.dataset.x_test)
         line = {
             "epoch": epoch,
             "train_mse": float(row["train_loss"]),
@@ -113,13 +169,17 @@ class _Recorder(Callback):
         )
 
 
-def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> int | None:
-    """Run one batch forward, so that what does not fit is refused before a folder is made; return the circuits' depth."""
+def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
+    """Run one batch forward, so that what does not fit is refused before a folder is made.
+
+    Returns:
+        The circuits' depth, and the untrained model.
+    """
     regressor.check_options()
     with torch.random.fork_rng(devices=[]):
         module = regressor.build_module(len(dataset.features), dataset.horizon)
         module(torch.as_tensor(dataset.x_train[: regressor.batch_size], dtype=next(module.parameters()).dtype))
-    return module.recurrent.depth if isinstance(module.recurrent, QLSTM) else None
+    return module.recurrent.depth if isinstance(module.recurrent, QLSTM) else None, module
 
 
 def _refuse_existing(out: Path) -> None:

@@ -23,7 +23,7 @@ ZNE_FACTORS = 3
 
 @dataclass(frozen=True)
 class Work:
-    """What is sent to a device; works can be added.
+    """What is sent to a device; works can be added and repeated.
 
     Attributes:
         jobs, pubs: As submitted.
@@ -43,6 +43,12 @@ class Work:
             self.circuits + other.circuits,
             self.executions + other.executions,
         )
+
+    def __mul__(self, times: int) -> Work:
+        return Work(self.jobs * times, self.pubs * times, self.circuits * times, self.executions * times)
+
+    def __sub__(self, other: Work) -> Work:
+        return self + other * -1
 
 
 def job_limits(spec: BackendSpec) -> tuple[int | None, int | None]:

@@ -22,6 +22,7 @@ from qlstm_qiskit.hardware.spec import BackendSpec
 from qlstm_qiskit.hardware.specs_file import find_spec
 
 if TYPE_CHECKING:
+    from qlstm_qiskit.hardware.primitive_backend import PlanBackend
     from qlstm_qiskit.hardware.primitives import Submit
     from qlstm_qiskit.hardware.runtime import Connection
 
@@ -71,14 +72,15 @@ def plan_backend(spec: BackendSpec, device: str | None = None) -> PlanBackend:
 
     Raises:
         OptionError: The backend has no device, or it is missing.
+        JobError: The service cannot be reached.
     """
     from qlstm_qiskit.hardware.devices import find_device
+    from qlstm_qiskit.hardware.primitive_backend import PlanBackend
 
-    if device is not None:
-        return PlanBackend(spec, find_device(device))
     if spec.kind in {"statevector", "aer"}:
-        raise OptionError(f"backend {spec.name} runs on this machine and costs nothing; name one of kind ibm, fake or provider.")
-    return PlanBackend(spec, _connect(spec, None).device)
+        raise OptionError(f"backend {spec.name} runs on this machine and costs nothing; plan for one of kind ibm.")
+    target = find_device(device) if device is not None else _connect(spec, None).device
+    return PlanBackend(spec, _transpiler(spec, target), target.target)
 
 
 def _aer(spec: BackendSpec, seed: int | None) -> Backend:
@@ -108,8 +110,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str) 
     from qlstm_qiskit.hardware.packing import PackingExecutor
     from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 
-    leaves = not (spec.local or spec.guard.dry_run)
-    ledger = Ledger((record or _state_folder()) / FILE) if leaves else None
+    ledger = Ledger((record or _state_folder()) / FILE) if spec.leaves else None
     before = ledger.entries(run) if ledger is not None else []
     connection = _connect(spec, before[0].backend if before else None)
     device = connection.device
@@ -144,9 +145,7 @@ def _local(spec: BackendSpec, device: BackendV2, seed: int | None) -> Executor:
     submit = Direct()  # counts the jobs of all parts of the device, so that each has a seed of its own
     return LocalExecutor(
         device,
-        lambda part: _executor(
-            spec, lambda number, tags: make_primitive(spec, part, seed_of_job(seed, number), tags), submit
-        ),
+        lambda part: _executor(spec, lambda number, tags: make_primitive(spec, part, seed_of_job(seed, number), tags), submit),
     )
 
 

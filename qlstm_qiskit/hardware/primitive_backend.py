@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qiskit.primitives import BaseEstimatorV2
+from qiskit.transpiler import Target
 
 from qlstm_qiskit.hardware.backend import CandidateLike
 from qlstm_qiskit.hardware.bank import PrimitiveBank
+from qlstm_qiskit.hardware.cost import MeteredExecutor, Work
 from qlstm_qiskit.hardware.estimator import ExecutorEstimator
-from qlstm_qiskit.hardware.executor import Executor, Prepare
+from qlstm_qiskit.hardware.executor import Executor, Prepare, Request, Values
+from qlstm_qiskit.hardware.packing import PackingExecutor
 from qlstm_qiskit.hardware.spec import BackendSpec
 
 if TYPE_CHECKING:
@@ -59,3 +62,27 @@ class PrimitiveBackend:
             self.connection.close()
         if self.ledger is not None:
             self.ledger.close()
+
+
+class PlanBackend(PrimitiveBackend):
+    """Runs nothing: counts what models that are run on it ask for; all expectation values are zero.
+
+    Args:
+        spec: Of the backend that is planned for.
+        prepare: Fits circuits to its device.
+        target: The device.
+    """
+
+    def __init__(self, spec: BackendSpec, prepare: Prepare, target: Target) -> None:
+        self._packed, self._unpacked = MeteredExecutor(None, spec), MeteredExecutor(None, spec)
+        self._packing = PackingExecutor(self._packed, target, spec.pack)
+        super().__init__(spec, self, prepare)
+
+    def expect(self, requests: Sequence[Request]) -> list[Values]:
+        """Zeros, (sets, observables) for each request."""
+        self._unpacked.expect(requests)
+        return self._packing.expect(requests)
+
+    def work(self) -> tuple[Work, Work]:
+        """Of all calls so far: packed as the backend says, and without packing."""
+        return self._packed.work, self._unpacked.work

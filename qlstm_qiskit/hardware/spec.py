@@ -149,6 +149,11 @@ class BackendSpec(_Options):
         """Whether it is certain that everything runs on this machine."""
         return self.kind in {"statevector", "aer", "fake"} or self.channel == "local"
 
+    @property
+    def leaves(self) -> bool:
+        """Whether circuits leave this machine, so that they cost money or time and are recorded."""
+        return not (self.local or self.guard.dry_run)
+
     def about(self) -> str:
         """One line about what evaluates the circuits, beside device and shots."""
         if self.kind == "statevector":

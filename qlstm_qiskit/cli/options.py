@@ -1,0 +1,16 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")]
+OtherBackend = Annotated[str | None, typer.Option("--backend", help="Evaluate on this backend; by default the run's own.")]
+BackendsFile = Annotated[
+    Path | None,
+    typer.Option("--backends", metavar="FILE", help="Your entries.  [default: ./backends.yaml where there is one]"),
+]

@@ -1,0 +1,78 @@
+"""What a run would cost on a device, before anything is submitted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from qlstm_qiskit.errors import OptionError, require_at_least
+from qlstm_qiskit.experiments.run import load_header, load_spec
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.hardware import BackendSpec, plan_backend
+from qlstm_qiskit.hardware.cost import Plan, Work
+from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+
+Task = Literal["predict", "train"]
+
+
+def plan_run(
+    path: Path, backend: BackendSpec, task: str = "predict", *, windows: int | None = None, device: str | None = None
+) -> Plan:
+    """Plan for a run folder.
+
+    Args:
+        path: The folder.
+        backend: Where it would be executed.
+        task: "predict": evaluate windows. "train": train it again, with its own optimiser and epochs.
+        windows: How many; those of the test part, or of the training part, where None.
+        device: A fake device to plan for, which needs no account.
+
+    Raises:
+        OptionError: An unknown task, a model without circuits, or a backend without a device.
+    """
+    if task not in ("predict", "train"):
+        raise OptionError(f"task is {task!r}; it must be predict or train.")
+    spec, header = load_spec(path), load_header(path)
+    if windows is None:
+        dataset = spec.data.load()
+        windows = len(dataset.x_test if task == "predict" else dataset.x_train)
+    require_at_least("windows", windows, 1)
+    shape = (header.window, len(header.features), header.horizon)
+    return plan_work(spec, backend, task, windows, shape, device=device)
+
+
+def plan_work(
+    spec: RunSpec, backend: BackendSpec, task: str, windows: int, shape: tuple[int, int, int], *, device: str | None = None
+) -> Plan:
+    """Plan for a model on windows of `shape` (window, features, outputs): it is run against a backend that only counts."""
+    planned = plan_backend(backend, device)
+    regressor = spec.regressor(backend=planned)
+    window, features, outputs = shape
+    with torch.random.fork_rng(devices=[]):
+        module = regressor.build_module(features, outputs)
+    if not isinstance(module.recurrent, QLSTM):
+        raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
+    size = EVALUATION_BATCH if task == "predict" else spec.batch_size
+    full, rest = divmod(windows, size)
+    packed, unpacked = Work(), Work()
+    for n, times in Counter({size: full, rest: 1 if rest else 0}).items():
+        if times and n:
+            before = planned.work()
+            _step(module, torch.zeros(n, window, features, dtype=next(module.parameters()).dtype), task, spec)
+            after = planned.work()
+            repeats = times * (spec.epochs if task == "train" else 1)
+            packed, unpacked = packed + (after[0] - before[0]) * repeats, unpacked + (after[1] - before[1]) * repeats
+    return Plan(backend, packed, None if backend.pack == "off" else unpacked)
+
+
+def _step(module: Forecaster, windows: torch.Tensor, task: str, spec: RunSpec) -> None:
+    """What one batch asks of the backend."""
+    if task == "train" and spec.optimizer != "spsa":
+        module(windows).sum().backward()
+        return
+    with torch.no_grad():
+        for _ in range(2 * spec.spsa_resamplings if task == "train" else 1):
+            module(windows)

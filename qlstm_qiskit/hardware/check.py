@@ -1,0 +1,56 @@
+"""Whether a backend works: account, device, transpilation, and one tiny circuit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp
+
+from qlstm_qiskit.errors import JobError
+from qlstm_qiskit.hardware.compact import compact
+from qlstm_qiskit.hardware.executor import Request
+from qlstm_qiskit.hardware.loading import load_backend
+from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
+from qlstm_qiskit.hardware.spec import BackendSpec
+
+#: Largest plausible error of <Z> of one rotated qubit: noise of a device and of 100 shots.
+TOLERANCE = 0.5
+
+
+def check_backend(spec: BackendSpec) -> dict[str, Any]:
+    """Run ``R_Y(theta)`` on |0> at theta = 0 and pi, with the backend's own shots: one job of two circuits.
+
+    Returns:
+        What was found, in the order in which it was checked.
+
+    Raises:
+        QLSTMError: The first step that does not work.
+    """
+    backend = load_backend(spec)
+    facts: dict[str, Any] = {"backend": spec.name, "kind": spec.kind}
+    if not isinstance(backend, PrimitiveBackend):
+        return facts | {"device": "the exact interpreter", "circuit": "nothing to run"}
+    try:
+        if backend.connection is not None:
+            device = backend.connection.device
+            facts |= {"account": "ok" if backend.connection.service is not None else "none needed"}
+            facts |= {"device": f"{device.name}, {device.num_qubits} qubits"}
+        theta = Parameter("theta")
+        circuit = QuantumCircuit(1, name="check")
+        circuit.ry(theta, 0)
+        isa = backend.prepare("check", circuit, [theta], [SparsePauliOp("Z")])
+        qubits = ", ".join(map(str, compact(isa).qubits)) or "0"
+        facts |= {"transpiled": f"{isa.circuit.size()} gates on qubit {qubits}"}
+        values = backend.executor.expect([Request(isa, np.array([[0.0], [np.pi]]))])[0][:, 0]
+    finally:
+        backend.close()
+    facts |= {"<Z> of |0>": round(float(values[0]), 4), "<Z> of |1>": round(float(values[1]), 4)}
+    if abs(values[0] - 1) > TOLERANCE or abs(values[1] + 1) > TOLERANCE:
+        raise JobError(
+            f"backend {spec.name}: <Z> of |0> and |1> came out as {values[0]:.3f} and {values[1]:.3f} in place of 1 and -1; "
+            "choose other qubits (transpile.layout) or another device."
+        )
+    return facts
