@@ -10,6 +10,7 @@ import typer
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli.backends import backends_app
+from qlstm_qiskit.cli.jobs import jobs_app
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError, QLSTMError
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 space_app = typer.Typer(help="Look at the search space of candidate circuits.", no_args_is_help=True)
 app.add_typer(space_app, name="space")
 app.add_typer(backends_app, name="backends")
+app.add_typer(jobs_app, name="jobs")
 
 
 def _print_version(wanted: bool) -> None:
