@@ -97,14 +97,17 @@ class Ledger:
             raise LedgerError(f"{path.parent} has no record of jobs ({path.name}); nothing was submitted from this run folder.")
         try:
             self._db = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        try:
             # One file and a rollback journal: a process killed in a commit is undone when the file is next opened.
             self._db.execute("PRAGMA synchronous = EXTRA")
             version = self._version() or self._make()
         except sqlite3.Error as error:
-            raise LedgerError(
-                f"cannot open the record of jobs {path}: {error}; restore it from a copy or move it away."
-            ) from error
+            self._db.close()
+            raise self._unusable(error) from error
         if version > VERSION:
+            self._db.close()
             raise LedgerError(f"{path} was written by a later version of this package (format {version}); update the package.")
 
     def __getstate__(self) -> None:
@@ -239,6 +242,9 @@ class Ledger:
     def readout(self, entry: Entry) -> str:
         """How the service's result becomes the arrays, see `primitives.Readout`."""
         return str(self._execute("SELECT readout FROM jobs WHERE id = ?", (entry.id,))[0][0])
+
+    def _unusable(self, error: sqlite3.Error) -> LedgerError:
+        return LedgerError(f"cannot open the record of jobs {self.path}: {error}; restore a copy or move it away.")
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
