@@ -9,6 +9,7 @@ import typer
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli.backends import backends_app
+from qlstm_qiskit.cli.jobs import jobs_app
 from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import print_json
 from qlstm_qiskit.cli.runs import evaluate, predict, train
@@ -26,6 +27,7 @@ for _command in (train, evaluate, predict, transpile):
     app.command()(_command)
 app.add_typer(space_app, name="space")
 app.add_typer(backends_app, name="backends")
+app.add_typer(jobs_app, name="jobs")
 
 
 def _print_version(wanted: bool) -> None:

@@ -159,7 +159,7 @@ class Jobs:
         else:
             command = f"qlstm jobs resume {self.ledger.path.parent}{' --retry' if retry else ''}"
             kept = f"Nothing is lost: {self.ledger.path} has all that was submitted. Continue with: {command}"
-        return JobError(f"{name} on {entry.backend}: {what}. {kept}")
+        return JobError(f"{name} on {entry.device}: {what}. {kept}")
 
     def _wait(self, entry: Entry, job: Any) -> None:
         began, pause = self._clock(), POLL
@@ -201,7 +201,7 @@ def _name(status: Any) -> str:
 
 
 def fetch_pending(ledger: Ledger, service: Any, spec: BackendSpec, **clocks: Any) -> tuple[list[Entry], list[JobError]]:
-    """Fetch the results of all jobs that were submitted, without submitting any.
+    """Fetch the results of all jobs that were submitted to a backend, without submitting any.
 
     Returns:
         The entries that are done now, and an error for each job that has no result, or not yet. A prepared job that the
@@ -210,14 +210,15 @@ def fetch_pending(ledger: Ledger, service: Any, spec: BackendSpec, **clocks: Any
     jobs = Jobs(ledger, service, spec, **clocks)
     fetched, errors = [], []
     for entry in ledger.entries(statuses=["prepared", "submitted"]):
-        entry = jobs.reconcile(entry)
-        if entry.status == "submitted":
-            try:
+        if entry.backend != spec.name:
+            continue
+        try:
+            entry = jobs.reconcile(entry)
+            if entry.status == "submitted":
                 jobs.collect(entry)
-            except JobError as error:
-                errors.append(error)
-            else:
                 fetched.append(ledger.entry(entry.id))
+        except JobError as error:
+            errors.append(error)
     return fetched, errors
 
 

@@ -66,13 +66,12 @@ class JobRunner(Jobs):
         request = self._request(work)
         entry = self.ledger.latest(self.run, step)
         if entry is None:
-            entry = self.ledger.prepare(
-                self.run, step, request, self._device_name, work.readout.to_json(), work.pubs, work.circuits, work.shots
-            )
+            where = (self.spec.name, self._device_name, work.readout.to_json())
+            entry = self.ledger.prepare(self.run, step, request, *where, work.pubs, work.circuits, work.shots)
             return self._submit(entry, work)
         if entry.request != request:
             raise LedgerError(
-                f"{self.ledger.path}: job {entry.id}, step {step} of {self.run!r} on {entry.backend}, was made for other "
+                f"{self.ledger.path}: job {entry.id}, step {step} of {self.run!r} on {entry.device}, was made for other "
                 "circuits, values or options, so the run was changed since. Undo the change, or start in a new run folder."
             )
         if entry.status in {"failed", "cancelled"}:

@@ -28,12 +28,14 @@ VERSION = 1
 _SCHEMA = """
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL, request TEXT NOT NULL,
-    tag TEXT NOT NULL UNIQUE, backend TEXT NOT NULL, status TEXT NOT NULL, job TEXT, created TEXT NOT NULL,
-    updated TEXT NOT NULL, pubs INTEGER NOT NULL, circuits INTEGER NOT NULL, shots INTEGER NOT NULL, usage REAL,
-    error TEXT, readout TEXT NOT NULL, result BLOB, UNIQUE (run, step, attempt)
+    tag TEXT NOT NULL UNIQUE, backend TEXT NOT NULL, device TEXT NOT NULL, status TEXT NOT NULL, job TEXT,
+    created TEXT NOT NULL, updated TEXT NOT NULL, pubs INTEGER NOT NULL, circuits INTEGER NOT NULL, shots INTEGER NOT NULL,
+    usage REAL, error TEXT, readout TEXT NOT NULL, result BLOB, UNIQUE (run, step, attempt)
 )
 """
-_COLUMNS = "id, run, step, attempt, request, tag, backend, status, job, created, updated, pubs, circuits, shots, usage, error"
+_COLUMNS = (
+    "id, run, step, attempt, request, tag, backend, device, status, job, created, updated, pubs, circuits, shots, usage, error"
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Entry:
         attempt: From 0; a failed or cancelled job that is tried again is another attempt.
         request: Hash of all that decides the result: circuits, values, shots, options.
         tag: Unique; the service knows the job by it even where its id never arrived.
-        backend: Name of the device.
+        backend: Name of the entry of backends.yaml.
+        device: Name of the device.
         status: "prepared": may have been submitted. "submitted": has a job id. "done": the result is here.
         job: Id at the service.
         created, updated: UTC, ISO 8601.
@@ -64,6 +67,7 @@ class Entry:
     request: str
     tag: str
     backend: str
+    device: str
     status: Status
     job: str | None
     created: str
@@ -93,14 +97,17 @@ class Ledger:
             raise LedgerError(f"{path.parent} has no record of jobs ({path.name}); nothing was submitted from this run folder.")
         try:
             self._db = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        try:
             # One file and a rollback journal: a process killed in a commit is undone when the file is next opened.
             self._db.execute("PRAGMA synchronous = EXTRA")
             version = self._version() or self._make()
         except sqlite3.Error as error:
-            raise LedgerError(
-                f"cannot open the record of jobs {path}: {error}; restore it from a copy or move it away."
-            ) from error
+            self._db.close()
+            raise self._unusable(error) from error
         if version > VERSION:
+            self._db.close()
             raise LedgerError(f"{path} was written by a later version of this package (format {version}); update the package.")
 
     def __getstate__(self) -> None:
@@ -144,25 +151,34 @@ class Ledger:
         self._lock = lock
 
     def prepare(
-        self, run: str, step: int, request: str, backend: str, readout: str, pubs: int, circuits: int, shots: int
+        self,
+        run: str,
+        step: int,
+        request: str,
+        backend: str,
+        device: str,
+        readout: str,
+        pubs: int,
+        circuits: int,
+        shots: int,
     ) -> Entry:
         """Record a job that is about to be submitted, as a new attempt where there are earlier ones."""
         now = _now()
-        with closing(
-            self._db.execute(
-                "INSERT INTO jobs (run, step, attempt, request, tag, backend, status, created, updated, pubs, circuits, shots, "
-                "readout) VALUES (?, ?, (SELECT COALESCE(MAX(attempt) + 1, 0) FROM jobs WHERE run = ? AND step = ?), "
-                "?, ?, ?, 'prepared', ?, ?, ?, ?, ?, ?)",
-                (run, step, run, step, request, _new_tag(), backend, now, now, pubs, circuits, shots, readout),
-            )
-        ) as cursor:
-            return self.entry(cursor.lastrowid or 0)
+        columns = (run, step, request, _new_tag(), backend, device, now, now, pubs, circuits, shots, readout)
+        self._execute(
+            "INSERT INTO jobs (run, step, request, tag, backend, device, created, updated, pubs, circuits, shots, readout, "
+            f"status, attempt) VALUES ({', '.join('?' * len(columns))}, 'prepared', "
+            "(SELECT COALESCE(MAX(attempt) + 1, 0) FROM jobs WHERE run = ? AND step = ?))",
+            (*columns, run, step),
+        )
+        entry = self.latest(run, step)
+        assert entry is not None
+        return entry
 
     def again(self, entry: Entry) -> Entry:
         """Record another attempt at a failed or cancelled job, with a tag of its own."""
-        return self.prepare(
-            entry.run, entry.step, entry.request, entry.backend, self.readout(entry), entry.pubs, entry.circuits, entry.shots
-        )
+        what = (entry.run, entry.step, entry.request, entry.backend, entry.device, self.readout(entry))
+        return self.prepare(*what, entry.pubs, entry.circuits, entry.shots)
 
     def submitted(self, entry: Entry, job: str) -> Entry:
         """Record the id under which the service knows the job."""
@@ -226,6 +242,9 @@ class Ledger:
     def readout(self, entry: Entry) -> str:
         """How the service's result becomes the arrays, see `primitives.Readout`."""
         return str(self._execute("SELECT readout FROM jobs WHERE id = ?", (entry.id,))[0][0])
+
+    def _unusable(self, error: sqlite3.Error) -> LedgerError:
+        return LedgerError(f"cannot open the record of jobs {self.path}: {error}; restore a copy or move it away.")
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])

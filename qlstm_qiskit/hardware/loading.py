@@ -112,7 +112,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str) 
 
     ledger = Ledger((record or _state_folder()) / FILE) if spec.leaves else None
     before = ledger.entries(run) if ledger is not None else []
-    connection = _connect(spec, before[0].backend if before else None)
+    connection = _connect(spec, before[0].device if before else None)
     device = connection.device
     if ledger is None:
         inner = _local(spec, device, seed)

@@ -104,7 +104,7 @@ def connect(spec: BackendSpec, n_qubits: int = 1, device: str | None = None) -> 
     elif spec.local:
         connection = Connection(None, find_device(spec.device or ""), spec)
     else:
-        service = _service(spec)
+        service = open_service(spec)
         connection = Connection(service, _device(service, spec, spec.device or device, n_qubits), spec)
     if connection.device.num_qubits < n_qubits:
         raise OptionError(
@@ -192,7 +192,13 @@ def _rep_delay(spec: BackendSpec, mode: Any) -> float:
     return seconds
 
 
-def _service(spec: BackendSpec) -> Any:
+def open_service(spec: BackendSpec) -> Any:
+    """Log in to IBM Runtime; for jobs that are fetched or cancelled, which need no device.
+
+    Raises:
+        OptionError: The account or environment variable is missing or unknown.
+        JobError: The service cannot be reached, or does not accept the credentials.
+    """
     from ibm_cloud_sdk_core import ApiException  # type: ignore[import-untyped]
     from qiskit_ibm_runtime import QiskitRuntimeService
 

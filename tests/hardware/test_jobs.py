@@ -63,7 +63,8 @@ def test_an_uninterrupted_run(server: Server, ledger: Ledger, expected: Values) 
     assert [entry.step for entry in entries] == list(range(2 * STEPS))
     for entry, accepted in zip(entries, server.log(), strict=True):
         assert (entry.status, entry.job, entry.usage, entry.error) == ("done", accepted["job"], 2.0, None)
-        assert (entry.run, entry.backend, entry.shots, entry.attempt) == ("train", "ibm_small", SHOTS, 0)
+        assert (entry.run, entry.backend, entry.device) == ("train", "ibm", "ibm_small")
+        assert (entry.shots, entry.attempt) == (SHOTS, 0)
         assert accepted["tags"] == ["study", entry.tag]
     assert [(entry.pubs, entry.circuits) for entry in entries[:2]] == [(2, 4), (2, 2)]
 

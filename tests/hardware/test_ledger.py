@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def prepare(ledger: Ledger, step: int = 0, run: str = "train", request: str = "r") -> Entry:
-    return ledger.prepare(run, step, request, "fake_manila", "{}", pubs=3, circuits=30, shots=100)
+    return ledger.prepare(run, step, request, "fake", "fake_manila", "{}", pubs=3, circuits=30, shots=100)
 
 
 def test_an_entry_goes_through_its_states_and_is_found_by_the_next_process(path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_killed_writer_leaves_a_whole_record(path: Path) -> None:
         from qlstm_qiskit.hardware.ledger import Ledger
         ledger = Ledger(Path({str(path)!r}))
         for step in range(10**6):
-            entry = ledger.prepare("train", step, "r", "device", "{{}}", 1, 1, 1)
+            entry = ledger.prepare("train", step, "r", "ibm", "device", "{{}}", 1, 1, 1)
             print(step, flush=True)
             ledger.done(ledger.submitted(entry, str(step)), [np.full((50, 50), float(step))])
     """)

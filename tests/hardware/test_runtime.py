@@ -275,4 +275,4 @@ def test_a_ledger_names_the_device_that_a_run_was_begun_on(server: Server, tmp_p
         connection = Connection(service, service.backend("ibm_small"), spec)
         runner = JobRunner(ledger, service, spec, device=connection.device)
         SamplerExecutor(connection.make(), 10, submit=runner).expect([Request(circuit("c"), np.zeros((1, 2)))])
-        assert ledger.entry(1).backend == "ibm_small"
+        assert ledger.entry(1).device == "ibm_small"

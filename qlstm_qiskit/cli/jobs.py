@@ -1,0 +1,181 @@
+"""`qlstm jobs`: what a run has submitted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
+from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.errors import JobError, LedgerError
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.hardware.ledger import Entry, Ledger
+    from qlstm_qiskit.hardware.spec import BackendSpec
+
+jobs_app = typer.Typer(help="Jobs that a run has submitted to a device.", no_args_is_help=True)
+
+
+@jobs_app.command("list")
+def jobs_list(run: RunFolder, json: Json = False) -> None:
+    """List the jobs of a run: what was asked, where, and what became of it.
+
+    Example: qlstm jobs list runs/demo
+    """
+    with _ledger(run) as ledger:
+        entries = ledger.entries()
+    if json:
+        print_json({"run": str(run), "jobs": [_facts(entry) for entry in entries]})
+        return
+    print_table(
+        f"{len(entries)} jobs of {run}{_summary(entries)}",
+        ["id", "work", "step", "device", "status", "job", "circuits", "shots", "QPU s", "updated"],
+        [
+            [e.id, e.run, _step(e), e.device, e.status, e.job or "", e.circuits, e.shots, _or_empty(e.usage), e.updated[:19]]
+            for e in entries
+        ],
+        text=("work", "step", "device", "status", "job", "updated"),
+    )
+
+
+@jobs_app.command("show")
+def jobs_show(
+    run: RunFolder,
+    id: Annotated[int, typer.Argument(metavar="ID", help="Number of the job in `qlstm jobs list`.")],
+    json: Json = False,
+) -> None:
+    """Show one job.
+
+    Example: qlstm jobs show runs/demo 3
+    """
+    with _ledger(run) as ledger:
+        entry = ledger.entry(id)
+        result = ledger.result(entry) if entry.status == "done" else None
+    if json:
+        print_json(_facts(entry) | {"result": None if result is None else [array.tolist() for array in result]})
+        return
+    for name, value in _facts(entry).items():
+        print(f"{name}: {'-' if value is None else value}")
+    if result is not None:
+        print(f"result: {', '.join(' x '.join(map(str, array.shape)) for array in result)} values")
+
+
+@jobs_app.command("resume")
+def jobs_resume(
+    run: RunFolder,
+    retry: Annotated[bool, typer.Option("--retry", help="Try failed and cancelled jobs again.")] = False,
+    backends: BackendsFile = None,
+    json: Json = False,
+) -> None:
+    """Fetch the results of all jobs that were submitted and never came back; nothing is submitted twice.
+
+    Example: qlstm jobs resume runs/demo
+    """
+    from qlstm_qiskit.hardware.fetch import fetch_pending, retry_ended
+
+    fetched: list[Entry] = []
+    errors: list[JobError] = []
+    with _ledger(run) as ledger:
+        ledger.claim()
+        for spec in _backends_of(ledger.entries(statuses=["prepared", "submitted"]), backends):
+            service = _service(spec)
+            if service is not None:  # else they ended with their process, and run again when the run goes on
+                done, failed = fetch_pending(ledger, service, spec)
+                fetched, errors = fetched + done, errors + failed
+        again = retry_ended(ledger) if retry else []
+        entries = ledger.entries()
+    if json:
+        print_json(
+            {
+                "run": str(run),
+                "fetched": [entry.id for entry in fetched],
+                "again": [entry.id for entry in again],
+                "errors": [str(error) for error in errors],
+                "jobs": [_facts(entry) for entry in entries],
+            }
+        )
+    else:
+        print(f"{len(fetched)} results fetched{_summary(entries)}")
+        if again:
+            print(f"{len(again)} failed or cancelled jobs will be submitted again when the run goes on")
+    if errors:
+        raise JobError(" ".join(map(str, errors)))
+
+
+@jobs_app.command("cancel")
+def jobs_cancel(
+    run: RunFolder,
+    id: Annotated[
+        list[int] | None, typer.Argument(metavar="[ID]...", help="Which; by default all that have not ended.")
+    ] = None,
+    backends: BackendsFile = None,
+    json: Json = False,
+) -> None:
+    """Cancel jobs that have not ended, at the service and in the record.
+
+    Example: qlstm jobs cancel runs/demo 3
+    """
+    from qlstm_qiskit.hardware.fetch import Jobs
+
+    with _ledger(run) as ledger:
+        chosen = [ledger.entry(number) for number in id] if id else ledger.entries(statuses=["prepared", "submitted"])
+        alive = [entry for entry in chosen if entry.status in {"prepared", "submitted"}]
+        after = []
+        for spec in _backends_of(alive, backends):
+            jobs = Jobs(ledger, _service(spec), spec)
+            after += [jobs.cancel(entry) for entry in alive if entry.backend == spec.name]
+    cancelled = [entry.id for entry in after if entry.status == "cancelled"]
+    if json:
+        print_json({"run": str(run), "cancelled": cancelled, "jobs": [_facts(entry) for entry in after]})
+        return
+    print(f"{len(cancelled)} jobs cancelled")
+    for entry in [entry for entry in chosen if entry not in alive] + [e for e in after if e.status != "cancelled"]:
+        print(f"job {entry.id} had ended: {entry.status}")
+
+
+def _ledger(run: Path) -> Ledger:
+    from qlstm_qiskit.hardware.ledger import FILE, Ledger
+    from qlstm_qiskit.storage import exists
+
+    if not exists(run):
+        raise LedgerError(f"there is no run folder {run}; name one that `qlstm train` has made.")
+    return Ledger(run / FILE, create=False)
+
+
+def _backends_of(entries: list[Entry], file: Path | None) -> list[BackendSpec]:
+    """The backends of these jobs."""
+    from qlstm_qiskit.hardware.specs_file import find_spec
+
+    return [find_spec(name, file) for name in dict.fromkeys(entry.backend for entry in entries)]
+
+
+def _service(spec: BackendSpec) -> Any:
+    """What knows the jobs of a backend; None for those that end with the process that began them."""
+    from qlstm_qiskit.hardware import runtime
+
+    return runtime.open_service(spec) if spec.kind == "ibm" and not spec.local else None
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(entry)
+
+
+def _summary(entries: list[Entry]) -> str:
+    counts = Counter(entry.status for entry in entries)
+    seconds = sum(entry.usage or 0.0 for entry in entries)
+    return "".join(f", {count} {status}" for status, count in counts.items()) + (
+        f", {seconds:g} QPU seconds" if seconds else ""
+    )
+
+
+def _step(entry: Entry) -> str:
+    return f"{entry.step}" + (f" (try {entry.attempt + 1})" if entry.attempt else "")
+
+
+def _or_empty(value: object) -> object:
+    return "" if value is None else value

@@ -1,0 +1,181 @@
+"""`qlstm jobs` as a user meets it, on the record of a run that a fault has stopped."""
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qlstm_qiskit.cli import main
+from qlstm_qiskit.errors import JobError
+from qlstm_qiskit.hardware import fetch, runtime
+from qlstm_qiskit.hardware.ledger import Ledger
+from tests.hardware.mock_service import Fault, MockService, Server
+from tests.hardware.work import STEPS, do, runner
+
+NO_NETWORK = [Fault()] * 6
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A service at which the run in the folder `run` has two jobs, one of them with an id, after one that is done."""
+    monkeypatch.setenv("USAGE_DATA_OPT_OUT", "True")
+    monkeypatch.setattr(runtime, "open_service", lambda spec: MockService(server))
+    monkeypatch.setattr(fetch, "LOOKS", (0.0,))
+    monkeypatch.setattr(fetch, "FIRST_PAUSE", 0.0)
+    server = Server(tmp_path / "service")
+    (tmp_path / "run").mkdir()
+    server.faults["submit"].extend([None, None, None, Fault(after=True)])
+    server.faults["find"].extend(NO_NETWORK)
+    start(server, tmp_path, stopped=True)
+    return server
+
+
+def start(server: Server, folder: Path, stopped: bool = False) -> None:
+    """Begin the run, or go on with it."""
+    with Ledger(folder / "run" / "jobs.sqlite") as ledger, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        jobs = runner(server, ledger)
+        if stopped:
+            with pytest.raises(JobError):
+                do(jobs)
+        else:
+            do(jobs)
+    server.faults.clear()
+
+
+@pytest.fixture
+def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run one command where the run is, 120 columns wide; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        streams = capsys.readouterr()
+        return int(caught.value.code or 0), streams.out, streams.err
+
+    return run
+
+
+def test_list(qlstm, server: Server) -> None:
+    code, out, err = qlstm("jobs", "list", "run")
+    assert (code, err) == (0, "")
+    assert "4 jobs of run, 2 done, 1 submitted, 1 prepared, 4 QPU seconds" in out
+    rows = [line.split() for line in out.splitlines() if "ibm_small" in line]
+    assert [row[:6] for row in rows[:3]] == [
+        ["1", "train", "0", "ibm_small", "done", "job-0"],
+        ["2", "train", "1", "ibm_small", "done", "job-1"],
+        ["3", "train", "2", "ibm_small", "submitted", "job-2"],
+    ]
+    assert rows[3][:5] == ["4", "train", "3", "ibm_small", "prepared"]
+    jobs = json.loads(qlstm("jobs", "list", "run", "--json")[1])["jobs"]
+    assert [job["status"] for job in jobs] == ["done", "done", "submitted", "prepared"]
+    assert jobs[0]["usage"] == 2.0
+    assert "cannot be reached" in jobs[3]["error"]
+
+
+def test_show(qlstm, server: Server) -> None:
+    code, out, err = qlstm("jobs", "show", "run", 1)
+    assert (code, err) == (0, "")
+    assert "status: done\njob: job-0\n" in out
+    assert "error: -\nresult: 2 x 1, 2 x 1 values" in out
+    shown = json.loads(qlstm("jobs", "show", "run", 1, "--json")[1])
+    assert np.shape(shown["result"]) == (2, 2, 1)
+    assert json.loads(qlstm("jobs", "show", "run", 4, "--json")[1])["result"] is None
+
+
+def test_resume_fetches_and_the_run_goes_on(qlstm, server: Server, tmp_path: Path) -> None:
+    code, out, err = qlstm("jobs", "resume", "run")
+    assert (code, err) == (0, "")
+    assert out == "2 results fetched, 4 done, 8 QPU seconds\n"
+    assert len(server.log()) == 4
+    again = json.loads(qlstm("jobs", "resume", "run", "--json")[1])
+    assert (again["fetched"], again["errors"]) == ([], [])
+    start(server, tmp_path)
+    assert len(server.log()) == len({entry["content"] for entry in server.log()}) == 2 * STEPS
+
+
+def test_resume_says_what_has_no_result(qlstm, server: Server, tmp_path: Path) -> None:
+    server._save("job-2", server.job("job-2") | {"outcome": "Failed"})
+    code, out, err = qlstm("jobs", "resume", "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert out == "1 results fetched, 3 done, 1 failed, 6 QPU seconds\n"
+    assert "error: job 3 (job-2) on ibm_small: it failed at the service" in err
+    assert "Continue with: qlstm jobs resume run --retry" in err
+    code, out, err = qlstm("jobs", "resume", "run", "--retry")
+    assert (code, err) == (0, "")
+    assert "1 failed or cancelled jobs will be submitted again" in out
+    assert "2 (try 2)" in qlstm("jobs", "list", "run")[1]
+    start(server, tmp_path)
+    assert len(server.log()) == 2 * STEPS + 1
+
+
+def test_resume_without_the_service(qlstm, server: Server) -> None:
+    server.faults["find"].extend(NO_NETWORK)
+    server.faults["job"].extend(NO_NETWORK)
+    code, out, err = qlstm("jobs", "resume", "run", "--json")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot be reached" in err
+    assert len(json.loads(out)["errors"]) == 2
+
+
+def test_cancel(qlstm, server: Server) -> None:
+    for name in ("job-2", "job-3"):
+        server._save(name, server.job(name) | {"polls": 10})
+    assert qlstm("jobs", "cancel", "run", 1, 3) == (0, "1 jobs cancelled\njob 1 had ended: done\n", "")
+    assert server.job("job-2")["status"] == "Cancelled"
+    assert json.loads(qlstm("jobs", "cancel", "run", "--json")[1])["cancelled"] == [4]
+    assert server.job("job-3")["status"] == "Cancelled"
+    assert "2 done, 2 cancelled" in qlstm("jobs", "list", "run")[1]
+
+
+def test_local_jobs_have_nothing_to_fetch(qlstm, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with Ledger(tmp_path / "run" / "jobs.sqlite") as ledger:
+        ledger.prepare("train", 0, "r", "fake-manila", "fake_manila", "{}", 1, 1, 1)
+    assert qlstm("jobs", "resume", "run") == (0, "0 results fetched, 1 prepared\n", "")
+    assert qlstm("jobs", "cancel", "run") == (0, "1 jobs cancelled\n", "")
+
+
+MISTAKES = [
+    (["list", "nowhere"], "there is no run folder nowhere"),
+    (["list", "empty"], "empty has no record of jobs (jobs.sqlite); nothing was submitted"),
+    (["show", "run", "9"], "there is no job 9 in run/jobs.sqlite; it has 4 jobs"),
+    (["show", "run", "one"], "Invalid value for 'ID'"),
+    (["show", "run"], "Missing argument 'ID'"),
+    (["resume", "empty"], "no record of jobs"),
+    (["cancel", "run", "1", "9"], "there is no job 9"),
+    (["resume", "run", "--backends", "none.yaml"], "none.yaml"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), MISTAKES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_mistakes_are_one_line(qlstm, server: Server, arguments: list[str], message: str) -> None:
+    Path("empty").mkdir()
+    code, out, err = qlstm("jobs", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not list(Path("empty").iterdir())
+
+
+def test_help_is_light_and_every_command_has_an_example() -> None:
+    script = (
+        "import sys\nfrom qlstm_qiskit.cli import main\n"
+        "for name in ('list', 'show', 'resume', 'cancel'):\n"
+        "    try: main(['jobs', name, '--help'])\n"
+        "    except SystemExit as e: assert not e.code\n"
+        "print([name for name in ('torch', 'qiskit', 'numpy', 'yaml', 'sqlite3') if name in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
+    for name in ("list", "show", "resume", "cancel"):
+        assert f"Example: qlstm jobs {name} " in result.stdout
