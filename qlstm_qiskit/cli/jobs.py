@@ -70,7 +70,9 @@ def jobs_resume(
     backends: BackendsFile = None,
     json: Json = False,
 ) -> None:
-    """Fetch the results of all jobs that were submitted and never came back; nothing is submitted twice.
+    """Fetch the results of all jobs that were submitted and never came back, and go on with an unfinished training.
+
+    Nothing is submitted twice: what was submitted is fetched, and only what never was is submitted now.
 
     Example: qlstm jobs resume runs/demo
     """
@@ -103,6 +105,20 @@ def jobs_resume(
             print(f"{len(again)} failed or cancelled jobs will be submitted again when the run goes on")
     if errors:
         raise JobError(" ".join(map(str, errors)))
+    _go_on(run, quiet=json)
+
+
+def _go_on(run: Path, *, quiet: bool) -> None:
+    """Finish the training of a run folder, if it is not finished."""
+    if not (run / "config.json").exists() or (run / "metrics.json").exists():
+        return
+    from qlstm_qiskit.experiments import resume_run
+    from qlstm_qiskit.report import draw_run
+
+    finished = resume_run(run, verbose=0 if quiet else 1)
+    draw_run(finished)
+    if not quiet:
+        print(f"Training went on to its end, epoch {finished.epochs}: test MSE {finished.metrics['test_mse']:.6g}")
 
 
 @jobs_app.command("cancel")
