@@ -69,9 +69,7 @@ class AerExecutor:
             if self.shots is not None:
                 probabilities = generator.multinomial(self.shots, probabilities) / self.shots
             means.append(probabilities @ basis.signs())
-        if not means:
-            return np.tile(measurement.constants, (len(request.values), 1))
-        return measurement.combine(means)
+        return measurement.combine(means, len(request.values))
 
     def _probabilities(self, request: Request, basis: Basis) -> Values:
         """Probability of each outcome as it is read, (sets, 2^bits)."""

@@ -33,6 +33,7 @@ CREATE TABLE jobs (
     usage REAL, error TEXT, readout TEXT NOT NULL, result BLOB, UNIQUE (run, step, attempt)
 )
 """
+_PINS = "CREATE TABLE pins (run TEXT PRIMARY KEY, content TEXT NOT NULL)"
 _COLUMNS = (
     "id, run, step, attempt, request, tag, backend, device, status, job, created, updated, pubs, circuits, shots, usage, error"
 )
@@ -150,6 +151,11 @@ class Ledger:
         lock.flush()
         self._lock = lock
 
+    def pinned(self, run: str, content: str) -> str:
+        """What was first given here for this run: whatever its jobs depend on and may have changed since."""
+        self._execute("INSERT OR IGNORE INTO pins (run, content) VALUES (?, ?)", (run, content))
+        return str(self._execute("SELECT content FROM pins WHERE run = ?", (run,))[0][0])
+
     def prepare(
         self,
         run: str,
@@ -253,6 +259,7 @@ class Ledger:
         self._db.execute("BEGIN IMMEDIATE")
         if self._version() == 0:  # no other process was faster
             self._db.execute(_SCHEMA)
+            self._db.execute(_PINS)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
         self._db.execute("COMMIT")
         return self._version()

@@ -108,6 +108,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str) 
     from qlstm_qiskit.hardware.jobs import JobRunner
     from qlstm_qiskit.hardware.ledger import FILE, Ledger
     from qlstm_qiskit.hardware.packing import PackingExecutor
+    from qlstm_qiskit.hardware.pinned import PinnedDevice, calibration_of
     from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 
     ledger = Ledger((record or _state_folder()) / FILE) if spec.leaves else None
@@ -118,8 +119,9 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str) 
         inner = _local(spec, device, seed)
     else:
         inner = _executor(spec, connection.make(seed), JobRunner(ledger, connection.service, spec, run, device))
-    meter = MeteredExecutor(inner, spec)
-    executor = PackingExecutor(meter, device.target, spec.pack)
+    if ledger is not None:  # a new calibration must not change the circuits of a run that goes on
+        device = PinnedDevice(device, ledger.pinned(run, calibration_of(device.target)))
+    executor = PackingExecutor(MeteredExecutor(inner, spec), device.target, spec.pack)
     return PrimitiveBackend(spec, executor, _transpiler(spec, device), connection=connection, ledger=ledger)
 
 

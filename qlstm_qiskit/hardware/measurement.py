@@ -79,9 +79,8 @@ class Measurement:
             )
         return cls(tuple(bases), tuple(constants))
 
-    def combine(self, means: Sequence[Values]) -> Values:
+    def combine(self, means: Sequence[Values], n_sets: int) -> Values:
         """Expectation values (sets, observables) from the mean of each term's Pauli string, a (sets, terms) for each basis."""
-        n_sets = len(means[0]) if means else 1
         total = np.tile(np.array(self.constants), (n_sets, 1))
         for basis, values in zip(self.bases, means, strict=True):
             for column, term in enumerate(basis.terms):

@@ -237,8 +237,7 @@ def _run(submit: Submit, works: Sequence[Work]) -> list[list[Values]]:
 
 
 def _combine(piece: Piece, means: Sequence[Values]) -> Values:
-    values = piece.request.circuit.measurement.combine(means)
-    return values if means else np.repeat(values, len(piece.request.values), axis=0)  # constants, never measured
+    return piece.request.circuit.measurement.combine(means, len(piece.request.values))
 
 
 def _means(bits: BitArray, positions: Sequence[tuple[int, ...]]) -> Values:

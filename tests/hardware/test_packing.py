@@ -118,7 +118,7 @@ def test_six_blocks_of_four_qubits_in_one_statevector() -> None:
     found = np.array([result.data(0)[str(k)] for k in range(24)])
     np.testing.assert_allclose(found, expected, atol=1e-10)
     memory = np.array([[bit == "1" for bit in reversed(shot)] for shot in result.get_memory()])
-    means = small.measurement.combine([means_of_bits(basis, memory[None][:, :, list(basis.qubits)])])[0]
+    means = small.measurement.combine([means_of_bits(basis, memory[None][:, :, list(basis.qubits)])], 1)[0]
     assert (np.abs(means - expected) <= 5 * np.sqrt((1 - expected**2) / shots) + 1e-12).all()
 
 

@@ -1,0 +1,86 @@
+"""A device with the calibration of a certain moment.
+
+Devices are calibrated every day, and circuits are fitted to what they are at the time. A run that goes on tomorrow must ask
+for the circuits of today, or nothing that was submitted would be found again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from qiskit.providers import BackendV2, Options, QubitProperties
+from qiskit.transpiler import InstructionProperties, Target
+
+
+class PinnedDevice(BackendV2):
+    """The qubits and errors that were written down, for transpilation and layouts; it runs nothing.
+
+    Args:
+        device: The device today, which gives the kinds of instructions.
+        calibration: What `calibration_of` wrote.
+    """
+
+    def __init__(self, device: BackendV2, calibration: str) -> None:
+        super().__init__(name=device.name)
+        self._target = _restored(device.target, json.loads(calibration))
+
+    @property
+    def target(self) -> Target:
+        return self._target
+
+    @property
+    def max_circuits(self) -> None:
+        return None
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    def run(self, run_input: Any, **options: Any) -> Any:
+        raise NotImplementedError("a pinned device is a description; submit to the device itself")
+
+
+def calibration_of(target: Target) -> str:
+    """All that changes from calibration to calibration, as JSON."""
+    instructions: dict[str, Any] = {}
+    for name in sorted(target.operation_names):
+        known = target[name]
+        if not known or None in known:
+            instructions[name] = None
+            continue
+        rows = [[list(qubits), *(_figures(properties))] for qubits, properties in known.items()]
+        instructions[name] = sorted(rows, key=lambda row: row[0])
+    qubits = target.qubit_properties
+    return json.dumps(
+        {
+            "qubits": None if qubits is None else [None if q is None else [q.t1, q.t2, q.frequency] for q in qubits],
+            "instructions": instructions,
+        }
+    )
+
+
+def _figures(properties: InstructionProperties | None) -> tuple[float | None, float | None]:
+    return (None, None) if properties is None else (properties.error, properties.duration)
+
+
+def _restored(today: Target, facts: dict[str, Any]) -> Target:
+    qubits = facts["qubits"]
+    target = Target(
+        description=today.description,
+        num_qubits=today.num_qubits,
+        dt=today.dt,
+        granularity=today.granularity,
+        min_length=today.min_length,
+        pulse_alignment=today.pulse_alignment,
+        acquire_alignment=today.acquire_alignment,
+        qubit_properties=None if qubits is None else [None if q is None else QubitProperties(*q) for q in qubits],
+    )
+    for name, rows in facts["instructions"].items():
+        operation = today.operation_from_name(name)
+        if rows is None:
+            target.add_instruction(operation, name=name)
+            continue
+        known = {tuple(wires): InstructionProperties(error=error, duration=duration) for wires, error, duration in rows}
+        target.add_instruction(operation, known, name=name)
+    return target
