@@ -78,11 +78,14 @@ def jobs_resume(
     """
     from qlstm_qiskit.hardware.fetch import fetch_pending, retry_ended
 
+    if _killed_early(run):
+        _go_on(run, quiet=json)
+        return
     fetched: list[Entry] = []
     errors: list[JobError] = []
     with _ledger(run) as ledger:
         ledger.claim()
-        for spec in _backends_of(ledger.entries(statuses=["prepared", "submitted"]), backends):
+        for spec in _backends_of(run, ledger.entries(statuses=["prepared", "submitted"]), backends):
             service = _service(spec)
             if service is not None:  # else they ended with their process, and run again when the run goes on
                 done, failed = fetch_pending(ledger, service, spec)
@@ -105,16 +108,23 @@ def jobs_resume(
             print(f"{len(again)} failed or cancelled jobs will be submitted again when the run goes on")
     if errors:
         raise JobError(" ".join(map(str, errors)))
-    _go_on(run, quiet=json)
+    if (run / "config.json").exists() and any(entry.run == "train" for entry in entries):
+        _go_on(run, quiet=json)
+
+
+def _killed_early(run: Path) -> bool:
+    """Whether a training ended before it had a record of jobs."""
+    there = [(run / name).exists() for name in ("config.json", "jobs.sqlite", "metrics.json")]
+    return there == [True, False, False]
 
 
 def _go_on(run: Path, *, quiet: bool) -> None:
     """Finish the training of a run folder, if it is not finished."""
-    if not (run / "config.json").exists() or (run / "metrics.json").exists():
-        return
-    from qlstm_qiskit.experiments import resume_run
+    from qlstm_qiskit.experiments import is_unfinished, resume_run
     from qlstm_qiskit.report import draw_run
 
+    if not is_unfinished(run):
+        return
     finished = resume_run(run, verbose=0 if quiet else 1)
     draw_run(finished)
     if not quiet:
@@ -140,7 +150,7 @@ def jobs_cancel(
         chosen = [ledger.entry(number) for number in id] if id else ledger.entries(statuses=["prepared", "submitted"])
         alive = [entry for entry in chosen if entry.status in {"prepared", "submitted"}]
         after = []
-        for spec in _backends_of(alive, backends):
+        for spec in _backends_of(run, alive, backends):
             jobs = Jobs(ledger, _service(spec), spec)
             after += [jobs.cancel(entry) for entry in alive if entry.backend == spec.name]
     cancelled = [entry.id for entry in after if entry.status == "cancelled"]
@@ -161,11 +171,17 @@ def _ledger(run: Path) -> Ledger:
     return Ledger(run / FILE, create=False)
 
 
-def _backends_of(entries: list[Entry], file: Path | None) -> list[BackendSpec]:
-    """The backends of these jobs."""
+def _backends_of(run: Path, entries: list[Entry], file: Path | None) -> list[BackendSpec]:
+    """The backends of these jobs; that of the training as it was then, unless a file is given."""
     from qlstm_qiskit.hardware.specs_file import find_spec
 
-    return [find_spec(name, file) for name in dict.fromkeys(entry.backend for entry in entries)]
+    own = None
+    if entries and file is None and (run / "config.json").exists():
+        from qlstm_qiskit.experiments import load_spec
+
+        own = load_spec(run).backend_options
+    names = dict.fromkeys(entry.backend for entry in entries)
+    return [own if own is not None and own.name == name else find_spec(name, file) for name in names]
 
 
 def _service(spec: BackendSpec) -> Any:

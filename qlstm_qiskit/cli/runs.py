@@ -81,8 +81,11 @@ def train(
         run = train_run(spec, out, verbose=1)
         figures = draw_run(run)
     except KeyboardInterrupt:
-        kept = (out / "model.safetensors").exists()
-        what = f"the last finished epoch is in {out}" if kept else "no epoch was finished and nothing was kept"
+        what = f"the last finished epoch is in {out}"
+        if not (out / "model.safetensors").exists():
+            what = "no epoch was finished and nothing was kept"
+            if (out / "config.json").exists():
+                what = f"no epoch was finished; go on with: qlstm jobs resume {out}"
         print(f"interrupted; {what}", file=sys.stderr)
         raise typer.Exit(130) from None
     metrics = run.metrics
@@ -90,7 +93,8 @@ def train(
         print_json(metrics | {"run": str(run.path), "figures": [str(path) for path in figures]})
     else:
         if metrics["interrupted"]:
-            print(f"Interrupted: this is the model after {run.epochs} of {epochs} epochs.")
+            further = f" Go on with: qlstm jobs resume {out}" if (out / "jobs.sqlite").exists() else ""
+            print(f"Interrupted: this is the model after {run.epochs} of {epochs} epochs.{further}")
         print(
             f"{model} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
             f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits a step, seed {seed}"

@@ -3,16 +3,18 @@
 from qlstm_qiskit.experiments.forecast import predict_table, roll_out
 from qlstm_qiskit.experiments.metrics import forecast_errors, versions
 from qlstm_qiskit.experiments.plan import plan_run
-from qlstm_qiskit.experiments.run import Run, load_run
+from qlstm_qiskit.experiments.run import Run, load_run, load_spec
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
-from qlstm_qiskit.experiments.train import resume_run, train_run
+from qlstm_qiskit.experiments.train import is_unfinished, resume_run, train_run
 
 __all__ = [
     "DataSpec",
     "Run",
     "RunSpec",
     "forecast_errors",
+    "is_unfinished",
     "load_run",
+    "load_spec",
     "plan_run",
     "predict_table",
     "resume_run",

@@ -113,7 +113,7 @@ class Run:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
-        return _read_json(self.path / METRICS)
+        return load_metrics(self.path)
 
     def predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Predictions (n, horizon) for scaled windows (n, window, features), scaled."""
@@ -154,6 +154,11 @@ def load_header(path: Path) -> ModelHeader:
     return _validated(ModelHeader, read_weights(path / MODEL)[0], path / MODEL)
 
 
+def load_metrics(path: Path) -> dict[str, Any]:
+    """Read the content of metrics.json; errors as of `load_run`."""
+    return _read_json(path / METRICS)
+
+
 def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str = "evaluate") -> Run:
     """Read a run folder.
 
@@ -171,28 +176,26 @@ def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str 
         spec = spec.on(backend)
     content, tensors = read_weights(path / MODEL)
     header = _validated(ModelHeader, content, path / MODEL)
-    try:
-        forecaster = _build(spec, header, tensors, (path, work))
-    except RuntimeError as error:
-        raise RunError(f"{path / MODEL} holds the parameters of another model: {' '.join(str(error).split())}") from error
+    forecaster = _build(spec, header, tensors, path, work)
     kind = spec.backend_options.kind if spec.backend_options is not None else "statevector"
-    exact = None if kind == "statevector" else _build(spec.on("statevector"), header, tensors)
+    exact = None if kind == "statevector" else _build(spec.on("statevector"), header, tensors, path)
     return Run(path, spec, forecaster, header, exact)
 
 
 def _build(
-    spec: RunSpec, header: ModelHeader, tensors: dict[str, torch.Tensor], record: tuple[Path, str] | None = None
+    spec: RunSpec, header: ModelHeader, tensors: dict[str, torch.Tensor], path: Path, work: str | None = None
 ) -> Forecaster:
-    """The model with these parameters, in evaluation mode."""
+    """The model with these parameters, in evaluation mode; its jobs, if any, are recorded as `work` on these parameters."""
     regressor, options = spec.regressor(), spec.backend_options
-    if options is not None and options.leaves and record is not None:
-        folder, work = record
-        content = options.model_dump_json().encode() + (folder / MODEL).read_bytes()
-        name = f"{work} {options.name} {hashlib.sha256(content).hexdigest()[:8]}"
-        regressor.set_params(backend=load_backend(options, record=folder, run=name))
+    if options is not None and options.leaves:
+        name = f"{work} {options.name} {hashlib.sha256((path / MODEL).read_bytes()).hexdigest()[:8]}"
+        regressor.set_params(backend=load_backend(options, record=path, run=name, ordered=False))
     with torch.random.fork_rng(devices=[]):
         forecaster = regressor.build_module(len(header.features), header.horizon)
-    forecaster.load_state_dict(tensors)
+    try:
+        forecaster.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(f"{path / MODEL} holds the parameters of another model: {' '.join(str(error).split())}") from error
     return forecaster.eval()
 
 

@@ -17,10 +17,24 @@ from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import BudgetError, RunError, TrainingError
 from qlstm_qiskit.experiments.metrics import run_metrics
 from qlstm_qiskit.experiments.plan import plan_work
-from qlstm_qiskit.experiments.run import CONFIG, HISTORY, METRICS, MODEL, ModelHeader, Run, load_run, load_spec, predict_windows
+from qlstm_qiskit.experiments.run import (
+    CONFIG,
+    HISTORY,
+    METRICS,
+    MODEL,
+    ModelHeader,
+    Run,
+    load_metrics,
+    load_run,
+    load_spec,
+    predict_windows,
+)
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.cost import excess
+from qlstm_qiskit.hardware.ledger import FILE as JOBS
+from qlstm_qiskit.hardware.ledger import Ledger
+from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
@@ -44,24 +58,32 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
 
     Raises:
         QLSTMError: Anything wrong with the spec, the data or the folder, in one line; or training diverged.
-        KeyboardInterrupt: Ctrl-C before the first epoch was finished, which leaves nothing behind, or while results were
-            computed, which leaves a run without metrics.json.
+        JobError: The device or its service cannot go on; see `resume_run`.
+        KeyboardInterrupt: Ctrl-C before the first epoch was finished, which leaves nothing behind but jobs that were submitted,
+            or while results were computed, which leaves a run without metrics.json.
     """
     _refuse_existing(out)
     return _train(spec, out, verbose)
 
 
 def resume_run(out: Path, *, verbose: int = 0) -> Run:
-    """Go on with a training whose process has ended, in its run folder.
+    """Go on with a training that ended before its last epoch, in its run folder.
 
     It is trained again from its config; jobs that were submitted are answered from the record or waited for.
 
     Raises:
         RunError: The folder holds no run, or one that is finished.
     """
-    if exists(out / METRICS):
+    if not is_unfinished(out):
         raise RunError(f"{out} holds a finished run; there is nothing to go on with.")
-    return _train(load_spec(out), out, verbose)
+    spec = load_spec(out)
+    (out / METRICS).unlink(missing_ok=True)  # of the epochs before it was interrupted
+    return _train(spec, out, verbose)
+
+
+def is_unfinished(out: Path) -> bool:
+    """Whether a run folder holds a training that ended before its last epoch: killed, stopped by an error, or by Ctrl-C."""
+    return not exists(out / METRICS) or bool(load_metrics(out).get("interrupted"))
 
 
 def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
@@ -78,11 +100,12 @@ def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
         _require_affordable(spec, options, dataset)
     spec = spec.model_copy(update={"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate})
     made = _make_folders(out)
-    started = time.perf_counter()
+    started, backend = time.perf_counter(), None
     try:
         write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
         if options.leaves:
-            regressor.set_params(backend=load_backend(options, record=out, run="train"))
+            backend = load_backend(options, record=out, run="train")
+            regressor.set_params(backend=backend)
         regressor.fit(dataset.x_train, dataset.y_train)
         recorder.record(regressor.module_, regressor.history_[-1])  # Ctrl-C may have come between training and writing
         interrupted = regressor.interrupted_
@@ -96,6 +119,9 @@ def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
         if not (out / MODEL).exists():
             _clear(out, made)
         raise
+    finally:
+        if isinstance(backend, PrimitiveBackend):
+            backend.close()
     run = _read(out, options)
     _finish(run, dataset, seconds=time.perf_counter() - started, interrupted=interrupted)
     return run
@@ -199,8 +225,12 @@ def _make_folders(out: Path) -> list[Path]:
 
 
 def _clear(out: Path, made: list[Path]) -> None:
-    """Take back what was written before the first epoch was finished."""
-    for name in (CONFIG, HISTORY):
+    """Take back what was written before the first epoch was finished, unless jobs were recorded, for `resume_run` to use."""
+    if (out / JOBS).exists():
+        with Ledger(out / JOBS) as ledger:
+            if ledger.entries():
+                return
+    for name in (CONFIG, HISTORY, JOBS, f"{JOBS}.lock"):
         (out / name).unlink(missing_ok=True)
     for folder in made:
         with contextlib.suppress(OSError):  # somebody else put something there

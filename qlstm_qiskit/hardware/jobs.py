@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +27,8 @@ class JobRunner(Jobs):
     """Runs the jobs of an executor (`primitives.Submit`) and records them; meeting them again, it answers from the record.
 
     Jobs are counted from 0 in each process. A process that is started again asks for the same jobs in the same order, gets
-    the results that are there, waits for those that were submitted, and submits the rest.
+    the results that are there, waits for those that were submitted, and submits the rest. Where the order is free, a job is
+    known by what it asks for instead: what is asked n times in a process is answered by the n-th recorded job of its kind.
 
     Args:
         ledger: Of the run folder; None keeps unfinished jobs in memory only.
@@ -35,6 +37,7 @@ class JobRunner(Jobs):
         run: Which work of the folder, e.g. "train".
         device: Its name is recorded; where it has a `status()`, it is asked before jobs are submitted.
         retry: Submit failed and cancelled jobs again, as new attempts.
+        ordered: Whether the work always asks for the same jobs in the same order, as a training does; other jobs are an error.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class JobRunner(Jobs):
         run: str = "run",
         device: Any = None,
         retry: bool = False,
+        ordered: bool = True,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -52,7 +56,9 @@ class JobRunner(Jobs):
         self.run = run
         self.device = device
         self.retry = retry
-        self.step = 0
+        self.ordered = ordered
+        self._step = 0
+        self._asked: Counter[str] = Counter()
         self.ledger.claim()
 
     def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
@@ -62,9 +68,8 @@ class JobRunner(Jobs):
 
     def _begin(self, work: Work) -> tuple[Entry, Any]:
         """Bring a job to "submitted" or "done"; the job itself is there if this call submitted it."""
-        step, self.step = self.step, self.step + 1
         request = self._request(work)
-        entry = self.ledger.latest(self.run, step)
+        step, entry = self._place(request)
         if entry is None:
             where = (self.spec.name, self._device_name, work.readout.to_json())
             entry = self.ledger.prepare(self.run, step, request, *where, work.pubs, work.circuits, work.shots)
@@ -85,6 +90,15 @@ class JobRunner(Jobs):
             return self._lost(entry, work)
         entry = self.reconcile(entry)
         return self._submit(entry, work) if entry.status == "prepared" else (entry, None)
+
+    def _place(self, request: str) -> tuple[int, Entry | None]:
+        """The step of a job, and its last attempt where it was met before."""
+        if self.ordered:
+            step, self._step = self._step, self._step + 1
+            return step, self.ledger.latest(self.run, step)
+        known, before = self.ledger.latest_of(self.run, request), self._asked[request]
+        self._asked[request] += 1
+        return (known[before].step, known[before]) if before < len(known) else (self.ledger.next_step(self.run), None)
 
     def _lost(self, entry: Entry, work: Work) -> tuple[Entry, Any]:
         """A job whose process is gone, and which no service can be asked for."""

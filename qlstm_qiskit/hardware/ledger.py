@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ class Ledger:
 
     def __init__(self, path: Path | None, create: bool = True) -> None:
         self.path = path
-        self._lock: IO[str] | None = None
+        self._lock: _Lock | None = None
         if path is not None and not create and not path.is_file():
             raise LedgerError(f"{path.parent} has no record of jobs ({path.name}); nothing was submitted from this run folder.")
         try:
@@ -122,34 +123,18 @@ class Ledger:
 
     def close(self) -> None:
         self._db.close()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock = None
 
     def claim(self) -> None:
-        """Be the only process that submits for this run, until `close` or the end of the process, however it ends.
+        """Be in the only process that submits for this run, until all ledgers of it there are closed, or it ends.
 
         Raises:
             LedgerError: Another process is at it.
         """
         if self.path is None or self._lock is not None or sys.platform == "win32":  # Windows has no flock
             return
-        import fcntl
-
-        lock = self.path.with_name(self.path.name + ".lock").open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            owner = lock.read().strip()
-            lock.close()
-            raise LedgerError(
-                f"another process ({owner or 'unknown'}) submits jobs for {self.path.parent}; wait for it or stop it."
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        self._lock = lock
+        path = self.path.resolve()
+        self._lock = _locks.get(path) or _locks.setdefault(path, _Lock(path))
 
     def pinned(self, run: str, content: str) -> str:
         """What was first given here for this run: whatever its jobs depend on and may have changed since."""
@@ -225,6 +210,15 @@ class Ledger:
         )
         return Entry(*rows[0]) if rows else None
 
+    def latest_of(self, run: str, request: str) -> list[Entry]:
+        """The last attempts at all steps of a run that asked for the same, in the order of the steps."""
+        last = {entry.step: entry for entry in self.entries(run) if entry.request == request}
+        return [last[step] for step in sorted(last)]
+
+    def next_step(self, run: str) -> int:
+        """The first step of a run that is not recorded."""
+        return int(self._execute("SELECT COALESCE(MAX(step) + 1, 0) FROM jobs WHERE run = ?", (run,))[0][0])
+
     def entries(self, run: str | None = None, statuses: Sequence[Status] = ()) -> list[Entry]:
         """Entries in the order in which they were made."""
         found = [Entry(*row) for row in self._execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY id", ())]
@@ -276,6 +270,33 @@ class Ledger:
                 return cursor.fetchall()
         except sqlite3.Error as error:
             raise LedgerError(f"the record of jobs {self.path} cannot be used: {error}.") from error
+
+
+class _Lock:
+    """The right to submit for a run, shared by all ledgers of this process; it is given up with the last of them."""
+
+    def __init__(self, path: Path) -> None:
+        import fcntl
+
+        self._file: IO[str] = path.with_name(path.name + ".lock").open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            owner = self._file.read().strip()
+            raise LedgerError(
+                f"another process ({owner or 'unknown'}) submits jobs for {path.parent}; wait for it or stop it."
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+
+_locks: WeakValueDictionary[Path, _Lock] = WeakValueDictionary()
 
 
 def _packed(values: Sequence[Values]) -> bytes:

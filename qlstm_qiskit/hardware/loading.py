@@ -36,6 +36,7 @@ def load_backend(
     seed: int | None = None,
     record: Path | None = None,
     run: str = "run",
+    ordered: bool = True,
 ) -> Backend:
     """Return the backend of that name.
 
@@ -47,6 +48,8 @@ def load_backend(
             same `run` is answered from it, and unfinished jobs are waited for. By default a new folder in the user's folder
             for state, so that nothing is lost and nothing is answered from the past.
         run: Which work of the folder.
+        ordered: Whether that work asks for the same jobs in the same order each time, as a training does; anything else is
+            an error then. Otherwise a job is known by what it asks for.
 
     Raises:
         OptionError: There is no backend of that name; the message lists those that there are. Or account or device are
@@ -60,7 +63,7 @@ def load_backend(
     seed = spec.seed if spec.seed is not None else seed
     if spec.kind == "aer":
         return _aer(spec, seed)
-    return _device(spec, seed, record, run)
+    return _device(spec, seed, record, run, ordered)
 
 
 def plan_backend(spec: BackendSpec, device: str | None = None) -> PlanBackend:
@@ -103,7 +106,7 @@ def _aer(spec: BackendSpec, seed: int | None) -> Backend:
     return PrimitiveBackend(spec, executor, prepare)
 
 
-def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str) -> Backend:
+def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, ordered: bool) -> Backend:
     from qlstm_qiskit.hardware.cost import MeteredExecutor
     from qlstm_qiskit.hardware.jobs import JobRunner
     from qlstm_qiskit.hardware.ledger import FILE, Ledger
@@ -118,8 +121,9 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str) 
     if ledger is None:
         inner = _local(spec, device, seed)
     else:
-        inner = _executor(spec, connection.make(seed), JobRunner(ledger, connection.service, spec, run, device))
-    if ledger is not None:  # a new calibration must not change the circuits of a run that goes on
+        runner = JobRunner(ledger, connection.service, spec, run, device, ordered=ordered)
+        inner = _executor(spec, connection.make(seed), runner)
+        # a new calibration must not change the circuits of a run that goes on
         device = PinnedDevice(device, ledger.pinned(run, calibration_of(device.target)))
     executor = PackingExecutor(MeteredExecutor(inner, spec), device.target, spec.pack)
     return PrimitiveBackend(spec, executor, _transpiler(spec, device), connection=connection, ledger=ledger)
