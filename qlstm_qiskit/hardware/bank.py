@@ -62,6 +62,9 @@ class PrimitiveBank:
             for candidate, item, outputs in zip(candidates, splits, observables, strict=True)
         ]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> PrimitiveBank:
+        return self  # nothing in it changes; copies of a model share the executor, with its record of jobs
+
     @property
     def n_candidates(self) -> int:
         return len(self._circuits)
