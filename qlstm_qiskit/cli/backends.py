@@ -52,7 +52,9 @@ def backends_plan(
     run: RunFolder,
     backend: Annotated[str, typer.Option(help="A backend with a device; see `qlstm backends list`.")],
     task: Annotated[str, typer.Option(help="predict, or train: the run's own training again.")] = "predict",
-    windows: Annotated[int | None, typer.Option(help="How many.  [default: those of the test or training part]")] = None,
+    windows: Annotated[
+        int | None, typer.Option(help="Windows of data.", show_default="those of the test or training part")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Plan for this fake device, which needs no account.")] = None,
     backends: BackendsFile = None,
     json: Json = False,

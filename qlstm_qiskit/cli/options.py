@@ -12,5 +12,10 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder mad
 OtherBackend = Annotated[str | None, typer.Option("--backend", help="Evaluate on this backend; by default the run's own.")]
 BackendsFile = Annotated[
     Path | None,
-    typer.Option("--backends", metavar="FILE", help="Your entries.  [default: ./backends.yaml where there is one]"),
+    typer.Option(
+        "--backends",
+        metavar="FILE",
+        help="Your entries, in a file like backends.yaml.",
+        show_default="./backends.yaml where there is one",
+    ),
 ]

@@ -24,7 +24,7 @@ def train(
     features: Annotated[str | None, typer.Option(help="Columns to predict from, A,B; by default the target.")] = None,
     model: Annotated[str, typer.Option(help="diffqas, diffqas-shared, reservoir(-shared), config1..6 or lstm.")] = "diffqas",
     hidden_size: Annotated[int, typer.Option(help="Hidden features; qubits = features + hidden size.")] = 5,
-    depth: Annotated[int | None, typer.Option(help="Variational layers of each circuit.  [default: 2]")] = None,
+    depth: Annotated[int | None, typer.Option(help="Variational layers of each circuit.", show_default="2")] = None,
     n_qubits: Annotated[int | None, typer.Option(help="Hybrid variant: qubits between two linear layers.")] = None,
     num_layers: Annotated[int, typer.Option(help="Stacked cells.")] = 1,
     mixing: Annotated[str, typer.Option(help="How candidates are weighted: linear or softmax.")] = "linear",
@@ -33,14 +33,16 @@ def train(
     train_fraction: Annotated[float, typer.Option(help="Part of a CSV file's windows that trains.")] = 0.67,
     epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Windows in each optimiser step.")] = 10,
-    optimizer: Annotated[str, typer.Option(help="rmsprop, or spsa: two evaluations and no Jacobian.")] = "rmsprop",
-    lr: Annotated[float | None, typer.Option(help="Learning rate.  [default: 0.01; spsa: 0.03]")] = None,
+    optimizer: Annotated[
+        str, typer.Option(help="rmsprop, or spsa: two evaluations a step and no gradients of circuits.")
+    ] = "rmsprop",
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.01; spsa: 0.03")] = None,
     spsa_eps: Annotated[float, typer.Option(help="Size of SPSA's perturbation, in radians.")] = 0.15,
     spsa_resamplings: Annotated[int, typer.Option(help="Perturbations that SPSA averages over in each step.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
     backend: Annotated[str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.")] = "statevector",
     backends: BackendsFile = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/SERIES-MODEL-seedN]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
     json: Json = False,
 ) -> None:
     """Train a model into a run folder, with figures.

@@ -21,7 +21,7 @@ def transpile(
     run: RunFolder,
     backend: Annotated[str, typer.Option(help="A backend with a device; see `qlstm backends list`.")],
     backends: BackendsFile = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the picture of the layouts.  [default: RUN]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the picture of the layouts.", show_default="RUN")] = None,
     json: Json = False,
 ) -> None:
     """Fit the circuits of a run to a device: what they cost there, and on which qubits they run.

@@ -12,6 +12,9 @@ from qiskit.providers import BackendV2
 from qlstm_qiskit.errors import OptionError, unknown_option
 from qlstm_qiskit.hardware.spec import BackendSpec
 
+#: What to do about a module that is not found: the folder of backends.yaml is not where Python looks by itself.
+_ADVICE = "install it, or put its folder on PYTHONPATH"
+
 
 def device_of(spec: BackendSpec, n_qubits: int = 1) -> BackendV2:
     """Return the device for which circuits of a backend are transpiled.
@@ -73,7 +76,7 @@ def load_provider(path: str) -> BackendV2:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        raise OptionError(f"provider {path!r}: cannot import {module_name!r}: {_reason(error)}") from error
+        raise OptionError(f"provider {path!r}: cannot import {module_name!r}: {_reason(error)}; {_ADVICE}.") from error
     if not hasattr(module, attribute):
         raise unknown_option(f"name in {module_name}", attribute, [name for name in dir(module) if not name.startswith("_")])
     found = getattr(module, attribute)
