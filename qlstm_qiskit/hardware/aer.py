@@ -59,30 +59,39 @@ class AerExecutor:
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         generator = np.random.default_rng(self._seeds.spawn(1)[0])
-        return [self._expect(request, generator) for request in requests]
-
-    def _expect(self, request: Request, generator: np.random.Generator) -> Values:
-        measurement = request.circuit.measurement
-        means = []
-        for basis in measurement.bases:
-            probabilities = self._probabilities(request, basis)
+        tasks = [(k, basis) for k, request in enumerate(requests) for basis in request.circuit.measurement.bases]
+        means: list[list[Values]] = [[] for _ in requests]
+        every = self._probabilities([(requests[k], basis) for k, basis in tasks])
+        for (k, basis), probabilities in zip(tasks, every, strict=True):
             if self.shots is not None:
                 probabilities = generator.multinomial(self.shots, probabilities) / self.shots
-            means.append(probabilities @ basis.signs())
-        return measurement.combine(means, len(request.values))
+            means[k].append(probabilities @ basis.signs())
+        return [
+            request.circuit.measurement.combine(own, len(request.values)) for request, own in zip(requests, means, strict=True)
+        ]
 
-    def _probabilities(self, request: Request, basis: Basis) -> Values:
-        """Probability of each outcome as it is read, (sets, 2^bits)."""
-        simulator, readout = self._simulator(request.circuit.qubits)
-        circuit = self._measured(request.circuit, basis)
-        values = request.values
-        result = np.empty((len(values), 1 << len(basis.qubits)))
-        for start in range(0, len(values), _ROWS):
-            part = values[start : start + _ROWS]
-            result[start : start + _ROWS] = _run(simulator, circuit, request.circuit.parameters, part)
-        result = np.clip(result, 0, None)
-        result /= result.sum(axis=1, keepdims=True)
-        return result if readout is None else read_out(result, readout[list(basis.qubits)])
+    def _probabilities(self, tasks: Sequence[tuple[Request, Basis]]) -> list[Values]:
+        """Probability of each outcome as it is read, (sets, 2^bits), of each circuit in each basis.
+
+        Circuits on the same qubits share a call of Aer, which reads the noise again in each.
+        """
+        results = [np.empty((len(request.values), 1 << len(basis.qubits))) for request, basis in tasks]
+        groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
+        for k, (request, _) in enumerate(tasks):
+            groups.setdefault((request.circuit.qubits, bool(request.circuit.parameters)), []).append(k)
+        for (qubits, _), members in groups.items():
+            simulator, readout = self._simulator(qubits)
+            for batch in _batches([(k, len(results[k])) for k in members]):
+                circuits = [self._measured(tasks[k][0].circuit, tasks[k][1]) for k, _ in batch]
+                parameters = [tasks[k][0].circuit.parameters for k, _ in batch]
+                found = _run(simulator, circuits, parameters, [tasks[k][0].values[rows] for k, rows in batch])
+                for (k, rows), values in zip(batch, found, strict=True):
+                    results[k][rows] = values
+            for k in members:
+                clipped = np.clip(results[k], 0, None)
+                clipped /= clipped.sum(axis=1, keepdims=True)
+                results[k] = clipped if readout is None else read_out(clipped, readout[list(tasks[k][1].qubits)])
+        return results
 
     def _measured(self, circuit: ISACircuit, basis: Basis) -> QuantumCircuit:
         key = (circuit, basis)
@@ -108,13 +117,44 @@ def prepare_for_aer(
     return ISACircuit(name, opened, tuple(parameters), tuple(observables))
 
 
-def _run(simulator: AerSimulator, circuit: QuantumCircuit, parameters: Sequence[Parameter], values: Values) -> Values:
-    binds = {parameter: column.tolist() for parameter, column in zip(parameters, values.T, strict=True)}
-    if binds:
-        outcome = simulator.run([circuit], parameter_binds=[binds], shots=1, runtime_parameter_bind_enable=True).result()
-    else:
-        outcome = simulator.run([circuit], shots=1).result()
+def _batches(sizes: Sequence[tuple[int, int]]) -> list[list[tuple[int, slice]]]:
+    """Rows of numbered items, (number, how many), cut into calls of at most `_ROWS` rows."""
+    batches: list[list[tuple[int, slice]]] = []
+    room = 0
+    for k, size in sizes:
+        start = 0
+        while start < size:
+            if room == 0:
+                batches.append([])
+                room = _ROWS
+            stop = min(size, start + room)
+            batches[-1].append((k, slice(start, stop)))
+            room -= stop - start
+            start = stop
+    return batches
+
+
+def _run(
+    simulator: AerSimulator,
+    circuits: Sequence[QuantumCircuit],
+    parameters: Sequence[Sequence[Parameter]],
+    values: Sequence[Values],
+) -> list[Values]:
+    """Probabilities (sets, outcomes) of each circuit, all with parameters or all without."""
+    binds = [
+        {parameter: column.tolist() for parameter, column in zip(own, sets.T, strict=True)}
+        for own, sets in zip(parameters, values, strict=True)
+    ]
+    bound = any(binds)
+    options = {"parameter_binds": binds, "runtime_parameter_bind_enable": True} if bound else {}
+    outcome = simulator.run(list(circuits), shots=1, **options).result()
     if not outcome.success:
-        raise CapacityError(f"Aer could not simulate {circuit.name!r} on {circuit.num_qubits} qubits: {outcome.status}.")
-    rows = np.stack([item.data.probabilities for item in outcome.results])
-    return rows if binds else np.repeat(rows, len(values), axis=0)
+        names = ", ".join(dict.fromkeys(circuit.name for circuit in circuits))
+        raise CapacityError(f"Aer could not simulate {names} on {circuits[0].num_qubits} qubits: {outcome.status}.")
+    rows = iter(outcome.results)
+    return [
+        np.stack([next(rows).data.probabilities for _ in sets])
+        if bound
+        else np.repeat([next(rows).data.probabilities], len(sets), axis=0)
+        for sets in values
+    ]

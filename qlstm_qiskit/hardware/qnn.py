@@ -10,6 +10,7 @@ import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.primitives import BaseEstimatorV2
+from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_machine_learning.connectors import TorchConnector
 from qiskit_machine_learning.neural_networks import EstimatorQNN
@@ -63,6 +64,7 @@ class OnePubEstimatorQNN(EstimatorQNN):
         split_circuit = item.circuit if pass_manager is None else pass_manager.run(item.circuit)
         laid_out = [observable.apply_layout(split_circuit.layout) for observable in observables]
         self._isa = ISACircuit(circuit.name, split_circuit, item.parameters, tuple(laid_out))
+        self._column = ObservablesArray([[observable] for observable in laid_out])  # against bindings (1, sets)
 
     def _forward(self, input_data: Values | None, weights: Values | None) -> Values:
         return self._evaluate(self._angles_of(input_data, weights)[2].detach().numpy())
@@ -95,11 +97,12 @@ class OnePubEstimatorQNN(EstimatorQNN):
         """Expectation values (sets, observables) in one PUB."""
         if not len(sets):
             return np.zeros((0, *self.output_shape))
-        observables = [[observable] for observable in self._isa.observables]
+        observables = self._column
         values = self._isa.order(sets)[None]
         pub = (self._isa.circuit, observables, values) if values.size else (self._isa.circuit, observables)
-        result = np.asarray(self.estimator.run([pub], precision=self._default_precision).result()[0].data.evs)
-        return np.broadcast_to(result, (len(observables), len(sets))).T.astype(np.float64)
+        job = self.estimator.run([pub], precision=self._default_precision)
+        result = np.asarray(job.result()[0].data.evs)
+        return np.broadcast_to(result, (*self.output_shape, len(sets))).T.astype(np.float64)
 
 
 def _with_all(circuit: QuantumCircuit, inputs: Sequence[Parameter]) -> QuantumCircuit:
