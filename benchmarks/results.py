@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks import primitives
 from benchmarks.timing import machine
 
 _HERE = Path(__file__).parent
@@ -99,6 +100,12 @@ The path that the cost model picks takes at most {max(row["ratio"] for row in pi
 The candidates' part (`bind_ms`: building the form, forward) does not grow with batch or window.
 
 {chr(10).join(growth())}
+## Primitives
+
+`python -m benchmarks.primitives`; ways are timed only after they gave the same numbers.
+
+{primitives.report(run("primitives"))}
+
 ## Other packages{old if without_peers else peers()}"""
     path.write_text(text.rstrip() + "\n")
 
