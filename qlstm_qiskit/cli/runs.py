@@ -118,6 +118,8 @@ def evaluate(
 ) -> None:
     """Evaluate a run on its test part again, on any backend.
 
+    Jobs on a device are recorded in the run folder; the same evaluation again is answered from the record.
+
     Example: qlstm evaluate runs/demo --backend aer-noise-torino
     """
     from qlstm_qiskit.experiments import forecast_errors

@@ -65,11 +65,12 @@ class MitigationSpec(_Options):
 
 
 class GuardSpec(_Options):
-    """What a job, and all jobs of a run together, may cost; None is no limit.
+    """What a job, and all jobs of a loaded backend together, may cost; None is no limit.
 
     Attributes:
         max_pubs, max_executions: Of one job; larger requests are cut into several. An execution is a circuit x a shot.
-        max_circuits, max_qpu_seconds: Of a run; beyond them nothing is submitted unless confirmed.
+        max_circuits, max_qpu_seconds: Of a command, or of a training with all that it had done before it was resumed; beyond
+            them nothing is submitted unless confirmed.
         max_execution_time: Seconds after which IBM Runtime ends a job.
         monthly_seconds: The budget that a plan is compared with.
         confirm: Submit beyond the limits.
@@ -97,7 +98,7 @@ class BackendSpec(_Options):
         device: Of "fake" and "ibm"; with "ibm", None is the least busy one.
         provider: Import path "module:name" of a `BackendV2` or of a function without arguments that returns one.
         shots: For each circuit; None is exact, and `DEFAULT_SHOTS` with "fake", "ibm" and "provider", which always sample.
-        method: Aer's simulation method; chosen by Aer where None, always the density matrix with `noise`.
+        method: Aer's simulation method; a statevector where None, always the density matrix with `noise`.
         noise: Of "aer".
         transpile: How circuits are fitted to the device.
         primitive: "sampler" measures only the circuit's qubits and takes means here; "estimator" is the executor-based
