@@ -71,6 +71,7 @@ def backends_plan(
         print_json({"run": str(run), "task": task, **plan.facts()})
         return
     print_table(f"{task} with {run} on {backend}", ["", "planned"], [list(row) for row in plan.rows()], text=("planned",))
+    print("Assumed: the delay between shots plus 3 us for each shot, 2 s for each job; see rep_delay_us in backends.yaml.")
 
 
 @backends_app.command("check")

@@ -25,19 +25,15 @@ def jobs_list(run: RunFolder, json: Json = False) -> None:
 
     Example: qlstm jobs list runs/demo
     """
-    with _ledger(run) as ledger:
-        entries = ledger.entries()
+    entries = _entries(run)
     if json:
         print_json({"run": str(run), "jobs": [_facts(entry) for entry in entries]})
         return
     print_table(
         f"{len(entries)} jobs of {run}{_summary(entries)}",
-        ["id", "work", "step", "device", "status", "job", "circuits", "shots", "QPU s", "updated"],
-        [
-            [e.id, e.run, _step(e), e.device, e.status, e.job or "", e.circuits, e.shots, _or_empty(e.usage), e.updated[:19]]
-            for e in entries
-        ],
-        text=("work", "step", "device", "status", "job", "updated"),
+        ["id", "work", "step", "device", "status", "job", "circuits", "QPU s"],
+        [[e.id, e.run, _step(e), e.device, e.status, e.job or "", e.circuits, _or_empty(e.usage)] for e in entries],
+        text=("work", "step", "device", "status", "job"),
     )
 
 
@@ -87,9 +83,13 @@ def jobs_resume(
         ledger.claim()
         for spec in _backends_of(run, ledger.entries(statuses=["prepared", "submitted"]), backends):
             service = _service(spec)
-            if service is not None:  # else they ended with their process, and run again when the run goes on
+            if service is not None:
                 done, failed = fetch_pending(ledger, service, spec)
                 fetched, errors = fetched + done, errors + failed
+            elif retry:  # they ended with their process
+                for entry in ledger.entries(statuses=["prepared", "submitted"]):
+                    if entry.backend == spec.name:
+                        ledger.ended(entry, "failed", "its process ended before its result was there")
         again = retry_ended(ledger) if retry else []
         entries = ledger.entries()
     if json:
@@ -160,6 +160,16 @@ def jobs_cancel(
     print(f"{len(cancelled)} jobs cancelled")
     for entry in [entry for entry in chosen if entry not in alive] + [e for e in after if e.status != "cancelled"]:
         print(f"job {entry.id} had ended: {entry.status}")
+
+
+def _entries(run: Path) -> list[Entry]:
+    """The jobs of a run folder; none where nothing was submitted from it."""
+    from qlstm_qiskit.hardware.ledger import FILE
+
+    if run.is_dir() and not (run / FILE).exists():
+        return []
+    with _ledger(run) as ledger:
+        return ledger.entries()
 
 
 def _ledger(run: Path) -> Ledger:

@@ -49,8 +49,10 @@ def train(
 
     Example: qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 50 --out runs/demo
     """
-    from qlstm_qiskit.experiments import DataSpec, RunSpec, train_run
     from qlstm_qiskit.hardware import find_spec
+
+    options = find_spec(backend, backends)  # before anything that takes seconds to import
+    from qlstm_qiskit.experiments import DataSpec, RunSpec, train_run
     from qlstm_qiskit.report import draw_run
 
     columns = tuple(name.strip() for name in features.split(",")) if features else None
@@ -77,7 +79,7 @@ def train(
         spsa_eps=spsa_eps,
         spsa_resamplings=spsa_resamplings,
         seed=seed,
-    ).on(find_spec(backend, backends))
+    ).on(options)
     out = out or Path("runs") / f"{dataset or (csv.stem if csv else 'run')}-{model}-seed{seed}"
     try:
         run = train_run(spec, out, verbose=1)
@@ -181,10 +183,12 @@ def predict(
 
 
 def _load(run: Path, backend: str | None, backends: Path | None) -> Run:
-    from qlstm_qiskit.experiments import load_run
     from qlstm_qiskit.hardware import find_spec
 
-    return load_run(run, backend=None if backend is None else find_spec(backend, backends))
+    options = None if backend is None else find_spec(backend, backends)
+    from qlstm_qiskit.experiments import load_run
+
+    return load_run(run, backend=options)
 
 
 def _difference(run: Run) -> dict[str, object]:

@@ -113,7 +113,7 @@ def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
         if not (out / MODEL).exists():
             _clear(out, made)
             raise
-        _finish(_read(out, options), dataset, seconds=time.perf_counter() - started, interrupted=True)
+        _finish(_read(out, options), dataset, options, seconds=time.perf_counter() - started, interrupted=True)
         raise TrainingError(f"{error} {out} keeps the epochs before.") from error
     except BaseException:
         if not (out / MODEL).exists():
@@ -123,7 +123,7 @@ def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
         if isinstance(backend, PrimitiveBackend):
             backend.close()
     run = _read(out, options)
-    _finish(run, dataset, seconds=time.perf_counter() - started, interrupted=interrupted)
+    _finish(run, dataset, options, seconds=time.perf_counter() - started, interrupted=interrupted)
     return run
 
 
@@ -144,9 +144,11 @@ def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -
         )
 
 
-def _finish(run: Run, dataset: Dataset, *, seconds: float, interrupted: bool) -> None:
+def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float, interrupted: bool) -> None:
     """Write metrics.json of what the folder holds."""
-    metrics = run_metrics(run, dataset) | {"interrupted": interrupted, "wall_seconds": seconds}
+    metrics = run_metrics(run, dataset) | {"interrupted": interrupted, "wall_seconds": seconds, "backend": options.name}
+    if options.leaves:
+        metrics["path"] = "primitives"
     write_atomically(run.path / METRICS, json.dumps(metrics, indent=2) + "\n")
 
 

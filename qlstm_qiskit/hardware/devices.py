@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import warnings
 from functools import cache
 from typing import Any
 
@@ -95,7 +96,9 @@ def load_provider(path: str) -> BackendV2:
 
 @cache
 def _instance(key: str) -> BackendV2:
-    return _fake_classes()[key]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that its errors are not typical: a snapshot never is
+        return _fake_classes()[key]()
 
 
 @cache

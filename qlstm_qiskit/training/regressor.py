@@ -151,7 +151,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             raise OptionError(f"spsa_eps is {self.spsa_eps}; it must be a finite number above 0.")
         require_at_least("spsa_resamplings", self.spsa_resamplings, 1)
         if self.optimizer != "spsa" and (self.spsa_eps, self.spsa_resamplings) != (0.15, 1):
-            raise OptionError("spsa_eps and spsa_resamplings have no meaning for rmsprop; add optimizer='spsa'.")
+            raise OptionError("spsa_eps and spsa_resamplings have no meaning for rmsprop; choose the optimizer spsa.")
 
     @property
     def learning_rate(self) -> float:

@@ -144,7 +144,6 @@ def test_local_jobs_have_nothing_to_fetch(qlstm, tmp_path: Path) -> None:
 
 MISTAKES = [
     (["list", "nowhere"], "there is no run folder nowhere"),
-    (["list", "empty"], "empty has no record of jobs (jobs.sqlite); nothing was submitted"),
     (["show", "run", "9"], "there is no job 9 in run/jobs.sqlite; it has 4 jobs"),
     (["show", "run", "one"], "Invalid value for 'ID'"),
     (["show", "run"], "Missing argument 'ID'"),
@@ -164,6 +163,13 @@ def test_mistakes_are_one_line(qlstm, server: Server, arguments: list[str], mess
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
+    assert not list(Path("empty").iterdir())
+
+
+def test_a_folder_without_a_record_has_no_jobs(qlstm) -> None:
+    Path("empty").mkdir()
+    code, out, _ = qlstm("jobs", "list", "empty", "--json")
+    assert (code, json.loads(out)["jobs"]) == (0, [])
     assert not list(Path("empty").iterdir())
 
 
