@@ -62,6 +62,9 @@ class PrimitiveBank:
             for candidate, item, outputs in zip(candidates, splits, observables, strict=True)
         ]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> PrimitiveBank:
+        return self  # it has no state of its own, and copies of a model share the executor: its seeds, budget and record
+
     @property
     def n_candidates(self) -> int:
         return len(self._circuits)
