@@ -146,7 +146,8 @@ def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -
 
 def _finish(run: Run, dataset: Dataset, *, seconds: float, interrupted: bool) -> None:
     """Write metrics.json of what the folder holds."""
-    metrics = run_metrics(run, dataset) | {"interrupted": interrupted, "wall_seconds": seconds}
+    metrics = run_metrics(run, dataset)
+    metrics |= {"backend": load_spec(run.path).backend, "interrupted": interrupted, "wall_seconds": seconds}
     write_atomically(run.path / METRICS, json.dumps(metrics, indent=2) + "\n")
 
 
