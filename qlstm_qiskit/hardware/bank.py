@@ -63,7 +63,7 @@ class PrimitiveBank:
         ]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PrimitiveBank:
-        return self  # nothing in it changes; copies of a model share the executor, with its record of jobs
+        return self  # it has no state of its own, and copies of a model share the executor: its seeds, budget and record
 
     @property
     def n_candidates(self) -> int:

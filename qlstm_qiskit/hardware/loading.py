@@ -15,7 +15,7 @@ from qiskit.circuit import Parameter
 from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import LedgerError, OptionError
 from qlstm_qiskit.hardware.backend import Backend, StatevectorBackend
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare
 from qlstm_qiskit.hardware.spec import BackendSpec
@@ -44,9 +44,9 @@ def load_backend(
         name: Of an entry of backends.yaml, or an entry that was read already.
         path: A file of entries; by default ./backends.yaml where there is one. Either is read on top of the packaged one.
         seed: Of simulated shots, where the entry has none of its own; fresh for each backend where None.
-        record: Folder for the record of jobs that leave this machine (jobs.sqlite). Work that is asked for again under the
-            same `run` is answered from it, and unfinished jobs are waited for. By default a new folder in the user's folder
-            for state, so that nothing is lost and nothing is answered from the past.
+        record: Folder for the record of jobs that leave this machine (jobs.sqlite), made where it is missing. Work that is
+            asked for again under the same `run` is answered from it, and unfinished jobs are waited for. By default a new
+            folder in the user's folder for state, so that nothing is lost and nothing is answered from the past.
         run: Which work of the folder.
         ordered: Whether that work asks for the same jobs in the same order each time, as a training does; anything else is
             an error then. Otherwise a job is known by what it asks for.
@@ -114,7 +114,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
     from qlstm_qiskit.hardware.pinned import PinnedDevice, calibration_of
     from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 
-    ledger = Ledger((record or _state_folder()) / FILE) if spec.leaves else None
+    ledger = Ledger(_made(record or _state_folder()) / FILE) if spec.leaves else None
     before = ledger.entries(run) if ledger is not None else []
     connection = _connect(spec, before[0].device if before else None)
     device = connection.device
@@ -171,13 +171,22 @@ def _transpiler(spec: BackendSpec, device: BackendV2) -> Prepare:
 
 
 def _state_folder() -> Path:
-    """A new folder for the jobs of this process."""
+    """A folder for the jobs of this process, which no other has."""
     if os.environ.get("QLSTM_STATE"):
         base = Path(os.environ["QLSTM_STATE"])
     elif sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "qlstm_qiskit"
     else:
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "qlstm_qiskit"
-    folder = base / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
-    folder.mkdir(parents=True)
+    return base / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"cannot make the folder {folder} for the record of jobs: {error.strerror or error}; give another one as `record`, "
+            "or set QLSTM_STATE."
+        ) from None
     return folder

@@ -140,7 +140,7 @@ def make_primitive(spec: BackendSpec, mode: Any, seed: int | None = None, tags: 
     build = _primitive_class(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # chosen by name in backends.yaml, both old and new
-        return build(mode=mode, options=_local_options(seed) if spec.local else _options(spec, mode, tags))
+        return build(mode=mode, options=_local_options(spec, seed) if spec.local else _options(spec, mode, tags))
 
 
 def _primitive_class(spec: BackendSpec) -> Any:
@@ -158,8 +158,11 @@ def _primitive_class(spec: BackendSpec) -> Any:
     return SamplerV2 if spec.primitive == "sampler" else EstimatorV2
 
 
-def _local_options(seed: int | None) -> dict[str, Any]:
-    return {} if seed is None else {"simulator": {"seed_simulator": seed}}
+def _local_options(spec: BackendSpec, seed: int | None) -> dict[str, Any]:
+    options: dict[str, Any] = {} if seed is None else {"simulator": {"seed_simulator": seed}}
+    if spec.primitive == "estimator":  # works on this machine, so that level 1, IBM's default, would mitigate here too
+        options["resilience_level"] = spec.mitigation.resilience_level
+    return options
 
 
 def _options(spec: BackendSpec, mode: Any, tags: Sequence[str]) -> dict[str, Any]:

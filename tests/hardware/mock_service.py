@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 import requests
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit_aer import AerSimulator
-from qiskit_ibm_runtime import QiskitRuntimeService, fake_provider
-from qiskit_ibm_runtime.accounts import Account
+from qiskit_ibm_runtime import QiskitRuntimeService, fake_provider, qiskit_runtime_service
+from qiskit_ibm_runtime.accounts import Account, management
 from qiskit_ibm_runtime.api.client import RuntimeClient
 from qiskit_ibm_runtime.api.client_parameters import ClientParameters
 from qiskit_ibm_runtime.json import RuntimeDecoder, RuntimeEncoder
@@ -222,6 +223,27 @@ class MockService(QiskitRuntimeService):
         self._backends_info_per_instance: dict[str, list[dict[str, Any]]] = {}
         self._backend_instance_groups: list[dict[str, Any]] = []
         self._region = self._plans_preference = self._tags = None
+
+
+def install(server: Server, patch: pytest.MonkeyPatch) -> None:
+    """Let `QiskitRuntimeService(...)` itself reach the server: the list of instances and the HTTP transport are replaced.
+
+    No account is saved, and no variable of the environment holds a token.
+    """
+
+    def client(params: Any) -> RuntimeClient:
+        made = RuntimeClient(params)
+        made._session.auth = _Bearer(params.token)
+        made._session.mount("https://", _Adapter(server))
+        return made
+
+    crn = {"crn": CRN, "plan": "open", "name": "mine", "tags": [], "pricing_type": "free"}
+    patch.setattr(qiskit_runtime_service, "RuntimeClient", client)
+    patch.setattr(Account, "list_instances", lambda self: [crn])
+    patch.setattr(management, "_DEFAULT_ACCOUNT_CONFIG_JSON_FILE", str(server.folder / "qiskit-ibm.json"))
+    patch.setenv("USAGE_DATA_OPT_OUT", "True")  # else the client reads its whole stack for each request
+    for name in ("QISKIT_IBM_TOKEN", "QISKIT_IBM_CHANNEL", "QISKIT_IBM_INSTANCE"):
+        patch.delenv(name, raising=False)
 
 
 class _Adapter(BaseAdapter):

@@ -16,9 +16,8 @@ import pytest
 from qiskit import transpile
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit_aer import AerSimulator
-from qiskit_ibm_runtime import Batch, EstimatorV2, IBMBackend, QiskitRuntimeService, SamplerV2, Session, qiskit_runtime_service
-from qiskit_ibm_runtime.accounts import Account, management
-from qiskit_ibm_runtime.api.client import RuntimeClient
+from qiskit_ibm_runtime import Batch, EstimatorV2, IBMBackend, QiskitRuntimeService, SamplerV2, Session
+from qiskit_ibm_runtime.accounts import Account
 from qiskit_ibm_runtime.executor_estimator import Estimator
 
 from qlstm_qiskit.errors import JobError, OptionError
@@ -28,7 +27,7 @@ from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.primitives import EstimatorExecutor, SamplerExecutor
 from qlstm_qiskit.hardware.runtime import Connection, connect, make_primitive, seed_of_job
 from qlstm_qiskit.hardware.spec import BackendSpec
-from tests.hardware.mock_service import CRN, Fault, MockService, Server, _Adapter, _Bearer
+from tests.hardware.mock_service import CRN, Fault, MockService, Server, install
 from tests.hardware.test_primitives import assert_within_five_errors
 from tests.hardware.work import circuit
 
@@ -43,20 +42,7 @@ def ibm(**options: Any) -> BackendSpec:
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The real service class: only the list of instances and the HTTP transport are replaced; no account is saved."""
     server = Server(tmp_path / "service")
-
-    def client(params: Any) -> RuntimeClient:
-        made = RuntimeClient(params)
-        made._session.auth = _Bearer(params.token)
-        made._session.mount("https://", _Adapter(server))
-        return made
-
-    crn = {"crn": CRN, "plan": "open", "name": "mine", "tags": [], "pricing_type": "free"}
-    monkeypatch.setattr(qiskit_runtime_service, "RuntimeClient", client)
-    monkeypatch.setattr(Account, "list_instances", lambda self: [crn])
-    monkeypatch.setattr(management, "_DEFAULT_ACCOUNT_CONFIG_JSON_FILE", str(tmp_path / "qiskit-ibm.json"))
-    monkeypatch.setenv("USAGE_DATA_OPT_OUT", "True")
-    for name in ("QISKIT_IBM_TOKEN", "QISKIT_IBM_CHANNEL", "QISKIT_IBM_INSTANCE"):
-        monkeypatch.delenv(name, raising=False)
+    install(server, monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield server
