@@ -100,6 +100,8 @@ def test_a_training_submits_its_steps_and_nothing_else(server: Server, csv: Path
     assert_nothing_twice(server, jobs * BATCHES)
     assert server.requests.count("submit") == jobs * BATCHES
     assert {item["pubs"] for item in submitted(server)} == {1}  # one candidate: one PUB, all gates and samples in it
+    plan = plan_run(run.path, IBM, "train").work
+    assert (plan.jobs, plan.circuits) == (jobs * BATCHES, sum(item["circuits"] for item in submitted(server)))
     forward = [item["circuits"] for item in submitted(server)[:WINDOW]]
     assert forward == [5 * GATES] * WINDOW
     assert run.metrics["backend"] == "ibm"

@@ -48,8 +48,8 @@ def five_qubits() -> BackendV2:
     return AerSimulator.from_backend(FakeManilaV2())
 
 
-HERE = {"kind": "provider", "provider": f"{__name__}:five_qubits", "shots": 4096}
-LOCAL = {"kind": "ibm", "channel": "local", "device": "manila", "shots": 4096}
+HERE = {"kind": "provider", "provider": f"{__name__}:five_qubits", "shots": 1024}
+LOCAL = {"kind": "ibm", "channel": "local", "device": "manila", "shots": 1024}
 MORE = {
     "provider": HERE,
     "provider-estimator": HERE | {"primitive": "estimator"},
@@ -285,13 +285,14 @@ def test_a_training_step(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         torch.testing.assert_close(found[name], gradient, rtol=0, atol=bound)
     if isinstance(backend, PrimitiveBackend):
         assert jobs == [1] * (T + 1)
-        gradients(own)
-        assert len(jobs) == 2 * (T + 1)
+        with torch.no_grad():
+            own(WINDOWS)
+        assert len(jobs) == 2 * T + 1
         assert sum(item.count for item in transpilers) == (case.spec.kind != "aer" or case.spec.noise is not None)
         if backend.ledger is not None:
-            assert len(backend.ledger.entries()) == 2 * (T + 1)
+            assert len(backend.ledger.entries()) == 2 * T + 1
         if (tmp_path / "service").exists():
-            assert len(Server(tmp_path / "service").log()) == 2 * (T + 1)
+            assert len(Server(tmp_path / "service").log()) == 2 * T + 1
 
 
 def test_parameters_move_between_backends_and_modules_are_copied(case: Case) -> None:
@@ -300,9 +301,8 @@ def test_parameters_move_between_backends_and_modules_are_copied(case: Case) -> 
     own.load_state_dict(exact.state_dict())
     copied = copy.deepcopy(own)
     bound = 1e-9 if case.spec.exact and case.noise is None else 0.3
-    for module in (own, copied):
-        torch.testing.assert_close(module(WINDOWS)[0], exact(WINDOWS)[0], rtol=0, atol=bound)
     with torch.no_grad():
+        torch.testing.assert_close(copied(WINDOWS)[0], exact(WINDOWS)[0], rtol=0, atol=bound)
         next(copied.parameters()).zero_()
     assert next(own.parameters()).any()
     exact.load_state_dict(copied.state_dict())
