@@ -7,7 +7,6 @@ instead and knows no readout errors.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +53,7 @@ class AerExecutor:
         self._seeds = np.random.SeedSequence(seed)
         self._method = method or ("statevector" if noise is None else "density_matrix")
         self._noise, self._readout = noise, readout
-        self._simulator = lru_cache(maxsize=None)(self._make_simulator)
+        self._simulators: dict[tuple[int, ...], tuple[AerSimulator, NDArray[np.float64] | None]] = {}
         self._prepared: dict[tuple[ISACircuit, Basis], QuantumCircuit] = {}
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
@@ -102,11 +101,13 @@ class AerExecutor:
             self._prepared[key] = prepared
         return self._prepared[key]
 
-    def _make_simulator(self, qubits: tuple[int, ...]) -> tuple[AerSimulator, NDArray[np.float64] | None]:
-        if self._noise is None:
-            return AerSimulator(method=self._method), None
-        simulator = AerSimulator(method=self._method, noise_model=noise_model(self._noise, qubits))
-        return simulator, readout_errors(self._noise, qubits) if self._readout else None
+    def _simulator(self, qubits: tuple[int, ...]) -> tuple[AerSimulator, NDArray[np.float64] | None]:
+        """A simulator with the noise of these device qubits, and their readout errors."""
+        if qubits not in self._simulators:
+            noise = None if self._noise is None else noise_model(self._noise, qubits)
+            readout = readout_errors(self._noise, qubits) if self._noise is not None and self._readout else None
+            self._simulators[qubits] = AerSimulator(method=self._method, noise_model=noise), readout
+        return self._simulators[qubits]
 
 
 def prepare_for_aer(

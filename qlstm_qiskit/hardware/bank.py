@@ -171,44 +171,50 @@ def _unresolved(node: Any) -> list[Any]:
 _NODE: Any = _Expectation._backward_cls
 
 
-@dataclass(frozen=True, eq=False)
-class _Share:
-    """What one node asks of one candidate, and its rows of that candidate's request."""
+@dataclass(eq=False)
+class _Tape:
+    """What one node asks for, and its Jacobians as they come in: one for each candidate, (gates, batch, outputs, angles)."""
 
     node: Any
-    rows: int
-    sets: Values
+    shape: tuple[int, int]
+    sets: list[Values]
+    jacobian: list[Tensor]
+
+    @classmethod
+    def of(cls, node: Any) -> _Tape:
+        (angles,) = node.saved_tensors
+        gates, batch, size = angles.shape
+        rows = angles.detach().numpy().reshape(gates * batch, size)
+        columns = zip(node.bank._columns, node.bank._shifts, strict=True)
+        return cls(node, (gates, batch), [shifts.sets(rows[:, own], node.wanted[own]) for own, shifts in columns], [])
+
+    def take(self, values: Values) -> None:
+        """Store what the sets of the next candidate gave."""
+        bank, index = self.node.bank, len(self.jacobian)
+        wanted = self.node.wanted[bank._columns[index]]
+        jacobian = bank._shifts[index].jacobian(values, self.shape[0] * self.shape[1], wanted)
+        self.jacobian.append(torch.from_numpy(jacobian).reshape(*self.shape, *jacobian.shape[1:]))
 
 
 def _differentiate(nodes: Sequence[Any]) -> None:
     """Evaluate the Jacobians of these nodes, with one call of each executor that they use."""
-    work: dict[Executor, dict[tuple[PrimitiveBank, int], list[_Share]]] = {}
+    work: dict[Executor, list[_Tape]] = {}
     for node in nodes:
-        (angles,) = node.saved_tensors
-        rows = angles.detach().numpy().reshape(-1, angles.shape[-1])
-        asked = work.setdefault(node.bank.executor, {})
-        for index, (columns, shifts) in enumerate(zip(node.bank._columns, node.bank._shifts, strict=True)):
-            sets = shifts.sets(rows[:, columns], node.wanted[columns])
-            asked.setdefault((node.bank, index), []).append(_Share(node, len(rows), sets))
-        node.jacobian = [None] * node.bank.n_candidates
-    for executor, asked in work.items():
-        places = [place for place, shares in asked.items() if sum(len(share.sets) for share in shares)]
-        requests = [
-            Request(bank.circuits[index], np.concatenate([share.sets for share in asked[bank, index]]))
-            for bank, index in places
-        ]
-        results = dict(zip(places, executor.expect(requests) if requests else [], strict=True))
-        for (bank, index), shares in asked.items():
-            values = results.get((bank, index), np.empty((0, bank.n_outputs)))
-            for share, own in zip(shares, np.split(values, np.cumsum([len(s.sets) for s in shares])[:-1]), strict=True):
-                _store(share, index, own)
-
-
-def _store(share: _Share, index: int, values: Values) -> None:
-    bank, node = share.node.bank, share.node
-    jacobian = bank._shifts[index].jacobian(values, share.rows, node.wanted[bank._columns[index]])
-    gates, batch, _ = node.saved_tensors[0].shape
-    node.jacobian[index] = torch.from_numpy(jacobian).reshape(gates, batch, *jacobian.shape[1:])
+        work.setdefault(node.bank.executor, []).append(_Tape.of(node))
+    for executor, tapes in work.items():
+        banks = dict.fromkeys(tape.node.bank for tape in tapes)
+        asked = [(bank, index) for bank in banks for index in range(bank.n_candidates)]
+        of = {bank: [tape for tape in tapes if tape.node.bank is bank] for bank in banks}
+        sets = [np.concatenate([tape.sets[index] for tape in of[bank]]) for bank, index in asked]
+        requests = [Request(bank.circuits[index], rows) for (bank, index), rows in zip(asked, sets, strict=True) if len(rows)]
+        results = iter(executor.expect(requests) if requests else [])
+        for (bank, index), rows in zip(asked, sets, strict=True):
+            values = next(results) if len(rows) else np.empty((0, bank.n_outputs))
+            ends = np.cumsum([len(tape.sets[index]) for tape in of[bank]])
+            for tape, own in zip(of[bank], np.split(values, ends[:-1]), strict=True):
+                tape.take(own)
+        for tape in tapes:  # all of them or, after an error, none
+            tape.node.jacobian = tape.jacobian
 
 
 def _finite(angles: Tensor) -> Values:

@@ -12,11 +12,13 @@ from qiskit.circuit import Parameter
 from qiskit.primitives import BaseEstimatorV2
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparsePauliOp
+from qiskit.quantum_info.operators.base_operator import BaseOperator
 from qiskit_machine_learning.connectors import TorchConnector
 from qiskit_machine_learning.neural_networks import EstimatorQNN
 from torch import Tensor, nn
 
 from qlstm_qiskit.circuits import split
+from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.hardware.executor import ISACircuit, Values
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
 
@@ -30,7 +32,8 @@ class OnePubEstimatorQNN(EstimatorQNN):
     Args:
         circuit: A circuit on ``|0...0>``, as for `EstimatorQNN`.
         estimator: Any V2 estimator.
-        observables: One for each output.
+        observables: One for each output, or a single one; Z on all qubits where None.
+        gradient: Only None; the shifts are part of the one PUB.
         input_params, weight_params: Parameters, in the order of the columns of the data and of the weights.
         default_precision: Standard error to ask of the estimator, in both passes; its own default where None.
         input_gradients: Whether `backward` computes gradients by the inputs.
@@ -42,13 +45,20 @@ class OnePubEstimatorQNN(EstimatorQNN):
         *,
         circuit: QuantumCircuit,
         estimator: BaseEstimatorV2,
-        observables: Sequence[SparsePauliOp],
-        input_params: Sequence[Parameter] = (),
-        weight_params: Sequence[Parameter] = (),
+        observables: Sequence[SparsePauliOp] | SparsePauliOp | None = None,
+        input_params: Sequence[Parameter] | None = None,
+        weight_params: Sequence[Parameter] | None = None,
+        gradient: None = None,
         default_precision: float | None = None,
         input_gradients: bool = True,
         pass_manager: Any = None,
     ) -> None:
+        if gradient is not None:
+            raise OptionError(f"{type(self).__name__} has parameter shift of its own; leave out gradient, or use EstimatorQNN.")
+        if observables is None:
+            observables = SparsePauliOp("Z" * circuit.num_qubits)
+        observables = [observables] if isinstance(observables, BaseOperator) else list(observables)
+        input_params, weight_params = list(input_params or ()), list(weight_params or ())
         item = split(circuit, input_params, weight_params)
         self._angles = AngleMap([item], len(input_params), [len(weight_params)])
         self._shifts = Shifts(item)
@@ -134,6 +144,10 @@ class DtypeTorchConnector(TorchConnector):
 
     def __getattr__(self, name: str) -> Any:
         return super().__getattr__("weight" if name == "_weights" else name)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        state_dict.pop(f"{prefix}_weights", None)  # what a stock connector saves beside `weight`
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def forward(self, input_data: Tensor | None = None) -> Tensor:
         """Inputs (..., inputs) to outputs (..., outputs)."""

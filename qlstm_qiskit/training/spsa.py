@@ -58,7 +58,6 @@ class SPSA(torch.optim.RMSprop):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, with options of its own or those of the optimiser."""
         super().add_param_group(self._own | param_group)
-        self.param_groups[-1].setdefault("first_lr", self.param_groups[-1]["lr"])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -78,8 +77,9 @@ class SPSA(torch.optim.RMSprop):
         for _ in range(resamplings):
             signs = [torch.randint(0, 2, p.shape).to(p) * 2 - 1 for p, _ in moved]
             shifts = [group["perturbation"] * scale * sign for (_, group), sign in zip(moved, signs, strict=True)]
-            pair = []
+            pair, state = [], torch.get_rng_state()
             for direction in (1, -1):
+                torch.set_rng_state(state)  # dropout must drop the same in both, or its noise is all that they differ by
                 pair.append(_evaluate(closure, [p for p, _ in moved], [direction * shift for shift in shifts]))
                 for total, parameter in zip(exact, others, strict=True):
                     if parameter.grad is not None:
@@ -90,10 +90,12 @@ class SPSA(torch.optim.RMSprop):
             losses += pair
         for parameter, gradient in zip([*(p for p, _ in moved), *others], [*estimates, *exact], strict=True):
             parameter.grad = gradient
-        for group in self.param_groups:
-            group["lr"] = group["first_lr"] * ((1 + group["stability"]) / (n_steps + 1 + group["stability"])) ** _ALPHA
-            group["n_steps"] = n_steps + 1
+        rates = [group["lr"] for group in self.param_groups]
+        for group in self.param_groups:  # the gain is a factor of its own, so that schedulers of torch work on top of it
+            group["lr"] *= ((1 + group["stability"]) / (n_steps + 1 + group["stability"])) ** _ALPHA
         super().step()
+        for group, rate in zip(self.param_groups, rates, strict=True):
+            group.update(lr=rate, n_steps=n_steps + 1)
         return losses[0]
 
 

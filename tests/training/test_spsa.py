@@ -1,5 +1,6 @@
 """SPSA: the estimate, the gains, what it asks of a backend."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -46,12 +47,36 @@ def test_it_descends_and_leaves_the_parameters_as_trainable_as_before() -> None:
 
 def test_gains_follow_spall() -> None:
     parameter, closure = quadratic(torch.ones(1, dtype=F64), torch.eye(1, dtype=F64))
-    optimizer = SPSA([parameter], lr=0.1, stability=5.0)
-    rates = []
+    optimizer = SPSA([parameter], lr=0.1, stability=5.0, alpha=0.0)  # RMSprop without memory: a step is the rate and a sign
+    places = [float(parameter.detach())]
     for _ in range(3):
         optimizer.step(closure)
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.1 * (6 / (k + 6)) ** 0.602 for k in range(3)])
+        places.append(float(parameter.detach()))
+    assert -np.diff(places) == pytest.approx([0.1 * (6 / (k + 6)) ** 0.602 for k in range(3)], rel=1e-5)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_a_scheduler_of_torch_works_on_top() -> None:
+    parameter, closure = quadratic(torch.ones(1, dtype=F64), torch.eye(1, dtype=F64))
+    optimizer = SPSA([parameter], lr=0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.1)
+    for _ in range(3):
+        optimizer.step(closure)
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
+
+
+def test_both_evaluations_of_a_pair_drop_the_same() -> None:
+    parameter, seen = nn.Parameter(torch.zeros(1, dtype=F64)), []
+
+    def closure():
+        seen.append(torch.rand(3).tolist())
+        return parameter.detach().sum()
+
+    SPSA([parameter], resamplings=2).step(closure)
+    assert seen[0] == seen[1]
+    assert seen[2] == seen[3]
+    assert seen[0] != seen[2]
 
 
 def forecaster(backend, seed: int = 0, **options) -> Forecaster:
