@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import Parameter, ParameterVector
+from qiskit.circuit import Parameter
 
 from qlstm_qiskit.circuits.expressions import Angle, to_angle
 from qlstm_qiskit.circuits.gates import DECOMPOSITIONS, GENERATORS, LIBRARY, Generator, library_name
@@ -50,7 +51,9 @@ def split(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequenc
     """
     columns = check_parameters(circuit, inputs, weights)
     steps = list(_steps(circuit, tuple(range(circuit.num_qubits)), columns))
-    parameters = tuple(ParameterVector("p", sum(angle is not None for _, _, angle in steps)))
+    # the same parameters for the same circuit, in every process: what is made of it can be kept
+    n_angles = sum(angle is not None for _, _, angle in steps)
+    parameters = tuple(Parameter(f"p{k}", uuid=uuid5(NAMESPACE_OID, f"qlstm_qiskit angle {k}")) for k in range(n_angles))
     result = QuantumCircuit(circuit.num_qubits, name=circuit.name)
     unused = iter(parameters)
     angles, rules = [], []

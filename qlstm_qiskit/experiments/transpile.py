@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qiskit.providers import BackendV2
 
+from qlstm_qiskit.circuits import split
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.run import load_run
 from qlstm_qiskit.hardware.devices import device_of
@@ -52,14 +53,10 @@ def transpile_run(path: Path, backend: str, backends: Path | None = None, cache:
     transpiler = Transpiler(device_of(spec, n_qubits), spec.transpile, cache)
     layers = []
     for cell in cells:
-        prepared = [
-            transpiler.prepare(
-                candidate.name,
-                candidate.circuit,
-                (*candidate.inputs, *candidate.weights),
-                candidate.observables(cell.bank.n_outputs),
-            )
-            for candidate in cell.bank.candidates
-        ]
+        prepared = []
+        for candidate in cell.bank.candidates:
+            item = split(candidate.circuit, candidate.inputs, candidate.weights)  # as banks submit it
+            observables = candidate.observables(cell.bank.n_outputs)
+            prepared.append(transpiler.prepare(candidate.name, item.circuit, item.parameters, observables))
         layers.append(tuple(transpiler.report(isa) for isa in prepared))
     return TranspiledRun(transpiler.backend, tuple(layers))

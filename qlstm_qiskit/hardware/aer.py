@@ -7,6 +7,8 @@ instead and knows no readout errors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from qiskit_aer import AerSimulator
 
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.hardware.compact import noise_model, readout_errors
-from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values
+from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values, circuit_bytes
 from qlstm_qiskit.hardware.measurement import Basis, read_out, rotated
 
 #: Gates that circuits are opened to. Aer 0.18 knows the controlled rotations too, but binds their parameters wrongly.
@@ -113,9 +115,23 @@ class AerExecutor:
 def prepare_for_aer(
     name: str, circuit: QuantumCircuit, parameters: Sequence[Parameter], observables: Sequence[SparsePauliOp]
 ) -> ISACircuit:
-    """The circuit in gates that Aer knows; qubits stay where they are."""
-    opened = transpile(circuit, basis_gates=_BASIS_GATES, optimization_level=1)
-    return ISACircuit(name, opened, tuple(parameters), tuple(observables))
+    """The circuit in gates that Aer knows; qubits stay where they are. Equal circuits are opened once in a process."""
+    same = _Same(circuit_bytes(circuit), frozenset(circuit.parameters), circuit)
+    return ISACircuit(name, _opened(same), tuple(parameters), tuple(observables))
+
+
+@dataclass(frozen=True)
+class _Same:
+    """A circuit, equal to others that do the same with the same parameters."""
+
+    content: bytes
+    parameters: frozenset[Parameter]
+    circuit: QuantumCircuit = field(compare=False)
+
+
+@lru_cache(maxsize=1024)
+def _opened(same: _Same) -> QuantumCircuit:
+    return transpile(same.circuit, basis_gates=_BASIS_GATES, optimization_level=1)
 
 
 def _batches(sizes: Sequence[tuple[int, int]]) -> list[list[tuple[int, slice]]]:

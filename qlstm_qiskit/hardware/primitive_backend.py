@@ -51,7 +51,7 @@ class PrimitiveBackend:
         return self  # copies of a model share the connection and the record of jobs
 
     def estimator(self) -> BaseEstimatorV2:
-        return ExecutorEstimator(self.executor, self.prepare)
+        return ExecutorEstimator(self.executor, self.prepare, self.spec.shots)
 
     def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> PrimitiveBank:
         return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare)

@@ -72,10 +72,10 @@ def sample(
         read = read_out(probabilities[None], readout[[qubit for qubit, _ in pairs]])[0]
         counts = generator.multinomial(shots, read / read.sum())
         words = [hex(sum((k >> position & 1) << bit for position, (_, bit) in enumerate(pairs))) for k in range(len(counts))]
-        memory = np.repeat(np.array(words, dtype=object), counts)
-        generator.shuffle(memory)
+        shots_in_order = generator.permutation(np.repeat(np.arange(len(counts)), counts))
+        memory = np.array(words, dtype=object)[shots_in_order].tolist()
         data = ExperimentResultData(
-            counts={word: int(count) for word, count in zip(words, counts, strict=True) if count}, memory=memory.tolist()
+            counts={word: int(count) for word, count in zip(words, counts, strict=True) if count}, memory=memory
         )
         header = {
             "name": circuit.name,

@@ -56,10 +56,25 @@ def find_spec(name: str, path: str | Path | None = None) -> BackendSpec:
         OptionError: There is none of that name; the message lists those that there are.
         SpecError: A file cannot be used.
     """
+    if path is None and name not in _names(USERS):
+        entries, lines = _read(PACKAGED)  # whatever else that file is, or holds
+        if name in entries:
+            return _build(name, entries[name], lines)
     specs = load_specs(path)
     if name not in specs:
         raise unknown_option("backend", name, specs)
     return specs[name]
+
+
+def _names(path: Path) -> set[str]:
+    """Names of the entries of a file, as far as it can be read."""
+    try:
+        root = yaml.compose(path.read_text(), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return set()
+    if not isinstance(root, yaml.MappingNode):
+        return set()
+    return {key.value for key, _ in root.value if isinstance(key, yaml.ScalarNode)}
 
 
 def _merge(known: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

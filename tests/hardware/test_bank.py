@@ -1,5 +1,6 @@
 """The bank on an executor: parity with the exact interpreter, and how much is asked of the executor."""
 
+import pickle
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
+from torch.utils.checkpoint import checkpoint
 
+from qlstm_qiskit.circuits import split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
 from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
@@ -214,3 +217,44 @@ def test_the_fourier_series_comes_from_the_circuits_alone() -> None:
     weights = torch.rand(1, sum(bank.n_weights), dtype=F64)
     assert bank.fourier(weights).terms(output=0) == exact.fourier(weights).terms(output=0)
     assert backend.executor.jobs == []
+
+
+def test_a_backward_pass_that_failed_can_be_tried_again() -> None:
+    _, ours, backend = layers()
+    loss = ours(torch.rand(3, 2, 1, dtype=F64))[0].sum()
+    working, backend.executor.inner = backend.executor.inner, None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        loss.backward(retain_graph=True)
+    backend.executor.inner = working
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in ours.parameters())
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_gradient_checkpointing_recomputes_the_forward_pass(use_reentrant: bool) -> None:
+    exact, ours, _ = layers()
+    for layer in (exact, ours):
+        x = torch.linspace(0, 1, 6, dtype=F64).reshape(2, 3, 1).requires_grad_()
+        checkpoint(lambda inputs, run=layer: run(inputs)[0], x, use_reentrant=use_reentrant).sum().backward()
+    for a, b in zip(exact.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=0, atol=1e-11)
+
+
+def test_a_model_on_aer_can_be_pickled() -> None:
+    layer = QLSTM(1, 1, depth=1, space=SearchSpace.handcrafted(1), backend="aer-exact")
+    x = torch.rand(3, 2, 1, dtype=F64)
+    layer(x)
+    again = pickle.loads(pickle.dumps(layer))
+    assert torch.equal(again(x)[0], layer(x)[0])
+
+
+def test_equal_circuits_are_opened_once_in_a_process() -> None:
+    first, second = (SearchSpace.paper().candidates(2, 1)[3] for _ in range(2))
+    ready = [prepare_for_aer("a", *_split(item), item.observables()) for item in (first, second)]
+    assert ready[0].circuit is ready[1].circuit
+    assert ready[0].parameters == ready[1].parameters
+
+
+def _split(candidate: Candidate):
+    item = split(candidate.circuit, candidate.inputs, candidate.weights)
+    return item.circuit, item.parameters

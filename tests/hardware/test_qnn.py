@@ -12,8 +12,11 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.primitives import EstimatorV2 as AerEstimator
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qiskit_machine_learning.connectors import TorchConnector
+from qiskit_machine_learning.gradients import ParamShiftEstimatorGradient
+from qiskit_machine_learning.neural_networks import EstimatorQNN
 from safetensors.torch import save
 
+from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
 from qlstm_qiskit.hardware.estimator import ExecutorEstimator
 from qlstm_qiskit.hardware.qnn import DtypeTorchConnector, OnePubEstimatorQNN
@@ -169,3 +172,40 @@ def test_the_estimator_broadcasts_as_every_v2_estimator() -> None:
     unbound = QuantumCircuit(2)
     unbound.h(0)
     assert ExecutorEstimator(AerExecutor(), prepare_for_aer).run([(unbound, "IX")]).result()[0].data.evs == pytest.approx(1)
+
+
+def test_a_single_observable_is_one_output_and_none_is_z_on_all_qubits() -> None:
+    circuit = QuantumCircuit(2)
+    w = ParameterVector("w", 2)
+    circuit.ry(w[0], 0)
+    circuit.crx(w[1], 0, 1)
+    values = np.array([0.4, 1.1])
+    for observables in (SparsePauliOp(["ZZ", "XX"], [1.0, 0.5]), None):
+        options = {"circuit": circuit, "weight_params": w, "observables": observables}
+        ours = OnePubEstimatorQNN(estimator=StatevectorEstimator(), **options)
+        stock = EstimatorQNN(estimator=StatevectorEstimator(), default_precision=0.0, **options)
+        assert ours.forward(None, values).shape == stock.forward(None, values).shape == (1, 1)
+        np.testing.assert_allclose(ours.forward(None, values), stock.forward(None, values), atol=1e-12)
+
+
+def test_a_gradient_of_the_users_is_refused() -> None:
+    estimator = StatevectorEstimator()
+    with pytest.raises(OptionError, match="leave out gradient"):
+        OnePubEstimatorQNN(circuit=QuantumCircuit(1), estimator=estimator, gradient=ParamShiftEstimatorGradient(estimator))
+
+
+def test_weights_of_a_stock_connector_can_be_loaded() -> None:
+    candidate = SearchSpace.handcrafted(1).candidates(2, 1)[0]
+    stock, ours = TorchConnector(stock_qnn(candidate, StatevectorEstimator())), candidate.to_torch()
+    ours.load_state_dict(stock.state_dict())
+    assert torch.equal(ours.weight.detach(), stock.weight.detach().double())
+
+
+def test_a_precision_beyond_the_shots_is_refused_and_errors_are_bounded() -> None:
+    circuit = QuantumCircuit(1)
+    circuit.h(0)
+    estimator = ExecutorEstimator(AerExecutor(shots=400), prepare_for_aer, 400)
+    data = estimator.run([(circuit, SparsePauliOp(["Z", "X"], [2.0, 1.0]), None, 0.05)]).result()[0].data
+    assert data.stds == pytest.approx(3 / 20)
+    with pytest.raises(OptionError, match="a precision of 0.01 needs 10,000 shots, and the backend takes 400"):
+        estimator.run([(circuit, "Z")], precision=0.01)

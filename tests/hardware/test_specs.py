@@ -301,3 +301,12 @@ def test_a_spec_survives_being_written_down(name: str) -> None:
     assert BackendSpec.model_validate(yaml.safe_load(yaml.safe_dump(spec.model_dump(mode="json")))) == spec
     with pytest.raises(ValidationError):
         spec.shots = 3
+
+
+def test_a_file_that_has_nothing_to_do_with_it_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for content in ("services: [web]\npassword: x\n", "a: [", "- 1\n", "\x00"):
+        (tmp_path / "backends.yaml").write_text(content)
+        assert find_spec("aer-shots").shots == 1024
+    (tmp_path / "backends.yaml").write_text("aer-shots: {shots: 7}\n")
+    assert find_spec("aer-shots").shots == 7
