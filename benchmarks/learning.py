@@ -57,6 +57,16 @@ def _row(found: dict[str, Any], gradient: str, exact: dict[str, Any]) -> dict[st
     }
 
 
+def report(found: dict[str, Any]) -> str:
+    """The table, in Markdown."""
+    lines = [f"{found['epochs']} epochs, seconds on one thread.", ""]
+    lines += ["| backend | gradient | seed | train MSE | test MSE | to exact | s |", "|---" * 7 + "|"]
+    for row in found["rows"]:
+        figures = f"{row['train_mse']:.3g} | {row['test_mse']:.3g} | {row['ratio']:.2f} | {row['seconds']:.0f}"
+        lines.append(f"| {row['backend']} | {row['gradient']} | {row['seed']} | {figures} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,14 +76,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rows = measure(arguments.backends, arguments.epochs, arguments.seeds)
-    if arguments.json:
-        print(json.dumps({"epochs": arguments.epochs, "rows": rows}))
-    else:
-        print(f"{arguments.epochs} epochs\n")
-        print("| backend | gradient | seed | train MSE | test MSE | to exact | s |\n" + "|---" * 7 + "|")
-        for row in rows:
-            figures = f"{row['train_mse']:.3g} | {row['test_mse']:.3g} | {row['ratio']:.2f} | {row['seconds']:.0f}"
-            print(f"| {row['backend']} | {row['gradient']} | {row['seed']} | {figures} |")
+    found = {"epochs": arguments.epochs, "rows": rows}
+    print(json.dumps(found) if arguments.json else report(found))
     bad = [row for row in rows if row["gradient"] == "shift" and row["ratio"] > LIMIT]
     if bad:
         sys.exit(f"more than {LIMIT:g} times the exact test error: {bad}")

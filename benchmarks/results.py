@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import primitives
+from benchmarks import learning, primitives
 from benchmarks.timing import machine
 
 _HERE = Path(__file__).parent
@@ -105,6 +105,14 @@ The candidates' part (`bind_ms`: building the form, forward) does not grow with 
 `python -m benchmarks.primitives`; ways are timed only after they gave the same numbers.
 
 {primitives.report(run("primitives"))}
+
+## Learning with shots and noise
+
+`python -m benchmarks.learning`: each row is one `qlstm train` on damped_shm, config1, hidden 3, depth 1 (4 qubits, one circuit
+a gate), with 1024 shots where sampled. "shift" is parameter shift in RMSprop; "spsa" is two evaluations of the batch a step,
+640 in 20 epochs.
+
+{learning.report(run("learning"))}
 
 ## Other packages{old if without_peers else peers()}"""
     path.write_text(text.rstrip() + "\n")
