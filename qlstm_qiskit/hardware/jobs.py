@@ -38,6 +38,7 @@ class JobRunner(Jobs):
         device: Its name is recorded; where it has a `status()`, it is asked before jobs are submitted.
         retry: Submit failed and cancelled jobs again, as new attempts.
         ordered: Whether the work always asks for the same jobs in the same order, as a training does; other jobs are an error.
+        since: Where the order is free, jobs that were recorded before this moment (UTC, ISO 8601) answer nothing.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class JobRunner(Jobs):
         device: Any = None,
         retry: bool = False,
         ordered: bool = True,
+        since: str = "",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -57,6 +59,7 @@ class JobRunner(Jobs):
         self.device = device
         self.retry = retry
         self.ordered = ordered
+        self.since = since
         self._step = 0
         self._asked: Counter[str] = Counter()
         self.ledger.claim()
@@ -96,7 +99,7 @@ class JobRunner(Jobs):
         if self.ordered:
             step, self._step = self._step, self._step + 1
             return step, self.ledger.latest(self.run, step)
-        known, before = self.ledger.latest_of(self.run, request), self._asked[request]
+        known, before = self.ledger.latest_of(self.run, request, self.since), self._asked[request]
         self._asked[request] += 1
         return (known[before].step, known[before]) if before < len(known) else (self.ledger.next_step(self.run), None)
 
