@@ -294,6 +294,11 @@ class Ledger:
             raise LedgerError(f"the record of jobs {self.path} cannot be used: {error}.") from error
 
 
+def age(entry: Entry) -> float:
+    """Seconds since something was last recorded of a job."""
+    return (datetime.now(timezone.utc) - datetime.fromisoformat(entry.updated)).total_seconds()
+
+
 class _Lock:
     """The right to submit for a run, shared by all ledgers of this process; it is given up with the last of them."""
 
