@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.hardware.failures import FOREIGN, Failure, understand
-from qlstm_qiskit.hardware.ledger import Entry, Ledger, Values
+from qlstm_qiskit.hardware.ledger import Entry, Ledger, Values, age
 from qlstm_qiskit.hardware.primitives import Readout
 from qlstm_qiskit.hardware.spec import BackendSpec
 
@@ -22,8 +22,8 @@ T = TypeVar("T")
 ATTEMPTS = 6
 #: Seconds before the second try; doubled for each further one, with up to half as much again at random.
 FIRST_PAUSE = 1.0
-#: Seconds before each look for a job whose submission is unclear: lists may lag behind.
-LOOKS = (0.0, 2.0, 5.0)
+#: Seconds before each look for a job whose submission is unclear: lists may lag behind, and what is missed is paid twice.
+LOOKS = (0.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 #: Seconds between polls: the first, how they grow, the last.
 POLL, POLL_GROWTH, POLL_MAX = 0.5, 1.5, 10.0
 _ENDED = {"DONE", "ERROR", "CANCELLED"}
@@ -65,10 +65,25 @@ class Jobs:
         """
         for pause in LOOKS:
             self._sleep(pause)
-            found = self.ask(lambda: self.service.jobs(limit=None, job_tags=[entry.tag]), entry)
+            found = self.tagged(entry)
             if found:
-                return str(found[-1].job_id())
+                return self.first(entry, found)
+            if age(entry) > sum(LOOKS):
+                break  # its list had the time to catch up
         return None
+
+    def tagged(self, entry: Entry) -> list[Any]:
+        """The jobs that carry the entry's tag, the last one accepted first."""
+        return list(self.ask(lambda: self.service.jobs(limit=None, job_tags=[entry.tag]), entry))
+
+    def first(self, entry: Entry, found: Sequence[Any]) -> str:
+        """Id of the job that was accepted first, the last of the list; the others are cancelled."""
+        kept = str(found[-1].job_id())
+        for other in found[:-1]:
+            log.warning("job %d was accepted twice; %s is kept and %s cancelled", entry.id, kept, other.job_id())
+            with suppress(JobError):
+                self._try(other.cancel, entry)
+        return kept
 
     def reconcile(self, entry: Entry) -> Entry:
         """Give a prepared entry the id of its job, if the service has the job."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qlstm_qiskit.errors import LedgerError
+from qlstm_qiskit.errors import JobError, LedgerError
 from qlstm_qiskit.hardware.failures import FOREIGN
 from qlstm_qiskit.hardware.fetch import ATTEMPTS, Jobs, fetch_pending, log, retry_ended
 from qlstm_qiskit.hardware.ledger import Entry, Ledger, Values
@@ -38,6 +38,7 @@ class JobRunner(Jobs):
         device: Its name is recorded; where it has a `status()`, it is asked before jobs are submitted.
         retry: Submit failed and cancelled jobs again, as new attempts.
         ordered: Whether the work always asks for the same jobs in the same order, as a training does; other jobs are an error.
+        since: Where the order is free, jobs that were recorded before this moment (UTC, ISO 8601) answer nothing.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class JobRunner(Jobs):
         device: Any = None,
         retry: bool = False,
         ordered: bool = True,
+        since: str = "",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -57,6 +59,7 @@ class JobRunner(Jobs):
         self.device = device
         self.retry = retry
         self.ordered = ordered
+        self.since = since
         self._step = 0
         self._asked: Counter[str] = Counter()
         self.ledger.claim()
@@ -89,14 +92,14 @@ class JobRunner(Jobs):
         if self.service is None:
             return self._lost(entry, work)
         entry = self.reconcile(entry)
-        return self._submit(entry, work) if entry.status == "prepared" else (entry, None)
+        return self._submit(entry, work, unclear=True) if entry.status == "prepared" else (entry, None)
 
     def _place(self, request: str) -> tuple[int, Entry | None]:
         """The step of a job, and its last attempt where it was met before."""
         if self.ordered:
             step, self._step = self._step, self._step + 1
             return step, self.ledger.latest(self.run, step)
-        known, before = self.ledger.latest_of(self.run, request), self._asked[request]
+        known, before = self.ledger.latest_of(self.run, request, self.since), self._asked[request]
         self._asked[request] += 1
         return (known[before].step, known[before]) if before < len(known) else (self.ledger.next_step(self.run), None)
 
@@ -107,7 +110,8 @@ class JobRunner(Jobs):
             raise self.error(entry, what, retry=True)
         return self._submit(entry, work)
 
-    def _submit(self, entry: Entry, work: Work) -> tuple[Entry, Any]:
+    def _submit(self, entry: Entry, work: Work, unclear: bool = False) -> tuple[Entry, Any]:
+        """Submit a prepared job; `unclear` says that it may have been accepted before, and is not listed yet."""
         self._require_open(entry)
         failure = None
         for attempt in range(ATTEMPTS):
@@ -121,9 +125,11 @@ class JobRunner(Jobs):
             except (UserWarning, *FOREIGN) as error:
                 failure = self._understand(error)
             else:
-                return self.ledger.submitted(entry, str(job.job_id())), job
+                entry = self.ledger.submitted(entry, str(job.job_id()))
+                return self._single(entry, job) if unclear and self.service is not None else (entry, job)
             entry = self.ledger.note(entry, failure.sentence)
             if failure.unclear and self.service is not None:
+                unclear = True
                 entry = self.reconcile(entry)
                 if entry.status == "submitted":
                     return entry, None
@@ -131,6 +137,16 @@ class JobRunner(Jobs):
                 break
         assert failure is not None
         raise self.stopped(entry, f"it could not be submitted: {failure.sentence}")
+
+    def _single(self, entry: Entry, job: Any) -> tuple[Entry, Any]:
+        """A job that was submitted a second time, or the first one if the service has both after all."""
+        try:
+            before = [other for other in self.tagged(entry) if other.job_id() != entry.job]
+        except JobError:
+            return entry, job  # the list is worth no stop
+        if not before:
+            return entry, job
+        return self.ledger.submitted(entry, self.first(entry, [job, *before])), None
 
     def _finish(self, entry: Entry, job: Any) -> list[Values]:
         values = self.ledger.result(entry) if entry.status == "done" else self.collect(entry, job)

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any, Literal
 from weakref import WeakValueDictionary
@@ -24,6 +24,9 @@ from qlstm_qiskit.errors import LedgerError
 Values = NDArray[np.float64]
 Status = Literal["prepared", "submitted", "done", "failed", "cancelled"]
 
+#: States of jobs that may still give a result.
+UNDER_WAY: tuple[Status, ...] = ("prepared", "submitted")
+
 FILE = "jobs.sqlite"
 VERSION = 1
 _SCHEMA = """
@@ -34,7 +37,11 @@ CREATE TABLE jobs (
     usage REAL, error TEXT, readout TEXT NOT NULL, result BLOB, UNIQUE (run, step, attempt)
 )
 """
-_PINS = "CREATE TABLE pins (run TEXT PRIMARY KEY, content TEXT NOT NULL)"
+_PINS = """
+CREATE TABLE pins (
+    run TEXT NOT NULL, device TEXT NOT NULL, made TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (run, device)
+)
+"""
 _COLUMNS = (
     "id, run, step, attempt, request, tag, backend, device, status, job, created, updated, pubs, circuits, shots, usage, error"
 )
@@ -136,10 +143,25 @@ class Ledger:
         path = self.path.resolve()
         self._lock = _locks.get(path) or _locks.setdefault(path, _Lock(path))
 
-    def pinned(self, run: str, content: str) -> str:
-        """What was first given here for this run: whatever its jobs depend on and may have changed since."""
-        self._execute("INSERT OR IGNORE INTO pins (run, content) VALUES (?, ?)", (run, content))
-        return str(self._execute("SELECT content FROM pins WHERE run = ?", (run,))[0][0])
+    def pinned(self, run: str, device: str, content: str, max_age: timedelta | None = None) -> tuple[str, str]:
+        """What was first given here for a run on a device: whatever its jobs depend on and may have changed since.
+
+        Args:
+            run, device: Of the jobs.
+            content: It is kept where there is nothing yet.
+            max_age: It also replaces what is older, unless jobs are under way.
+
+        Returns:
+            The content that holds, and since when: UTC, ISO 8601.
+        """
+        if max_age is not None and not any(entry.device == device for entry in self.entries(run, UNDER_WAY)):
+            oldest = now(max_age)
+            self._execute("DELETE FROM pins WHERE run = ? AND device = ? AND made < ?", (run, device, oldest))
+        self._execute(
+            "INSERT OR IGNORE INTO pins (run, device, made, content) VALUES (?, ?, ?, ?)", (run, device, now(), content)
+        )
+        row = self._execute("SELECT content, made FROM pins WHERE run = ? AND device = ?", (run, device))[0]
+        return str(row[0]), str(row[1])
 
     def prepare(
         self,
@@ -154,8 +176,8 @@ class Ledger:
         shots: int,
     ) -> Entry:
         """Record a job that is about to be submitted, as a new attempt where there are earlier ones."""
-        now = _now()
-        columns = (run, step, request, _new_tag(), backend, device, now, now, pubs, circuits, shots, readout)
+        made = now()
+        columns = (run, step, request, _new_tag(), backend, device, made, made, pubs, circuits, shots, readout)
         self._execute(
             "INSERT INTO jobs (run, step, request, tag, backend, device, created, updated, pubs, circuits, shots, readout, "
             f"status, attempt) VALUES ({', '.join('?' * len(columns))}, 'prepared', "
@@ -210,9 +232,9 @@ class Ledger:
         )
         return Entry(*rows[0]) if rows else None
 
-    def latest_of(self, run: str, request: str) -> list[Entry]:
-        """The last attempts at all steps of a run that asked for the same, in the order of the steps."""
-        last = {entry.step: entry for entry in self.entries(run) if entry.request == request}
+    def latest_of(self, run: str, request: str, since: str = "") -> list[Entry]:
+        """The last attempts at all steps of a run that asked for the same, since a moment (UTC), in the order of the steps."""
+        last = {entry.step: entry for entry in self.entries(run) if entry.request == request and entry.created >= since}
         return [last[step] for step in sorted(last)]
 
     def next_step(self, run: str) -> int:
@@ -259,7 +281,7 @@ class Ledger:
         return self._version()
 
     def _update(self, entry: Entry, **columns: object) -> Entry:
-        columns["updated"] = _now()
+        columns["updated"] = now()
         names = ", ".join(f"{name} = ?" for name in columns)
         self._execute(f"UPDATE jobs SET {names} WHERE id = ?", (*columns.values(), entry.id))
         return self.entry(entry.id)
@@ -270,6 +292,11 @@ class Ledger:
                 return cursor.fetchall()
         except sqlite3.Error as error:
             raise LedgerError(f"the record of jobs {self.path} cannot be used: {error}.") from error
+
+
+def age(entry: Entry) -> float:
+    """Seconds since something was last recorded of a job."""
+    return (datetime.now(timezone.utc) - datetime.fromisoformat(entry.updated)).total_seconds()
 
 
 class _Lock:
@@ -310,5 +337,6 @@ def _new_tag() -> str:
     return f"qlstm-{secrets.token_hex(12)}"
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+def now(before: timedelta = timedelta(0)) -> str:
+    """The time, or what it was some time before, as entries have it."""
+    return (datetime.now(timezone.utc) - before).isoformat(timespec="milliseconds")

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,13 @@ from qlstm_qiskit.hardware.spec import BackendSpec
 from qlstm_qiskit.hardware.specs_file import find_spec
 
 if TYPE_CHECKING:
+    from qlstm_qiskit.hardware.ledger import Ledger
     from qlstm_qiskit.hardware.primitive_backend import PlanBackend
     from qlstm_qiskit.hardware.primitives import Submit
     from qlstm_qiskit.hardware.runtime import Connection
+
+#: For which evaluations and predictions are answered from the record; devices are calibrated every day.
+MAX_AGE = timedelta(days=1)
 
 # What a kind needs is imported when it is asked for: Aer and IBM Runtime take a second each.
 
@@ -49,13 +54,15 @@ def load_backend(
             folder in the user's folder for state, so that nothing is lost and nothing is answered from the past.
         run: Which work of the folder.
         ordered: Whether that work asks for the same jobs in the same order each time, as a training does; anything else is
-            an error then. Otherwise a job is known by what it asks for.
+            an error then, and it stays on the device that it was begun on. Otherwise a job is known by what it asks for, and
+            the record answers for a day: after that circuits are fitted to the device as it is then, and measured afresh.
 
     Raises:
         OptionError: There is no backend of that name; the message lists those that there are. Or account or device are
             missing.
         SpecError: An entry cannot be used.
         JobError: The service cannot be reached.
+        LedgerError: The record cannot be used, or `run` was begun on another device.
     """
     spec = find_spec(name, path) if isinstance(name, str) else name
     if spec.kind == "statevector":
@@ -114,19 +121,44 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
     from qlstm_qiskit.hardware.pinned import PinnedDevice, calibration_of
     from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 
-    ledger = Ledger(_made(record or _state_folder()) / FILE) if spec.leaves else None
-    before = ledger.entries(run) if ledger is not None else []
-    connection = _connect(spec, before[0].device if before else None)
-    device = connection.device
-    if ledger is None:
+    if not spec.leaves:
+        connection, ledger = _connect(spec, None), None
+        device = connection.device
         inner = _local(spec, device, seed)
     else:
-        runner = JobRunner(ledger, connection.service, spec, run, device, ordered=ordered)
-        inner = _executor(spec, connection.make(seed), runner)
+        file = (record or _state_folder()) / FILE
+        ledger = Ledger(file) if file.is_file() else None
+        connection = _connect(spec, _begun_on(ledger, run, ordered) if ledger is not None else None)
+        ledger = ledger or Ledger(_made(file.parent) / FILE)  # not before the login has succeeded
+        device = connection.device
+        if ordered:
+            _require_same(ledger, run, spec, device.name)
+        ledger.claim()
         # a new calibration must not change the circuits of a run that goes on
-        device = PinnedDevice(device, ledger.pinned(run, calibration_of(device.target)))
+        pin = ledger.pinned(run, device.name, calibration_of(device.target), None if ordered else MAX_AGE)
+        runner = JobRunner(ledger, connection.service, spec, run, device, ordered=ordered, since=pin[1])
+        inner = _executor(spec, connection.make(seed), runner)
+        device = PinnedDevice(device, pin[0])
     executor = PackingExecutor(MeteredExecutor(inner, spec), device.target, spec.pack)
     return PrimitiveBackend(spec, executor, _transpiler(spec, device), connection=connection, ledger=ledger)
+
+
+def _begun_on(ledger: Ledger, run: str, ordered: bool) -> str | None:
+    """The device that recorded work needs where the backend leaves it open, if jobs may be met again."""
+    from qlstm_qiskit.hardware.ledger import UNDER_WAY, now
+
+    entries = [e for e in ledger.entries(run) if ordered or e.status in UNDER_WAY or e.created >= now(MAX_AGE)]
+    return entries[-1].device if entries else None
+
+
+def _require_same(ledger: Ledger, run: str, spec: BackendSpec, device: str) -> None:
+    begun = _begun_on(ledger, run, ordered=True)
+    if begun is not None and begun != device:
+        ledger.close()
+        raise LedgerError(
+            f"{ledger.path}: {run!r} was begun on {begun}, and backend {spec.name} is {device} now. Set device: {begun}, or "
+            "start in a new run folder."
+        )
 
 
 def _connect(spec: BackendSpec, device: str | None) -> Connection:

@@ -12,6 +12,8 @@ from typing import Any
 from qiskit.providers import BackendV2, Options, QubitProperties
 from qiskit.transpiler import InstructionProperties, Target
 
+from qlstm_qiskit.errors import LedgerError
+
 
 class PinnedDevice(BackendV2):
     """The qubits and errors that were written down, for transpilation and layouts; it runs nothing.
@@ -19,11 +21,14 @@ class PinnedDevice(BackendV2):
     Args:
         device: The device today, which gives the kinds of instructions.
         calibration: What `calibration_of` wrote.
+
+    Raises:
+        LedgerError: The device has no longer an instruction that was written down.
     """
 
     def __init__(self, device: BackendV2, calibration: str) -> None:
         super().__init__(name=device.name)
-        self._target = _restored(device.target, json.loads(calibration))
+        self._target = _restored(device.name, device.target, json.loads(calibration))
 
     @property
     def target(self) -> Target:
@@ -49,7 +54,7 @@ def calibration_of(target: Target) -> str:
         if not known or None in known:
             instructions[name] = None
             continue
-        rows = [[list(qubits), *(_figures(properties))] for qubits, properties in known.items()]
+        rows = [[list(qubits), *_figures(properties)] for qubits, properties in known.items()]
         instructions[name] = sorted(rows, key=lambda row: row[0])
     qubits = target.qubit_properties
     return json.dumps(
@@ -60,11 +65,17 @@ def calibration_of(target: Target) -> str:
     )
 
 
-def _figures(properties: InstructionProperties | None) -> tuple[float | None, float | None]:
-    return (None, None) if properties is None else (properties.error, properties.duration)
+def _figures(properties: InstructionProperties | None) -> tuple[float | None, ...]:
+    return () if properties is None else (properties.error, properties.duration)
 
 
-def _restored(today: Target, facts: dict[str, Any]) -> Target:
+def _restored(device: str, today: Target, facts: dict[str, Any]) -> Target:
+    gone = sorted(facts["instructions"].keys() - set(today.operation_names))
+    if gone:
+        raise LedgerError(
+            f"{device} has no longer the instruction {gone[0]!r}, which the recorded jobs were fitted to; start in a new run "
+            "folder."
+        )
     qubits = facts["qubits"]
     target = Target(
         description=today.description,
@@ -81,6 +92,9 @@ def _restored(today: Target, facts: dict[str, Any]) -> Target:
         if rows is None:
             target.add_instruction(operation, name=name)
             continue
-        known = {tuple(wires): InstructionProperties(error=error, duration=duration) for wires, error, duration in rows}
+        known = {
+            tuple(wires): InstructionProperties(error=figures[0], duration=figures[1]) if figures else None
+            for wires, *figures in rows
+        }
         target.add_instruction(operation, known, name=name)
     return target

@@ -65,6 +65,7 @@ class Server:
             meet; None is nothing.
         outcomes: How the next accepted jobs end: "Completed" (the default), "Failed", "Cancelled" or "Ran too long".
         polls: How often a new job is seen as "Queued" before it ends.
+        lag: How many of the next lists of jobs come out empty.
         online: Whether devices take jobs.
         used_up: Whether the account has no QPU time left.
         requests, headers: Of all requests so far.
@@ -77,6 +78,7 @@ class Server:
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.polls = 0
+        self.lag = 0
         self.online = True
         self.used_up = False
         (folder / "jobs").mkdir(parents=True, exist_ok=True)
@@ -108,6 +110,9 @@ class Server:
         name = path.strip("/").split("/")[1] if path.count("/") > 1 else ""
         if operation == "submit":
             return 200, self._accept(str(body.decode() if isinstance(body, bytes) else body))
+        if operation == "find" and self.lag > 0:
+            self.lag -= 1
+            return 200, {"jobs": [], "count": 0}
         if operation == "find":
             found = [
                 self._view(entry["job"]) for entry in reversed(self.log()) if set(query.get("tags", ())) <= set(entry["tags"])

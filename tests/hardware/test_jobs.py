@@ -16,7 +16,7 @@ from qiskit.primitives import StatevectorSampler
 
 from qlstm_qiskit.errors import JobError, LedgerError, QLSTMError
 from qlstm_qiskit.hardware.executor import Request, Values
-from qlstm_qiskit.hardware.fetch import ATTEMPTS, Jobs, fetch_pending, retry_ended
+from qlstm_qiskit.hardware.fetch import ATTEMPTS, LOOKS, Jobs, fetch_pending, retry_ended
 from qlstm_qiskit.hardware.jobs import JobRunner
 from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.primitives import SamplerExecutor
@@ -110,6 +110,50 @@ def test_faults_that_pass_change_nothing(
     np.testing.assert_array_equal(do(jobs), expected)
     assert_nothing_twice(server)
     assert statuses(ledger) == {"done": 2 * STEPS}
+
+
+def test_a_list_that_lags_for_a_minute_is_waited_for(server: Server, ledger: Ledger, expected: Values) -> None:
+    server.faults["submit"].append(DROP_AFTER)
+    server.lag = len(LOOKS) - 1
+    jobs = runner(server, ledger)
+    np.testing.assert_array_equal(do(jobs), expected)
+    assert_nothing_twice(server)
+    assert jobs._clock.now == sum(LOOKS) >= 60  # type: ignore[attr-defined]
+
+
+def assert_first_of_two(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    log = server.log()
+    assert log[0]["tags"] == log[1]["tags"]
+    assert len(log) == 2 * STEPS + 1
+    assert len({entry["content"] for entry in log}) == 2 * STEPS
+    assert server.job("job-1")["status"] == "Cancelled"
+    assert "job 1 was accepted twice; job-0 is kept and job-1 cancelled" in caplog.text
+
+
+@pytest.mark.parametrize("second", [None, DROP_AFTER])
+def test_of_two_jobs_with_one_tag_the_first_is_kept(
+    server: Server, ledger: Ledger, expected: Values, caplog: pytest.LogCaptureFixture, second: Fault | None
+) -> None:
+    server.faults["submit"].extend([DROP_AFTER, second])
+    server.lag = len(LOOKS)
+    server.polls = 2
+    np.testing.assert_array_equal(do(runner(server, ledger)), expected)
+    assert_first_of_two(server, caplog)
+    assert ledger.entry(1).job == "job-0"
+
+
+def test_a_job_that_shows_up_after_a_resume_is_kept(
+    server: Server, ledger: Ledger, expected: Values, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults["submit"].extend([DROP_AFTER])
+    server.faults["find"].extend([DROP] * ATTEMPTS)
+    with pytest.raises(JobError):
+        do(runner(server, ledger))
+    ledger._execute("UPDATE jobs SET updated = '2020-01-01T00:00:00.000+00:00'", ())
+    server.lag = 1  # an hour later it is looked for once
+    server.polls = 2
+    np.testing.assert_array_equal(do(runner(server, ledger)), expected)
+    assert_first_of_two(server, caplog)
 
 
 def test_pauses_between_reads_grow(server: Server, ledger: Ledger) -> None:

@@ -1,16 +1,26 @@
 """A pinned device gives the circuits of the day when it was pinned."""
 
+import time
+import warnings
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
 
+from qlstm_qiskit.errors import LedgerError, OptionError
+from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.devices import find_device
 from qlstm_qiskit.hardware.layout import ErrorMap
 from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.pinned import PinnedDevice, calibration_of
+from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.hardware.transpile import Transpiler, target_hash
+from tests.hardware.mock_service import Server, install
 
 
 def line(n_qubits: int) -> tuple[QuantumCircuit, tuple, list[SparsePauliOp]]:
@@ -29,6 +39,7 @@ def test_a_calibration_survives_being_written_down(name: str) -> None:
     pinned = PinnedDevice(device, calibration_of(device.target))
     assert calibration_of(pinned.target) == calibration_of(device.target)
     assert target_hash(PinnedDevice(device, calibration_of(pinned.target)).target) == target_hash(pinned.target)
+    assert target_hash(pinned.target) == target_hash(device.target)
     circuit, parameters, observables = line(3)
     ours, oracle = (Transpiler(d).prepare("line", circuit, parameters, observables) for d in (pinned, device))
     assert ours.fingerprint == oracle.fingerprint
@@ -54,8 +65,78 @@ def test_a_new_calibration_does_not_change_the_circuits_of_a_run() -> None:
 
 def test_the_record_keeps_what_came_first(tmp_path) -> None:
     with Ledger(tmp_path / "jobs.sqlite") as ledger:
-        assert ledger.pinned("train", "first") == "first"
-        assert ledger.pinned("train", "second") == "first"
-        assert ledger.pinned("evaluate", "second") == "second"
+        first = ledger.pinned("train", "fez", "first")
+        assert first[0] == "first"
+        assert ledger.pinned("train", "fez", "second", timedelta(days=1)) == first
+        assert ledger.pinned("evaluate", "fez", "second")[0] == "second"
+        assert ledger.pinned("train", "torino", "other")[0] == "other"
     with Ledger(tmp_path / "jobs.sqlite") as ledger:
-        assert ledger.pinned("train", "third") == "first"
+        assert ledger.pinned("train", "fez", "third") == first
+        entry = ledger.prepare("train", 0, "r", "ibm", "fez", "{}", 1, 1, 1)
+        assert ledger.pinned("train", "fez", "fourth", timedelta(0)) == first, "a job is under way"
+        ledger.ended(entry, "failed", "it failed")
+        time.sleep(0.002)
+        assert ledger.pinned("train", "fez", "fourth", timedelta(0))[0] == "fourth"
+
+
+def test_an_instruction_that_is_gone_is_named() -> None:
+    with pytest.raises(LedgerError, match=r"fake_fez has no longer the instruction 'ecr', .* start in a new run folder"):
+        PinnedDevice(find_device("fez"), calibration_of(find_device("sherbrooke").target))
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    server = Server(tmp_path / "service")
+    install(server, monkeypatch)
+    monkeypatch.setenv("MY_TOKEN", "a-token")
+    return server
+
+
+def measure(record: Path, device: str | None, ordered: bool) -> None:
+    """Load a backend, and ask it for one expectation value."""
+    spec = BackendSpec(name="qpu", kind="ibm", token_env="MY_TOKEN", device=device, shots=16)
+    backend = load_backend(spec, record=record, run="work", ordered=ordered)
+    assert isinstance(backend, PrimitiveBackend)
+    circuit, parameters, observables = line(2)
+    with closing(backend), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        backend.estimator().run([(circuit, observables, np.zeros(len(parameters)))]).result()
+
+
+def devices(server: Server) -> list[str]:
+    return [server.job(entry["job"])["backend"] for entry in server.log()]
+
+
+def test_ordered_work_stays_where_it_was_begun(server: Server, tmp_path: Path) -> None:
+    measure(tmp_path, "ibm_small", ordered=True)
+    with pytest.raises(LedgerError, match=r"'work' was begun on ibm_small, and backend qpu is ibm_smaller now. Set device"):
+        measure(tmp_path, "ibm_smaller", ordered=True)
+    measure(tmp_path, None, ordered=True)  # the other one is less busy
+    assert devices(server) == ["ibm_small"]
+
+
+def test_other_work_goes_to_any_device_and_is_measured_afresh_each_day(server: Server, tmp_path: Path) -> None:
+    for device in ("ibm_small", "ibm_smaller", "ibm_small", "ibm_smaller", None):
+        measure(tmp_path, device, ordered=False)
+    assert devices(server) == ["ibm_small", "ibm_smaller"]
+    with Ledger(tmp_path / "jobs.sqlite") as ledger:
+        ledger._execute("UPDATE pins SET made = '2020-01-01'", ())
+        ledger._execute("UPDATE jobs SET created = '2020-01-02'", ())
+        done = ledger.entry(1)
+        ledger._update(done, status="submitted")
+    measure(tmp_path, "ibm_small", ordered=False)
+    assert devices(server) == ["ibm_small", "ibm_smaller"], "a job that is under way is waited for"
+    measure(tmp_path, "ibm_small", ordered=False)
+    measure(tmp_path, "ibm_small", ordered=False)
+    assert devices(server) == ["ibm_small", "ibm_smaller", "ibm_small"]
+    with Ledger(tmp_path / "jobs.sqlite") as ledger:
+        ledger._execute("UPDATE jobs SET created = '2020-01-02'", ())
+    measure(tmp_path, None, ordered=False)
+    assert devices(server)[3:] == ["ibm_smaller"], "the device of another day is not asked for"
+
+
+def test_nothing_is_made_where_the_login_fails(tmp_path: Path) -> None:
+    spec = BackendSpec(name="qpu", kind="ibm", token_env="NOT_SET_ANYWHERE")
+    with pytest.raises(OptionError, match="NOT_SET_ANYWHERE is not set"):
+        load_backend(spec, record=tmp_path / "record")
+    assert not (tmp_path / "record").exists()
