@@ -11,6 +11,7 @@ from typing import Any
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.hardware.scrub import scrub
 from qlstm_qiskit.hardware.spec import BackendSpec
 
 #: What to do about a module that is not found: the folder of backends.yaml is not where Python looks by itself.
@@ -76,16 +77,16 @@ def load_provider(path: str) -> BackendV2:
         raise OptionError(f"provider is {path!r}; it must be an import path 'module:name', such as 'my_lab.devices:backend'.")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
-        raise OptionError(f"provider {path!r}: cannot import {module_name!r}: {_reason(error)}; {_ADVICE}.") from error
+    except Exception as error:  # noqa: BLE001 - of somebody else's code, and not chained: see _reason
+        raise OptionError(f"provider {path!r}: cannot import {module_name!r}: {_reason(error)}; {_ADVICE}.") from None
     if not hasattr(module, attribute):
         raise unknown_option(f"name in {module_name}", attribute, [name for name in dir(module) if not name.startswith("_")])
     found = getattr(module, attribute)
     if not isinstance(found, BackendV2) and callable(found):
         try:
             found = found()
-        except Exception as error:
-            raise OptionError(f"provider {path!r} failed when called without arguments: {_reason(error)}") from error
+        except Exception as error:  # noqa: BLE001
+            raise OptionError(f"provider {path!r} failed when called without arguments: {_reason(error)}") from None
     if not isinstance(found, BackendV2):
         raise OptionError(
             f"provider {path!r} gives a {type(found).__name__}; it must be a qiskit BackendV2, or a class or function "
@@ -114,4 +115,5 @@ def _key(name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    """What a provider says, which may repeat its key; its exception is not chained for the same reason."""
+    return scrub(f"{type(error).__name__}: {error}")

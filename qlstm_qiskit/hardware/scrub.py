@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-#: Variables from which Qiskit and IBM's tools read a token, besides the one that a backend names.
+from qlstm_qiskit.hardware.rules import is_secret_key
+
+#: Variables from which Qiskit and IBM's tools read a token, besides the one that a backend names and those that sound like it.
 VARIABLES = ("QISKIT_IBM_TOKEN", "IBM_QUANTUM_TOKEN", "IBMCLOUD_API_KEY")
 #: Where `QiskitRuntimeService.save_account` keeps tokens, in plain text.
 ACCOUNTS = Path(".qiskit") / "qiskit-ibm.json"
@@ -34,9 +36,11 @@ def scrub(text: str, token_env: str | None = None) -> str:
 
 
 def _secrets(token_env: str | None) -> Iterable[str]:
-    names = VARIABLES if token_env is None else (*VARIABLES, token_env)
-    secrets = {os.environ.get(name, "") for name in names} | set(_saved_tokens())
-    return [secret for secret in secrets if len(secret) >= 4]  # a shorter one is no secret and would eat words
+    named = {*VARIABLES, token_env}
+    secrets = {value for name, value in os.environ.items() if name in named} | set(_saved_tokens())
+    others = {value for name, value in os.environ.items() if is_secret_key(name)}
+    # A shorter one is no secret and would eat words, as would TOKENIZERS_PARALLELISM=false.
+    return [*(secret for secret in secrets if len(secret) >= 4), *(secret for secret in others if len(secret) >= 8)]
 
 
 def _saved_tokens() -> list[str]:

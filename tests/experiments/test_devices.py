@@ -8,8 +8,10 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import time
 import traceback
+import types
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +21,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_ibm_runtime.json import RuntimeDecoder
 
 from qlstm_qiskit.cli import main
-from qlstm_qiskit.errors import BudgetError, JobError, LedgerError, RunError
+from qlstm_qiskit.errors import BudgetError, JobError, LedgerError, OptionError, RunError
 from qlstm_qiskit.experiments import load_run, plan_run, predict_table, resume_run, train_run
 from qlstm_qiskit.experiments import train as train_module
 from qlstm_qiskit.hardware import BackendSpec, fetch
@@ -449,3 +452,35 @@ def test_two_readers_in_one_process(server: Server, csv: Path) -> None:
     assert np.shape(fresh) == (5, 1)
     predict_table(load_run(run.path, backend=IBM), csv)
     assert len(server.log()) == 3 * WINDOW
+
+
+class _Refusing(GenericBackendV2):
+    """A provider's device that repeats its key in what it says."""
+
+    def run(self, *arguments: Any, **options: Any) -> None:
+        raise RuntimeError(f"401: {os.environ['IONQ_API_KEY']} is not accepted")
+
+
+def test_the_key_of_a_provider_appears_nowhere(csv: Path, tmp_path: Path, qlstm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IONQ_API_KEY", "canary-of-a-provider-1a2b")
+    lab = types.ModuleType("lab_with_a_key")
+    lab.device = _Refusing(3, seed=1)  # type: ignore[attr-defined]
+    lab.broken = lab.device.run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lab_with_a_key", lab)
+    entries = [f"{name}: {{kind: provider, provider: 'lab_with_a_key:{name}', shots: 16}}" for name in ("device", "broken")]
+    Path("backends.yaml").write_text("\n".join(entries))
+    assert qlstm(*TRAIN)[0] == 0
+    said = []
+    for arguments in (
+        ["evaluate", "run", "--backend", "device", "--json"],
+        ["evaluate", "run", "--backend", "broken"],
+        ["jobs", "list", "run", "--json"],
+        ["jobs", "show", "run", 1],
+    ):
+        said += qlstm(*arguments)[1:]
+    assert sum("401: *** is not accepted" in text for text in said) == 4
+    assert not any("canary" in text for text in said)
+    assert b"canary" not in (tmp_path / "run/jobs.sqlite").read_bytes()
+    with pytest.raises(OptionError, match=r"401: \*\*\*") as caught:
+        load_run(Path("run"), backend=BackendSpec(name="b", kind="provider", provider="lab_with_a_key:broken", shots=16))
+    assert caught.value.__cause__ is None
