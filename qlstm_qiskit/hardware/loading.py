@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from qiskit.quantum_info import SparsePauliOp
 from qlstm_qiskit.errors import LedgerError, OptionError
 from qlstm_qiskit.hardware.backend import Backend, StatevectorBackend
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare
-from qlstm_qiskit.hardware.spec import BackendSpec
+from qlstm_qiskit.hardware.spec import BackendSpec, TranspileSpec
 from qlstm_qiskit.hardware.specs_file import find_spec
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.hardware.primitive_backend import PlanBackend
     from qlstm_qiskit.hardware.primitives import Submit
     from qlstm_qiskit.hardware.runtime import Connection
+    from qlstm_qiskit.hardware.transpile import Transpiler
 
 #: For which evaluations and predictions are answered from the record; devices are calibrated every day.
 MAX_AGE = timedelta(days=1)
@@ -197,9 +199,16 @@ def _executor(spec: BackendSpec, make: Callable[[int, Sequence[str]], Any], subm
 
 def _transpiler(spec: BackendSpec, device: BackendV2) -> Prepare:
     from qlstm_qiskit.hardware.isa_cache import cache_folder
+
+    return _shared_transpiler(device, spec.transpile, cache_folder()).prepare
+
+
+@lru_cache(maxsize=16)
+def _shared_transpiler(device: BackendV2, spec: TranspileSpec, folder: Path) -> Transpiler:
+    """One for all backends of a process that fit circuits to a device in the same way, so that each is transpiled once."""
     from qlstm_qiskit.hardware.transpile import Transpiler
 
-    return Transpiler(device, spec.transpile, cache_folder()).prepare
+    return Transpiler(device, spec, folder)
 
 
 def _state_folder() -> Path:
