@@ -10,7 +10,7 @@ import typer
 
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
-from qlstm_qiskit.errors import JobError, LedgerError
+from qlstm_qiskit.errors import JobError, LedgerError, OptionError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.hardware.ledger import Entry, Ledger
@@ -68,20 +68,22 @@ def jobs_resume(
 ) -> None:
     """Fetch the results of all jobs that were submitted and never came back, and go on with an unfinished training.
 
-    Nothing is submitted twice: what was submitted is fetched, and only what never was is submitted now.
+    Nothing is submitted twice: what was submitted is fetched, and only what never was is submitted now. Backends are as they
+    were recorded, with account, token_env, instance, channel, mode, tags, timeout_s and the limits of guard as your
+    backends.yaml has them now.
 
     Example: qlstm jobs resume runs/demo
     """
     from qlstm_qiskit.hardware.fetch import fetch_pending, retry_ended
 
     if _killed_early(run):
-        _go_on(run, quiet=json)
+        _go_on(run, backends, quiet=json)
         return
     fetched: list[Entry] = []
     errors: list[JobError] = []
     with _ledger(run) as ledger:
         ledger.claim()
-        for spec in _backends_of(run, ledger.entries(statuses=["prepared", "submitted"]), backends):
+        for spec in _backends_of(ledger, ledger.entries(statuses=["prepared", "submitted"]), backends):
             service = _service(spec)
             if service is not None:
                 done, failed = fetch_pending(ledger, service, spec)
@@ -108,8 +110,16 @@ def jobs_resume(
             print(f"{len(again)} failed or cancelled jobs will be submitted again when the run goes on")
     if errors:
         raise JobError(" ".join(map(str, errors)))
-    if (run / "config.json").exists() and any(entry.run == "train" for entry in entries):
-        _go_on(run, quiet=json)
+    trained = (run / "config.json").exists() and any(entry.run == "train" for entry in entries)
+    if not (trained and _go_on(run, backends, quiet=json)) and not json:
+        _print_next([*fetched, *again, *(entry for entry in entries if entry.status == "prepared")])
+
+
+def _print_next(entries: list[Entry]) -> None:
+    """What to type for jobs of work that does not go on by itself."""
+    commands = {entry.run.partition(" ")[0] for entry in entries} & {"evaluate", "predict"}
+    if commands:
+        print(f"Now run qlstm {' and '.join(sorted(commands))} again: what is done is answered from the record")
 
 
 def _killed_early(run: Path) -> bool:
@@ -118,17 +128,19 @@ def _killed_early(run: Path) -> bool:
     return there == [True, False, False]
 
 
-def _go_on(run: Path, *, quiet: bool) -> None:
-    """Finish the training of a run folder, if it is not finished."""
-    from qlstm_qiskit.experiments import is_unfinished, resume_run
+def _go_on(run: Path, file: Path | None, *, quiet: bool) -> bool:
+    """Finish the training of a run folder; whether it was unfinished."""
+    from qlstm_qiskit.experiments import is_unfinished, load_spec, resume_run
     from qlstm_qiskit.report import draw_run
 
     if not is_unfinished(run):
-        return
-    finished = resume_run(run, verbose=0 if quiet else 1)
+        return False
+    options = load_spec(run).backend_options
+    finished = resume_run(run, options=options and _today(options, file), verbose=0 if quiet else 1)
     draw_run(finished)
     if not quiet:
         print(f"Training went on to its end, epoch {finished.epochs}: test MSE {finished.metrics['test_mse']:.6g}")
+    return True
 
 
 @jobs_app.command("cancel")
@@ -140,24 +152,28 @@ def jobs_cancel(
     backends: BackendsFile = None,
     json: Json = False,
 ) -> None:
-    """Cancel jobs that have not ended, at the service and in the record.
+    """Cancel jobs that have not ended, at the service and in the record; of kind provider, in the record only.
 
     Example: qlstm jobs cancel runs/demo 3
     """
-    from qlstm_qiskit.hardware.fetch import Jobs
+    from qlstm_qiskit.hardware.fetch import GIVEN_UP, Jobs
 
     with _ledger(run) as ledger:
         chosen = [ledger.entry(number) for number in id] if id else ledger.entries(statuses=["prepared", "submitted"])
         alive = [entry for entry in chosen if entry.status in {"prepared", "submitted"}]
         after = []
-        for spec in _backends_of(run, alive, backends):
+        for spec in _backends_of(ledger, alive, backends):
             jobs = Jobs(ledger, _service(spec), spec)
             after += [jobs.cancel(entry) for entry in alive if entry.backend == spec.name]
-    cancelled = [entry.id for entry in after if entry.status == "cancelled"]
+    given_up = [entry.id for entry in after if entry.error == GIVEN_UP]
+    cancelled = [entry.id for entry in after if entry.status == "cancelled" and entry.id not in given_up]
     if json:
-        print_json({"run": str(run), "cancelled": cancelled, "jobs": [_facts(entry) for entry in after]})
+        facts = [_facts(entry) for entry in after]
+        print_json({"run": str(run), "cancelled": cancelled, "given_up": given_up, "jobs": facts})
         return
     print(f"{len(cancelled)} jobs cancelled")
+    if given_up:
+        print(f"{len(given_up)} jobs given up in the record only: they may still run, cancel them at the provider")
     for entry in [entry for entry in chosen if entry not in alive] + [e for e in after if e.status != "cancelled"]:
         print(f"job {entry.id} had ended: {entry.status}")
 
@@ -181,17 +197,39 @@ def _ledger(run: Path) -> Ledger:
     return Ledger(run / FILE, create=False)
 
 
-def _backends_of(run: Path, entries: list[Entry], file: Path | None) -> list[BackendSpec]:
-    """The backends of these jobs; that of the training as it was then, unless a file is given."""
+def _backends_of(ledger: Ledger, entries: list[Entry], file: Path | None) -> list[BackendSpec]:
+    """The backends of these jobs as they were recorded, with today's access."""
+    from pydantic import ValidationError
+
+    from qlstm_qiskit.hardware.spec import BackendSpec
     from qlstm_qiskit.hardware.specs_file import find_spec
 
-    own = None
-    if entries and file is None and (run / "config.json").exists():
-        from qlstm_qiskit.experiments import load_spec
+    found = {}
+    for entry in entries:
+        try:
+            found[entry.backend] = _today(BackendSpec.model_validate_json(ledger.remembered(entry) or ""), file)
+        except ValidationError:  # not recorded, or by another version
+            found[entry.backend] = find_spec(entry.backend, file)
+    return list(found.values())
 
-        own = load_spec(run).backend_options
-    names = dict.fromkeys(entry.backend for entry in entries)
-    return [own if own is not None and own.name == name else find_spec(name, file) for name in names]
+
+def _today(spec: BackendSpec, file: Path | None) -> BackendSpec:
+    """A recorded backend with the access and the limits that its entry of `file`, or of ./backends.yaml, has today."""
+    from qlstm_qiskit.hardware.rules import renewed
+    from qlstm_qiskit.hardware.specs_file import PACKAGED, USERS, find_spec, load_specs
+
+    if file is not None:
+        today = find_spec(spec.name, file)
+    elif USERS.is_file():
+        known = load_specs().get(spec.name)
+        if known is None or known == load_specs(PACKAGED).get(spec.name):  # it is not in the user's file
+            return spec
+        today = known
+    else:
+        return spec
+    if today.kind != spec.kind:
+        raise OptionError(f"backend {spec.name} was of kind {spec.kind} and is {today.kind} now; give its entry of then.")
+    return renewed(spec, today)
 
 
 def _service(spec: BackendSpec) -> Any:

@@ -66,10 +66,15 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
     return _train(spec, out, verbose)
 
 
-def resume_run(out: Path, *, verbose: int = 0) -> Run:
+def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 0) -> Run:
     """Go on with a training that ended before its last epoch, in its run folder.
 
     It is trained again from its config; jobs that were submitted are answered from the record or waited for.
+
+    Args:
+        out: The folder.
+        options: The run's backend with another access or other limits, see `hardware.rules.renewed`; by default as it was.
+        verbose: See `train_run`.
 
     Raises:
         RunError: The folder holds no run, or one that is finished.
@@ -77,6 +82,8 @@ def resume_run(out: Path, *, verbose: int = 0) -> Run:
     if not is_unfinished(out):
         raise RunError(f"{out} holds a finished run; there is nothing to go on with.")
     spec = load_spec(out)
+    if options is not None:
+        spec = spec.on(options)
     (out / METRICS).unlink(missing_ok=True)  # of the epochs before it was interrupted
     return _train(spec, out, verbose)
 

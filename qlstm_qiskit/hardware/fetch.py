@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.hardware.failures import FOREIGN, Failure, understand
-from qlstm_qiskit.hardware.ledger import Entry, Ledger, Values, age
+from qlstm_qiskit.hardware.ledger import UNDER_WAY, UNSENT, Entry, Ledger, Values, age
 from qlstm_qiskit.hardware.primitives import Readout
 from qlstm_qiskit.hardware.spec import BackendSpec
 
@@ -26,6 +26,8 @@ FIRST_PAUSE = 1.0
 LOOKS = (0.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 #: Seconds between polls: the first, how they grow, the last.
 POLL, POLL_GROWTH, POLL_MAX = 0.5, 1.5, 10.0
+#: The error of a job that nobody can cancel.
+GIVEN_UP = "it was given up by the user, and may have run at the provider"
 _ENDED = {"DONE", "ERROR", "CANCELLED"}
 
 
@@ -63,6 +65,8 @@ class Jobs:
         Raises:
             JobError: The service cannot be asked.
         """
+        if entry.error == UNSENT:
+            return None
         for pause in LOOKS:
             self._sleep(pause)
             found = self.tagged(entry)
@@ -118,12 +122,14 @@ class Jobs:
     def cancel(self, entry: Entry) -> Entry:
         """Cancel a job at the service and in the record; one that has ended stays as it is.
 
+        Without a service it is given up in the record only.
+
         Raises:
             JobError: The service cannot be asked.
         """
         if self.service is not None:
             entry = self.reconcile(entry)
-        if entry.status not in {"prepared", "submitted"}:
+        if entry.status not in UNDER_WAY:
             return entry
         if entry.status == "submitted" and self.service is not None:
             answer = self._try(lambda: self.service.job(entry.job).cancel(), entry)
@@ -134,7 +140,8 @@ class Jobs:
             if isinstance(answer, Failure) and answer.kind != "unknown job":
                 raise self.stopped(entry, f"it cannot be cancelled: {answer.sentence}")
         log.info("job %d (%s) is cancelled", entry.id, entry.job)
-        return self.ledger.ended(entry, "cancelled", "cancelled by the user")
+        given_up = self.spec.kind == "provider"
+        return self.ledger.ended(entry, "cancelled", GIVEN_UP if given_up else "it was cancelled by the user")
 
     def ask(self, read: Callable[[], T], entry: Entry) -> T:
         """The answer to a read, which is repeated with growing pauses while the service cannot be reached.
@@ -224,7 +231,7 @@ def fetch_pending(ledger: Ledger, service: Any, spec: BackendSpec, **clocks: Any
     """
     jobs = Jobs(ledger, service, spec, **clocks)
     fetched, errors = [], []
-    for entry in ledger.entries(statuses=["prepared", "submitted"]):
+    for entry in ledger.entries(statuses=UNDER_WAY):
         if entry.backend != spec.name:
             continue
         try:

@@ -13,7 +13,7 @@ from typing import Any
 from qlstm_qiskit.errors import JobError, LedgerError
 from qlstm_qiskit.hardware.failures import FOREIGN
 from qlstm_qiskit.hardware.fetch import ATTEMPTS, Jobs, fetch_pending, log, retry_ended
-from qlstm_qiskit.hardware.ledger import Entry, Ledger, Values
+from qlstm_qiskit.hardware.ledger import UNSENT, Entry, Ledger, Values
 from qlstm_qiskit.hardware.primitives import Work
 from qlstm_qiskit.hardware.spec import BackendSpec
 
@@ -36,7 +36,6 @@ class JobRunner(Jobs):
         spec: Of the backend.
         run: Which work of the folder, e.g. "train".
         device: Its name is recorded; where it has a `status()`, it is asked before jobs are submitted.
-        retry: Submit failed and cancelled jobs again, as new attempts.
         ordered: Whether the work always asks for the same jobs in the same order, as a training does; other jobs are an error.
         since: Where the order is free, jobs that were recorded before this moment (UTC, ISO 8601) answer nothing.
     """
@@ -48,7 +47,6 @@ class JobRunner(Jobs):
         spec: BackendSpec,
         run: str = "run",
         device: Any = None,
-        retry: bool = False,
         ordered: bool = True,
         since: str = "",
         sleep: Callable[[float], None] = time.sleep,
@@ -57,12 +55,12 @@ class JobRunner(Jobs):
         super().__init__(ledger or Ledger(None), service, spec, sleep, clock)
         self.run = run
         self.device = device
-        self.retry = retry
         self.ordered = ordered
         self.since = since
         self._step = 0
         self._asked: Counter[str] = Counter()
         self.ledger.claim()
+        self.ledger.remember(run, spec.name, spec.model_dump_json())
 
     def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
         """Results of the jobs of one call; all are submitted before the first is waited for."""
@@ -83,16 +81,14 @@ class JobRunner(Jobs):
                 "circuits, values or options, so the run was changed since. Undo the change, or start in a new run folder."
             )
         if entry.status in {"failed", "cancelled"}:
-            if not self.retry:
-                raise self.error(entry, f"in an earlier attempt {entry.error}", retry=True)
-            return self._submit(self.ledger.again(entry), work)
+            raise self.error(entry, f"in an earlier attempt {entry.error}", retry=True)
         if entry.status == "done":
             log.debug("job %d is answered from the record", entry.id)
             return entry, None
         if self.service is None:
             return self._lost(entry, work)
         entry = self.reconcile(entry)
-        return self._submit(entry, work, unclear=True) if entry.status == "prepared" else (entry, None)
+        return self._submit(entry, work, unclear=entry.error != UNSENT) if entry.status == "prepared" else (entry, None)
 
     def _place(self, request: str) -> tuple[int, Entry | None]:
         """The step of a job, and its last attempt where it was met before."""
@@ -105,7 +101,7 @@ class JobRunner(Jobs):
 
     def _lost(self, entry: Entry, work: Work) -> tuple[Entry, Any]:
         """A job whose process is gone, and which no service can be asked for."""
-        if self.spec.kind == "provider" and not self.retry:
+        if self.spec.kind == "provider" and entry.error != UNSENT:
             what = "its process has ended and the provider gives no way to fetch its result; it may have run"
             raise self.error(entry, what, retry=True)
         return self._submit(entry, work)
@@ -113,7 +109,7 @@ class JobRunner(Jobs):
     def _submit(self, entry: Entry, work: Work, unclear: bool = False) -> tuple[Entry, Any]:
         """Submit a prepared job; `unclear` says that it may have been accepted before, and is not listed yet."""
         self._require_open(entry)
-        failure = None
+        entry, failure = self.ledger.note(entry, None) if entry.error == UNSENT else entry, None
         for attempt in range(ATTEMPTS):
             if failure is not None:
                 self._pause(attempt, failure)
@@ -125,7 +121,7 @@ class JobRunner(Jobs):
             except (UserWarning, *FOREIGN) as error:
                 failure = self._understand(error)
             else:
-                entry = self.ledger.submitted(entry, str(job.job_id()))
+                entry = self.ledger.submitted(entry, str(job.job_id()) if self.service is not None else None)
                 return self._single(entry, job) if unclear and self.service is not None else (entry, job)
             entry = self.ledger.note(entry, failure.sentence)
             if failure.unclear and self.service is not None:
@@ -170,6 +166,7 @@ class JobRunner(Jobs):
 
     def _request(self, work: Work) -> str:
         """Hash of all that decides the result."""
-        options = self.spec.model_dump(mode="json", include={"kind", "primitive", "mitigation"})
+        decisive = {"kind", "primitive", "mitigation"} | ({"rep_delay_us"} if self.spec.kind == "ibm" else set())
+        options = self.spec.model_dump(mode="json", include=decisive)
         text = json.dumps([work.fingerprint, self._device_name, options], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -27,6 +27,9 @@ Status = Literal["prepared", "submitted", "done", "failed", "cancelled"]
 #: States of jobs that may still give a result.
 UNDER_WAY: tuple[Status, ...] = ("prepared", "submitted")
 
+#: The error of a new attempt that has certainly not been submitted.
+UNSENT = "not submitted yet"
+
 FILE = "jobs.sqlite"
 VERSION = 1
 _SCHEMA = """
@@ -42,6 +45,7 @@ CREATE TABLE pins (
     run TEXT NOT NULL, device TEXT NOT NULL, made TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (run, device)
 )
 """
+_SPECS = "CREATE TABLE specs (run TEXT NOT NULL, backend TEXT NOT NULL, spec TEXT NOT NULL, PRIMARY KEY (run, backend))"
 _COLUMNS = (
     "id, run, step, attempt, request, tag, backend, device, status, job, created, updated, pubs, circuits, shots, usage, error"
 )
@@ -163,6 +167,15 @@ class Ledger:
         row = self._execute("SELECT content, made FROM pins WHERE run = ? AND device = ?", (run, device))[0]
         return str(row[0]), str(row[1])
 
+    def remember(self, run: str, backend: str, spec: str) -> None:
+        """Keep what a backend was, as JSON, so that its jobs can be asked for without backends.yaml."""
+        self._execute("INSERT OR REPLACE INTO specs (run, backend, spec) VALUES (?, ?, ?)", (run, backend, spec))
+
+    def remembered(self, entry: Entry) -> str | None:
+        """What the backend of a job was, as JSON."""
+        rows = self._execute("SELECT spec FROM specs WHERE run = ? AND backend = ?", (entry.run, entry.backend))
+        return str(rows[0][0]) if rows else None
+
     def prepare(
         self,
         run: str,
@@ -191,10 +204,10 @@ class Ledger:
     def again(self, entry: Entry) -> Entry:
         """Record another attempt at a failed or cancelled job, with a tag of its own."""
         what = (entry.run, entry.step, entry.request, entry.backend, entry.device, self.readout(entry))
-        return self.prepare(*what, entry.pubs, entry.circuits, entry.shots)
+        return self.note(self.prepare(*what, entry.pubs, entry.circuits, entry.shots), UNSENT)
 
-    def submitted(self, entry: Entry, job: str) -> Entry:
-        """Record the id under which the service knows the job."""
+    def submitted(self, entry: Entry, job: str | None) -> Entry:
+        """Record the id under which the service knows the job; None where there is no service."""
         return self._update(entry, status="submitted", job=job, error=None)
 
     def done(self, entry: Entry, values: Sequence[Values], usage: float | None = None) -> Entry:
@@ -205,7 +218,7 @@ class Ledger:
         """Record that there will be no result."""
         return self._update(entry, status=status, error=error)
 
-    def note(self, entry: Entry, error: str) -> Entry:
+    def note(self, entry: Entry, error: str | None) -> Entry:
         """Record what went wrong with a job that lives on."""
         return self._update(entry, error=error)
 
@@ -276,6 +289,7 @@ class Ledger:
         if self._version() == 0:  # no other process was faster
             self._db.execute(_SCHEMA)
             self._db.execute(_PINS)
+            self._db.execute(_SPECS)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
         self._db.execute("COMMIT")
         return self._version()

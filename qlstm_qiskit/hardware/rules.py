@@ -17,8 +17,11 @@ _READ: dict[str, set[str]] = {
     "aer": {"shots", "method", "noise", "transpile", "seed"},
     "fake": _DEVICE | {"device", "seed"},
     "ibm": _DEVICE | _CLOUD | {"device", "channel", "primitive", "mitigation", "seed"},
-    "provider": _DEVICE | {"provider", "primitive", "timeout_s", "seed"},
+    "provider": _DEVICE | {"provider", "primitive", "seed"},
 }
+#: What may change while a run goes on; results and the cut into jobs do not depend on it.
+_FREE = {"mode", "instance", "account", "token_env", "tags", "timeout_s"}
+_FREE_LIMITS = {"max_circuits", "max_qpu_seconds", "max_execution_time", "monthly_seconds", "confirm"}
 
 #: What to do about a credential in a file; said without the credential.
 TOKEN_ADVICE = (
@@ -62,6 +65,14 @@ def conflicts(spec: BackendSpec) -> Iterator[tuple[str, str]]:
         yield from _provider(spec)
     elif spec.kind == "ibm":
         yield from _local(spec) if spec.local else _cloud(spec)
+
+
+def renewed(spec: BackendSpec, today: BackendSpec) -> BackendSpec:
+    """A backend as it was recorded, with today's access, limits and waiting times; all that decides results stays."""
+    free = _FREE if spec.local or today.local else _FREE | {"channel"}
+    values = spec.model_dump() | {field: getattr(today, field) for field in free}
+    values["guard"] |= {field: getattr(today.guard, field) for field in _FREE_LIMITS}
+    return type(spec).model_validate(values)
 
 
 def _is_set(options: Any, field: str) -> bool:

@@ -176,7 +176,7 @@ def _options(spec: BackendSpec, mode: Any, tags: Sequence[str]) -> dict[str, Any
         options["resilience_level"] = spec.mitigation.resilience_level  # IBM's default is 1, which costs more circuits
     if spec.guard.max_execution_time is not None:
         options["max_execution_time"] = spec.guard.max_execution_time
-    if "rep_delay_us" in spec.model_fields_set:
+    if spec.rep_delay_us != type(spec).model_fields["rep_delay_us"].default:  # a record does not tell whether it was given
         options["execution"] = {"rep_delay": _rep_delay(spec, mode)}
     return options
 

@@ -11,10 +11,13 @@ import pytest
 
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import JobError
-from qlstm_qiskit.hardware import fetch, runtime
+from qlstm_qiskit.experiments import train_run
+from qlstm_qiskit.hardware import BackendSpec, fetch, runtime
+from qlstm_qiskit.hardware.jobs import JobRunner
 from qlstm_qiskit.hardware.ledger import Ledger
+from tests.experiments.device_work import connect, spec, write_series
 from tests.hardware.mock_service import Fault, MockService, Server
-from tests.hardware.work import STEPS, do, runner
+from tests.hardware.work import SPEC, STEPS, do, runner
 
 NO_NETWORK = [Fault()] * 6
 
@@ -140,6 +143,73 @@ def test_local_jobs_have_nothing_to_fetch(qlstm, tmp_path: Path) -> None:
         ledger.prepare("train", 0, "r", "fake-manila", "fake_manila", "{}", 1, 1, 1)
     assert qlstm("jobs", "resume", "run") == (0, "0 results fetched, 1 prepared\n", "")
     assert qlstm("jobs", "cancel", "run") == (0, "1 jobs cancelled\n", "")
+
+
+def test_an_evaluation_is_fetched_without_its_backends_file(qlstm, server: Server, tmp_path: Path) -> None:
+    qpu = SPEC.model_copy(update={"name": "qpu"})
+    server.faults["job"].extend(NO_NETWORK)
+    with Ledger(tmp_path / "run" / "jobs.sqlite") as ledger, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        service = MockService(server)
+        device = service.backend("ibm_small")
+        jobs = JobRunner(ledger, service, qpu, "evaluate qpu 01234567", device, ordered=False, sleep=lambda seconds: None)
+        with pytest.raises(JobError):
+            do(jobs, steps=1)
+    assert json.loads(remembered(tmp_path / "run", 5))["name"] == "qpu"
+    code, out, err = qlstm("jobs", "resume", "run")
+    assert (code, err) == (0, "")
+    assert out.startswith("4 results fetched")
+    assert out.endswith("Now run qlstm evaluate again: what is done is answered from the record\n")
+
+
+def remembered(run: Path, id: int) -> str:
+    with Ledger(run / "jobs.sqlite") as ledger:
+        return ledger.remembered(ledger.entry(id)) or ""
+
+
+def test_jobs_of_a_provider_are_given_up_in_the_record_only(qlstm, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    other = BackendSpec(name="other", kind="provider", provider="a:b")
+    with Ledger(tmp_path / "run" / "jobs.sqlite") as ledger:
+        JobRunner(ledger, None, other, "train")
+        ledger.submitted(ledger.prepare("train", 0, "r", "other", "device", "{}", 1, 1, 1), None)
+    code, out, err = qlstm("jobs", "cancel", "run")
+    assert (code, err) == (0, "")
+    assert out == ("0 jobs cancelled\n1 jobs given up in the record only: they may still run, cancel them at the provider\n")
+
+
+def test_a_training_goes_on_with_the_access_and_limits_of_today(qlstm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(tmp_path / "service")
+    connect(server, monkeypatch)
+    monkeypatch.setattr(fetch, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(fetch, "LOOKS", (0.0,))
+    server.faults["submit"].extend([None, *[Fault(503)] * 6])
+    with pytest.raises(JobError):
+        train_run(spec(write_series(tmp_path, 12)), Path("run"))
+    server.faults.clear()
+    monkeypatch.delenv("MY_TOKEN")
+    assert "MY_TOKEN is not set" in qlstm("jobs", "resume", "run")[2]
+    monkeypatch.setenv("NEW_TOKEN", "a-token")
+    Path("mine.yaml").write_text(
+        "ibm: {token_env: NEW_TOKEN, device: ibm_smaller, shots: 99, tags: [new], guard: {max_pubs: 1, max_circuits: 9999}}"
+    )
+    code, out, err = qlstm("jobs", "resume", "run", "--backends", "mine.yaml")
+    assert code == 0, err
+    assert "Training went on to its end" in out
+    assert len(server.log()) == len({entry["content"] for entry in server.log()})
+    assert {server.job(entry["job"])["backend"] for entry in server.log()} == {"ibm_small"}
+    assert ["new" in entry["tags"] for entry in server.log()] == [False] + [True] * (len(server.log()) - 1)
+    options = json.loads(Path("run/config.json").read_text())["backend_options"]
+    assert (options["token_env"], options["device"], options["shots"]) == ("NEW_TOKEN", "ibm_small", 64)
+    assert options["guard"]["max_circuits"] == 9999
+    assert "max_pubs" not in options["guard"], "it decides the cut into jobs"
+
+
+def test_a_backend_of_another_kind_is_refused(qlstm, server: Server) -> None:
+    Path("mine.yaml").write_text("ibm: {kind: fake, device: manila}")
+    code, out, err = qlstm("jobs", "resume", "run", "--backends", "mine.yaml")
+    assert (code, out) == (2, "")
+    assert "backend ibm was of kind ibm and is fake now" in err
 
 
 MISTAKES = [

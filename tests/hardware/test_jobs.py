@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from qiskit.primitives import StatevectorSampler
 
 from qlstm_qiskit.errors import JobError, LedgerError, QLSTMError
 from qlstm_qiskit.hardware.executor import Request, Values
-from qlstm_qiskit.hardware.fetch import ATTEMPTS, LOOKS, Jobs, fetch_pending, retry_ended
+from qlstm_qiskit.hardware.fetch import ATTEMPTS, GIVEN_UP, LOOKS, Jobs, fetch_pending, retry_ended
 from qlstm_qiskit.hardware.jobs import JobRunner
 from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.primitives import SamplerExecutor
@@ -230,7 +231,8 @@ def test_ended_jobs_are_tried_again_only_on_purpose(
         assert "--retry" in str(caught.value)
         assert len(server.log()) == 2
         assert statuses(ledger) == {"done": 1, status: 1}
-    np.testing.assert_array_equal(do(runner(server, ledger, retry=True)), expected)
+    retry_ended(ledger)
+    np.testing.assert_array_equal(do(runner(server, ledger)), expected)
     log = server.log()
     assert len(log) == 2 * STEPS + 1
     assert log[1]["content"] == log[2]["content"]
@@ -244,7 +246,9 @@ def test_a_retry_can_be_prepared_without_the_work(server: Server, ledger: Ledger
         do(runner(server, ledger))
     assert [entry.attempt for entry in retry_ended(ledger)] == [1]
     assert retry_ended(ledger) == []
+    server.requests.clear()
     np.testing.assert_array_equal(do(runner(server, ledger)), expected)
+    assert "find" not in server.requests, "a new attempt was certainly never submitted"
     assert statuses(ledger) == {"done": 2 * STEPS, "failed": 1}
 
 
@@ -299,6 +303,8 @@ def test_a_changed_run_is_refused(server: Server, ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match=r"step 0 of 'train' on ibm_small, was made for other.*Undo the change"):
         do(runner(server, ledger, spec))
     assert len(server.log()) == 2
+    with pytest.raises(LedgerError, match="was made for other"):
+        do(runner(server, ledger, SPEC.model_copy(update={"rep_delay_us": 100.0})))
     other = runner(server, ledger, spec)
     other.run = "another"
     do(other, steps=1)
@@ -333,10 +339,20 @@ def test_local_jobs_that_died_with_their_process_run_again_and_remote_ones_only_
     ledger.forget(ledger.entry(1))
     _, run = local("provider", ledger)
     run.expect(asked)
+    assert ledger.entry(1).job is None  # its id is of this process
     ledger._update(ledger.entry(1), status="submitted", result=None)
     with pytest.raises(JobError, match="it may have run.*--retry"):
         local("provider", ledger)[1].expect(asked)
-    np.testing.assert_array_equal(local("provider", ledger, retry=True)[1].expect(asked)[0], whole)
+    assert Jobs(ledger, None, run.submit.spec).cancel(ledger.entry(1)).error == GIVEN_UP
+    with pytest.raises(JobError, match="given up by the user, and may have run at the provider.*--retry"):
+        local("provider", ledger)[1].expect(asked)
+    retry_ended(ledger)
+    np.testing.assert_array_equal(local("provider", ledger)[1].expect(asked)[0], whole)
+
+
+def test_a_provider_takes_no_timeout() -> None:
+    with pytest.raises(ValidationError, match="kind provider would ignore timeout_s"):
+        BackendSpec(name="other", kind="provider", provider="a:b", timeout_s=5.0)
 
 
 def test_a_local_job_that_fails_is_recorded(ledger: Ledger) -> None:
