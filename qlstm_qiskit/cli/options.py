@@ -10,6 +10,7 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")]
 OtherBackend = Annotated[str | None, typer.Option("--backend", help="Evaluate on this backend; by default the run's own.")]
+Confirm = Annotated[bool, typer.Option("--confirm", help="Submit beyond the limits of the backend's guard, this once.")]
 BackendsFile = Annotated[
     Path | None,
     typer.Option(

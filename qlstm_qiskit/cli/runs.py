@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qlstm_qiskit.cli.options import BackendsFile, Json, OtherBackend, RunFolder
+from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, OtherBackend, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError
 
@@ -42,6 +42,7 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
     backend: Annotated[str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.")] = "statevector",
     backends: BackendsFile = None,
+    confirm: Confirm = False,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
     json: Json = False,
 ) -> None:
@@ -52,6 +53,8 @@ def train(
     from qlstm_qiskit.hardware import find_spec
 
     options = find_spec(backend, backends)  # before anything that takes seconds to import
+    if confirm:
+        options = options.confirmed()
     from qlstm_qiskit.experiments import DataSpec, RunSpec, train_run
     from qlstm_qiskit.report import draw_run
 
@@ -116,6 +119,7 @@ def evaluate(
     run: RunFolder,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
+    confirm: Confirm = False,
     json: Json = False,
 ) -> None:
     """Evaluate a run on its test part again, on any backend.
@@ -124,10 +128,11 @@ def evaluate(
 
     Example: qlstm evaluate runs/demo --backend aer-noise-torino
     """
-    from qlstm_qiskit.experiments import forecast_errors
+    from qlstm_qiskit.experiments import forecast_errors, require_affordable_evaluation
 
-    loaded = _load(run, backend, backends)
+    loaded = _load(run, backend, backends, confirm)
     data = loaded.dataset
+    require_affordable_evaluation(loaded, len(data.x_test))
     test = forecast_errors(data, loaded.predict(data.x_test))
     persistence = forecast_errors(data, data.persistence())
     name = loaded.spec.backend
@@ -147,6 +152,7 @@ def predict(
     horizon: Annotated[int | None, typer.Option(help="Forecast this many rows beyond the end of the file.")] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
+    confirm: Confirm = False,
     json: Json = False,
 ) -> None:
     """Predict each row of a CSV file from the rows before it or, with --horizon, the rows that follow it.
@@ -158,7 +164,7 @@ def predict(
 
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
-    loaded = _load(run, backend, backends)
+    loaded = _load(run, backend, backends, confirm)
     table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
     write_atomically(out, table.to_csv(index=False))
     scores = None
@@ -182,12 +188,17 @@ def predict(
     print(f"Wrote {len(table)} rows to {out}")
 
 
-def _load(run: Path, backend: str | None, backends: Path | None) -> Run:
+def _load(run: Path, backend: str | None, backends: Path | None, confirm: bool) -> Run:
     from qlstm_qiskit.hardware import find_spec
 
     options = None if backend is None else find_spec(backend, backends)
-    from qlstm_qiskit.experiments import load_run
+    from qlstm_qiskit.experiments import load_run, load_spec
 
+    if confirm:
+        if options is None:
+            own = load_spec(run)
+            options = own.backend_options or find_spec(own.backend)
+        options = options.confirmed()
     return load_run(run, backend=options)
 
 

@@ -2,7 +2,7 @@
 
 from qlstm_qiskit.experiments.forecast import predict_table, roll_out
 from qlstm_qiskit.experiments.metrics import forecast_errors, versions
-from qlstm_qiskit.experiments.plan import plan_run
+from qlstm_qiskit.experiments.plan import plan_run, require_affordable_evaluation
 from qlstm_qiskit.experiments.run import Run, load_run, load_spec
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.train import is_unfinished, resume_run, train_run
@@ -17,6 +17,7 @@ __all__ = [
     "load_spec",
     "plan_run",
     "predict_table",
+    "require_affordable_evaluation",
     "resume_run",
     "roll_out",
     "train_run",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from qlstm_qiskit.data import numeric_columns, read_table, sliding_windows
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+from qlstm_qiskit.experiments.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.run import Run
 
 
@@ -20,6 +21,7 @@ def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
 
     Raises:
         DataError, OptionError: The file or a column cannot be used.
+        BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
     window = run.header.window
     table, values = _read(run, path, window + 1)
@@ -29,6 +31,7 @@ def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
     table["prediction"] = np.nan
     known = numeric_columns(table, [run.header.target], path)[:, 0] if run.header.target in table.columns else None
     windows = sliding_windows(run.header.input_scaler.transform(values), window)[:-1]
+    require_affordable_evaluation(run, len(windows))
     table.loc[window:, "prediction"] = run.header.target_scaler.inverse(run.predict(windows)[:, :1])[:, 0]
     if known is not None:
         table[run.header.target] = known
@@ -46,6 +49,7 @@ def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
 
     Raises:
         DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
+        BudgetError: As of `predict_table`.
     """
     require_at_least("horizon", horizon, 1)
     table, values = _read(run, path, run.header.window)
@@ -56,6 +60,7 @@ def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
             f"whose future is unknown; "
             f"ask for a horizon of at most {at_once}, or train with --horizon {horizon}."
         )
+    require_affordable_evaluation(run, 1, calls=-(-horizon // at_once))
     known = values[-run.header.window :]
     steps: list[float] = []
     while len(steps) < horizon:

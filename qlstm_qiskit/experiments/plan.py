@@ -9,13 +9,29 @@ from typing import Literal
 import torch
 
 from qlstm_qiskit.errors import OptionError, require_at_least
-from qlstm_qiskit.experiments.run import load_header, load_spec
+from qlstm_qiskit.experiments.run import Run, load_header, load_spec
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
-from qlstm_qiskit.hardware.cost import Plan, Work
+from qlstm_qiskit.hardware.cost import Plan, Work, require_affordable
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 
 Task = Literal["predict", "train"]
+
+
+def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> None:
+    """Refuse predictions for `calls` times so many windows that the guard would stop on their way; nothing is submitted.
+
+    Raises:
+        BudgetError: They are above a limit of the guard, and `confirm` is not set.
+    """
+    options, header = run.spec.backend_options, run.header
+    if options is None or not options.leaves or options.guard.confirm or not isinstance(run.forecaster.recurrent, QLSTM):
+        return
+    if options.guard.max_circuits is None and options.guard.max_qpu_seconds is None:
+        return
+    shape = (header.window, len(header.features), header.horizon)
+    work = plan_work(run.spec, options, "predict", windows, shape).work * calls
+    require_affordable(work, options, f"evaluating {windows * calls} windows")
 
 
 def plan_run(

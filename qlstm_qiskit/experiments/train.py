@@ -14,7 +14,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.errors import BudgetError, RunError, TrainingError
+from qlstm_qiskit.errors import RunError, TrainingError
 from qlstm_qiskit.experiments.metrics import run_metrics
 from qlstm_qiskit.experiments.plan import plan_work
 from qlstm_qiskit.experiments.run import (
@@ -31,7 +31,7 @@ from qlstm_qiskit.experiments.run import (
 )
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, load_backend
-from qlstm_qiskit.hardware.cost import excess
+from qlstm_qiskit.hardware.cost import require_affordable
 from qlstm_qiskit.hardware.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
@@ -142,13 +142,7 @@ def _read(out: Path, options: BackendSpec) -> Run:
 def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
     """Refuse a training that would be stopped by the guard on its way."""
     shape = (dataset.window, len(dataset.features), dataset.horizon)
-    plan = plan_work(spec, options, "train", len(dataset.x_train), shape)
-    over = excess(plan.work, options)
-    if over is not None and not options.guard.confirm:
-        raise BudgetError(
-            f"training on {options.name!r} would take {over}. Nothing was submitted. See `qlstm backends plan`; take fewer "
-            "epochs, shots or candidates, --optimizer spsa, pack: auto, or set guard.confirm: true."
-        )
+    require_affordable(plan_work(spec, options, "train", len(dataset.x_train), shape).work, options, "training")
 
 
 def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float, interrupted: bool) -> None:

@@ -84,6 +84,21 @@ def qpu_seconds(work: Work, spec: BackendSpec) -> float:
     return work.executions * copies * (spec.rep_delay_us + CIRCUIT_US) * 1e-6 + work.jobs * JOB_SECONDS
 
 
+def require_affordable(work: Work, spec: BackendSpec, what: str) -> None:
+    """Refuse work that the guard would stop on its way, before anything of it is submitted.
+
+    Raises:
+        BudgetError: It is above a limit of the guard, and `confirm` is not set.
+    """
+    over = excess(work, spec)
+    if over is not None and not spec.guard.confirm:
+        raise BudgetError(
+            f"{what} on {spec.name!r} would take {over}. Nothing was submitted. See `qlstm backends plan`; take fewer shots, "
+            "windows, epochs or candidates, --optimizer spsa for training, pack: auto, raise the limit, or confirm with "
+            "--confirm (guard.confirm: true)."
+        )
+
+
 def excess(work: Work, spec: BackendSpec) -> str | None:
     """The limit of the guard that a run's whole work exceeds, in words; None where it is within all of them."""
     limit = spec.guard.max_circuits
@@ -133,8 +148,8 @@ class MeteredExecutor:
         raise BudgetError(
             f"backend {self.spec.name!r}: this call asks for {_in_words(asked, self.spec)}, after "
             f"{_in_words(self.work, self.spec)} in this run; together that is {over}. Nothing of this call was submitted. "
-            "Pack circuits side by side (pack: auto), take fewer shots, windows or candidates, raise the limit, or set "
-            "guard.confirm: true to go on beyond it."
+            "Pack circuits side by side (pack: auto), take fewer shots, windows or candidates, raise the limit, or "
+            "confirm with --confirm (guard.confirm: true) to go on beyond it."
         )
 
 

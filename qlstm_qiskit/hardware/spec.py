@@ -155,6 +155,10 @@ class BackendSpec(_Options):
         """Whether circuits leave this machine, so that they cost money or time and are recorded."""
         return not (self.local or self.guard.dry_run)
 
+    def confirmed(self) -> BackendSpec:
+        """The same, with leave to submit beyond the limits of the guard."""
+        return self.model_copy(update={"guard": self.guard.model_copy(update={"confirm": True})})
+
     def about(self) -> str:
         """One line about what evaluates the circuits, beside device and shots."""
         if self.kind == "statevector":

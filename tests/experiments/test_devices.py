@@ -279,6 +279,30 @@ def test_the_guard_refuses_an_evaluation(server: Server, csv: Path) -> None:
     assert_nothing_twice(server, WINDOW)
 
 
+def test_commands_refuse_before_anything_is_submitted(server: Server, csv: Path, qlstm) -> None:
+    assert qlstm(*TRAIN)[0] == 0
+    Path("backends.yaml").write_text(
+        "ibm: {token_env: MY_TOKEN, device: ibm_small, shots: 64, pack: off, guard: {max_circuits: 50}}"
+    )
+    commands: tuple[tuple[list[object], int], ...] = (  # each of their calls is within the limit
+        (["evaluate", "run", "--backend", "ibm"], WINDOW),
+        (["predict", "run", "--csv", "wave.csv", "--out", "rows.csv", "--backend", "ibm"], WINDOW),
+        (["predict", "run", "--csv", "wave.csv", "--horizon", 4, "--out", "next.csv", "--backend", "ibm"], 4 * WINDOW),
+        ([*TRAIN[:-1], "on-device", "--backend", "ibm"], STEP * BATCHES),
+    )
+    for command, _ in commands:
+        code, _, error = qlstm(*command)
+        assert (code, error.count("\n")) == (2, 1)
+        assert "guard.max_circuits is 50. Nothing was submitted" in error
+        assert "--confirm" in error
+    assert "submit" not in server.requests
+    submitted = 0
+    for command, jobs in commands:
+        assert qlstm(*command, "--confirm")[0] == 0
+        submitted += jobs
+        assert len(server.log()) == submitted
+
+
 def test_a_dry_run_submits_nothing(server: Server, csv: Path) -> None:
     dry = IBM.model_copy(update={"guard": GuardSpec(max_circuits=1, dry_run=True)})
     run = train_run(spec(csv, dry), csv.parent / "run")
