@@ -108,6 +108,7 @@ def train(
         )
         if metrics["path"]:
             print(f"Circuits evaluated as: {metrics['path'].replace('form', 'multilinear form')}")
+        _print_dry_run(options.guard.dry_run)
         _print_errors(metrics["test"], metrics["persistence"])
         print(f"Run folder: {run.path}")
         print(f"Figures: {', '.join(path.name for path in figures)}")
@@ -204,10 +205,21 @@ def _load(run: Path, backend: str | None, backends: Path | None, confirm: bool) 
 
 def _difference(run: Run) -> dict[str, object]:
     """What a backend costs in accuracy, for JSON; nothing on the exact interpreter."""
-    return {} if run.exact is None else {"difference_to_exact": asdict(run.difference)}
+    facts: dict[str, object] = {"dry_run": True} if _is_dry(run) else {}
+    return facts if run.exact is None else facts | {"difference_to_exact": asdict(run.difference)}
+
+
+def _is_dry(run: Run) -> bool:
+    return run.spec.backend_options is not None and run.spec.backend_options.guard.dry_run
+
+
+def _print_dry_run(dry_run: bool) -> None:
+    if dry_run:
+        print("dry run: noiseless simulation, nothing was submitted")
 
 
 def _print_difference(run: Run) -> None:
+    _print_dry_run(_is_dry(run))
     if run.exact is not None:
         difference = run.difference
         print(

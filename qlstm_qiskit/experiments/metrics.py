@@ -53,7 +53,17 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of what results depend on."""
-    packages = ("qiskit", "qiskit-machine-learning", "torch", "numpy", "scipy", "scikit-learn", "skorch")
+    packages = (
+        "qiskit",
+        "qiskit-aer",
+        "qiskit-ibm-runtime",
+        "qiskit-machine-learning",
+        "torch",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "skorch",
+    )
     return {
         "qlstm-qiskit": __version__,
         "python": platform.python_version(),

@@ -150,6 +150,8 @@ def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float,
     metrics = run_metrics(run, dataset) | {"interrupted": interrupted, "wall_seconds": seconds, "backend": options.name}
     if options.leaves:
         metrics["path"] = "primitives"
+    if options.guard.dry_run:
+        metrics["dry_run"] = True
     write_atomically(run.path / METRICS, json.dumps(metrics, indent=2) + "\n")
 
 
@@ -213,6 +215,8 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
 
 def _refuse_existing(out: Path) -> None:
     held = [name for name in (CONFIG, METRICS, HISTORY, MODEL) if exists(out / name)]
+    if held and exists(out / JOBS) and exists(out / CONFIG) and is_unfinished(out):
+        raise RunError(f"{out} holds an unfinished training with jobs; go on with: qlstm jobs resume {out}")
     if held:
         raise RunError(f"{out} already holds a run ({held[0]}); choose another folder or delete this one.")
 

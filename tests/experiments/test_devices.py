@@ -313,6 +313,25 @@ def test_a_dry_run_submits_nothing(server: Server, csv: Path) -> None:
     assert 0 < evaluated.difference.outputs < 0.1
 
 
+def test_a_dry_run_says_so(server: Server, csv: Path, qlstm) -> None:
+    Path("backends.yaml").write_text("ibm: {token_env: MY_TOKEN, device: ibm_small, pack: off, guard: {dry_run: true}}")
+    words = "dry run: noiseless simulation, nothing was submitted"
+    assert words in qlstm(*TRAIN, "--backend", "ibm")[1]
+    assert json.loads(Path("run/metrics.json").read_text())["dry_run"] is True
+    assert words in qlstm("evaluate", "run")[1]
+    assert json.loads(qlstm("evaluate", "run", "--json")[1])["dry_run"] is True
+    assert "dry_run" not in json.loads(qlstm("evaluate", "run", "--backend", "statevector", "--json")[1])
+    assert "submit" not in server.requests
+
+
+def test_an_unfinished_training_names_the_command_that_goes_on(server: Server, csv: Path, qlstm) -> None:
+    server.faults["results"].extend([None, *[Fault(500)] * 6])
+    assert qlstm(*TRAIN, "--backend", "ibm")[0] == 2
+    code, _, error = qlstm(*TRAIN, "--backend", "ibm")
+    assert code == 2
+    assert "unfinished training with jobs; go on with: qlstm jobs resume run" in error
+
+
 class TestTheCommands:
     def test_evaluate_and_predict(self, server: Server, csv: Path, qlstm) -> None:
         assert qlstm(*TRAIN, "--json")[0] == 0
