@@ -123,9 +123,16 @@ def _print_next(entries: list[Entry]) -> None:
 
 
 def _killed_early(run: Path) -> bool:
-    """Whether a training ended before it had a record of jobs."""
+    """Whether a training on a device ended before it had a record of jobs."""
     there = [(run / name).exists() for name in ("config.json", "jobs.sqlite", "metrics.json")]
-    return there == [True, False, False]
+    if there != [True, False, False]:
+        return False
+    from qlstm_qiskit.experiments import load_spec
+
+    options = load_spec(run).backend_options
+    if options is None or not options.leaves:
+        raise LedgerError(f"{run} trains, or trained, on this machine, where there are no jobs; train into another folder.")
+    return True
 
 
 def _go_on(run: Path, file: Path | None, *, quiet: bool) -> bool:

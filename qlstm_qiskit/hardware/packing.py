@@ -23,7 +23,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
-from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.hardware.compact import active_qubits, compact, moved
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Request
 from qlstm_qiskit.hardware.layout import ErrorMap, Footprint, Places, Values
@@ -50,6 +50,8 @@ class PackingExecutor:
     """
 
     def __init__(self, inner: Executor, target: Target, pack: int | Literal["auto", "off"] = "auto") -> None:
+        if pack != "off" and target.build_coupling_map() is None:
+            raise OptionError(f"pack is {pack!r}, and the device has no map of couplings to find regions on; set pack: off.")
         self.inner, self.pack = inner, pack
         self._regions = _Regions(ErrorMap(target), AUTO_SHARE if pack == "auto" else 0.0) if pack != "off" else None
         self._tiles: dict[str, _Tile] = {}

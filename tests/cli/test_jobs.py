@@ -243,6 +243,14 @@ def test_a_folder_without_a_record_has_no_jobs(qlstm) -> None:
     assert not list(Path("empty").iterdir())
 
 
+def test_a_training_on_this_machine_is_not_resumed_beside_itself(qlstm) -> None:
+    Path("local").mkdir()
+    Path("local/config.json").write_text('{"data": {"dataset": "bessel"}}')
+    code, _, err = qlstm("jobs", "resume", "local")
+    assert code == 2
+    assert "on this machine, where there are no jobs" in err
+
+
 def test_help_is_light_and_every_command_has_an_example() -> None:
     script = (
         "import sys\nfrom qlstm_qiskit.cli import main\n"

@@ -11,7 +11,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
-from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.hardware.compact import active_qubits, compact
 from qlstm_qiskit.hardware.devices import find_device
 from qlstm_qiskit.hardware.executor import ISACircuit, Request
@@ -233,3 +233,10 @@ def test_a_compact_circuit_cannot_be_packed() -> None:
     isa = compact(fitted())
     with pytest.raises(CircuitError, match="packing needs it on all 156 of the device"):
         PackingExecutor(Blocks(), FEZ.target, 2).expect([Request(isa, points(2, isa))])
+
+
+def test_packing_needs_a_map_of_couplings() -> None:
+    target = AerSimulator(n_qubits=30).target
+    PackingExecutor(None, target, "off")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="set pack: off"):
+        PackingExecutor(None, target, "auto")  # type: ignore[arg-type]
