@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
 import secrets
 import sqlite3
-import sys
 import zipfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import IO, Any, Literal
-from weakref import WeakValueDictionary
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.errors import LedgerError
+from qlstm_qiskit.hardware.lock import Lock, lock_of
 
 Values = NDArray[np.float64]
 Status = Literal["prepared", "submitted", "done", "failed", "cancelled"]
@@ -105,7 +103,7 @@ class Ledger:
 
     def __init__(self, path: Path | None, create: bool = True) -> None:
         self.path = path
-        self._lock: _Lock | None = None
+        self._lock: Lock | None = None
         if path is not None and not create and not path.is_file():
             raise LedgerError(f"{path.parent} has no record of jobs ({path.name}); nothing was submitted from this run folder.")
         try:
@@ -142,10 +140,8 @@ class Ledger:
         Raises:
             LedgerError: Another process is at it.
         """
-        if self.path is None or self._lock is not None or sys.platform == "win32":  # Windows has no flock
-            return
-        path = self.path.resolve()
-        self._lock = _locks.get(path) or _locks.setdefault(path, _Lock(path))
+        if self.path is not None and self._lock is None:
+            self._lock = lock_of(self.path)
 
     def pinned(self, run: str, device: str, content: str, max_age: timedelta | None = None) -> tuple[str, str]:
         """What was first given here for a run on a device: whatever its jobs depend on and may have changed since.
@@ -311,33 +307,6 @@ class Ledger:
 def age(entry: Entry) -> float:
     """Seconds since something was last recorded of a job."""
     return (datetime.now(timezone.utc) - datetime.fromisoformat(entry.updated)).total_seconds()
-
-
-class _Lock:
-    """The right to submit for a run, shared by all ledgers of this process; it is given up with the last of them."""
-
-    def __init__(self, path: Path) -> None:
-        import fcntl
-
-        self._file: IO[str] = path.with_name(path.name + ".lock").open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.seek(0)
-            owner = self._file.read().strip()
-            raise LedgerError(
-                f"another process ({owner or 'unknown'}) submits jobs for {path.parent}; wait for it or stop it."
-            ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()
-
-
-_locks: WeakValueDictionary[Path, _Lock] = WeakValueDictionary()
 
 
 def _packed(values: Sequence[Values]) -> bytes:
