@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -131,10 +132,10 @@ def evaluate(
     """
     from qlstm_qiskit.experiments import forecast_errors, require_affordable_evaluation
 
-    loaded = _load(run, backend, backends, confirm)
-    data = loaded.dataset
-    require_affordable_evaluation(loaded, len(data.x_test))
-    test = forecast_errors(data, loaded.predict(data.x_test))
+    with closing(_load(run, backend, backends, confirm)) as loaded:
+        data = loaded.dataset
+        require_affordable_evaluation(loaded, len(data.x_test))
+        test = forecast_errors(data, loaded.predict(data.x_test))
     persistence = forecast_errors(data, data.persistence())
     name = loaded.spec.backend
     if json:
@@ -165,8 +166,8 @@ def predict(
 
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
-    loaded = _load(run, backend, backends, confirm)
-    table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
+    with closing(_load(run, backend, backends, confirm)) as loaded:
+        table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
     write_atomically(out, table.to_csv(index=False))
     scores = None
     if horizon is None and "persistence" in table:

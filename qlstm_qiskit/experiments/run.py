@@ -19,7 +19,7 @@ from qlstm_qiskit.data import Dataset, Scaler
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, load_backend
-from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
+from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.checkpoint import read_weights
 
@@ -114,6 +114,12 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
         return load_metrics(self.path)
+
+    def close(self) -> None:
+        """End what the backend holds open: a batch or session, and the right to submit for this run."""
+        if isinstance(self.forecaster.recurrent, QLSTM):
+            for cell in self.forecaster.recurrent.layers():
+                cell.bank.backend.close()
 
     def predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Predictions (n, horizon) for scaled windows (n, window, features), scaled."""

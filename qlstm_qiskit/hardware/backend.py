@@ -65,6 +65,9 @@ class Backend(Protocol):
     def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> Bank:
         """Compile candidates, each read at its first `n_outputs` observables (all where None)."""
 
+    def close(self) -> None:
+        """End what is held open: a batch or session, and the right to submit for a run."""
+
 
 class StatevectorBackend:
     """Exact expectation values on this machine, without shots: the default.
@@ -86,3 +89,6 @@ class StatevectorBackend:
             for candidate in candidates
         ]
         return ExactBank([candidate.program for candidate in candidates], observables, self.path)
+
+    def close(self) -> None:
+        """Nothing is held open."""

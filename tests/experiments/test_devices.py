@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -495,6 +496,19 @@ def test_two_readers_in_one_process(server: Server, csv: Path) -> None:
     assert np.shape(fresh) == (5, 1)
     predict_table(load_run(run.path, backend=IBM), csv)
     assert len(server.log()) == 3 * WINDOW
+
+
+def test_a_closed_run_gives_up_the_right_to_submit(server: Server, csv: Path) -> None:
+    run = train_run(spec(csv).on("statevector"), csv.parent / "run")
+    opened = load_run(run.path, backend=IBM)
+    other = "from pathlib import Path; from qlstm_qiskit.hardware.lock import lock_of; lock_of(Path('run/jobs.sqlite'))"
+
+    def elsewhere() -> str:
+        return subprocess.run([sys.executable, "-c", other], check=False, cwd=csv.parent, capture_output=True, text=True).stderr
+
+    assert "submits jobs for" in elsewhere()
+    opened.close()
+    assert elsewhere() == ""
 
 
 class _Refusing(GenericBackendV2):
