@@ -55,6 +55,7 @@ def backends_plan(
     windows: Annotated[
         int | None, typer.Option(help="Windows of data.", show_default="those of the test or training part")
     ] = None,
+    horizon: Annotated[int | None, typer.Option(help="A forecast of so many rows, as by predict --horizon.")] = None,
     device: Annotated[str | None, typer.Option(help="Plan for this fake device, which needs no account.")] = None,
     backends: BackendsFile = None,
     json: Json = False,
@@ -66,7 +67,7 @@ def backends_plan(
     from qlstm_qiskit.experiments import plan_run
     from qlstm_qiskit.hardware import find_spec
 
-    plan = plan_run(run, find_spec(backend, backends), task, windows=windows, device=device)
+    plan = plan_run(run, find_spec(backend, backends), task, windows=windows, horizon=horizon, device=device)
     if json:
         print_json({"run": str(run), "task": task, **plan.facts()})
         return

@@ -135,7 +135,9 @@ def evaluate(
     with closing(_load(run, backend, backends, confirm)) as loaded:
         data = loaded.dataset
         require_affordable_evaluation(loaded, len(data.x_test))
+        before = loaded.n_jobs
         test = forecast_errors(data, loaded.predict(data.x_test))
+        after = loaded.n_jobs
     persistence = forecast_errors(data, data.persistence())
     name = loaded.spec.backend
     if json:
@@ -145,6 +147,7 @@ def evaluate(
     print(f"{loaded.spec.model} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
     _print_errors(test, persistence)
     _print_difference(loaded)
+    _print_jobs(before, after)
 
 
 def predict(
@@ -167,7 +170,9 @@ def predict(
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
     with closing(_load(run, backend, backends, confirm)) as loaded:
+        before = loaded.n_jobs
         table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
+        after = loaded.n_jobs
     write_atomically(out, table.to_csv(index=False))
     scores = None
     if horizon is None and "persistence" in table:
@@ -187,6 +192,7 @@ def predict(
             [list(item) for item in scores.items()],
         )
     _print_difference(loaded)
+    _print_jobs(before, after)
     print(f"Wrote {len(table)} rows to {out}")
 
 
@@ -202,6 +208,12 @@ def _load(run: Path, backend: str | None, backends: Path | None, confirm: bool) 
             options = own.backend_options or find_spec(own.backend)
         options = options.confirmed()
     return load_run(run, backend=options)
+
+
+def _print_jobs(before: int | None, after: int | None) -> None:
+    if before is not None and after is not None:
+        rest = "" if after > before else "; all of it was answered from the record (qlstm jobs list)"
+        print(f"Jobs submitted: {after - before}{rest}")
 
 
 def _difference(run: Run) -> dict[str, object]:

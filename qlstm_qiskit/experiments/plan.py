@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Literal
@@ -35,7 +36,13 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> 
 
 
 def plan_run(
-    path: Path, backend: BackendSpec, task: str = "predict", *, windows: int | None = None, device: str | None = None
+    path: Path,
+    backend: BackendSpec,
+    task: str = "predict",
+    *,
+    windows: int | None = None,
+    horizon: int | None = None,
+    device: str | None = None,
 ) -> Plan:
     """Plan for a run folder.
 
@@ -44,6 +51,7 @@ def plan_run(
         backend: Where it would be executed.
         task: "predict": evaluate windows. "train": train it again, with its own optimiser and epochs.
         windows: How many; those of the test part, or of the training part, where None.
+        horizon: Of a forecast beyond the data in place of windows, as in `roll_out`; goes with "predict".
         device: A fake device to plan for, which needs no account.
 
     Raises:
@@ -52,11 +60,16 @@ def plan_run(
     if task not in ("predict", "train"):
         raise OptionError(f"task is {task!r}; it must be predict or train.")
     spec, header = load_spec(path), load_header(path)
+    shape = (header.window, len(header.features), header.horizon)
+    if horizon is not None:
+        if task != "predict" or windows is not None:
+            raise OptionError("horizon goes with the task predict, and without windows.")
+        calls = math.ceil(require_at_least("horizon", horizon, 1) / header.horizon)
+        return plan_work(spec, backend, task, 1, shape, device=device) * calls
     if windows is None:
         dataset = spec.data.load()
         windows = len(dataset.x_test if task == "predict" else dataset.x_train)
     require_at_least("windows", windows, 1)
-    shape = (header.window, len(header.features), header.horizon)
     return plan_work(spec, backend, task, windows, shape, device=device)
 
 

@@ -115,6 +115,14 @@ class Run:
         """The content of metrics.json."""
         return load_metrics(self.path)
 
+    @property
+    def n_jobs(self) -> int | None:
+        """Jobs in the record of this run folder so far; None where the backend runs on this machine."""
+        if not isinstance(self.forecaster.recurrent, QLSTM):
+            return None
+        ledger = getattr(next(self.forecaster.recurrent.layers()).bank.backend, "ledger", None)
+        return None if ledger is None else len(ledger.entries())
+
     def close(self) -> None:
         """End what the backend holds open: a batch or session, and the right to submit for this run."""
         if isinstance(self.forecaster.recurrent, QLSTM):

@@ -167,6 +167,9 @@ class Plan:
     work: Work
     unpacked: Work | None = None
 
+    def __mul__(self, times: int) -> Plan:
+        return Plan(self.spec, self.work * times, None if self.unpacked is None else self.unpacked * times)
+
     @property
     def monthly_share(self) -> float:
         """Estimated QPU time as a part of `guard.monthly_seconds`."""

@@ -27,7 +27,7 @@ from qiskit_ibm_runtime.json import RuntimeDecoder
 
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import BudgetError, JobError, LedgerError, OptionError, RunError
-from qlstm_qiskit.experiments import load_run, plan_run, predict_table, resume_run, train_run
+from qlstm_qiskit.experiments import load_run, plan_run, predict_table, resume_run, roll_out, train_run
 from qlstm_qiskit.experiments import train as train_module
 from qlstm_qiskit.hardware import BackendSpec, fetch
 from qlstm_qiskit.hardware.ledger import Ledger
@@ -359,6 +359,7 @@ class TestTheCommands:
         assert_nothing_twice(server, 4 * WINDOW)
         code, out, _ = qlstm("evaluate", "run", "--backend", "ibm")
         assert "Difference of ibm to the exact interpreter over 5 windows" in out
+        assert "Jobs submitted: 0; all of it was answered from the record" in out
         assert_nothing_twice(server, 4 * WINDOW)
         statuses = json.loads(qlstm("jobs", "list", "run", "--json")[1])["jobs"]
         assert {job["status"] for job in statuses} == {"done"}
@@ -419,6 +420,13 @@ class TestTheCommands:
         facts = json.loads(qlstm("backends", "plan", "run", "--backend", "ibm", "--task", task, "--json")[1])
         assert facts["circuits"] == plan.work.circuits
         assert len(server.log()) == len(real)
+
+    def test_a_plan_of_a_forecast_is_what_is_submitted(self, server: Server, csv: Path) -> None:
+        run = train_run(spec(csv).on("statevector"), csv.parent / "run")
+        roll_out(load_run(run.path, backend=IBM), csv, 3)
+        assert plan_run(run.path, IBM, horizon=3).work.jobs == len(server.log()) == 3 * WINDOW
+        with pytest.raises(OptionError, match="without windows"):
+            plan_run(run.path, IBM, horizon=3, windows=2)
 
     def test_the_saving_of_a_large_device(self, csv: Path, qlstm) -> None:
         assert qlstm(*TRAIN)[0] == 0
