@@ -126,7 +126,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run on its test part again, on any backend.
 
-    Jobs on a device are recorded in the run folder; the same evaluation again is answered from the record.
+    Jobs on a device are recorded in the run folder; the same evaluation within a day is answered from the record.
 
     Example: qlstm evaluate runs/demo --backend aer-noise-torino
     """

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -15,8 +13,6 @@ from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.cost import Plan, Work, require_affordable
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
-
-Task = Literal["predict", "train"]
 
 
 def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> None:
@@ -87,8 +83,8 @@ def plan_work(
     size = EVALUATION_BATCH if task == "predict" else spec.batch_size
     full, rest = divmod(windows, size)
     packed, unpacked = Work(), Work()
-    for n, times in Counter({size: full, rest: 1 if rest else 0}).items():
-        if times and n:
+    for n, times in ((size, full), (rest, 1)):
+        if n and times:
             before = planned.work()
             _step(module, torch.zeros(n, window, features, dtype=next(module.parameters()).dtype), task, spec)
             after = planned.work()

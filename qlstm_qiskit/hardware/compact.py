@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.providers import BackendV2, Options
+from qiskit.providers import BackendV2, Options, QubitProperties
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
@@ -53,20 +53,25 @@ def moved(observable: SparsePauliOp, place: Mapping[int, int], n_qubits: int) ->
     return SparsePauliOp.from_sparse_list(terms, n_qubits)
 
 
-def sub_target(target: Target, qubits: Sequence[int]) -> Target:
-    """The part of a target on `qubits`, which become 0, 1, ...; instructions between others are gone."""
-    place = {qubit: position for position, qubit in enumerate(qubits)}
-    properties = target.qubit_properties
-    result = Target(
+def empty_target(target: Target, n_qubits: int, properties: list[QubitProperties | None] | None) -> Target:
+    """A target with the timing of another one and no instructions yet."""
+    return Target(
         description=target.description,
-        num_qubits=len(qubits),
+        num_qubits=n_qubits,
         dt=target.dt,
         granularity=target.granularity,
         min_length=target.min_length,
         pulse_alignment=target.pulse_alignment,
         acquire_alignment=target.acquire_alignment,
-        qubit_properties=[properties[qubit] for qubit in qubits] if properties else None,
+        qubit_properties=properties,
     )
+
+
+def sub_target(target: Target, qubits: Sequence[int]) -> Target:
+    """The part of a target on `qubits`, which become 0, 1, ...; instructions between others are gone."""
+    place = {qubit: position for position, qubit in enumerate(qubits)}
+    properties = target.qubit_properties
+    result = empty_target(target, len(qubits), [properties[qubit] for qubit in qubits] if properties else None)
     for name in sorted(target.operation_names):  # their own order differs from process to process
         operation, known = target.operation_from_name(name), target[name]
         if not known or None in known:  # an instruction for any qubits

@@ -13,6 +13,7 @@ from qiskit.providers import BackendV2, Options, QubitProperties
 from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.errors import LedgerError
+from qlstm_qiskit.hardware.compact import empty_target
 
 
 class PinnedDevice(BackendV2):
@@ -77,15 +78,8 @@ def _restored(device: str, today: Target, facts: dict[str, Any]) -> Target:
             "folder."
         )
     qubits = facts["qubits"]
-    target = Target(
-        description=today.description,
-        num_qubits=today.num_qubits,
-        dt=today.dt,
-        granularity=today.granularity,
-        min_length=today.min_length,
-        pulse_alignment=today.pulse_alignment,
-        acquire_alignment=today.acquire_alignment,
-        qubit_properties=None if qubits is None else [None if q is None else QubitProperties(*q) for q in qubits],
+    target = empty_target(
+        today, today.num_qubits, None if qubits is None else [None if q is None else QubitProperties(*q) for q in qubits]
     )
     for name, rows in facts["instructions"].items():
         operation = today.operation_from_name(name)
