@@ -14,8 +14,6 @@ from qlstm_qiskit.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from qlstm_qiskit.hardware.transpile_report import TranspileReport
 
-_GATES = ("input", "forget", "cell", "output")
-
 
 def transpile(
     run: RunFolder,
@@ -35,13 +33,14 @@ def transpile(
     from qlstm_qiskit.experiments.transpile import transpile_run
     from qlstm_qiskit.hardware.isa_cache import cache_folder
     from qlstm_qiskit.report.layout import draw_layout
+    from qlstm_qiskit.space import GATES
 
     found = transpile_run(run, backend, backends, cache_folder())
     figure = (out or run) / f"layout-{backend}.png"
     draw_layout(figure, found.device, [report for layer in found.layers for report in layer])
     if json:
         layers = [
-            {"layer": number, "gates": _GATES, "candidates": [asdict(report) for report in layer]}
+            {"layer": number, "gates": GATES, "candidates": [asdict(report) for report in layer]}
             for number, layer in enumerate(found.layers, 1)
         ]
         print_json({"run": str(run), "backend": backend, "device": found.device.name, "layers": layers, "figure": str(figure)})
@@ -49,7 +48,7 @@ def transpile(
     for number, layer in enumerate(found.layers, 1):
         where = f" of layer {number}" if len(found.layers) > 1 else ""
         count = f"{len(layer)} circuit{'s' * (len(layer) > 1)}"
-        _print_layer(f"{count}{where} on {found.device.name}; the {', '.join(_GATES)} gates share them", layer)
+        _print_layer(f"{count}{where} on {found.device.name}; the {', '.join(GATES)} gates share them", layer)
     print(f"Figure: {figure}")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.primitives import BaseEstimatorV2, StatevectorEstimator
@@ -13,6 +15,8 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Program, lower_observable
 from qlstm_qiskit.exact import ExactBank, FourierSeries
+
+Pairs = NDArray[np.bool_]
 
 
 class CandidateLike(Protocol):
@@ -62,8 +66,12 @@ class Backend(Protocol):
     def estimator(self) -> BaseEstimatorV2:
         """A V2 estimator, for `EstimatorQNN`."""
 
-    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> Bank:
-        """Compile candidates, each read at its first `n_outputs` observables (all where None)."""
+    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None) -> Bank:
+        """Compile candidates, each read at its first `n_outputs` observables (all where None).
+
+        `pairs`, (gates, candidates), says which gates sum over which candidates, if not all over all; the structural weights
+        of other pairs are zero, so that they need not be evaluated.
+        """
 
     def close(self) -> None:
         """End what is held open: a batch or session, and the right to submit for a run."""
@@ -83,7 +91,7 @@ class StatevectorBackend:
     def estimator(self) -> BaseEstimatorV2:
         return StatevectorEstimator()
 
-    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> ExactBank:
+    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None) -> ExactBank:
         observables = [
             [lower_observable(observable, candidate.program.n_qubits) for observable in candidate.observables(n_outputs)]
             for candidate in candidates

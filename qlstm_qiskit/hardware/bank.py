@@ -18,7 +18,7 @@ from torch import Tensor
 from qlstm_qiskit.circuits import split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
 from qlstm_qiskit.exact import FourierSeries, check_bank_parameters
-from qlstm_qiskit.hardware.backend import CandidateLike, StatevectorBackend
+from qlstm_qiskit.hardware.backend import CandidateLike, Pairs, StatevectorBackend
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare, Request, Values
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
 
@@ -34,14 +34,22 @@ class PrimitiveBank:
         n_outputs: Observables read from each; all where None.
         executor: What evaluates the circuits; one call of the bank is one call of it.
         prepare: Makes a circuit ready for the executor: transpiles it for its device, or leaves it as it is.
+        pairs: Which gates sum over which candidates, (gates, candidates); all over all where None. Nothing is asked of the
+            executor for other pairs; their values are 0.
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or a gate has no shift rule.
     """
 
     def __init__(
-        self, candidates: Sequence[CandidateLike], n_outputs: int | None, executor: Executor, prepare: Prepare
+        self,
+        candidates: Sequence[CandidateLike],
+        n_outputs: int | None,
+        executor: Executor,
+        prepare: Prepare,
+        pairs: Pairs | None = None,
     ) -> None:
+        self._pairs = pairs
         self._candidates, self._n_outputs, self.executor = tuple(candidates), n_outputs, executor
         observables = [candidate.observables(n_outputs) for candidate in candidates]
         for name, sizes in (
@@ -89,11 +97,20 @@ class PrimitiveBank:
     def _evaluate(self, angles: Tensor) -> Tensor:
         """Expectation values (gates, candidates, batch, outputs) at angles of gates (gates, batch, all of them): one job."""
         values = _finite(angles)
-        rows = values.reshape(-1, values.shape[-1])
-        requests = [Request(circuit, rows[:, columns]) for circuit, columns in zip(self._circuits, self._columns, strict=True)]
-        results = self.executor.expect(requests)
-        shape = (*values.shape[:2], self.n_outputs)
-        return torch.from_numpy(np.stack([result.reshape(shape) for result in results], axis=1))
+        gates, batch, _ = values.shape
+        owners = [self.owners(index, gates) for index in range(self.n_candidates)]
+        requests = [
+            Request(circuit, values[own][..., columns].reshape(len(own) * batch, -1))
+            for circuit, columns, own in zip(self._circuits, self._columns, owners, strict=True)
+        ]
+        results = np.zeros((gates, self.n_candidates, batch, self.n_outputs))
+        for index, (own, found) in enumerate(zip(owners, self.executor.expect(requests), strict=True)):
+            results[own, index] = found.reshape(len(own), batch, -1)
+        return torch.from_numpy(results)
+
+    def owners(self, index: int, n_gates: int) -> NDArray[np.intp]:
+        """The gates that sum over a candidate."""
+        return np.arange(n_gates) if self._pairs is None else np.flatnonzero(self._pairs[:, index])
 
 
 class BoundPrimitives:
@@ -183,17 +200,22 @@ class _Tape:
     @classmethod
     def of(cls, node: Any) -> _Tape:
         (angles,) = node.saved_tensors
-        gates, batch, size = angles.shape
-        rows = angles.detach().numpy().reshape(gates * batch, size)
-        columns = zip(node.bank._columns, node.bank._shifts, strict=True)
-        return cls(node, (gates, batch), [shifts.sets(rows[:, own], node.wanted[own]) for own, shifts in columns], [])
+        gates, batch, _ = angles.shape
+        values, sets = angles.detach().numpy(), []
+        for index, (columns, shifts) in enumerate(zip(node.bank._columns, node.bank._shifts, strict=True)):
+            own = node.bank.owners(index, gates)
+            rows = values[own][..., columns].reshape(len(own) * batch, -1)
+            sets.append(shifts.sets(rows, node.wanted[columns]))
+        return cls(node, (gates, batch), sets, [])
 
     def take(self, values: Values) -> None:
         """Store what the sets of the next candidate gave."""
         bank, index = self.node.bank, len(self.jacobian)
-        wanted = self.node.wanted[bank._columns[index]]
-        jacobian = bank._shifts[index].jacobian(values, self.shape[0] * self.shape[1], wanted)
-        self.jacobian.append(torch.from_numpy(jacobian).reshape(*self.shape, *jacobian.shape[1:]))
+        own, (gates, batch) = bank.owners(index, self.shape[0]), self.shape
+        found = bank._shifts[index].jacobian(values, len(own) * batch, self.node.wanted[bank._columns[index]])
+        jacobian = np.zeros((gates, batch, *found.shape[1:]))
+        jacobian[own] = found.reshape(len(own), batch, *found.shape[1:])
+        self.jacobian.append(torch.from_numpy(jacobian))
 
 
 def _differentiate(nodes: Sequence[Any]) -> None:

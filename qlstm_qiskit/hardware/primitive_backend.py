@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qiskit.primitives import BaseEstimatorV2
 from qiskit.transpiler import Target
 
-from qlstm_qiskit.hardware.backend import CandidateLike
+from qlstm_qiskit.hardware.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.bank import PrimitiveBank
 from qlstm_qiskit.hardware.cost import MeteredExecutor, Work
 from qlstm_qiskit.hardware.estimator import ExecutorEstimator
@@ -53,8 +53,10 @@ class PrimitiveBackend:
     def estimator(self) -> BaseEstimatorV2:
         return ExecutorEstimator(self.executor, self.prepare, self.spec.shots)
 
-    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None) -> PrimitiveBank:
-        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare)
+    def bank(
+        self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None
+    ) -> PrimitiveBank:
+        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare, pairs)
 
     def close(self) -> None:
         """Close a batch or session and the record of jobs."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,19 +20,29 @@ SHARINGS = ("none", "shared")
 CIRCUITS = ("trained", "frozen")
 
 
+class Kept(NamedTuple):
+    """A parameter of which a part was kept: ``after`` is ``before.flatten()[places]``."""
+
+    before: nn.Parameter
+    after: nn.Parameter
+    places: Tensor
+
+
 class CircuitBank(nn.Module):
     """Weighted sums of candidate circuits: ``f_g(v) = sum_j w_gj f_j(v; theta_gj)`` for gates g.
 
     The angles theta and the structural weights w are parameters of the module. A bank with a single candidate has no
-    structural weights: its coefficient is 1.
+    structural weights: its coefficient is 1. Where gates choose from different candidates (`gates`), only what they choose
+    from has parameters, in flat tensors, gate after gate; structural weights are then there for single candidates too.
 
     Args:
         candidates: The circuits; all take the same number of inputs.
         n_gates: How many weighted sums to compute side by side, each with angles and weights of its own.
         n_outputs: How many observables to read from each circuit; all by default.
+        gates: For each gate the candidates that it sums over, by their places; all by default.
         sharing: "none": every candidate has angles of its own. "shared": all candidates of a gate use the same angles.
         circuits: "trained", or "frozen": the angles stay at their random start.
-        mixing: "linear" (the paper's plain sum) or "softmax".
+        mixing: "linear" (the paper's plain sum), "softmax", "gumbel-softmax" or "gumbel-straight-through"; see `Mixing`.
         backend: A backend or its name.
         angle_std: Standard deviation of the normal distribution that the angles are drawn from, in radians.
         generator: Source of randomness; torch's default generator where None.
@@ -46,6 +58,7 @@ class CircuitBank(nn.Module):
         n_gates: int = 1,
         n_outputs: int | None = None,
         *,
+        gates: Sequence[Sequence[int]] | None = None,
         sharing: str = "none",
         circuits: str = "trained",
         mixing: str = "linear",
@@ -65,26 +78,72 @@ class CircuitBank(nn.Module):
                 raise unknown_option(kind, given, allowed)
         if not 0 <= angle_std < math.inf:
             raise OptionError(f"angle_std is {angle_std}; it must be a finite number of at least 0.")
-        if len(candidates) == 1 and mixing != "linear":
+        if len(candidates) == 1 and gates is None and mixing != "linear":
             raise OptionError(f"mixing={mixing!r} has no meaning for a single candidate; leave it out.")
-        self.candidates = tuple(candidates)
         self.n_gates = require_at_least("n_gates", n_gates, 1)
         self.sharing, self.circuits, self.mixing = sharing, circuits, mixing
         self.backend = load_backend(backend) if isinstance(backend, str) else backend
-        self._bank = self.backend.bank(self.candidates, n_outputs)
-        sizes = set(self._bank.n_weights)
+        self._asked_outputs = n_outputs
+        self.temperature: Tensor | None
+        self.register_buffer("temperature", torch.ones((), dtype=dtype, device=device) if MIXINGS[mixing].sampled else None)
+        sizes = {len(candidate.weights) for candidate in candidates}
         if sharing == "shared" and len(sizes) > 1:
             raise OptionError(
                 f"sharing='shared' needs candidates with equally many weights; these have {sorted(sizes)}. Use sharing='none'."
             )
+        self._arrange(candidates, gates)
         n_angles = self._bank.n_weights[0] if sharing == "shared" else sum(self._bank.n_weights)
-        start = torch.randn(self.n_gates, n_angles, generator=generator, dtype=dtype, device=device)
-        self.angles = nn.Parameter(angle_std * start, requires_grad=circuits == "trained")
+        angles = angle_std * torch.randn(self.n_gates, n_angles, generator=generator, dtype=dtype, device=device)
+        starts = [[MIXINGS[mixing].start(len(own))] * len(self.candidates) for own in self.gates]
+        weights = torch.tensor(starts, dtype=dtype, device=device)
+        if gates is not None:
+            angles = angles if sharing == "shared" else angles[self._has_angle.to(angles.device)]
+            weights = weights[self._has.to(weights.device)]
+        self.angles = nn.Parameter(angles, requires_grad=circuits == "trained")
         self.structural_weights: nn.Parameter | None = None
-        if len(self.candidates) > 1:
-            weight = MIXINGS[mixing].start(len(self.candidates))
-            shape = (self.n_gates, len(self.candidates))
-            self.structural_weights = nn.Parameter(torch.full(shape, weight, dtype=dtype, device=device))
+        if len(self.candidates) > 1 or gates is not None:
+            self.structural_weights = nn.Parameter(weights)
+
+    def _arrange(self, candidates: Sequence[Candidate], gates: Sequence[Sequence[int]] | None) -> None:
+        """Set which candidates there are, which gate sums over which, and compile them."""
+        everything = tuple(range(len(candidates)))
+        self.gates = (everything,) * self.n_gates if gates is None else _checked(gates, self.n_gates, len(candidates))
+        self.candidates = tuple(candidates)
+        self._has = torch.tensor([[place in own for place in everything] for own in self.gates])
+        self._bank = self.backend.bank(self.candidates, self._asked_outputs, None if self._has.all() else self._has.numpy())
+        self._has_angle = self._has.repeat_interleave(torch.tensor(self._bank.n_weights), dim=1)
+
+    def restrict(self, gates: Sequence[Sequence[int]]) -> list[Kept]:
+        """Keep a part of each gate's candidates, in place; what is left of the parameters is new tensors.
+
+        Args:
+            gates: For each gate the candidates to keep, by their present places.
+
+        Returns:
+            What has become of each parameter, for an optimiser that goes on.
+
+        Raises:
+            OptionError: A gate keeps none, or one that it does not have.
+        """
+        kept = _checked(gates, self.n_gates, len(self.candidates))
+        for gate, (own, before) in enumerate(zip(kept, self.gates, strict=True)):
+            if not set(own) <= set(before):
+                raise OptionError(f"gate {gate} sums over candidates {list(before)}; it cannot keep {list(own)}.")
+        places = sorted(set().union(*kept))
+        angle_slots, slots = _slots(self._has_angle), _slots(self._has)
+        columns = np.isin(np.repeat(np.arange(len(self.candidates)), self._bank.n_weights), places)
+        renamed = {place: new for new, place in enumerate(places)}
+        self._arrange([self.candidates[p] for p in places], [[renamed[p] for p in own] for own in kept])
+        changed = []
+        if self.sharing == "none":
+            changed.append(_part(self.angles, angle_slots[:, columns][self._has_angle]))
+            self.angles = changed[0].after
+        if self.structural_weights is None:
+            self.structural_weights = nn.Parameter(self.angles.new_ones(self.n_gates))
+        else:
+            changed.append(_part(self.structural_weights, slots[:, places][self._has]))
+            self.structural_weights = changed[-1].after
+        return changed
 
     @property
     def n_inputs(self) -> int:
@@ -94,24 +153,39 @@ class CircuitBank(nn.Module):
     def n_outputs(self) -> int:
         return self._bank.n_outputs
 
+    @property
+    def n_circuits(self) -> int:
+        """Circuits that one call evaluates for one sample."""
+        return sum(map(len, self.gates))
+
     def arch_parameters(self) -> Iterator[nn.Parameter]:
-        """The structural weights, (gates, candidates); none for a single candidate."""
+        """The structural weights, (gates, candidates), or flat where gates differ; none for a single candidate."""
         if self.structural_weights is not None:
             yield self.structural_weights
 
     def circuit_parameters(self) -> Iterator[nn.Parameter]:
-        """The angles in radians: (gates, weights of all candidates), or (gates, weights of one) where they are shared."""
+        """The angles in radians: (gates, weights of all candidates), (gates, weights of one) where they are shared, or flat."""
         yield self.angles
 
     def coefficients(self) -> Tensor | None:
-        """The coefficients of the weighted sums, (gates, candidates); None for a single candidate."""
+        """The coefficients of the weighted sums, (gates, candidates), zero where a gate lacks one; None for a single one."""
         if self.structural_weights is None:
             return None
-        return MIXINGS[self.mixing].coefficients(self.structural_weights)
+        weights: Tensor = self.structural_weights
+        if weights.dim() == 1:
+            weights = _filled(weights, self._has)
+        temperature = 1.0 if self.temperature is None else float(self.temperature)
+        return MIXINGS[self.mixing].coefficients(weights, self._has, temperature, self.training)
+
+    def expanded_angles(self) -> Tensor:
+        """The angles of every candidate, (gates, weights of all candidates); zero where a gate lacks the candidate."""
+        if self.sharing == "shared":
+            return self.angles.repeat(1, len(self.candidates))
+        return self.angles if self.angles.dim() == 2 else _filled(self.angles, self._has_angle)
 
     def bind(self, *, samples: int, calls: int = 1) -> Bound:
         """Fix the parameters for one forward pass of `calls` calls with `samples` samples each."""
-        return self._bank.bind(self._expanded_angles(), self.coefficients(), samples=samples, calls=calls)
+        return self._bank.bind(self.expanded_angles(), self.coefficients(), samples=samples, calls=calls)
 
     def path(self, *, samples: int, calls: int = 1) -> str:
         """How a forward pass of this size is evaluated: "form", "states", "form+states" (see `ExactBank`) or "primitives"."""
@@ -119,11 +193,7 @@ class CircuitBank(nn.Module):
 
     def fourier(self) -> FourierSeries:
         """The weighted sums as one truncated Fourier series of the inputs, exact; see `ExactBank.fourier`."""
-        return self._bank.fourier(self._expanded_angles(), self.coefficients())
-
-    def _expanded_angles(self) -> Tensor:
-        """The angles of every candidate, (gates, weights of all candidates)."""
-        return self.angles.repeat(1, len(self.candidates)) if self.sharing == "shared" else self.angles
+        return self._bank.fourier(self.expanded_angles(), self.coefficients())
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Evaluate the weighted sums.
@@ -144,6 +214,33 @@ class CircuitBank(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            f"candidates={len(self.candidates)}, gates={self.n_gates}, inputs={self.n_inputs}, outputs={self.n_outputs}, "
-            f"sharing={self.sharing!r}, circuits={self.circuits!r}, mixing={self.mixing!r}, backend={self.backend.name!r}"
+            f"candidates={len(self.candidates)}, gates={self.n_gates}, circuits={self.n_circuits}, "
+            f"inputs={self.n_inputs}, outputs={self.n_outputs}, "
+            f"sharing={self.sharing!r}, angles={self.circuits!r}, "
+            f"mixing={self.mixing!r}, backend={self.backend.name!r}"
         )
+
+
+def _checked(gates: Sequence[Sequence[int]], n_gates: int, n_candidates: int) -> tuple[tuple[int, ...], ...]:
+    """Places of candidates for each gate, sorted, or `OptionError`."""
+    chosen = tuple(tuple(sorted(set(own))) for own in gates)
+    if len(chosen) != n_gates or not all(chosen) or any(not 0 <= place < n_candidates for own in chosen for place in own):
+        raise OptionError(
+            f"gates is {gates!r}; give at least one place from 0 to {n_candidates - 1} for each of {n_gates} gates."
+        )
+    return chosen
+
+
+def _slots(mask: Tensor) -> Tensor:
+    """For each entry of a table its place among those where `mask` is true, row by row."""
+    return (mask.flatten().cumsum(0) - 1).reshape(mask.shape)
+
+
+def _part(parameter: nn.Parameter, index: Tensor) -> Kept:
+    values = parameter.detach().flatten()[index.to(parameter.device)].clone()
+    return Kept(parameter, nn.Parameter(values, requires_grad=parameter.requires_grad), index)
+
+
+def _filled(values: Tensor, mask: Tensor) -> Tensor:
+    """A table that holds `values` where `mask` is true, row by row, and zeros elsewhere."""
+    return values.new_zeros(mask.shape).masked_scatter(mask.to(values.device), values)

@@ -13,7 +13,7 @@ from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unkno
 from qlstm_qiskit.hardware import Backend, Bound
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.gates import update
-from qlstm_qiskit.space import Candidate, SearchSpace
+from qlstm_qiskit.space import GATES, Candidate, SearchSpace
 
 #: How [x, h] becomes angles: as it is (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).
 INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
@@ -21,8 +21,6 @@ INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
 )
 
 State = tuple[Tensor, Tensor]
-
-_N_GATES = 4  # input, forget, cell and output gate, in torch's order
 
 
 class QLSTMCell(nn.Module):
@@ -77,8 +75,9 @@ class QLSTMCell(nn.Module):
             _check_fit(candidates[0], self.input_size, self.hidden_size)
         self.bank = CircuitBank(
             candidates,
-            _N_GATES,
+            len(GATES),
             None if hybrid else self.hidden_size,
+            gates=space.gates,
             sharing=sharing,
             circuits=circuits,
             mixing=mixing,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,18 +15,47 @@ class Mixing:
     """A rule from structural weights (gates, candidates) to coefficients of the same shape.
 
     Attributes:
-        coefficients: The rule.
-        start: Structural weight of each of n candidates at the start, such that all coefficients are 1 / n.
+        convex: Coefficients are probabilities, the softmax of weights / temperature; else the weights themselves.
+        sampled: While training, each forward pass draws Gumbel noise from torch's default generator.
+        hard: Only the likeliest candidate of each gate counts in the forward pass; gradients are those of the probabilities.
     """
 
-    coefficients: Callable[[Tensor], Tensor]
-    start: Callable[[int], float]
+    convex: bool = False
+    sampled: bool = False
+    hard: bool = False
+
+    def start(self, n: int) -> float:
+        """Structural weight of each of n candidates at the start, such that all coefficients are 1 / n."""
+        return 0.0 if self.convex else 1.0 / n
+
+    def coefficients(self, weights: Tensor, present: Tensor, temperature: float, training: bool) -> Tensor:
+        """Coefficients, (gates, candidates).
+
+        Args:
+            weights: Structural weights; zero where a gate has no such candidate.
+            present: Where it has one, bool.
+            temperature: Below 1 convex coefficients are closer to a choice.
+            training: Whether to draw noise.
+        """
+        if not self.convex:
+            return weights
+        logits = weights if present.all() else weights.masked_fill(~present.to(weights.device), -torch.inf)
+        if self.sampled and training:
+            return torch.nn.functional.gumbel_softmax(logits, tau=temperature, hard=self.hard, dim=-1)
+        soft = torch.softmax(logits / temperature, dim=-1)
+        if not self.hard:
+            return soft
+        choice = torch.zeros_like(soft).scatter(-1, soft.argmax(dim=-1, keepdim=True), 1.0)
+        return choice + soft - soft.detach()
 
 
-#: "linear": the plain sum of the paper; "softmax": convex weights, as in DARTS (arXiv 1806.09055).
+#: "linear": the plain sum of the paper; "softmax": convex weights, as in DARTS (arXiv 1806.09055); "gumbel-softmax" and
+#: "gumbel-straight-through": sampled relaxations of a choice (Jang et al., arXiv 1611.01144; SNAS, arXiv 1812.09926).
 MIXINGS: Mapping[str, Mixing] = MappingProxyType(
     {
-        "linear": Mixing(coefficients=lambda weights: weights, start=lambda n: 1.0 / n),
-        "softmax": Mixing(coefficients=lambda weights: torch.softmax(weights, dim=-1), start=lambda _: 0.0),
+        "linear": Mixing(),
+        "softmax": Mixing(convex=True),
+        "gumbel-softmax": Mixing(convex=True, sampled=True),
+        "gumbel-straight-through": Mixing(convex=True, sampled=True, hard=True),
     }
 )

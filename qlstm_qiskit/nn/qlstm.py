@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
 from qlstm_qiskit.hardware import Backend, load_backend
+from qlstm_qiskit.nn.bank import Kept
 from qlstm_qiskit.nn.cell import QLSTMCell, State, check_pair, check_tensor
 from qlstm_qiskit.space import SearchSpace
 
@@ -18,7 +19,8 @@ class QLSTM(nn.Module):
 
     Args:
         input_size, hidden_size: Features of the input and of the hidden state.
-        depth, space, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `QLSTMCell`.
+        depth, space, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `QLSTMCell`; `space` may be a
+            sequence with one for each layer, as `Genotype.spaces` gives.
         num_layers: Number of cells, each reading the hidden states of the one below.
         batch_first: Sequences are (batch, time, features) instead of (time, batch, features). States never are.
         dropout: Probability of dropping a hidden feature between layers, while training.
@@ -37,7 +39,7 @@ class QLSTM(nn.Module):
         hidden_size: int,
         *,
         depth: int | None = None,
-        space: SearchSpace | None = None,
+        space: SearchSpace | Sequence[SearchSpace] | None = None,
         n_qubits: int | None = None,
         input_map: str = "identity",
         sharing: str = "none",
@@ -61,9 +63,9 @@ class QLSTM(nn.Module):
             raise OptionError(f"proj_size={proj_size} is not supported; leave it at 0 and add a torch.nn.Linear.")
         if not 0 <= dropout < 1:
             raise OptionError(f"dropout is {dropout}; it must be at least 0 and below 1.")
-        space = SearchSpace.paper() if space is None else space
-        self.input_size, self.hidden_size, self.depth = input_size, hidden_size, space.resolve_depth(depth)
         self.num_layers = require_at_least("num_layers", num_layers, 1)
+        spaces = _per_layer(SearchSpace.paper() if space is None else space, self.num_layers)
+        self.input_size, self.hidden_size, self.depth = input_size, hidden_size, spaces[0].resolve_depth(depth)
         if dropout and self.num_layers == 1:
             raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
         self.batch_first, self.dropout = batch_first, dropout
@@ -74,7 +76,7 @@ class QLSTM(nn.Module):
                 input_size if layer == 0 else hidden_size,
                 hidden_size,
                 depth=depth,
-                space=space,
+                space=spaces[layer],
                 n_qubits=n_qubits,
                 input_map=input_map,
                 sharing=sharing,
@@ -91,8 +93,8 @@ class QLSTM(nn.Module):
 
     @property
     def n_circuits(self) -> int:
-        """Circuits that one time step evaluates for one sample: layers x gates x candidates."""
-        return sum(cell.bank.n_gates * len(cell.bank.candidates) for cell in self.layers())
+        """Circuits that one time step evaluates for one sample: the candidates of all gates of all layers."""
+        return sum(cell.bank.n_circuits for cell in self.layers())
 
     def arch_parameters(self) -> Iterator[nn.Parameter]:
         """The structural weights of all layers, each (4, candidates)."""
@@ -103,6 +105,10 @@ class QLSTM(nn.Module):
         """The angles of all layers, in radians, each (4, angles)."""
         for cell in self.layers():
             yield from cell.circuit_parameters()
+
+    def restrict(self, layers: Sequence[Sequence[Sequence[int]]]) -> list[Kept]:
+        """Keep a part of the candidates of each layer and gate, in place; see `CircuitBank.restrict`."""
+        return [kept for cell, gates in zip(self.layers(), layers, strict=True) for kept in cell.bank.restrict(gates)]
 
     def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
         """Run over a sequence.
@@ -177,3 +183,11 @@ class QLSTM(nn.Module):
             f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}, "
             f"dropout={self.dropout}"
         )
+
+
+def _per_layer(space: SearchSpace | Sequence[SearchSpace], num_layers: int) -> tuple[SearchSpace, ...]:
+    if isinstance(space, SearchSpace):
+        return (space,) * num_layers
+    if len(space) != num_layers:
+        raise OptionError(f"space has {len(space)} search spaces for {num_layers} layers; give one, or one for each layer.")
+    return tuple(space)

@@ -13,9 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.space import GATES
 from qlstm_qiskit.storage import write_atomically
-
-_GATES = ("input", "forget", "cell", "output")
 
 
 def draw_run(run: Run) -> list[Path]:
@@ -79,7 +78,7 @@ def structural_weights_figure(run: Run) -> Figure | None:
     for layer, table in enumerate(tables):
         axes = figure.add_subplot(len(tables), 1, layer + 1)
         image = axes.imshow(table, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-        axes.set_yticks(range(len(_GATES)), _GATES)
+        axes.set_yticks(range(len(GATES)), GATES)
         axes.set_ylabel("gate" if len(tables) == 1 else f"gate, layer {layer + 1}")
         last = layer == len(tables) - 1
         axes.set_xticks(range(len(names)), names if last else [""] * len(names), rotation=90, fontsize="x-small")

@@ -11,13 +11,17 @@ from qlstm_qiskit.space.blocks import (
     variational_block,
 )
 from qlstm_qiskit.space.candidate import Candidate
+from qlstm_qiskit.space.genotype import GATES, Choice, Genotype
 from qlstm_qiskit.space.pool import SearchSpace
 
 __all__ = [
     "BLOCKS",
     "ENCODINGS",
     "ENTANGLERS",
+    "GATES",
     "Candidate",
+    "Choice",
+    "Genotype",
     "SearchSpace",
     "angle_encoding",
     "cyclic_entangler",

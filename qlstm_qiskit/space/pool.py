@@ -28,10 +28,16 @@ class SearchSpace:
     """A set of candidates; make one with `paper`, `handcrafted`, `product` or `from_circuits`.
 
     A layered space builds its candidates for any number of qubits and any depth. A space of given circuits has both fixed.
+
+    Attributes:
+        choices: Name, encoding and block of each candidate of a layered space.
+        fixed: Given circuits.
+        gates: For each gate of an LSTM the candidates that it sums over, by their places; None for all of them.
     """
 
     choices: tuple[tuple[str, Builder, Builder], ...] = ()
     fixed: tuple[Candidate, ...] = ()
+    gates: tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.choices and not self.fixed:

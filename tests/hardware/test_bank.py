@@ -51,8 +51,8 @@ class CountingBackend(StatevectorBackend):
         self.prepared.append(name)
         return prepare_for_aer(name, circuit, parameters, observables)
 
-    def bank(self, candidates, n_outputs=None):
-        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare)
+    def bank(self, candidates, n_outputs=None, pairs=None):
+        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare, pairs)
 
 
 def compare(candidates: Sequence[Candidate], n_outputs: int | None = None, gates: int = 2, samples: int = 3) -> None:

@@ -98,8 +98,8 @@ class Expected(StatevectorBackend):
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         return self.inner.expect([Request(compact(request.circuit), request.values) for request in requests])
 
-    def bank(self, candidates, n_outputs=None):
-        return PrimitiveBank(candidates, n_outputs, self, self.prepare)
+    def bank(self, candidates, n_outputs=None, pairs=None):
+        return PrimitiveBank(candidates, n_outputs, self, self.prepare, pairs)
 
 
 @pytest.fixture(autouse=True)

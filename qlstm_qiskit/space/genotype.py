@@ -1,0 +1,183 @@
+"""The outcome of a search as plain data: which circuits each gate keeps, with which weights, and where that comes from."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from qiskit import QuantumCircuit, qpy
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp
+
+from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS
+from qlstm_qiskit.space.candidate import Candidate
+from qlstm_qiskit.space.pool import SearchSpace
+
+#: The gates of an LSTM, in torch's order.
+GATES = ("input", "forget", "cell", "output")
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Choice(BaseModel):
+    """A circuit that a gate keeps.
+
+    Attributes:
+        candidate: Its name.
+        weight: Its coefficient in the gate's sum.
+        score: What it was chosen by, if by a score.
+    """
+
+    model_config = _FROZEN
+
+    candidate: str
+    weight: float
+    score: float | None = None
+
+
+class StoredCircuit(BaseModel):
+    """A user's own circuit.
+
+    Attributes:
+        qpy: The circuit in Qiskit's format, base64.
+        inputs, weights: Names of its parameters, in the order of the columns of data and angles.
+        observables: For each output (Pauli string, coefficient) pairs; None for Z on qubit 0, 1, 2, ...
+    """
+
+    model_config = _FROZEN
+
+    qpy: str
+    inputs: tuple[str, ...]
+    weights: tuple[str, ...]
+    observables: tuple[tuple[tuple[str, float], ...], ...] | None = None
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> StoredCircuit:
+        buffer = io.BytesIO()
+        qpy.dump(candidate.circuit, buffer)
+        measured = None
+        if candidate.measured is not None:
+            measured = tuple(tuple((pauli, float(c.real)) for pauli, c in op.to_list()) for op in candidate.measured)
+        return cls(
+            qpy=base64.b64encode(buffer.getvalue()).decode(),
+            inputs=tuple(parameter.name for parameter in candidate.inputs),
+            weights=tuple(parameter.name for parameter in candidate.weights),
+            observables=measured,
+        )
+
+    def candidate(self, name: str) -> Candidate:
+        """Read it back, or `CircuitError`."""
+        try:
+            circuit: QuantumCircuit = qpy.load(io.BytesIO(base64.b64decode(self.qpy, validate=True)))[0]
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+            raise CircuitError(f"the stored circuit {name!r} is damaged ({type(error).__name__}).") from None
+        there = {parameter.name: parameter for parameter in circuit.parameters}
+        inputs = tuple(there.get(key) or Parameter(key) for key in self.inputs)  # a circuit may not use all of them
+        missing = [key for key in self.weights if key not in there]
+        if missing:
+            raise CircuitError(f"the stored circuit {name!r} has no parameter {missing[0]!r}; the file is damaged.")
+        measured = self.observables and tuple(SparsePauliOp.from_list(terms) for terms in self.observables)
+        return Candidate(name, circuit, inputs, tuple(there[key] for key in self.weights), measured)
+
+
+class Genotype(BaseModel):
+    """What a search has found: for each layer and gate the circuits that are left, as a small readable file.
+
+    Attributes:
+        format: Of the file.
+        depth: Variational layers of circuits that are known by name; None for stored ones.
+        layers: For each layer of the model a dictionary with the four gates.
+        circuits: The circuits by name, unless all of them are known by name: made of `ENCODINGS` and `BLOCKS`.
+        provenance: Which run it was derived from, and how.
+    """
+
+    model_config = _FROZEN
+
+    format: Literal[1] = 1
+    depth: int | None = Field(default=None, ge=1)
+    layers: tuple[dict[str, tuple[Choice, ...]], ...] = Field(min_length=1)
+    circuits: dict[str, StoredCircuit] = {}
+    provenance: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> Genotype:
+        for layer in self.layers:
+            if tuple(layer) != GATES:
+                raise ValueError(f"a layer has the gates {', '.join(layer)}; expected {', '.join(GATES)}, in this order")
+            for gate, choices in layer.items():
+                names = [choice.candidate for choice in choices]
+                if not names or len(set(names)) < len(names):
+                    raise ValueError(f"the {gate} gate keeps {names}; it needs at least one circuit, each once")
+                unknown = [name for name in names if name not in self.circuits and (self.circuits or not _has_name(name))]
+                if unknown:
+                    raise ValueError(f"the circuit {unknown[0]!r} is neither a known name nor stored in the file")
+        if (self.depth is None) != bool(self.circuits):
+            raise ValueError("circuits known by name need a depth, and stored ones have their own")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All circuits that occur, each once."""
+        return tuple(dict.fromkeys(c.candidate for layer in self.layers for own in layer.values() for c in own))
+
+    @property
+    def n_circuits(self) -> int:
+        """Circuits that one time step evaluates for one sample."""
+        return sum(len(choices) for layer in self.layers for choices in layer.values())
+
+    @classmethod
+    def from_circuits(
+        cls,
+        layers: Sequence[Sequence[Sequence[tuple[Candidate, float, float | None]]]],
+        depth: int | None,
+        provenance: dict[str, Any],
+    ) -> Genotype:
+        """Build one from candidates: for each layer and gate (candidate, weight, score) triples."""
+        candidates = {candidate.name: candidate for layer in layers for gate in layer for candidate, _, _ in gate}
+        known = depth is not None and all(_is_known(candidate, depth) for candidate in candidates.values())
+        chosen = tuple(
+            {
+                name: tuple(Choice(candidate=c.name, weight=weight, score=score) for c, weight, score in gate)
+                for name, gate in zip(GATES, layer, strict=True)
+            }
+            for layer in layers
+        )
+        stored = {} if known else {name: StoredCircuit.of(candidate) for name, candidate in candidates.items()}
+        return cls(depth=depth if known else None, layers=chosen, circuits=stored, provenance=provenance)
+
+    def spaces(self) -> tuple[SearchSpace, ...]:
+        """For each layer the space of its circuits, in which every gate sums over its own: `QLSTM(space=...)` takes them.
+
+        Raises:
+            CircuitError: A stored circuit is damaged.
+        """
+        return tuple(self._space(layer) for layer in self.layers)
+
+    def _space(self, layer: dict[str, tuple[Choice, ...]]) -> SearchSpace:
+        names = list(dict.fromkeys(choice.candidate for choices in layer.values() for choice in choices))
+        gates = tuple(tuple(sorted(names.index(choice.candidate) for choice in own)) for own in layer.values())
+        if self.circuits:
+            return SearchSpace(fixed=tuple(self.circuits[name].candidate(name) for name in names), gates=gates)
+        pairs = [(name, *name.split("|")) for name in names]
+        return SearchSpace(choices=tuple((name, ENCODINGS[e], BLOCKS[b]) for name, e, b in pairs), gates=gates)
+
+
+def _has_name(name: str) -> bool:
+    encoding, _, block = name.partition("|")
+    return encoding in ENCODINGS and block in BLOCKS
+
+
+def _is_known(candidate: Candidate, depth: int) -> bool:
+    """Whether the name says it all: the package builds the same circuit from it."""
+    if not _has_name(candidate.name) or candidate.measured is not None:
+        return False
+    encoding, _, block = candidate.name.partition("|")
+    built = SearchSpace.product((encoding,), (block,)).candidates(candidate.n_qubits, depth)[0]
+    names = [[parameter.name for parameter in (*item.inputs, *item.weights)] for item in (built, candidate)]
+    return names[0] == names[1] and built.circuit == candidate.circuit.assign_parameters(
+        dict(zip((*candidate.inputs, *candidate.weights), (*built.inputs, *built.weights), strict=True))
+    )
