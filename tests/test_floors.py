@@ -18,6 +18,7 @@ FLOORS = (
     "hardware",
     "space",
     "nn",
+    "search",
     "training",
     "experiments",
     "report",

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from qiskit.providers import BackendV2
 
-from qlstm_qiskit.circuits import split
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.run import load_run
-from qlstm_qiskit.hardware.devices import device_of
 from qlstm_qiskit.hardware.specs_file import find_spec
-from qlstm_qiskit.hardware.transpile import Transpiler
 from qlstm_qiskit.hardware.transpile_report import TranspileReport
 from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.space.transpiled import transpile_candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +35,7 @@ def transpile_run(path: Path, backend: str, backends: Path | None = None, cache:
         path: The run folder.
         backend: Name of an entry of backends.yaml.
         backends: A file of such entries in place of ./backends.yaml.
-        cache: Folder in which transpiled circuits are kept.
+        cache: Folder in which transpiled circuits are kept; the user's own where None.
 
     Raises:
         RunError: The folder is missing or damaged.
@@ -48,15 +46,8 @@ def transpile_run(path: Path, backend: str, backends: Path | None = None, cache:
     run = load_run(path, backend="statevector")
     if not isinstance(run.forecaster.recurrent, QLSTM):
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of another model.")
-    cells = list(run.forecaster.recurrent.layers())
-    n_qubits = max(candidate.n_qubits for cell in cells for candidate in cell.bank.candidates)
-    transpiler = Transpiler(device_of(spec, n_qubits), spec.transpile, cache)
-    layers = []
-    for cell in cells:
-        prepared = []
-        for candidate in cell.bank.candidates:
-            item = split(candidate.circuit, candidate.inputs, candidate.weights)  # as banks submit it
-            observables = candidate.observables(cell.bank.n_outputs)
-            prepared.append(transpiler.prepare(candidate.name, item.circuit, item.parameters, observables))
-        layers.append(tuple(transpiler.report(isa) for isa in prepared))
-    return TranspiledRun(transpiler.backend, tuple(layers))
+    found = [
+        transpile_candidates(cell.bank.candidates, cell.bank.n_outputs, spec, cache)
+        for cell in run.forecaster.recurrent.layers()
+    ]
+    return TranspiledRun(found[0][0], tuple(reports for _, reports in found))

@@ -80,7 +80,7 @@ class CircuitBank(nn.Module):
             raise OptionError(f"angle_std is {angle_std}; it must be a finite number of at least 0.")
         if len(candidates) == 1 and gates is None and mixing != "linear":
             raise OptionError(f"mixing={mixing!r} has no meaning for a single candidate; leave it out.")
-        self.n_gates = require_at_least("n_gates", n_gates, 1)
+        self.n_gates, self.n_initial = require_at_least("n_gates", n_gates, 1), len(candidates)
         self.sharing, self.circuits, self.mixing = sharing, circuits, mixing
         self.backend = load_backend(backend) if isinstance(backend, str) else backend
         self._asked_outputs = n_outputs

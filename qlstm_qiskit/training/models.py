@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from qlstm_qiskit.space import SearchSpace
 class ModelVariant:
     """What a model's name stands for; see `CircuitBank` for `sharing` and `circuits`."""
 
-    space: Callable[[], SearchSpace]
+    space: Callable[[], SearchSpace | None]
     sharing: str = "none"
     circuits: str = "trained"
 
@@ -33,6 +33,7 @@ MODELS: Mapping[str, ModelVariant | None] = MappingProxyType(
         "reservoir": ModelVariant(SearchSpace.paper, circuits="frozen"),
         "reservoir-shared": ModelVariant(SearchSpace.paper, sharing="shared", circuits="frozen"),
         **{f"config{n}": ModelVariant(partial(SearchSpace.handcrafted, n)) for n in range(1, 7)},
+        "derived": ModelVariant(lambda: None),  # the circuits that a search has left; see `Genotype`
         "lstm": None,  # torch.nn.LSTM of the same hidden size
     }
 )
@@ -45,7 +46,7 @@ def build_forecaster(
     *,
     hidden_size: int,
     depth: int | None = None,
-    space: SearchSpace | None = None,
+    space: SearchSpace | Sequence[SearchSpace] | None = None,
     n_qubits: int | None = None,
     input_map: str = "identity",
     mixing: str = "linear",
@@ -86,11 +87,16 @@ def build_forecaster(
             raise OptionError(f"the model {model!r} has no circuits; leave out {', '.join(given)}.")
         recurrent = nn.LSTM(input_size, hidden_size, num_layers, batch_first=True, dropout=dropout, device=device, dtype=dtype)
     else:
+        space = variant.space() if space is None else space
+        if space is None:
+            raise OptionError(
+                f"the model {model!r} is what a search has left; make one with `qlstm derive`, or give its space."
+            )
         recurrent = QLSTM(
             input_size,
             hidden_size,
             depth=depth,
-            space=variant.space() if space is None else space,
+            space=space,
             n_qubits=n_qubits,
             input_map=input_map,
             sharing=variant.sharing,

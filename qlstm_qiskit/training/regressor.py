@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch import NeuralNetRegressor
 from skorch.callbacks import Callback
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+from torch import Tensor
 
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
-from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.search import Strategy, WeightedSum, make_strategy
+from qlstm_qiskit.space import GATES, SearchSpace
 from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
 from qlstm_qiskit.training.models import build_forecaster
+from qlstm_qiskit.training.searching import SearchLoop, SearchNet, searched_banks
 from qlstm_qiskit.training.spsa import SPSA
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -35,10 +39,14 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
     the last step's output, windows in time order. The same seed gives the same bits on one machine.
 
     Args:
-        model: "diffqas", "diffqas-shared", "reservoir", "reservoir-shared", "config1" to "config6", or "lstm".
+        model: "diffqas", "diffqas-shared", "reservoir", "reservoir-shared", "config1" to "config6", "derived" (with the
+            `space` of a `Genotype`), or "lstm".
         hidden_size: Features of the hidden state; input features + hidden_size is the number of qubits.
         depth: Variational layers of each circuit; 2 by default.
-        space: Candidates to use in place of the model's own.
+        space: Candidates to use in place of the model's own; a sequence has one space for each layer.
+        search: How weights over candidates are trained: a `Strategy` or its name; the paper's weighted sum where None.
+        valid_fraction: Last part of the windows that does not train: its loss is recorded, and strategies may learn from it.
+        start: Parameters to start from in place of random ones, as in the `state_dict` of `module_`.
         n_qubits, input_map, mixing, num_layers, dropout, backend, angle_std: As in `QLSTM`.
         max_epochs, batch_size, shuffle: Of the training.
         optimizer: "rmsprop", or "spsa", which needs no gradients of circuits; see `SPSA`. With SPSA the losses in the history
@@ -54,7 +62,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
 
     Attributes:
         module_: The fitted `Forecaster`.
-        history_: One dictionary for each finished epoch: epoch, train_loss, dur (seconds), ...
+        history_: One dictionary for each finished epoch: epoch, train_loss, valid_loss (with a validation part), dur
+            (seconds), ...
         interrupted_: Whether training ended before `max_epochs`, by Ctrl-C or by a callback such as skorch's EarlyStopping.
             An epoch that was not finished leaves no trace.
         n_features_in_: Size of the second axis of X, the window, as scikit-learn counts it.
@@ -66,7 +75,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         hidden_size: int = 5,
         depth: int | None = None,
         *,
-        space: SearchSpace | None = None,
+        space: SearchSpace | Sequence[SearchSpace] | None = None,
+        search: Strategy | str | None = None,
         n_qubits: int | None = None,
         input_map: str = "identity",
         mixing: str = "linear",
@@ -79,6 +89,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         spsa_eps: float = 0.15,
         spsa_resamplings: int = 1,
         shuffle: bool = False,
+        valid_fraction: float = 0.0,
+        start: Mapping[str, Tensor] | None = None,
         backend: Backend | BackendSpec | str = "statevector",
         angle_std: float = 0.01,
         seed: int | None = 0,
@@ -91,6 +103,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         self.hidden_size = hidden_size
         self.depth = depth
         self.space = space
+        self.search = search
         self.n_qubits = n_qubits
         self.input_map = input_map
         self.mixing = mixing
@@ -103,6 +116,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         self.spsa_eps = spsa_eps
         self.spsa_resamplings = spsa_resamplings
         self.shuffle = shuffle
+        self.valid_fraction = valid_fraction
+        self.start = start
         self.backend = backend
         self.angle_std = angle_std
         self.seed = seed
@@ -128,12 +143,25 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         checked, y_checked = self._check_fit(X, y)
         windows = _windows(checked)
         targets = y_checked.reshape(len(y_checked), -1)
+        n_valid = int(self.valid_fraction * len(windows))
+        if self.valid_fraction and not 0 < n_valid < len(windows):
+            raise DataError(f"{len(windows)} windows leave no validation part of {self.valid_fraction}; give more of them.")
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seeds()[0])
-            module = self.build_module(windows.shape[2], targets.shape[1])
-            self._train(module, windows, targets)
+            self._fit_parts(windows, targets, len(windows) - n_valid)
         self._window_shape, self._y_is_flat = checked.shape[1:], y_checked.ndim == 1
         return self
+
+    def _fit_parts(self, windows: NDArray[Any], targets: NDArray[Any], n_train: int) -> None:
+        """Train on the first windows and validate on the rest, from the best of the strategy's starts."""
+        valid = (windows[n_train:], targets[n_train:]) if n_train < len(windows) else None
+        seed, trials = self._seeds()[0], self.strategy.trials
+        if trials > 1:
+            losses = {}
+            for number, other in enumerate(np.random.SeedSequence(self.seed).generate_state(2 + trials)[2:].tolist()):
+                self._train(windows[:n_train], targets[:n_train], valid, other, f"trial {number + 1} of {trials}")
+                losses[other] = self.history_[-1]["valid_loss"]
+            seed = min(losses, key=lambda other: losses[other])
+        self._train(windows[:n_train], targets[:n_train], valid, seed)
 
     def check_options(self) -> None:
         """Raise `OptionError` if an option of the training is not allowed; those of the model are checked when it is built."""
@@ -150,8 +178,31 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         if not 0 < self.spsa_eps < np.inf:
             raise OptionError(f"spsa_eps is {self.spsa_eps}; it must be a finite number above 0.")
         require_at_least("spsa_resamplings", self.spsa_resamplings, 1)
+        if not 0 <= self.valid_fraction < 1:
+            raise OptionError(f"valid_fraction is {self.valid_fraction}; it must be at least 0 and below 1.")
+        self._check_search()
         if self.optimizer != "spsa" and (self.spsa_eps, self.spsa_resamplings) != (0.15, 1):
             raise OptionError("spsa_eps and spsa_resamplings have no meaning for rmsprop; choose the optimizer spsa.")
+
+    def _check_search(self) -> None:
+        strategy = self.strategy
+        if strategy.needs_validation and not self.valid_fraction:
+            raise OptionError(
+                f"the strategy {strategy.name!r} learns from a validation part; give valid_fraction, such as 0.2."
+            )
+        if strategy.needs_gradients and self.optimizer == "spsa":
+            raise OptionError(f"the strategy {strategy.name!r} needs gradients with these options; use the optimizer rmsprop.")
+        if self.search is not None and self.mixing != "linear":
+            raise OptionError(
+                f"mixing={self.mixing!r} beside the search strategy {strategy.name!r}, which has its own; leave it out."
+            )
+
+    @property
+    def strategy(self) -> Strategy:
+        """`search` as an object."""
+        if self.search is None:
+            return WeightedSum()
+        return make_strategy(self.search) if isinstance(self.search, str) else self.search
 
     @property
     def learning_rate(self) -> float:
@@ -163,7 +214,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         backend = self.backend
         if isinstance(backend, str | BackendSpec):
             backend = load_backend(backend, seed=self._seeds()[1])
-        return build_forecaster(
+        module = build_forecaster(
             self.model,
             input_size,
             n_outputs,
@@ -172,7 +223,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             space=self.space,
             n_qubits=self.n_qubits,
             input_map=self.input_map,
-            mixing=self.mixing,
+            mixing=self.mixing if self.search is None else self.strategy.mixing,
             num_layers=self.num_layers,
             dropout=self.dropout,
             backend=backend,
@@ -180,6 +231,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             device=self.device,
             dtype=_DTYPES[self.dtype],
         )
+        searched_banks(self.strategy, module)
+        return module
 
     def predict(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Predict the values that follow windows of the shape that was fitted: (n,) or (n, outputs), as y was.
@@ -206,10 +259,24 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         checked, targets = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=dtype)
         return checked, targets.astype(dtype)
 
-    def _train(self, module: Forecaster, windows: NDArray[Any], targets: NDArray[Any]) -> None:
-        keeper = LastEpoch()
-        bar = [ProgressBar(self.model)] if self.verbose else []
-        net = NeuralNetRegressor(
+    def _train(
+        self,
+        windows: NDArray[Any],
+        targets: NDArray[Any],
+        valid: tuple[NDArray[Any], NDArray[Any]] | None,
+        seed: int,
+        trial: str | None = None,
+    ) -> None:
+        """Build a model from this seed and train it; callbacks of the user see no trials."""
+        torch.manual_seed(seed)
+        module = self.build_module(windows.shape[2], targets.shape[1])
+        if self.start is not None:
+            _load(module, self.start)
+        tensors = None if valid is None else (torch.as_tensor(valid[0]), torch.as_tensor(valid[1]))
+        loop, keeper = SearchLoop(self.strategy, module, tensors, self.batch_size), LastEpoch()
+        bar = [ProgressBar(trial or self.model)] if self.verbose else []
+        others = [] if trial else list(self.callbacks or [])
+        net = SearchNet(
             module,
             criterion=torch.nn.MSELoss,
             **self._optimizer_options(module),
@@ -218,12 +285,13 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             batch_size=self.batch_size,
             iterator_train__shuffle=self.shuffle,
             iterator_valid__batch_size=EVALUATION_BATCH,
-            train_split=None,
-            callbacks=[keeper, *bar, *(self.callbacks or [])],
+            train_split=None if valid is None else predefined_split(Dataset(*valid)),
+            callbacks=[("search", loop), keeper, *bar, *others],
             callbacks__print_log=None,
             device=self.device,
             verbose=0,
         )
+        net.loop = loop
         try:
             net.fit(windows, targets)
         finally:
@@ -251,7 +319,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             return {"optimizer": torch.optim.RMSprop, "optimizer__alpha": 0.99, "optimizer__eps": 1e-8}
         groups = [("*head.*", {"perturbed": False})]
         groups += [
-            (f"*{name}", {"perturbation": self.spsa_eps / weights.shape[-1] ** 0.5})
+            (f"*{name}", {"perturbation": self.spsa_eps / max(weights.numel() // len(GATES), 1) ** 0.5})
             for name, weights in module.named_parameters()
             if name.endswith("structural_weights")
         ]
@@ -268,6 +336,13 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         tags.regressor_tags.poor_score = True  # a few epochs on shuffled columns, as the generic checks try, forecast nothing
         return tags
+
+
+def _load(module: Forecaster, start: Mapping[str, Tensor]) -> None:
+    try:
+        module.load_state_dict(dict(start))
+    except RuntimeError as error:
+        raise OptionError(f"start holds the parameters of another model: {' '.join(str(error).split())}") from None
 
 
 def _windows(X: NDArray[Any]) -> NDArray[Any]:

@@ -1,0 +1,347 @@
+"""Search strategies: how the weights over candidates are trained, as frozen options with one interface.
+
+A strategy decides how structural weights are mixed (`mixing`), what is fixed from the start (`freeze`, `choose`), what is added
+to the loss (`penalty`), and what changes between epochs (`temperature`, `survivors`). Training asks it at these points, and
+knows no strategy by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from torch import Tensor
+
+from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.nn import CircuitBank
+from qlstm_qiskit.search.device_cost import DeviceCost
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+#: For each gate the places of candidates.
+Gates = list[list[int]]
+
+
+class Strategy(BaseModel):
+    """What all strategies answer; by itself it changes nothing.
+
+    Attributes:
+        name: As in `STRATEGIES` and on the command line.
+        reference: Where it comes from.
+        device: Adds the expected cost of the circuits on a device to the loss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    reference: ClassVar[str] = ""
+    alternates: ClassVar[bool] = False  # structural weights learn from the validation part, the rest from the training part
+    device: DeviceCost | None = None
+
+    @property
+    def mixing(self) -> str:
+        """The bank's mixing; see `MIXINGS`."""
+        return "linear"
+
+    @property
+    def trials(self) -> int:
+        """Trainings from different starts, of which the best on the validation part counts."""
+        return 1
+
+    @property
+    def needs_validation(self) -> bool:
+        return self.alternates or self.trials > 1
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether it does more than what SPSA can estimate: a penalty, or two losses."""
+        return self.alternates or self.device is not None
+
+    def freeze(self, bank: CircuitBank) -> None:
+        """Fix parameters that are not trained; the same each time a model is built."""
+
+    def choose(self, bank: CircuitBank) -> Gates | None:
+        """The candidates to begin with, from torch's default generator; None for all."""
+        return None
+
+    def penalty(self, bank: CircuitBank, progress: float) -> Tensor | None:
+        """What is added to the loss of a batch, besides the device's cost.
+
+        Args:
+            bank: With parameters of this step.
+            progress: Finished part of the training, from 0 in the first to 1 in the last epoch.
+        """
+        return None
+
+    def temperature(self, progress: float) -> float | None:
+        """Of sampled mixings in this epoch; None where there is none."""
+        return None
+
+    def survivors(self, bank: CircuitBank, progress: float) -> Gates | None:
+        """The candidates that are kept after an epoch, by their present places; None for all."""
+        return None
+
+
+class WeightedSum(Strategy):
+    """The paper's: a plain weighted sum, weights and angles trained together by the same loss."""
+
+    name: Literal["weighted-sum"] = "weighted-sum"
+    reference: ClassVar[str] = "DiffQAS-QLSTM, arXiv 2508.14955"
+
+
+class Softmax(Strategy):
+    """Convex weights, the softmax of the structural weights."""
+
+    name: Literal["softmax"] = "softmax"
+    reference: ClassVar[str] = "DARTS, Liu et al. 2019, arXiv 1806.09055"
+
+    @property
+    def mixing(self) -> str:
+        return "softmax"
+
+
+class GumbelSoftmax(Strategy):
+    """A sampled choice in each forward pass, relaxed by a temperature that falls geometrically over the epochs.
+
+    Attributes:
+        start, end: Temperatures in the first and in the last epoch.
+        straight_through: One candidate counts in the forward pass, and gradients are those of the relaxed choice.
+    """
+
+    name: Literal["gumbel-softmax"] = "gumbel-softmax"
+    reference: ClassVar[str] = "Jang et al. 2017, arXiv 1611.01144; SNAS, Xie et al. 2019, arXiv 1812.09926"
+    start: Positive = 1.0
+    end: Positive = 0.1
+    straight_through: bool = False
+
+    @property
+    def mixing(self) -> str:
+        return "gumbel-straight-through" if self.straight_through else "gumbel-softmax"
+
+    def temperature(self, progress: float) -> float:
+        return float(self.start * (self.end / self.start) ** progress)
+
+
+class EntropyAnnealing(Strategy):
+    """A growing penalty on the entropy of the weights' distribution, so that few of them are left in the end.
+
+    Attributes:
+        strength: Factor of the mean entropy (in nats) over gates in the last epoch; it grows linearly from 0.
+        convex: Whether weights are a softmax; else their distribution is |w| / sum |w|.
+    """
+
+    name: Literal["entropy"] = "entropy"
+    reference: ClassVar[str] = "DA2S, Tian et al. 2021, arXiv 2007.03154; ASAP, Noy et al. 2020, arXiv 1904.04123"
+    strength: Positive = 1e-3
+    convex: bool = False
+
+    @property
+    def mixing(self) -> str:
+        return "softmax" if self.convex else "linear"
+
+    @property
+    def needs_gradients(self) -> bool:
+        return True
+
+    def penalty(self, bank: CircuitBank, progress: float) -> Tensor:
+        shares = distribution(bank)
+        return self.strength * progress * torch.special.entr(shares).sum() / bank.n_gates
+
+
+class L1Annealing(Strategy):
+    """A growing penalty on the sum of absolute weights.
+
+    Attributes:
+        strength: Factor of the mean of sum |w| over gates in the last epoch; it grows linearly from 0.
+    """
+
+    name: Literal["l1"] = "l1"
+    reference: ClassVar[str] = "DSO-NAS, Zhang et al. 2020, arXiv 1811.01567; lasso, Tibshirani 1996"
+    strength: Positive = 1e-3
+
+    @property
+    def needs_gradients(self) -> bool:
+        return True
+
+    def penalty(self, bank: CircuitBank, progress: float) -> Tensor:
+        coefficients = bank.coefficients()
+        assert coefficients is not None
+        return self.strength * progress * coefficients.abs().sum() / bank.n_gates
+
+
+class ProgressiveShrinking(Strategy):
+    """Candidates with the smallest weights are dropped in stages while training; optimisers keep the state of the rest.
+
+    Attributes:
+        keep: Candidates of each gate that are left in the end.
+        begin, end: Parts of the training before the first and after the last stage.
+        factor: What a stage leaves, as a part of the stage before.
+    """
+
+    name: Literal["shrinking"] = "shrinking"
+    reference: ClassVar[str] = "P-DARTS, Chen et al. 2019, arXiv 1904.12760; ASAP, Noy et al. 2020, arXiv 1904.04123"
+    keep: PositiveInt = 1
+    begin: Share = 0.3
+    end: Share = 0.7
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    def survivors(self, bank: CircuitBank, progress: float) -> Gates | None:
+        coefficients = bank.coefficients()
+        if coefficients is None:
+            return None
+        left = [len(own) for own in bank.gates]
+        allowed = self._allowed(bank.n_initial, progress)
+        if max(left) <= allowed:
+            return None
+        table = coefficients.detach().abs().tolist()
+        ranked = [sorted(own, key=lambda place: -row[place]) for row, own in zip(table, bank.gates, strict=True)]
+        return [own[:allowed] for own in ranked]
+
+    def _allowed(self, n: int, progress: float) -> int:
+        """How many of n candidates a gate may have."""
+        sizes = [n]
+        while sizes[-1] > self.keep:
+            sizes.append(max(self.keep, int(sizes[-1] * self.factor)))
+        if len(sizes) == 1 or progress < self.begin:
+            return n
+        width = max(self.end - self.begin, 1e-9) / max(len(sizes) - 2, 1)
+        return sizes[min(1 + int((progress - self.begin) / width + 1e-9), len(sizes) - 1)]
+
+
+class Bilevel(Strategy):
+    """First-order alternation: each step first moves the weights on a validation batch, then the rest on a training batch.
+
+    Attributes:
+        lr: Learning rate of the structural weights; that of the other parameters where None.
+        convex: Whether weights are a softmax.
+    """
+
+    name: Literal["bilevel"] = "bilevel"
+    reference: ClassVar[str] = "first-order DARTS, Liu et al. 2019, arXiv 1806.09055"
+    alternates: ClassVar[bool] = True
+    lr: Positive | None = None
+    convex: bool = False
+
+    @property
+    def mixing(self) -> str:
+        return "softmax" if self.convex else "linear"
+
+
+class RandomCandidate(Strategy):
+    """Control: one random candidate for each gate, trained alone, with a trained weight."""
+
+    name: Literal["random"] = "random"
+    reference: ClassVar[str] = "random search as a baseline, Li and Talwalkar 2019, arXiv 1902.07638"
+
+    def choose(self, bank: CircuitBank) -> Gates:
+        return _random_choice(bank)
+
+
+class BestOfRandom(Strategy):
+    """Control: the best of k random choices on the validation part, each trained in full.
+
+    Attributes:
+        k: Choices; as many as a gate has candidates are the budget of a search in epochs x candidates.
+    """
+
+    name: Literal["best-of-random"] = "best-of-random"
+    reference: ClassVar[str] = "random search at equal budget, Li and Talwalkar 2019, arXiv 1902.07638"
+    k: Annotated[int, Field(ge=2)] = 36
+
+    @property
+    def trials(self) -> int:
+        return self.k
+
+    def choose(self, bank: CircuitBank) -> Gates:
+        return _random_choice(bank)
+
+
+class UniformWeights(Strategy):
+    """Control: all candidates keep the weight 1 / n; only the circuits are trained."""
+
+    name: Literal["uniform"] = "uniform"
+    reference: ClassVar[str] = "control: no search"
+
+    def freeze(self, bank: CircuitBank) -> None:
+        for parameter in bank.arch_parameters():
+            parameter.requires_grad_(False)
+
+
+class FrozenCircuits(Strategy):
+    """Control: random circuits that stay as they are; only the weights are trained."""
+
+    name: Literal["frozen"] = "frozen"
+    reference: ClassVar[str] = "the reservoir rows of arXiv 2508.14955"
+
+    def freeze(self, bank: CircuitBank) -> None:
+        for parameter in bank.circuit_parameters():
+            parameter.requires_grad_(False)
+
+
+STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
+    {
+        kind.model_fields["name"].default: kind
+        for kind in (
+            WeightedSum,
+            Softmax,
+            GumbelSoftmax,
+            EntropyAnnealing,
+            L1Annealing,
+            ProgressiveShrinking,
+            Bilevel,
+            RandomCandidate,
+            BestOfRandom,
+            UniformWeights,
+            FrozenCircuits,
+        )
+    }
+)
+
+#: Any of them, told apart by `name`: a field of this type reads and writes plain data.
+AnyStrategy = Annotated[
+    WeightedSum
+    | Softmax
+    | GumbelSoftmax
+    | EntropyAnnealing
+    | L1Annealing
+    | ProgressiveShrinking
+    | Bilevel
+    | RandomCandidate
+    | BestOfRandom
+    | UniformWeights
+    | FrozenCircuits,
+    Field(discriminator="name"),
+]
+
+
+def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
+    """A strategy by its name.
+
+    Raises:
+        OptionError: An unknown name, or an option that it does not have or whose value is not allowed.
+    """
+    if name not in STRATEGIES:
+        raise unknown_option("search strategy", name, STRATEGIES)
+    try:
+        return STRATEGIES[name].model_validate({"name": name} | dict(options or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "options"
+        allowed = ", ".join(key for key in STRATEGIES[name].model_fields if key != "name")
+        raise OptionError(f"option {place} of the strategy {name!r}: {first['msg']}. It has the options: {allowed}.") from None
+
+
+def distribution(bank: CircuitBank) -> Tensor:
+    """The weights of each gate as probabilities: convex ones as they are, others as |w| / sum |w|; (gates, candidates)."""
+    coefficients = bank.coefficients()
+    assert coefficients is not None
+    size = coefficients.abs()
+    return size / size.sum(dim=1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
+
+
+def _random_choice(bank: CircuitBank) -> Gates:
+    return [[own[int(torch.randint(len(own), ()))]] for own in bank.gates]

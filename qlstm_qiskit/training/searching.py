@@ -1,0 +1,144 @@
+"""The training loop of a search: what a strategy asks for, on top of skorch's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any
+
+import torch
+from skorch import NeuralNet, NeuralNetRegressor
+from skorch.callbacks import Callback
+from skorch.dataset import unpack_data
+from torch import Tensor, nn
+
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster
+from qlstm_qiskit.search.carry import carry
+from qlstm_qiskit.search.strategies import Bilevel, Strategy, distribution
+
+Part = tuple[Tensor, Tensor]
+
+
+class SearchLoop(Callback):
+    """Applies a strategy to a model while it is trained.
+
+    Args:
+        strategy: What to do.
+        module: The model; it is frozen and restricted as the strategy wants it at the start.
+        validation: Windows and targets of the validation part, for strategies that learn from it.
+        batch_size: Of that part.
+
+    Raises:
+        OptionError: The model has no structural weights that could be searched.
+    """
+
+    def __init__(self, strategy: Strategy, module: Forecaster, validation: Part | None, batch_size: int) -> None:
+        self.strategy, self.banks = strategy, searched_banks(strategy, module)
+        for bank in self.banks:
+            gates = strategy.choose(bank)
+            if gates is not None:
+                bank.restrict(gates)
+        self.costs = [self._costs(bank) for bank in self.banks]
+        self.progress = 0.0
+        self.batches: Iterator[tuple[Tensor, ...]] | None = None
+        if strategy.alternates and validation is not None:
+            self.batches = cycle(list(zip(*(torch.split(part, batch_size) for part in validation), strict=True)))
+        self.optimizer: torch.optim.Optimizer | None = None
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        epoch = len(net.history)  # skorch has opened a row for this epoch
+        self.progress = (epoch - 1) / max(net.max_epochs - 1, 1)
+        temperature = self.strategy.temperature(self.progress)
+        if temperature is not None:
+            for bank in self.banks:
+                assert bank.temperature is not None
+                bank.temperature.fill_(temperature)
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Drop what the strategy drops: before other callbacks look at the epoch's model."""
+        for position, bank in enumerate(self.banks):
+            gates = self.strategy.survivors(bank, self.progress)
+            if gates is not None:
+                carry(net.optimizer_, bank.restrict(gates))
+                self.costs[position] = self._costs(bank)
+
+    def penalty(self) -> Tensor | float:
+        """What the strategy adds to the loss of a batch."""
+        total: Tensor | float = 0.0
+        for bank, costs in zip(self.banks, self.costs, strict=True):
+            own = self.strategy.penalty(bank, self.progress)
+            total = total if own is None else total + own
+            if costs is not None and self.strategy.device is not None:
+                total = total + self.strategy.device.strength * (distribution(bank) @ costs).mean()
+        return total
+
+    def move_weights(self, net: NeuralNet) -> None:
+        """The structural weights' own step, on the next batch of the validation part."""
+        assert self.batches is not None
+        weights = [parameter for bank in self.banks for parameter in bank.arch_parameters()]
+        if self.optimizer is None:
+            assert isinstance(self.strategy, Bilevel)
+            rate = net.lr if self.strategy.lr is None else self.strategy.lr
+            self.optimizer = torch.optim.RMSprop(weights, lr=rate, alpha=0.99, eps=1e-8)
+        windows, targets = next(self.batches)
+        _require_grad(weights, True)
+        net.module_.train()
+        loss = net.criterion_(net.module_(windows), targets) + self.penalty()
+        for parameter, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        _require_grad(weights, False)  # the step that follows leaves them where they are
+
+    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        if self.batches is not None:
+            _require_grad([parameter for bank in self.banks for parameter in bank.arch_parameters()], True)
+
+    def _costs(self, bank: CircuitBank) -> Tensor | None:
+        if self.strategy.device is None:
+            return None
+        values = self.strategy.device.costs(bank.candidates, bank.n_outputs)
+        return torch.tensor(values, dtype=bank.angles.dtype, device=bank.angles.device)
+
+
+class SearchNet(NeuralNetRegressor):
+    """skorch's network with the steps of a strategy; `loop` is set before `fit`. The losses recorded are without penalties."""
+
+    loop: SearchLoop | None = None
+
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        if self.loop is not None and self.loop.batches is not None:
+            self.loop.move_weights(self)
+        return super().train_step(batch, **fit_params)
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        self._set_training(True)
+        windows, targets = unpack_data(batch)
+        with torch.set_grad_enabled(True):
+            prediction = self.infer(windows, **fit_params)
+            loss = self.get_loss(prediction, targets, X=windows, training=True)
+            (loss + (0.0 if self.loop is None else self.loop.penalty())).backward()
+        return {"loss": loss, "y_pred": prediction}
+
+
+def searched_banks(strategy: Strategy, module: Forecaster) -> list[CircuitBank]:
+    """The banks of a model that a strategy works on, frozen as it wants them.
+
+    Raises:
+        OptionError: There are none, and the strategy needs some.
+    """
+    layers = list(module.recurrent.layers()) if isinstance(module.recurrent, QLSTM) else []
+    banks = [cell.bank for cell in layers if cell.bank.structural_weights is not None]
+    if not banks and (strategy.name != "weighted-sum" or strategy.device is not None):
+        raise OptionError(
+            f"the strategy {strategy.name!r} chooses among candidates, and this model has one circuit a gate or none."
+        )
+    for bank in banks:
+        strategy.freeze(bank)
+    return banks
+
+
+def _require_grad(parameters: list[nn.Parameter], wanted: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(wanted)
