@@ -12,8 +12,9 @@ from qlstm_qiskit.cli.backends import backends_app
 from qlstm_qiskit.cli.jobs import jobs_app
 from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import print_json
-from qlstm_qiskit.cli.runs import evaluate, predict, train
+from qlstm_qiskit.cli.runs import evaluate, predict
 from qlstm_qiskit.cli.space import space_app
+from qlstm_qiskit.cli.train import derive, train
 from qlstm_qiskit.cli.transpile import transpile
 from qlstm_qiskit.errors import QLSTMError
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (train, evaluate, predict, transpile):
+for _command in (train, evaluate, predict, derive, transpile):
     app.command()(_command)
 app.add_typer(space_app, name="space")
 app.add_typer(backends_app, name="backends")

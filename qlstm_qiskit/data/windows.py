@@ -90,6 +90,11 @@ class Dataset:
     def horizon(self) -> int:
         return self.y_train.shape[1]
 
+    def validation(self, fraction: float) -> tuple[Floats, Floats]:
+        """The last part of the training windows and their targets, at least one: what `valid_fraction` holds out."""
+        first = len(self.x_train) - max(int(fraction * len(self.x_train)), 1)
+        return self.x_train[first:], self.y_train[first:]
+
     def persistence(self) -> Floats:
         """The test forecast that nothing changes: the target's last known value, (n, horizon), scaled."""
         return np.repeat(self.last_test, self.horizon, axis=1)

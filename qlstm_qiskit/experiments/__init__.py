@@ -1,16 +1,19 @@
 """Runs: their specs, training into a folder, reading back, forecasting."""
 
+from qlstm_qiskit.experiments.derive import derive_run
 from qlstm_qiskit.experiments.forecast import predict_table, roll_out
 from qlstm_qiskit.experiments.metrics import forecast_errors, versions
 from qlstm_qiskit.experiments.plan import plan_run, require_affordable_evaluation
 from qlstm_qiskit.experiments.run import Run, load_run, load_spec
-from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
-from qlstm_qiskit.experiments.train import is_unfinished, resume_run, train_run
+from qlstm_qiskit.experiments.spec import DataSpec, RunSpec, Start
+from qlstm_qiskit.experiments.train import is_unfinished, resume_run, start_from, train_run
 
 __all__ = [
     "DataSpec",
     "Run",
     "RunSpec",
+    "Start",
+    "derive_run",
     "forecast_errors",
     "is_unfinished",
     "load_run",
@@ -20,6 +23,7 @@ __all__ = [
     "require_affordable_evaluation",
     "resume_run",
     "roll_out",
+    "start_from",
     "train_run",
     "versions",
 ]

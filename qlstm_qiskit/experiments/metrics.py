@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.experiments.run import Run
+from qlstm_qiskit.experiments.run import METRICS, Run, load_metrics
 from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.storage import exists
 
 
 def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[str, float]:
@@ -29,6 +31,10 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     """The content of metrics.json, but for what only the training knows."""
     spec, module, recurrent = run.spec, run.forecaster, run.forecaster.recurrent
     test = forecast_errors(dataset, run.predict(dataset.x_test))
+    valid = {}
+    if spec.valid_fraction:
+        windows, targets = dataset.validation(spec.valid_fraction)
+        valid = {"valid_mse": float(np.mean((run.predict(windows) - targets) ** 2))}
     return {
         "dataset": dataset.name,
         "model": spec.model,
@@ -36,9 +42,11 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "epochs": run.epochs,
         "hidden_size": spec.hidden_size,
         "depth": recurrent.depth if isinstance(recurrent, QLSTM) else None,
+        "search": None if spec.search is None else spec.search.name,
         "backend": spec.backend,
         "evaluated_on": spec.backend,
         "train_mse": float(np.mean((run.predict(dataset.x_train) - dataset.y_train) ** 2)),
+        **valid,
         "test_mse": test["mse"],
         "test": test,
         "persistence": forecast_errors(dataset, dataset.persistence()),
@@ -49,6 +57,22 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         else None,
         "versions": versions(),
     }
+
+
+def errors_of(run: Run, dataset: Dataset, fraction: float) -> dict[str, Any]:
+    """What a stage on the way to a derived model is worth: errors on validation and test part (scaled), and its circuits."""
+    parts = {"valid_mse": dataset.validation(fraction), "test_mse": (dataset.x_test, dataset.y_test)}
+    errors = {name: float(np.mean((run.predict(windows) - targets) ** 2)) for name, (windows, targets) in parts.items()}
+    layer = run.forecaster.recurrent
+    return {"epochs": run.epochs, "n_circuits": layer.n_circuits if isinstance(layer, QLSTM) else 0, **errors}
+
+
+def stages_before(run: Run) -> dict[str, Any]:
+    """The stages that a run was started from, as deriving has measured them; none for other runs."""
+    if run.spec.start is None or run.spec.genotype is None:
+        return {}
+    before = Path(run.spec.start.run)
+    return dict(load_metrics(before).get("stages", {})) if exists(before / METRICS) else {}
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Dataset, Scaler
-from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
@@ -26,6 +26,7 @@ from qlstm_qiskit.training.checkpoint import read_weights
 Model = TypeVar("Model", bound=BaseModel)
 
 CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
+ARCHITECTURE, GENOTYPE = "architecture.jsonl", "genotype.json"
 
 
 class ModelHeader(BaseModel):
@@ -37,6 +38,7 @@ class ModelHeader(BaseModel):
         features, target: Names of the columns that the model reads and predicts.
         window, horizon: Rows that it reads and predicts.
         input_scaler, target_scaler: From original units to the model's.
+        gates: For each layer and gate the candidates that were left, where a search has dropped some.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +52,7 @@ class ModelHeader(BaseModel):
     horizon: PositiveInt
     input_scaler: Scaler
     target_scaler: Scaler
+    gates: tuple[tuple[tuple[str, ...], ...], ...] | None = None
 
 
 @dataclass
@@ -106,9 +109,14 @@ class Run:
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
-        """A dictionary for each finished epoch: epoch, train_mse, test_mse, seconds."""
-        lines = _read_text(self.path / HISTORY).splitlines()
-        return [json.loads(line) for line in lines[: self.epochs]]
+        """A dictionary for each finished epoch: epoch, train_mse, valid_mse (with a validation part), test_mse, seconds."""
+        return _read_lines(self.path / HISTORY, self.epochs)
+
+    @cached_property
+    def architecture(self) -> list[dict[str, Any]]:
+        """Weights after each epoch: epoch, and for each layer `candidates` and `coefficients`, (gates, candidates)."""
+        path = self.path / ARCHITECTURE
+        return _read_lines(path, self.epochs) if exists(path) else []
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -207,8 +215,10 @@ def _build(
     with torch.random.fork_rng(devices=[]):
         forecaster = regressor.build_module(len(header.features), header.horizon)
     try:
+        if header.gates is not None and isinstance(forecaster.recurrent, QLSTM):
+            forecaster.recurrent.keep(header.gates)
         forecaster.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (RuntimeError, OptionError) as error:
         raise RunError(f"{path / MODEL} holds the parameters of another model: {' '.join(str(error).split())}") from error
     return forecaster.eval()
 
@@ -230,6 +240,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RunError(f"{path} is damaged: it does not hold a JSON object.")
     return content
+
+
+def _read_lines(path: Path, count: int) -> list[dict[str, Any]]:
+    """The first lines of a file of JSON lines."""
+    try:
+        return [json.loads(line) for line in _read_text(path).splitlines()[:count]]
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}.") from None
 
 
 def _read_text(path: Path) -> str:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, field_serializer
 from qlstm_qiskit.data import Dataset, load_csv, load_dataset
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.hardware import BackendSpec, find_spec
+from qlstm_qiskit.search import AnyStrategy
+from qlstm_qiskit.space import Genotype
 from qlstm_qiskit.training import QLSTMRegressor
 
 
@@ -76,10 +78,27 @@ class DataSpec(BaseModel):
             raise DataError(f"{self.csv} cannot be read: {error.strerror or error}.") from None
 
 
+class Start(BaseModel):
+    """A run whose parameters another one starts from.
+
+    Attributes:
+        run: Its folder.
+        sha256: Of its weights' file when it was first read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    sha256: str
+
+
 class RunSpec(BaseModel):
     """A training run: arguments of `QLSTMRegressor` (`epochs` is its `max_epochs`); the others keep their defaults.
 
     Attributes:
+        genotype: The circuits of the model "derived".
+        search: The strategy that trains the weights over candidates.
+        start: Where it starts; random parameters where None.
         backend: Name of an entry of backends.yaml.
         backend_options: That entry, as it was when the run was made; read from the file where None.
     """
@@ -91,6 +110,10 @@ class RunSpec(BaseModel):
     hidden_size: int = 5
     depth: int | None = None
     n_qubits: int | None = None
+    genotype: Genotype | None = None
+    search: AnyStrategy | None = None
+    valid_fraction: float = 0.0
+    start: Start | None = None
     input_map: str = "identity"
     mixing: str = "linear"
     num_layers: int = 1
@@ -117,6 +140,8 @@ class RunSpec(BaseModel):
 
     def regressor(self, **options: Any) -> QLSTMRegressor:
         """The untrained estimator; `options` are further arguments of it."""
-        values = self.model_dump(exclude={"data", "epochs", "backend_options"})
-        values["backend"] = self.backend_options or self.backend
+        values = self.model_dump(exclude={"data", "epochs", "backend_options", "genotype", "search", "start"})
+        values |= {"backend": self.backend_options or self.backend, "search": self.search}
+        if self.genotype is not None:
+            values["space"] = self.genotype.spaces()
         return QLSTMRegressor(max_epochs=self.epochs, **(values | options))

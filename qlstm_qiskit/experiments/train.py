@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -12,12 +13,14 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from torch import Tensor
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import RunError, TrainingError
-from qlstm_qiskit.experiments.metrics import run_metrics
+from qlstm_qiskit.experiments.metrics import errors_of, run_metrics, stages_before
 from qlstm_qiskit.experiments.plan import plan_work
 from qlstm_qiskit.experiments.run import (
+    ARCHITECTURE,
     CONFIG,
     HISTORY,
     METRICS,
@@ -29,7 +32,7 @@ from qlstm_qiskit.experiments.run import (
     load_spec,
     predict_windows,
 )
-from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.spec import RunSpec, Start
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.cost import require_affordable
 from qlstm_qiskit.hardware.ledger import FILE as JOBS
@@ -38,7 +41,7 @@ from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
-from qlstm_qiskit.training.checkpoint import save_weights
+from qlstm_qiskit.training.checkpoint import read_weights, save_weights
 
 
 def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
@@ -62,7 +65,7 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
         KeyboardInterrupt: Ctrl-C before the first epoch was finished, which leaves nothing behind but jobs that were submitted,
             or while results were computed, which leaves a run without metrics.json.
     """
-    _refuse_existing(out)
+    refuse_existing(out)
     return _train(spec, out, verbose)
 
 
@@ -102,11 +105,12 @@ def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
     rehearsal = spec.on("statevector").regressor() if options.leaves else spec.regressor()
     depth, module = _rehearse(rehearsal, dataset)
     recorder = _Recorder(out, dataset, module if options.leaves else None)
-    regressor = spec.regressor(verbose=verbose, callbacks=[recorder])
+    start = None if spec.start is None else read_start(spec.start)
+    regressor = spec.regressor(verbose=verbose, callbacks=[recorder], start=start)
     if options.leaves:
         _require_affordable(spec, options, dataset)
     spec = spec.model_copy(update={"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate})
-    made = _make_folders(out)
+    made = make_folders(out)
     started, backend = time.perf_counter(), None
     try:
         write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
@@ -148,6 +152,10 @@ def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -
 def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float, interrupted: bool) -> None:
     """Write metrics.json of what the folder holds."""
     metrics = run_metrics(run, dataset) | {"interrupted": interrupted, "wall_seconds": seconds, "backend": options.name}
+    stages = stages_before(run)
+    if stages:
+        fraction = load_spec(Path(run.spec.start.run)).valid_fraction if run.spec.start else 0.0
+        metrics["stages"] = stages | {"fine_tuned": errors_of(run, dataset, fraction)}
     if options.leaves:
         metrics["path"] = "primitives"
     if options.guard.dry_run:
@@ -167,6 +175,7 @@ class _Recorder(Callback):
     def __init__(self, out: Path, dataset: Dataset, exact: Forecaster | None = None) -> None:
         self.out, self.dataset, self.exact = out, dataset, exact
         self.lines: dict[int, str] = {}
+        self.architecture: dict[int, str] = {}
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.record(net.module_, net.history[-1])
@@ -175,29 +184,60 @@ class _Recorder(Callback):
         """Write a finished epoch, once however often it is called."""
         epoch = int(row["epoch"])
         if self.exact is not None:
+            if isinstance(module.recurrent, QLSTM) and isinstance(self.exact.recurrent, QLSTM) and _dropped(module):
+                self.exact.recurrent.keep(module.recurrent.gates)
             self.exact.load_state_dict(module.state_dict())
         prediction = predict_windows(self.exact or module, self.dataset.x_test)
+        valid = {"valid_mse": float(row["valid_loss"])} if "valid_loss" in row else {}
         line = {
             "epoch": epoch,
             "train_mse": float(row["train_loss"]),
+            **valid,
             "test_mse": float(np.mean((prediction - self.dataset.y_test) ** 2)),
             "seconds": float(row["dur"]),
         }
         self.lines[epoch] = json.dumps(line)
         write_atomically(self.out / HISTORY, "\n".join(self.lines.values()) + "\n")
-        save_weights(self.out / MODEL, module, self._header(epoch).model_dump(mode="json"))
+        layers = _architecture(module)
+        if layers:
+            self.architecture[epoch] = json.dumps({"epoch": epoch, "layers": layers})
+            write_atomically(self.out / ARCHITECTURE, "\n".join(self.architecture.values()) + "\n")
+        gates = module.recurrent.gates if isinstance(module.recurrent, QLSTM) and _dropped(module) else None
+        save_weights(self.out / MODEL, module, header_of(self.dataset, epoch, gates).model_dump(mode="json"))
 
-    def _header(self, epoch: int) -> ModelHeader:
-        data = self.dataset
-        return ModelHeader(
-            epoch=epoch,
-            features=data.features,
-            target=data.target,
-            window=data.window,
-            horizon=data.horizon,
-            input_scaler=data.input_scaler,
-            target_scaler=data.target_scaler,
-        )
+
+def header_of(data: Dataset, epoch: int, gates: tuple[tuple[tuple[str, ...], ...], ...] | None = None) -> ModelHeader:
+    """What the weights' file says of a model of this series."""
+    return ModelHeader(
+        epoch=epoch,
+        features=data.features,
+        target=data.target,
+        window=data.window,
+        horizon=data.horizon,
+        input_scaler=data.input_scaler,
+        target_scaler=data.target_scaler,
+        gates=gates,
+    )
+
+
+def _dropped(module: Forecaster) -> bool:
+    """Whether gates have candidates of their own."""
+    return isinstance(module.recurrent, QLSTM) and any(weights.dim() == 1 for weights in module.recurrent.arch_parameters())
+
+
+def _architecture(module: Forecaster) -> list[dict[str, Any]]:
+    """For each layer its candidates and their coefficients, (gates, candidates); none where nothing is weighted."""
+    if not isinstance(module.recurrent, QLSTM):
+        return []
+    layers = []
+    for cell in module.recurrent.layers():
+        training, _ = cell.bank.training, cell.bank.eval()  # without the noise of a sampled choice
+        coefficients = cell.bank.coefficients()
+        cell.bank.train(training)
+        if coefficients is not None:
+            names = [candidate.name for candidate in cell.bank.candidates]
+            layers.append({"candidates": names, "coefficients": coefficients.detach().tolist()})
+    return layers
 
 
 def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
@@ -213,7 +253,8 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
     return module.recurrent.depth if isinstance(module.recurrent, QLSTM) else None, module
 
 
-def _refuse_existing(out: Path) -> None:
+def refuse_existing(out: Path) -> None:
+    """Raise `RunError` if a folder holds a run."""
     held = [name for name in (CONFIG, METRICS, HISTORY, MODEL) if exists(out / name)]
     if held and exists(out / JOBS) and exists(out / CONFIG) and is_unfinished(out):
         raise RunError(f"{out} holds an unfinished training with jobs; go on with: qlstm jobs resume {out}")
@@ -221,7 +262,31 @@ def _refuse_existing(out: Path) -> None:
         raise RunError(f"{out} already holds a run ({held[0]}); choose another folder or delete this one.")
 
 
-def _make_folders(out: Path) -> list[Path]:
+def start_from(path: Path) -> Start:
+    """A run as a start for another one."""
+    return Start(run=str(path.resolve()), sha256=_digest(path))
+
+
+def read_start(start: Start) -> dict[str, Tensor]:
+    """The parameters that a run starts from.
+
+    Raises:
+        RunError: The file is missing or damaged, or is not the one that it was.
+    """
+    path = Path(start.run)
+    if start.sha256 != _digest(path):
+        raise RunError(f"{path / MODEL} has changed since this run was made; restore it or train a new run.")
+    return read_weights(path / MODEL)[1]
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256((path / MODEL).read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunError(f"{path / MODEL} cannot be read ({error.strerror or error}); is {path} a run folder?") from None
+
+
+def make_folders(out: Path) -> list[Path]:
     """Make the folder; return those that were not there before, the deepest first."""
     missing = [folder for folder in (out, *out.parents) if not exists(folder)]
     try:
@@ -237,7 +302,7 @@ def _clear(out: Path, made: list[Path]) -> None:
         with Ledger(out / JOBS) as ledger:
             if ledger.entries():
                 return
-    for name in (CONFIG, HISTORY, JOBS, f"{JOBS}.lock"):
+    for name in (CONFIG, HISTORY, ARCHITECTURE, JOBS, f"{JOBS}.lock"):
         (out / name).unlink(missing_ok=True)
     for folder in made:
         with contextlib.suppress(OSError):  # somebody else put something there

@@ -145,6 +145,15 @@ class CircuitBank(nn.Module):
             self.structural_weights = changed[-1].after
         return changed
 
+    def linearise(self) -> None:
+        """Turn structural weights into plain ones with the same coefficients, in place."""
+        coefficients = self.coefficients()
+        if coefficients is None or self.structural_weights is None or self.mixing == "linear":
+            return
+        values = coefficients.detach()
+        self.structural_weights = nn.Parameter(values if self.structural_weights.dim() == 2 else values[self._has])
+        self.mixing, self.temperature = "linear", None
+
     @property
     def n_inputs(self) -> int:
         return self._bank.n_inputs

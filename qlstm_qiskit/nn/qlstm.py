@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
+from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, load_backend
 from qlstm_qiskit.nn.bank import Kept
 from qlstm_qiskit.nn.cell import QLSTMCell, State, check_pair, check_tensor
@@ -105,6 +105,24 @@ class QLSTM(nn.Module):
         """The angles of all layers, in radians, each (4, angles)."""
         for cell in self.layers():
             yield from cell.circuit_parameters()
+
+    @property
+    def gates(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """For each layer and gate the names of the candidates that it sums over."""
+        return tuple(
+            tuple(tuple(cell.bank.candidates[place].name for place in own) for own in cell.bank.gates) for cell in self.layers()
+        )
+
+    def keep(self, gates: Sequence[Sequence[Sequence[str]]]) -> None:
+        """Restrict the layer to these candidates of each layer and gate, as `gates` names them, unless it is already."""
+        flat = all(weights.dim() == 1 for weights in self.arch_parameters())
+        if flat and self.gates == tuple(tuple(map(tuple, layer)) for layer in gates):
+            return
+        names = [[candidate.name for candidate in cell.bank.candidates] for cell in self.layers()]
+        for own, layer in zip(names, gates, strict=True):
+            for name in {name for gate in layer for name in gate} - set(own):
+                raise unknown_option("candidate", name, own)
+        self.restrict([[[own.index(name) for name in gate] for gate in layer] for own, layer in zip(names, gates, strict=True)])
 
     def restrict(self, layers: Sequence[Sequence[Sequence[int]]]) -> list[Kept]:
         """Keep a part of the candidates of each layer and gate, in place; see `CircuitBank.restrict`."""

@@ -1,0 +1,228 @@
+"""`qlstm train` and `derive`."""
+
+# ruff: noqa: ARG001 - most options of `train` are read from its context, by name
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, RunFolder
+from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.cli.runs import print_dry_run, print_errors
+from qlstm_qiskit.errors import OptionError
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.experiments import Run, RunSpec
+
+
+def train(
+    ctx: typer.Context,
+    dataset: Annotated[str | None, typer.Option(help="One of the paper's series, e.g. damped_shm.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")] = None,
+    features: Annotated[str | None, typer.Option(help="Columns to predict from, A,B; by default the target.")] = None,
+    model: Annotated[str, typer.Option(help="diffqas, diffqas-shared, reservoir(-shared), config1..6 or lstm.")] = "diffqas",
+    hidden_size: Annotated[int, typer.Option(help="Hidden features; qubits = features + hidden size.")] = 5,
+    depth: Annotated[int | None, typer.Option(help="Variational layers of each circuit.", show_default="2")] = None,
+    n_qubits: Annotated[int | None, typer.Option(help="Hybrid variant: qubits between two linear layers.")] = None,
+    num_layers: Annotated[int, typer.Option(help="Stacked cells.")] = 1,
+    mixing: Annotated[str, typer.Option(help="How candidates are weighted: linear or softmax.")] = "linear",
+    window: Annotated[int, typer.Option(help="Rows that the model reads.")] = 4,
+    horizon: Annotated[int, typer.Option(help="Rows that the model predicts at once.")] = 1,
+    train_fraction: Annotated[float, typer.Option(help="Part of a CSV file's windows that trains.")] = 0.67,
+    epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Windows in each optimiser step.")] = 10,
+    optimizer: Annotated[
+        str, typer.Option(help="rmsprop, or spsa: two evaluations a step and no gradients of circuits.")
+    ] = "rmsprop",
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.01; spsa: 0.03")] = None,
+    spsa_eps: Annotated[float, typer.Option(help="Size of SPSA's perturbation, in radians.")] = 0.15,
+    spsa_resamplings: Annotated[int, typer.Option(help="Perturbations that SPSA averages over in each step.")] = 1,
+    strategy: Annotated[str | None, typer.Option(help="How weights over candidates are searched; see the README.")] = None,
+    strategy_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the strategy, e.g. keep=2; may be repeated.")
+    ] = None,
+    valid_fraction: Annotated[
+        float,
+        typer.Option(help="Last part of the training windows that is held out, for validation.", show_default="0, or as RUN"),
+    ] = 0.0,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Go on from a run's model, such as one that was derived.")
+    ] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="With --from: random parameters again.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
+    backend: Annotated[str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.")] = "statevector",
+    backends: BackendsFile = None,
+    confirm: Confirm = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
+    json: Json = False,
+) -> None:
+    """Train a model into a run folder, with figures.
+
+    Example: qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 50 --out runs/demo
+
+    Example: qlstm train --from runs/derived --epochs 100 --out runs/tuned
+    """
+    from qlstm_qiskit.hardware import find_spec
+
+    options = find_spec(backend, backends)  # before anything that takes seconds to import
+    if confirm:
+        options = options.confirmed()
+    from qlstm_qiskit.experiments import train_run
+    from qlstm_qiskit.report import draw_run
+
+    if start is None:
+        if from_scratch:
+            raise OptionError("--from-scratch goes with --from.")
+        spec = _new_spec(ctx.params)
+        name = f"{dataset or (csv.stem if csv else 'run')}-{model}-seed{seed}"
+    else:
+        given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
+        spec = _spec_from(start, ctx.params, given, from_scratch)
+        name = f"{start.name}-tuned"
+    spec = spec.on(options)
+    out = out or Path("runs") / name
+    try:
+        run = train_run(spec, out, verbose=1)
+        figures = draw_run(run)
+    except KeyboardInterrupt:
+        what = f"the last finished epoch is in {out}"
+        if not (out / "model.safetensors").exists():
+            what = "no epoch was finished and nothing was kept"
+            if (out / "config.json").exists():
+                what = f"no epoch was finished; go on with: qlstm jobs resume {out}"
+        print(f"interrupted; {what}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    _print_result(run, [str(path) for path in figures], json)
+    if run.metrics["interrupted"]:
+        raise typer.Exit(130)
+
+
+def _print_result(run: Run, figures: list[str], json: bool) -> None:
+    """What a training has come to."""
+    metrics, spec, out = run.metrics, run.spec, run.path
+    if json:
+        print_json(metrics | {"run": str(out), "figures": figures})
+        return
+    if metrics["interrupted"]:
+        further = f" Go on with: qlstm jobs resume {out}" if (out / "jobs.sqlite").exists() else ""
+        print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs.{further}")
+    print(
+        f"{spec.model} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
+        f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits a step, seed {spec.seed}"
+    )
+    if metrics["path"]:
+        print(f"Circuits evaluated as: {metrics['path'].replace('form', 'multilinear form')}")
+    print_dry_run(spec.backend_options is not None and spec.backend_options.guard.dry_run)
+    print_errors(metrics["test"], metrics["persistence"])
+    if "stages" in metrics:
+        _print_stages(metrics["stages"])
+    print(f"Run folder: {out}")
+    print(f"Figures: {', '.join(Path(path).name for path in figures)}")
+
+
+def derive(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(help="Run folder of the derived model.")],
+    strategy: Annotated[str, typer.Option(help="Score candidates by perturbation, contribution or weight.")] = "perturbation",
+    top_k: Annotated[int, typer.Option(help="Candidates that each gate keeps.")] = 1,
+    refit: Annotated[bool, typer.Option(help="Fit the weights of the kept ones to the whole sums.")] = True,
+    json: Json = False,
+) -> None:
+    """Derive a model with few circuits, or one, a gate from a trained search. Fine-tune it with `qlstm train --from`.
+
+    Example: qlstm derive runs/demo --strategy perturbation --top-k 1 --out runs/derived
+    """
+    from qlstm_qiskit.experiments import derive_run
+    from qlstm_qiskit.report import draw_run
+
+    derived = derive_run(run, out, strategy=strategy, top_k=top_k, refit=refit)
+    figures = draw_run(derived)
+    genotype = derived.spec.genotype
+    assert genotype is not None
+    if json:
+        print_json(derived.metrics | {"run": str(out), "genotype": genotype.model_dump(mode="json", exclude_defaults=True)})
+        return
+    rows = [
+        [str(number), gate, choice.candidate, choice.weight, choice.score]
+        for number, layer in enumerate(genotype.layers, 1)
+        for gate, choices in layer.items()
+        for choice in choices
+    ]
+    print_table(
+        f"Kept of {run} by {strategy}", ["layer", "gate", "candidate", "weight", "score"], rows, text=("gate", "candidate")
+    )
+    _print_stages(derived.metrics["stages"])
+    print(f"Run folder: {out}; genotype.json says what was kept")
+    print(f"Figures: {', '.join(path.name for path in figures)}")
+    print(f"Next: qlstm train --from {out} --epochs 100")
+
+
+def _print_stages(stages: dict[str, dict[str, Any]]) -> None:
+    """From the search to the model that is used: errors of each stage."""
+    rows = [[name.replace("_", "-"), s["n_circuits"], s["valid_mse"], s["test_mse"]] for name, s in stages.items()]
+    header = ["stage", "circuits a step", "validation MSE (scaled)", "test MSE (scaled)"]
+    print_table("From the search to one model", header, rows)
+
+
+_MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing")
+
+#: What `--from` may be given beside; the rest comes from that run.
+_CHANGES = ("epochs", "batch_size", "optimizer", "lr", "spsa_eps", "spsa_resamplings", "seed", "valid_fraction")
+
+
+def _new_spec(given: dict[str, Any]) -> RunSpec:
+    """The run that the options describe."""
+    from qlstm_qiskit.experiments import DataSpec, RunSpec
+    from qlstm_qiskit.search import make_strategy
+
+    features, csv = given["features"], given["csv"]
+    columns = tuple(name.strip() for name in features.split(",")) if features else None
+    data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction")}
+    search = None
+    if given["strategy"] is not None:
+        search = make_strategy(given["strategy"], _options(given["strategy_option"] or []))
+    elif given["strategy_option"]:
+        raise OptionError("--strategy-option goes with --strategy.")
+    return RunSpec(
+        data=DataSpec(csv=None if csv is None else str(csv), features=columns, **data),
+        search=search,
+        **{key: given[key] for key in (*_MODEL, *_CHANGES)},
+    )
+
+
+def _spec_from(run: Path, values: dict[str, Any], given: set[str], from_scratch: bool) -> RunSpec:
+    """A run that goes on from another one's model, with the options of training that are given anew."""
+    from qlstm_qiskit.experiments import load_spec, start_from
+
+    allowed = {*_CHANGES, "start", "from_scratch", "backend", "backends", "confirm", "out", "json"}
+    if given - allowed:
+        names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
+        raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {run}.")
+    spec = load_spec(run)
+    changes: dict[str, Any] = {"search": None, "lr": None, "epochs": values["epochs"]}
+    changes |= {key: values[key] for key in _CHANGES if key in given}
+    if spec.search is not None:
+        raise OptionError(f"{run} is a search with the strategy {spec.search.name!r}; derive a model from it first.")
+    return spec.model_copy(update=changes | {"start": None if from_scratch else start_from(run)})
+
+
+def _options(pairs: list[str]) -> dict[str, Any]:
+    """KEY=VALUE strings as nested options; values are read as YAML scalars: numbers, true, false, text."""
+    import yaml
+
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise OptionError(f"--strategy-option is {pair!r}; give KEY=VALUE, such as keep=2.")
+        *folders, last = key.split(".")
+        place = options
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[last] = yaml.safe_load(value)
+    return options

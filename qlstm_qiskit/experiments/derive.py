@@ -1,0 +1,98 @@
+"""From the run of a search to a run that has its best circuits alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from qlstm_qiskit import __version__
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.experiments.metrics import errors_of, run_metrics
+from qlstm_qiskit.experiments.run import (
+    CONFIG,
+    GENOTYPE,
+    HISTORY,
+    METRICS,
+    MODEL,
+    Run,
+    load_run,
+)
+from qlstm_qiskit.experiments.train import header_of, make_folders, refuse_existing
+from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.search import derive
+from qlstm_qiskit.storage import exists, write_atomically
+from qlstm_qiskit.training.checkpoint import save_weights
+
+#: Part of the training windows that candidates are scored on where the search has held none out.
+_DEFAULT_VALID = 0.2
+
+
+def derive_run(path: Path, out: Path, *, strategy: str = "perturbation", top_k: int = 1, refit: bool = True) -> Run:
+    """Derive a model from the run of a search into a run folder of its own.
+
+    Candidates are scored on the validation part; where the search has held none out, on the last fifth of its training windows.
+    The new folder is a run like any other, not trained any further; `RunSpec.start` goes on from it.
+
+    Args:
+        path: The search.
+        out: The new folder; it must not hold a run yet.
+        strategy, top_k, refit: As in `derive`.
+
+    Raises:
+        RunError: A folder is missing, damaged or in the way.
+        OptionError: An unknown strategy, or the model has no circuits.
+    """
+    refuse_existing(out)
+    started = time.perf_counter()
+    run = load_run(path, backend="statevector")
+    if not isinstance(run.forecaster.recurrent, QLSTM):
+        raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of a search.")
+    dataset, fraction = run.dataset, run.spec.valid_fraction or _DEFAULT_VALID
+    parameter = next(run.forecaster.parameters())
+    windows, targets = (torch.as_tensor(part).to(parameter) for part in dataset.validation(fraction))
+    provenance = {
+        "run": str(path),
+        "weights_sha256": hashlib.sha256((path / MODEL).read_bytes()).hexdigest(),
+        "dataset": dataset.name,
+        "model": run.spec.model,
+        "search": "weighted-sum" if run.spec.search is None else run.spec.search.name,
+        "seed": run.spec.seed,
+        "epochs": run.epochs,
+        "strategy": strategy,
+        "top_k": top_k,
+        "refit": refit,
+        "scored_on": f"{len(windows)} windows {'held out' if run.spec.valid_fraction else 'of the training part'}",
+        "version": __version__,
+    }
+    genotype, state = derive(
+        run.forecaster, windows, targets, strategy=strategy, top_k=top_k, refit=refit, provenance=provenance
+    )
+    spec = run.spec.model_copy(
+        update={
+            "model": "derived",
+            "genotype": genotype,
+            "search": None,
+            "mixing": "linear",
+            "start": None,
+            "depth": genotype.depth,
+            "valid_fraction": fraction,
+            "epochs": run.epochs,
+        }
+    )
+    with torch.random.fork_rng(devices=[]):
+        module = spec.regressor().build_module(len(dataset.features), dataset.horizon)
+    module.load_state_dict(state)
+    make_folders(out)
+    write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
+    write_atomically(out / GENOTYPE, genotype.model_dump_json(indent=2, exclude_defaults=True) + "\n")
+    write_atomically(out / HISTORY, (path / HISTORY).read_bytes() if exists(path / HISTORY) else "")
+    save_weights(out / MODEL, module, header_of(dataset, run.epochs).model_dump(mode="json"))
+    derived = load_run(out)
+    stages = {"search": errors_of(run, dataset, fraction), "derived": errors_of(derived, dataset, fraction)}
+    metrics = run_metrics(derived, dataset) | {"interrupted": False, "wall_seconds": time.perf_counter() - started}
+    write_atomically(out / METRICS, json.dumps(metrics | {"stages": stages}, indent=2) + "\n")
+    return derived
