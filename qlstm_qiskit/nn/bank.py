@@ -180,11 +180,19 @@ class CircuitBank(nn.Module):
         """The coefficients of the weighted sums, (gates, candidates), zero where a gate lacks one; None for a single one."""
         if self.structural_weights is None:
             return None
-        weights: Tensor = self.structural_weights
-        if weights.dim() == 1:
-            weights = _filled(weights, self._has)
         temperature = 1.0 if self.temperature is None else float(self.temperature)
-        return MIXINGS[self.mixing].coefficients(weights, self._has, temperature, self.training)
+        return MIXINGS[self.mixing].coefficients(self.table(self.structural_weights), self._has, temperature, self.training)
+
+    def table(self, values: Tensor) -> Tensor:
+        """Values in the shape of the structural weights as (gates, candidates), zero where a gate lacks one."""
+        return _filled(values, self._has) if values.dim() == 1 else values
+
+    def restart_weights(self) -> None:
+        """Set the structural weights to their start, at which the candidates of a gate count equally."""
+        starts = torch.tensor([[MIXINGS[self.mixing].start(len(own))] * len(self.candidates) for own in self.gates])
+        if self.structural_weights is not None:
+            starts = starts if self.structural_weights.dim() == 2 else starts[self._has]
+            self.structural_weights.data.copy_(starts)
 
     def expanded_angles(self) -> Tensor:
         """The angles of every candidate, (gates, weights of all candidates); zero where a gate lacks the candidate."""

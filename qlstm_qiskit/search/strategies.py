@@ -81,8 +81,15 @@ class Strategy(BaseModel):
         """Of sampled mixings in this epoch; None where there is none."""
         return None
 
-    def survivors(self, bank: CircuitBank, progress: float) -> Gates | None:
-        """The candidates that are kept after an epoch, by their present places; None for all."""
+    def survivors(self, bank: CircuitBank, progress: float, importance: Tensor) -> Gates | None:
+        """The candidates that are kept after an epoch, by their present places; None for all.
+
+        Args:
+            bank: At the end of the epoch.
+            progress: As in `penalty`.
+            importance: Of each candidate, (gates, candidates): the mean of ``(w dL/dw)^2`` over the epoch's batches, what the
+                loss would change by without it, to first order (Molchanov et al. 2017, arXiv 1611.06440).
+        """
         return None
 
 
@@ -174,12 +181,15 @@ class L1Annealing(Strategy):
 
 
 class ProgressiveShrinking(Strategy):
-    """Candidates with the smallest weights are dropped in stages while training; optimisers keep the state of the rest.
+    """The least important candidates are dropped in stages while training; optimisers keep the state of the rest.
+
+    Importance is a candidate's effect on the loss, not its weight: a circuit whose output is almost zero may have a large one.
 
     Attributes:
         keep: Candidates of each gate that are left in the end.
         begin, end: Parts of the training before the first and after the last stage.
         factor: What a stage leaves, as a part of the stage before.
+        convex: Whether weights are a softmax.
     """
 
     name: Literal["shrinking"] = "shrinking"
@@ -188,18 +198,19 @@ class ProgressiveShrinking(Strategy):
     begin: Share = 0.3
     end: Share = 0.7
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    convex: bool = False
 
-    def survivors(self, bank: CircuitBank, progress: float) -> Gates | None:
-        coefficients = bank.coefficients()
-        if coefficients is None:
-            return None
+    @property
+    def mixing(self) -> str:
+        return "softmax" if self.convex else "linear"
+
+    def survivors(self, bank: CircuitBank, progress: float, importance: Tensor) -> Gates | None:
         left = [len(own) for own in bank.gates]
         allowed = self._allowed(bank.n_initial, progress)
         if max(left) <= allowed:
             return None
-        table = coefficients.detach().abs().tolist()
-        ranked = [sorted(own, key=lambda place: -row[place]) for row, own in zip(table, bank.gates, strict=True)]
-        return [own[:allowed] for own in ranked]
+        ranked = [sorted((-row[p], p) for p in own) for row, own in zip(importance.tolist(), bank.gates, strict=True)]
+        return [[place for _, place in own[:allowed]] for own in ranked]
 
     def _allowed(self, n: int, progress: float) -> int:
         """How many of n candidates a gate may have."""

@@ -39,8 +39,11 @@ class SearchLoop(Callback):
             gates = strategy.choose(bank)
             if gates is not None:
                 bank.restrict(gates)
+                bank.restart_weights()
         self.costs = [self._costs(bank) for bank in self.banks]
         self.progress = 0.0
+        self.importance: dict[CircuitBank, Tensor] = {}
+        self.n_batches = 0
         self.batches: Iterator[tuple[Tensor, ...]] | None = None
         if strategy.alternates and validation is not None:
             self.batches = cycle(list(zip(*(torch.split(part, batch_size) for part in validation), strict=True)))
@@ -55,13 +58,26 @@ class SearchLoop(Callback):
                 assert bank.temperature is not None
                 bank.temperature.fill_(temperature)
 
+    def on_grad_computed(self, net: NeuralNet, named_parameters: Any, **kwargs: Any) -> None:
+        """Note what the structural weights of this batch are worth."""
+        self.n_batches += 1
+        for bank in self.banks:
+            weights = bank.structural_weights
+            if weights is not None and weights.grad is not None:
+                effect = (weights.detach() * weights.grad).square()
+                self.importance[bank] = self.importance.get(bank, 0.0) + effect
+
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Drop what the strategy drops: before other callbacks look at the epoch's model."""
         for position, bank in enumerate(self.banks):
-            gates = self.strategy.survivors(bank, self.progress)
+            if bank not in self.importance:
+                continue
+            importance = bank.table(self.importance.pop(bank)) / self.n_batches
+            gates = self.strategy.survivors(bank, self.progress, importance)
             if gates is not None:
                 carry(net.optimizer_, bank.restrict(gates))
                 self.costs[position] = self._costs(bank)
+        self.n_batches = 0
 
     def penalty(self) -> Tensor | float:
         """What the strategy adds to the loss of a batch."""
