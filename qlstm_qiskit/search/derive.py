@@ -161,7 +161,7 @@ def _kept(bank: CircuitBank, scores: Tensor, top_k: int) -> _Gates:
     kept = []
     for gate, own in enumerate(bank.gates):
         best = sorted((-table[gate][place], place) for place in own)[:top_k]
-        kept.append([_Kept(bank.candidates[p], weights[gate][p], -score, p, parts[p][gate]) for score, p in best])
+        kept.append([_Kept(bank.candidates[p], weights[gate][p], _rounded(-score), p, parts[p][gate]) for score, p in best])
     return kept
 
 
@@ -174,8 +174,13 @@ def _refitted(gates: _Gates, trace: CellTrace) -> _Gates:
             fitted.append(kept)
             continue
         solution = torch.linalg.lstsq(columns, trace.sums[:, :, gate].reshape(-1, 1)).solution[:, 0].tolist()
-        fitted.append([item._replace(weight=weight) for item, weight in zip(kept, solution, strict=True)])
+        fitted.append([item._replace(weight=_rounded(weight)) for item, weight in zip(kept, solution, strict=True)])
     return fitted
+
+
+def _rounded(value: float) -> float:
+    """Six digits: the last bits of library routines depend on where their arguments lie in memory, and training amplifies them."""
+    return float(f"{value:.6g}")
 
 
 def _loss_with(evidence: Evidence, layers: list[_Gates]) -> float:
