@@ -179,7 +179,7 @@ def _refitted(gates: _Gates, trace: CellTrace) -> _Gates:
 
 
 def _rounded(value: float) -> float:
-    """Six digits: the last bits of library routines depend on where their arguments lie in memory, and training amplifies them."""
+    """Six digits: the last bits of library routines vary with the place of arguments in memory, and training amplifies them."""
     return float(f"{value:.6g}")
 
 
