@@ -161,7 +161,7 @@ class Exported:
         return target.inverse(predict_windows(self.forecaster, inputs.transform(windows)))
 
 
-def load_exported(path: Path, *, backend: Backend | str = "statevector", bound: bool = False) -> Exported:
+def load_exported(path: Path | str, *, backend: Backend | str = "statevector", bound: bool = False) -> Exported:
     """Read a model from the circuit files that `export_model` wrote.
 
     Args:
@@ -172,6 +172,7 @@ def load_exported(path: Path, *, backend: Backend | str = "statevector", bound: 
     Raises:
         RunError: A file is missing or damaged, or was not written by this package.
     """
+    path = Path(path)
     model = _read_manifest(path)
     spaces = [_space(path, model.circuits, layer, bound) for layer in model.layers]
     dtype: torch.dtype = getattr(torch, model.dtype)
