@@ -73,7 +73,7 @@ def own_circuits(*, twice: bool = False, expression=None) -> list[QuantumCircuit
     first.ry(2 * x[0] + 0.3, 0)
     first.rx(x[1] - 3 * x[2], 1)
     first.append(RXXGate(w[0]), [0, 1])
-    first.crz(0.5 * w[1] + 1 / 3, 1, 2) if twice else first.rz(0.5 * w[1] + 1 / 3, 2)
+    first.crz(0.5 * w[1] + 1 / 3, 1, 2) if twice else first.rz(0.5 * w[1] + 1 / 3 - w[0], 2)
     first.cx(0, 3)
     first.cx(1, 0)
     if twice:
@@ -139,6 +139,23 @@ def test_float32_stays_float32(tmp_path: Path) -> None:
         assert torch.equal(exported.forecaster.state_dict()[name].flatten(), value.flatten())
     assert np.array_equal(exported.predict(WINDOWS), predict_windows(forecaster, WINDOWS))
     export_model(forecaster, header(), tmp_path / "form", "multilinear")
+
+
+@pytest.mark.parametrize("kind", ["qasm3", "qpy"])
+def test_a_weight_may_have_the_name_that_an_input_gets(kind: str, tmp_path: Path) -> None:
+    x, circuit = ParameterVector("x", 4), QuantumCircuit(4)
+    for qubit, name in enumerate(("x0", "x3", "w0", "x1")):
+        circuit.ry(x[qubit] - 2 * Parameter(name), qubit)
+        circuit.cx(qubit, (qubit + 1) % 4)
+    forecaster = from_space(SearchSpace.from_circuits([circuit]))
+    written = export_model(forecaster, header(), tmp_path, kind)
+    assert written.difference <= 1e-12
+    assert load_exported(tmp_path).model.layers[0].candidates["circuit-0"].weights == {
+        "w0": "w0",
+        "w1": "x0",
+        "w2": "x1",
+        "w3": "x3",
+    }
 
 
 @pytest.mark.parametrize("bound", [False, True])
@@ -326,6 +343,27 @@ def test_damage_is_refused_in_one_line(damage: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=message.replace("|", r"\|")) as caught:
         load_exported(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_order_of_a_gates_terms_does_not_matter(tmp_path: Path) -> None:
+    forecaster = ragged()
+    export_model(forecaster, header(), tmp_path, "qpy")
+    _edit(tmp_path, lambda content: [terms.reverse() for layer in content["layers"] for terms in layer["gates"].values()])
+    for bound in (False, True):
+        read = load_exported(str(tmp_path), bound=bound).predict(WINDOWS)
+        np.testing.assert_allclose(read, predict_windows(forecaster, WINDOWS), rtol=0, atol=1e-12)
+
+
+def test_a_genotype_in_json_and_the_parameters_predict_the_same() -> None:
+    forecaster = own()
+    (cell,) = forecaster.recurrent.layers()
+    weights = cell.bank.coefficients().detach()
+    layer = [[(c, float(weights[gate, k]), None) for k, c in enumerate(cell.bank.candidates)] for gate in range(4)]
+    found = Genotype.model_validate_json(Genotype.from_circuits([layer], None, {}).model_dump_json())
+    again = from_space(found.spaces())
+    flat = {name: value.flatten() if "bank" in name else value for name, value in forecaster.state_dict().items()}
+    again.load_state_dict(flat)
+    np.testing.assert_allclose(predict_windows(again, WINDOWS), predict_windows(forecaster, WINDOWS), rtol=0, atol=1e-12)
 
 
 def test_a_derived_genotype_keeps_its_name_and_weights(tmp_path: Path) -> None:
