@@ -210,7 +210,7 @@ def contributions_figure(names: Sequence[Sequence[str]], tables: Sequence[Floats
     heights = [0.7 + 0.19 * max(len(own), 3) for own in names]
     steps = max(table.shape[-1] for table in tables)
     ticks = range(0, steps, -(-steps // 12))
-    panel = float(np.clip(0.3 * steps, 1.3, 4.0))
+    panel = float(np.clip(0.3 * steps, 1.3, 2.6))
     figure = Figure(figsize=(3.2 + len(GATES) * panel, 0.8 + sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(tables), len(GATES), squeeze=False, height_ratios=heights)
