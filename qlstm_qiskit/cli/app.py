@@ -9,6 +9,7 @@ import typer
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli.backends import backends_app
+from qlstm_qiskit.cli.export import export
 from qlstm_qiskit.cli.jobs import jobs_app
 from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import print_json
@@ -24,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (train, evaluate, predict, derive, transpile):
+for _command in (train, evaluate, predict, derive, transpile, export):
     app.command()(_command)
 app.add_typer(space_app, name="space")
 app.add_typer(backends_app, name="backends")

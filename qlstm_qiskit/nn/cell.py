@@ -106,14 +106,18 @@ class QLSTMCell(nn.Module):
         """Fix the circuits' parameters for `calls` steps with `samples` samples each."""
         return self.bank.bind(samples=samples, calls=calls)
 
+    def angles(self, inputs: Tensor, h: Tensor) -> Tensor:
+        """What the circuits read, in radians: (batch, n_inputs) for `inputs` (batch, input_size) and h (batch, hidden_size)."""
+        values = torch.cat((inputs, h), dim=1)
+        if self.to_angles is not None:
+            values = self.to_angles(values)
+        return INPUT_MAPS[self.input_map](values)
+
     def step(self, bound: Bound, inputs: Tensor, state: State) -> State:
         """One step with a bound bank: `inputs` (batch, input_size), states (batch, hidden_size)."""
         h, c = state
-        values = torch.cat((inputs, h), dim=1)
-        constant = 0 if inputs.requires_grad else self.input_size
-        if self.to_angles is not None:
-            values, constant = self.to_angles(values), 0
-        gates = bound(INPUT_MAPS[self.input_map](values), constant=constant)
+        constant = 0 if inputs.requires_grad or self.to_angles is not None else self.input_size
+        gates = bound(self.angles(inputs, h), constant=constant)
         if self.from_outputs is not None:
             gates = self.from_outputs(gates)
         return update(gates, c, fused=bound.is_native)

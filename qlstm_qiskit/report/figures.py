@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.report.architecture import draw_architecture
 from qlstm_qiskit.space import GATES
 from qlstm_qiskit.storage import write_atomically
 
@@ -29,7 +30,7 @@ def draw_run(run: Run) -> list[Path]:
         figure.savefig(buffer, format="png", dpi=150)
         write_atomically(run.path / name, buffer.getvalue())
         paths.append(run.path / name)
-    return paths
+    return paths + draw_architecture(run, run.architecture)
 
 
 def forecast_figure(run: Run) -> Figure:

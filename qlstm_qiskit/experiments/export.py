@@ -1,0 +1,260 @@
+"""Writing a trained model as circuits in OpenQASM 3 or QPY, or as its multilinear form."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from qiskit import QuantumCircuit, qasm3, qpy
+from qiskit.circuit import Parameter
+
+from qlstm_qiskit.circuits import lower_observable
+from qlstm_qiskit.errors import CircuitError, OptionError, RunError, unknown_option
+from qlstm_qiskit.experiments import multilinear_reader
+from qlstm_qiskit.experiments.exported import (
+    CIRCUIT_FORMATS,
+    MANIFEST,
+    Affine,
+    ExportedCircuit,
+    ExportedLayer,
+    ExportedModel,
+    StoredFile,
+    Term,
+    load_exported,
+)
+from qlstm_qiskit.experiments.multilinear import multilinear_model
+from qlstm_qiskit.experiments.run import ModelHeader, load_run, predict_windows
+from qlstm_qiskit.nn import QLSTM, Forecaster, QLSTMCell
+from qlstm_qiskit.space import GATES, Candidate
+from qlstm_qiskit.storage import exists, write_atomically
+
+FORMATS = (*CIRCUIT_FORMATS, "multilinear")
+
+#: Largest difference of predictions, in scaled units, that an export may have when it is read back.
+_TOLERANCE = {"qasm3": 1e-9, "qpy": 1e-12, "multilinear": 1e-12}
+_SINGLE = 1e-4  # of a model in float32, whose sums have another order
+
+_Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        path: The folder.
+        files: Its files, relative to it.
+        difference: Largest difference of predictions between the model and the files, read back, on random windows; scaled.
+    """
+
+    path: Path
+    files: tuple[str, ...]
+    difference: float
+
+
+def export_run(path: Path, kind: str, out: Path) -> Export:
+    """Export the model of a run folder; see `export_model`.
+
+    Raises:
+        RunError: The folder cannot be read.
+    """
+    _require_known(kind)
+    run = load_run(path, backend="statevector")
+    return export_model(run.forecaster, run.header, out, kind)
+
+
+def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) -> Export:
+    """Write a model into a new or empty folder, read it back and compare predictions.
+
+    "qasm3" and "qpy" write each circuit with parameters, and for each gate with its trained angles in it (the data stay
+    parameters), beside ``model.json``, which holds all else; see `load_exported`. "multilinear" writes ``multilinear.json`` and
+    its reader ``predict.py``, which needs numpy only.
+
+    Args:
+        forecaster: The model.
+        header: What it reads and predicts.
+        out: The folder.
+        kind: One of `FORMATS`.
+
+    Raises:
+        OptionError: An unknown format, or a model without circuits.
+        RunError: The folder holds something, or cannot be written to.
+        CircuitError: The model cannot be written in this format; nothing is left behind.
+    """
+    _require_known(kind)
+    if not isinstance(forecaster.recurrent, QLSTM):
+        raise OptionError("this model is an lstm, which has no circuits; export the run of another model.")
+    if exists(out) and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} exists already and is not empty; choose another folder for --out.")
+    forecaster.eval()
+    files = _multilinear_files(forecaster, header) if kind == "multilinear" else _circuit_files(forecaster, header, kind)
+    made = _make_folders(out, files)
+    try:
+        for name, content in files.items():
+            write_atomically(out / name, content)
+        difference = _compare(forecaster, header, out, kind)
+    except BaseException:
+        _clear(out, files, made)
+        raise
+    return Export(out, tuple(files), difference)
+
+
+def _require_known(kind: str) -> None:
+    if kind not in FORMATS:
+        raise unknown_option("format", kind, FORMATS)
+
+
+def _multilinear_files(forecaster: Forecaster, header: ModelHeader) -> _Files:
+    reader = Path(multilinear_reader.__file__).read_bytes()
+    return {"predict.py": reader, "multilinear.json": json.dumps(multilinear_model(forecaster, header)).encode()}
+
+
+def _circuit_files(forecaster: Forecaster, header: ModelHeader, kind: str) -> _Files:
+    """Content of all files by name; the manifest, which makes them whole, is the last."""
+    assert isinstance(forecaster.recurrent, QLSTM)
+    files: _Files = {}
+    cells = list(forecaster.recurrent.layers())
+    model = ExportedModel(
+        circuits="qpy" if kind == "qpy" else "qasm3",
+        dtype="float32" if forecaster.head.weight.dtype == torch.float32 else "float64",
+        hidden_size=forecaster.recurrent.hidden_size,
+        input_map=cells[0].input_map,
+        header=header,
+        layers=tuple(_layer(cell, number, kind, files) for number, cell in enumerate(cells, 1)),
+        head=Affine.of(forecaster.head),
+    )
+    return files | {MANIFEST: (model.model_dump_json(indent=2) + "\n").encode()}
+
+
+def _layer(cell: QLSTMCell, number: int, kind: str, files: _Files) -> ExportedLayer:
+    """A layer's part of the manifest; its circuits are added to `files`."""
+    bank = cell.bank
+    names = _distinct(candidate.name for candidate in bank.candidates)
+    stems = _distinct(re.sub(r"[^A-Za-z0-9.+-]+", "_", candidate.name)[:80] for candidate in bank.candidates)
+    renamed = [_rename(candidate) for candidate in bank.candidates]
+    written = [
+        ExportedCircuit(
+            parameterised=_add(files, f"layer{number}-{stem}", circuit, kind),
+            inputs={f"x{k}": parameter.name for k, parameter in enumerate(candidate.inputs)},
+            weights={f"w{k}": parameter.name for k, parameter in enumerate(candidate.weights)},
+            observables=_observables(candidate, bank.n_outputs),
+        )
+        for candidate, circuit, stem in zip(bank.candidates, renamed, stems, strict=True)
+    ]
+    mixing, angles = bank.coefficients(), bank.expanded_angles().detach().cpu()
+    coefficients = torch.ones(len(angles), 1) if mixing is None else mixing.detach().cpu()
+    starts = np.cumsum([0, *(len(candidate.weights) for candidate in bank.candidates)]).tolist()
+    gates: dict[str, list[Term]] = {gate: [] for gate in GATES}
+    for row, (gate, terms) in enumerate(gates.items()):
+        for place in bank.gates[row]:
+            values = angles[row, starts[place] : starts[place + 1]].tolist()
+            bound = renamed[place].assign_parameters({f"w{k}": value for k, value in enumerate(values)})
+            terms.append(
+                Term(
+                    candidate=names[place],
+                    coefficient=float(coefficients[row, place]),
+                    angles=values,
+                    bound=_add(files, f"layer{number}-{gate}-{stems[place]}-bound", bound, kind),
+                )
+            )
+    return ExportedLayer(
+        candidates=dict(zip(names, written, strict=True)),
+        gates={gate: tuple(terms) for gate, terms in gates.items()},
+        to_angles=None if cell.to_angles is None else Affine.of(cell.to_angles),
+        from_outputs=None if cell.from_outputs is None else Affine.of(cell.from_outputs),
+    )
+
+
+def _rename(candidate: Candidate) -> QuantumCircuit:
+    """The circuit with parameters x0, x1, ... and w0, w1, ...: OpenQASM 3 has no names like x[0]."""
+    listed = [*candidate.inputs, *candidate.weights]
+    names = [f"x{k}" for k in range(len(candidate.inputs))] + [f"w{k}" for k in range(len(candidate.weights))]
+    circuit = candidate.circuit
+    for prefix in ("new name of ", ""):  # a circuit may have a w0 of its own, in another place
+        fresh = [Parameter(prefix + name) for name in names]
+        circuit = circuit.assign_parameters(dict(zip(listed, fresh, strict=True)), strict=False)
+        listed = fresh
+    return circuit
+
+
+def _add(files: _Files, stem: str, circuit: QuantumCircuit, kind: str) -> StoredFile:
+    if kind == "qpy":
+        buffer = io.BytesIO()
+        qpy.dump(circuit, buffer)
+        content = buffer.getvalue()
+    else:
+        try:  # constants would be rounded to multiples of pi
+            content = qasm3.Exporter(disable_constants=True).dumps(circuit).encode()
+        except qasm3.QASM3ExporterError as error:
+            raise CircuitError(f"{stem} cannot be written in OpenQASM 3: {error.message}; use --format qpy.") from None
+    path = f"circuits/{stem}{CIRCUIT_FORMATS[kind]}"
+    files[path] = content
+    return StoredFile.of(path, content)
+
+
+def _observables(candidate: Candidate, n_outputs: int) -> tuple[tuple[tuple[str, float], ...], ...]:
+    operators = candidate.observables(n_outputs)
+    for operator in operators:
+        lower_observable(operator, candidate.n_qubits)  # refuses coefficients that are not real
+    return tuple(tuple((pauli, float(value.real)) for pauli, value in operator.to_list()) for operator in operators)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, with a number where one occurs again; letter case does not count, as in the names of files."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        number, free = 1, name
+        while free.lower() in taken:
+            number += 1
+            free = f"{name}-{number}"
+        taken.add(free.lower())
+        result.append(free)
+    return result
+
+
+def _compare(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) -> float:
+    """Read the files back; the largest difference of predictions on random windows, or `CircuitError` if it is too large."""
+    windows = np.random.default_rng(0).uniform(-1, 1, (16, header.window, len(header.features)))
+    expected = predict_windows(forecaster, windows)
+    try:
+        if kind == "multilinear":
+            read = [multilinear_reader.predict(multilinear_reader.load(out / "multilinear.json"), windows, scaled=True)]
+        else:
+            read = [load_exported(out, bound=bound).predict(windows) for bound in (False, True)]
+    except RunError as error:
+        hint = " Use --format qpy." if kind == "qasm3" else ""
+        raise CircuitError(f"this model cannot be kept as {kind}: {error}{hint}") from None
+    difference = max(float(np.abs(values - expected).max()) for values in read)
+    single = forecaster.head.weight.dtype == torch.float32
+    if not difference <= (_SINGLE if single else _TOLERANCE[kind]):
+        raise CircuitError(f"this model cannot be kept as {kind}: read back, its predictions differ by {difference:.2g}.")
+    return difference
+
+
+def _make_folders(out: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Make the folders of the files; return those that were not there before, the deepest first."""
+    made: list[Path] = []
+    for folder in sorted({(out / name).parent for name in files}):
+        missing = [parent for parent in (folder, *folder.parents) if not exists(parent)]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the folder {folder}: {error.strerror or error}; choose another one.") from None
+        made = missing + made
+    return made
+
+
+def _clear(out: Path, files: Iterable[str], made: Iterable[Path]) -> None:
+    for name in files:
+        (out / name).unlink(missing_ok=True)
+    for folder in made:
+        with contextlib.suppress(OSError):  # somebody else put something there
+            folder.rmdir()

@@ -1,0 +1,297 @@
+"""A model as circuit files and a manifest, and reading it back."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from qiskit import QuantumCircuit, qasm3, qpy
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp
+from torch import Tensor, nn
+
+from qlstm_qiskit.errors import CircuitError, OptionError, RunError
+from qlstm_qiskit.experiments.run import ModelHeader, predict_windows
+from qlstm_qiskit.hardware import Backend, load_backend
+from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.space import GATES, Candidate, SearchSpace
+from qlstm_qiskit.storage import exists
+
+MANIFEST = "model.json"
+
+#: For each format of circuits the ending of its files.
+CIRCUIT_FORMATS = {"qasm3": ".qasm", "qpy": ".qpy"}
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+_Row: TypeAlias = tuple[float, ...]
+
+
+class StoredFile(BaseModel):
+    """A file of the export: its place in the folder, and the hash of its content."""
+
+    model_config = _FROZEN
+
+    path: Annotated[str, Field(pattern=r"^circuits/[A-Za-z0-9_.+-]+$")]
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str, content: bytes) -> StoredFile:
+        return cls(path=path, sha256=hashlib.sha256(content).hexdigest())
+
+
+class Affine(BaseModel):
+    """A linear layer: ``weight @ values + bias``; weight (outputs, inputs)."""
+
+    model_config = _FROZEN
+
+    weight: tuple[_Row, ...]
+    bias: _Row
+
+    @classmethod
+    def of(cls, layer: nn.Linear) -> Affine:
+        return cls(weight=layer.weight.tolist(), bias=layer.bias.tolist())
+
+
+class ExportedCircuit(BaseModel):
+    """A candidate.
+
+    Attributes:
+        parameterised: The circuit with all its parameters.
+        inputs, weights: Parameters of the file and what they are called in the model, in the order of the columns of data and
+            of angles. A circuit need not use all inputs.
+        observables: For each output (Pauli string, coefficient) pairs; qubit 0 is the last letter.
+    """
+
+    model_config = _FROZEN
+
+    parameterised: StoredFile
+    inputs: dict[str, str]
+    weights: dict[str, str]
+    observables: tuple[tuple[tuple[str, float], ...], ...]
+
+
+class Term(BaseModel):
+    """A candidate in the sum of a gate: `coefficient` times its outputs at `angles` (radians), which `bound` has in it."""
+
+    model_config = _FROZEN
+
+    candidate: str
+    coefficient: float
+    angles: _Row
+    bound: StoredFile
+
+
+class ExportedLayer(BaseModel):
+    """A cell: its candidates by name, what each gate sums over, and the linear layers of the hybrid variant."""
+
+    model_config = _FROZEN
+
+    candidates: dict[str, ExportedCircuit]
+    gates: dict[str, tuple[Term, ...]]
+    to_angles: Affine | None = None
+    from_outputs: Affine | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> ExportedLayer:
+        if tuple(self.gates) != GATES or not all(self.gates.values()):
+            raise ValueError(f"a layer needs the gates {', '.join(GATES)}, in this order, each with a circuit")
+        for gate, terms in self.gates.items():
+            for term in terms:
+                if term.candidate not in self.candidates:
+                    raise ValueError(f"the {gate} gate sums over {term.candidate!r}, which is not among the candidates")
+                if len(term.angles) != len(self.candidates[term.candidate].weights):
+                    raise ValueError(f"{term.candidate!r} has {len(term.angles)} angles in the {gate} gate, not one a weight")
+        return self
+
+
+class ExportedModel(BaseModel):
+    """The content of model.json: with the files beside it all that is needed to predict.
+
+    Attributes:
+        circuits: Format of the circuit files.
+        input_map: Applied to the angles of the data; see `QLSTMCell`.
+        header: What the model reads and predicts, with its scalers.
+        head: The read-out of the last step.
+    """
+
+    model_config = _FROZEN
+
+    format: Literal[1] = 1
+    circuits: Literal["qasm3", "qpy"]
+    dtype: Literal["float32", "float64"]
+    hidden_size: PositiveInt
+    input_map: str
+    header: ModelHeader
+    layers: Annotated[tuple[ExportedLayer, ...], Field(min_length=1)]
+    head: Affine
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A model that was read back from its files.
+
+    Attributes:
+        path: The folder.
+        model: The content of its manifest.
+        forecaster: The model, in evaluation mode.
+    """
+
+    path: Path
+    model: ExportedModel
+    forecaster: Forecaster
+
+    @property
+    def header(self) -> ModelHeader:
+        return self.model.header
+
+    def predict(self, windows: NDArray[np.float64], *, scaled: bool = True) -> NDArray[np.float64]:
+        """Predictions (n, horizon) for windows (n, window, features), both scaled or both in original units."""
+        if scaled:
+            return predict_windows(self.forecaster, windows)
+        inputs, target = self.header.input_scaler, self.header.target_scaler
+        return target.inverse(predict_windows(self.forecaster, inputs.transform(windows)))
+
+
+def load_exported(path: Path | str, *, backend: Backend | str = "statevector", bound: bool = False) -> Exported:
+    """Read a model from the circuit files that `export_model` wrote.
+
+    Args:
+        path: The folder.
+        backend: What evaluates the circuits, or its name.
+        bound: Read the circuits with trained angles in them instead of those with parameters.
+
+    Raises:
+        RunError: A file is missing or damaged, or was not written by this package.
+    """
+    path = Path(path)
+    model = _read_manifest(path)
+    spaces = [_space(path, model.circuits, layer, bound) for layer in model.layers]
+    dtype: torch.dtype = getattr(torch, model.dtype)
+    layers = model.layers
+    backend = load_backend(backend) if isinstance(backend, str) else backend
+    hybrid = layers[0].to_angles is not None
+    try:
+        recurrent = QLSTM(
+            len(model.header.features),
+            model.hidden_size,
+            space=spaces,
+            n_qubits=spaces[0].n_qubits if hybrid else None,
+            input_map=model.input_map,
+            circuits="frozen",
+            num_layers=len(layers),
+            batch_first=True,
+            backend=backend,
+            angle_std=0.0,
+            generator=torch.Generator(),
+            dtype=dtype,
+        )
+    except (CircuitError, OptionError) as error:
+        raise RunError(f"{path / MANIFEST} and its circuits do not fit together: {error}") from error
+    head: nn.Linear = nn.utils.skip_init(nn.Linear, model.hidden_size, model.header.horizon, dtype=dtype)  # type: ignore[no-untyped-call]
+    forecaster = Forecaster(recurrent, head)
+    try:
+        forecaster.load_state_dict(_parameters(model, dtype, bound))
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path / MANIFEST} and its circuits do not fit together: {reason}") from error
+    return Exported(path, model, forecaster.eval())
+
+
+def _read_manifest(path: Path) -> ExportedModel:
+    if not exists(path / MANIFEST):
+        raise RunError(f"there is no {path / MANIFEST}; write one with `qlstm export RUN --format qasm3 --out {path}`.")
+    try:
+        return ExportedModel.model_validate(json.loads((path / MANIFEST).read_text()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RunError(f"{path / MANIFEST} is damaged or of another version: {place}: {first['msg']}.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path / MANIFEST} cannot be read: {error}.") from None
+
+
+def _space(path: Path, circuits: str, layer: ExportedLayer, bound: bool) -> SearchSpace:
+    """The candidates of a layer; bound circuits are candidates of a single gate."""
+    if not bound:
+        names = list(layer.candidates)
+        fixed = [_candidate(path, circuits, name, layer.candidates[name], None) for name in names]
+        gates = [tuple(names.index(term.candidate) for term in terms) for terms in layer.gates.values()]
+    else:
+        fixed, gates = [], []
+        for terms in layer.gates.values():
+            start = len(fixed)
+            fixed += [_candidate(path, circuits, t.candidate, layer.candidates[t.candidate], t.bound) for t in terms]
+            gates.append(tuple(range(start, len(fixed))))
+    try:
+        space = SearchSpace.from_circuits(fixed)
+    except CircuitError as error:
+        raise RunError(f"the circuits of {path} do not fit together: {error}") from None
+    return SearchSpace(fixed=space.fixed, gates=tuple(gates))
+
+
+def _candidate(path: Path, circuits: str, name: str, item: ExportedCircuit, bound: StoredFile | None) -> Candidate:
+    file = bound or item.parameterised
+    circuit = _read_circuit(path / file.path, circuits, file.sha256)
+    there = {parameter.name: parameter for parameter in circuit.parameters}
+    wanted = [] if bound else list(item.weights)
+    try:
+        return Candidate(
+            name,
+            circuit,
+            tuple(there.get(key) or Parameter(key) for key in item.inputs),  # a circuit may not use all of them
+            tuple(there.get(key) or Parameter(key) for key in wanted),
+            tuple(SparsePauliOp.from_list(terms) for terms in item.observables),
+        )
+    except (CircuitError, ValueError, TypeError) as error:
+        raise RunError(f"{path / file.path} does not fit {path / MANIFEST}: {error}") from None
+
+
+def _read_circuit(path: Path, circuits: str, sha256: str) -> QuantumCircuit:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}; export the run again.") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise RunError(f"{path} is not the file that was exported with {MANIFEST}; export the run again.")
+    try:
+        if circuits == "qpy":
+            loaded: QuantumCircuit = qpy.load(io.BytesIO(content))[0]
+            return loaded
+        return qasm3.loads(content.decode())
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path} cannot be read as {circuits} ({type(error).__name__}: {reason}).") from None
+
+
+def _parameters(model: ExportedModel, dtype: torch.dtype, bound: bool) -> dict[str, Tensor]:
+    """The manifest's numbers under their names in a `Forecaster`."""
+    result = _linear("head", model.head, dtype)
+    for number, layer in enumerate(model.layers):
+        prefix = f"recurrent.cells.{number}"
+        # As the bank keeps them: gate after gate, candidates by their places.
+        terms = [term for own in layer.gates.values() for term in _by_place(layer, own, bound)]
+        angles = [] if bound else [angle for term in terms for angle in term.angles]
+        result[f"{prefix}.bank.angles"] = torch.tensor(angles, dtype=dtype)
+        result[f"{prefix}.bank.structural_weights"] = torch.tensor([term.coefficient for term in terms], dtype=dtype)
+        for name in ("to_angles", "from_outputs"):
+            if (linear := getattr(layer, name)) is not None:
+                result |= _linear(f"{prefix}.{name}", linear, dtype)
+    return result
+
+
+def _by_place(layer: ExportedLayer, terms: Sequence[Term], bound: bool) -> Sequence[Term]:
+    names = list(layer.candidates)
+    return terms if bound else sorted(terms, key=lambda term: names.index(term.candidate))
+
+
+def _linear(name: str, layer: Affine, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {f"{name}.weight": torch.tensor(layer.weight, dtype=dtype), f"{name}.bias": torch.tensor(layer.bias, dtype=dtype)}

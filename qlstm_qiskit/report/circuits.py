@@ -1,0 +1,79 @@
+"""The circuits of a small model, drawn by Qiskit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.space import GATES, Candidate
+
+#: A model with more circuits, or a circuit with more qubits or gates, is not drawn.
+_MOST_CIRCUITS, _MOST_QUBITS, _MOST_OPERATIONS = 8, 12, 250
+
+#: Pixels an inch, inches between two gates, and gates in a row before a circuit goes on below.
+_DPI, _UNIT, _FOLD = 150, 0.45, 30
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A circuit and its title."""
+
+    title: str
+    candidate: Candidate
+
+
+def circuits_of(recurrent: QLSTM) -> list[Drawn]:
+    """Each circuit of each layer once, titled with the gates that sum over it and its weight there; none of a large model."""
+    found = []
+    for number, cell in enumerate(recurrent.layers(), 1):
+        bank = cell.bank
+        mixing = bank.coefficients()
+        for place, candidate in enumerate(bank.candidates):
+            gates = [row for row, own in enumerate(bank.gates) if place in own]
+            weights = [1.0 if mixing is None else float(mixing.detach()[row, place]) for row in gates]
+            where = f"layer {number}, " if recurrent.num_layers > 1 else ""
+            listed = ", ".join(f"{GATES[row]} {weight:.3g}" for row, weight in zip(gates, weights, strict=True))
+            found.append(Drawn(f"{where}{candidate.name}   weight in: {listed}", candidate))
+    small = all(item.candidate.n_qubits <= _MOST_QUBITS and item.candidate.circuit.size() <= _MOST_OPERATIONS for item in found)
+    return found if small and len(found) <= _MOST_CIRCUITS else []
+
+
+def circuits_figure(circuits: Sequence[Drawn]) -> Figure:
+    """Circuits below one another, each with its title; x are the inputs, w the trained angles."""
+    images = [_picture(item.candidate) for item in circuits]
+    width = max(*(image.shape[1] for image in images), *(len(item.title) * 12 for item in circuits))
+    gap = 60  # pixels for a title
+    height = sum(image.shape[0] + gap for image in images)
+    figure = Figure(figsize=(width / _DPI, height / _DPI))
+    FigureCanvasAgg(figure)
+    top = height
+    for item, image in zip(circuits, images, strict=True):
+        top -= gap
+        figure.text(0.02, (top + 10) / height, item.title, fontsize="small", va="bottom")
+        top -= image.shape[0]
+        axes = figure.add_axes((0.0, top / height, image.shape[1] / width, image.shape[0] / height))
+        axes.imshow(image, aspect="auto", interpolation="none")
+        axes.set_axis_off()
+    return figure
+
+
+def _picture(candidate: Candidate) -> NDArray[np.uint8]:
+    """A circuit as pixels (height, width, 4), without its margins; gates have the same size in every picture."""
+    size = (6.0, 4.0)
+    for _ in range(2):  # the first drawing says how wide and high the circuit is
+        figure = Figure(figsize=size, dpi=_DPI)
+        canvas = FigureCanvasAgg(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+        candidate.draw("mpl", ax=axes, style="bw", fold=_FOLD)
+        size = (float(abs(np.subtract(*axes.get_xlim()))) * _UNIT, float(abs(np.subtract(*axes.get_ylim()))) * _UNIT)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    used = np.argwhere((pixels[..., :3] < 250).any(axis=-1))
+    low, high = np.maximum(used.min(axis=0) - 8, 0), used.max(axis=0) + 8
+    return pixels[low[0] : high[0], low[1] : high[1]].copy()
