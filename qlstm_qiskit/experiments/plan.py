@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from qlstm_qiskit.errors import OptionError, require_at_least
-from qlstm_qiskit.experiments.run import Run, load_header, load_spec
+from qlstm_qiskit.experiments.run import ModelHeader, Run, load_header, load_spec
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.cost import Plan, Work, require_affordable
@@ -27,7 +27,7 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> 
     if options.guard.max_circuits is None and options.guard.max_qpu_seconds is None:
         return
     shape = (header.window, len(header.features), header.horizon)
-    work = plan_work(run.spec, options, "predict", windows, shape).work * calls
+    work = plan_work(run.spec, options, "predict", windows, shape, header=header).work * calls
     require_affordable(work, options, f"evaluating {windows * calls} windows")
 
 
@@ -61,18 +61,28 @@ def plan_run(
         if task != "predict" or windows is not None:
             raise OptionError("horizon goes with the task predict, and without windows.")
         calls = math.ceil(require_at_least("horizon", horizon, 1) / header.horizon)
-        return plan_work(spec, backend, task, 1, shape, device=device) * calls
+        return plan_work(spec, backend, task, 1, shape, device=device, header=header) * calls
     if windows is None:
         dataset = spec.data.load()
         windows = len(dataset.x_test if task == "predict" else dataset.x_train)
     require_at_least("windows", windows, 1)
-    return plan_work(spec, backend, task, windows, shape, device=device)
+    return plan_work(spec, backend, task, windows, shape, device=device, header=header)
 
 
 def plan_work(
-    spec: RunSpec, backend: BackendSpec, task: str, windows: int, shape: tuple[int, int, int], *, device: str | None = None
+    spec: RunSpec,
+    backend: BackendSpec,
+    task: str,
+    windows: int,
+    shape: tuple[int, int, int],
+    *,
+    device: str | None = None,
+    header: ModelHeader | None = None,
 ) -> Plan:
-    """Plan for a model on windows of `shape` (window, features, outputs): it is run against a backend that only counts."""
+    """Plan for a model on windows of `shape` (window, features, outputs): it is run against a backend that only counts.
+
+    `header` is that of a trained model, which may have dropped candidates; for predicting.
+    """
     planned = plan_backend(backend, device)
     regressor = spec.regressor(backend=planned)
     window, features, outputs = shape
@@ -80,6 +90,8 @@ def plan_work(
         module = regressor.build_module(features, outputs)
     if not isinstance(module.recurrent, QLSTM):
         raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
+    if task == "predict" and header is not None and header.gates is not None:
+        module.recurrent.keep(header.gates)
     size = EVALUATION_BATCH if task == "predict" else spec.batch_size
     full, rest = divmod(windows, size)
     packed, unpacked = Work(), Work()

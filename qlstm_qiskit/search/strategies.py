@@ -156,7 +156,8 @@ class EntropyAnnealing(Strategy):
 
     def penalty(self, bank: CircuitBank, progress: float) -> Tensor:
         shares = distribution(bank)
-        return self.strength * progress * torch.special.entr(shares).sum() / bank.n_gates
+        logs = torch.log(shares.clamp_min(torch.finfo(shares.dtype).tiny))  # the derivative of p log p has no value at 0
+        return self.strength * progress * -(shares * logs).sum() / bank.n_gates
 
 
 class L1Annealing(Strategy):

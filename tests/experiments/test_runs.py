@@ -50,6 +50,7 @@ def test_folder_holds_what_the_contract_names(trained: Run) -> None:
         "config.json",
         "metrics.json",
         "history.jsonl",
+        "architecture.jsonl",
         "model.safetensors",
     }
     assert {

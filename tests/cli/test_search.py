@@ -1,0 +1,81 @@
+"""`qlstm train --strategy`, `derive` and `train --from` as a user meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qlstm_qiskit.cli import main
+
+SMALL = ["--hidden-size", "1", "--depth", "1", "--epochs", "2"]
+
+
+@pytest.fixture
+def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run one command in an empty folder; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        streams = capsys.readouterr()
+        return int(caught.value.code or 0), streams.out, streams.err
+
+    return run
+
+
+def test_from_a_search_to_a_fine_tuned_model(qlstm) -> None:
+    code, _, err = qlstm(
+        "train", "--dataset", "bessel", *SMALL, "--strategy", "softmax", "--strategy-option", "device.backend=fake-manila",
+        "--strategy-option", "device.strength=0.01", "--valid-fraction", 0.2, "--out", "search",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    strategy = json.loads(Path("search/config.json").read_text())["search"]
+    assert strategy["device"] == {"backend": "fake-manila", "measure": "two-qubit-gates", "strength": 0.01}
+    code, out, err = qlstm("derive", "search", "--strategy", "contribution", "--top-k", 1, "--out", "derived")
+    assert (code, err) == (0, "")
+    assert "Kept of search by contribution" in out
+    assert "validation MSE" in out
+    assert "Next: qlstm train --from derived" in out
+    assert {path.name for path in Path("derived").glob("*.png")} >= {"circuits.png", "forecast.png"}
+    code, out, err = qlstm("train", "--from", "derived", "--epochs", 3, "--seed", 1, "--valid-fraction", 0, "--out", "tuned")
+    assert (code, err) == (0, "")
+    assert "derived on bessel: 3 epochs" in out
+    assert "fine-tuned" in out
+    config = json.loads(Path("tuned/config.json").read_text())
+    assert (config["epochs"], config["seed"], config["valid_fraction"], config["model"]) == (3, 1, 0.0, "derived")
+    code, out, err = qlstm("train", "--from", "derived", "--from-scratch", "--epochs", 1, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["run"] == "runs/derived-tuned"
+    assert json.loads(Path("runs/derived-tuned/config.json").read_text())["start"] is None
+    code, out, _ = qlstm("derive", "search", "--out", "again", "--no-refit", "--json")
+    assert code == 0
+    assert json.loads(out)["genotype"]["depth"] == 1
+    assert qlstm("evaluate", "tuned", "--backend", "aer-exact")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--dataset", "bessel", "--strategy", "softmx"], "Did you mean 'softmax'"),
+        (["train", "--dataset", "bessel", "--strategy-option", "keep=1"], "--strategy-option goes with --strategy"),
+        (["train", "--dataset", "bessel", "--strategy", "shrinking", "--strategy-option", "keep"], "give KEY=VALUE"),
+        (["train", "--dataset", "bessel", "--strategy", "shrinking", "--strategy-option", "keep=none"], "keep"),
+        (["train", "--dataset", "bessel", "--strategy", "bilevel"], "give valid_fraction"),
+        (["train", "--dataset", "bessel", "--from-scratch"], "goes with --from"),
+        (["train", "--dataset", "bessel", "--model", "derived"], "qlstm derive"),
+        (["train", "--from", "nowhere"], "there is no run folder"),
+        (
+            ["train", "--from", "nowhere", "--hidden-size", "3", "--dataset", "bessel"],
+            "--dataset, --hidden-size cannot be given",
+        ),
+        (["derive", "nowhere", "--out", "x"], "there is no run folder"),
+        (["derive", "nowhere"], "--out"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes(qlstm, arguments: list[str], message: str) -> None:
+    code, _, err = qlstm(*arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1

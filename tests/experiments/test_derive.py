@@ -1,0 +1,154 @@
+"""From the run of a search to the run of a fine-tuned model, through run folders."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qlstm_qiskit.errors import OptionError, RunError
+from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, plan_run, start_from, train_run
+from qlstm_qiskit.hardware import find_spec
+from qlstm_qiskit.search import make_strategy
+from qlstm_qiskit.space import Genotype
+from qlstm_qiskit.training.checkpoint import read_weights
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
+    path = tmp_path_factory.mktemp("data") / "wave.csv"
+    pd.DataFrame({"value": np.sin(np.arange(60) / 3)}).to_csv(path, index=False)
+    return DataSpec(csv=str(path), target="value")
+
+
+@pytest.fixture(scope="module")
+def search(data: DataSpec, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    spec = RunSpec(data=data, hidden_size=2, depth=1, epochs=4, valid_fraction=0.25, search=make_strategy("softmax"))
+    return train_run(spec, tmp_path_factory.mktemp("runs") / "search")
+
+
+@pytest.fixture(scope="module")
+def derived(search: Run) -> Run:
+    return derive_run(search.path, search.path.parent / "derived", top_k=1)
+
+
+def tune(derived: Run, out: Path, **changes) -> Run:
+    return train_run(derived.spec.model_copy(update={"start": start_from(derived.path), "epochs": 3} | changes), out)
+
+
+def test_a_search_records_its_weights_and_its_validation_error(search: Run) -> None:
+    assert [line["epoch"] for line in search.architecture] == [1, 2, 3, 4]
+    last = search.architecture[-1]["layers"][0]
+    assert len(last["candidates"]) == 36
+    np.testing.assert_allclose(np.sum(last["coefficients"], axis=1), 1, rtol=1e-12)
+    assert search.metrics["search"] == "softmax"
+    windows, targets = search.dataset.validation(0.25)
+    expected = float(np.mean((search.predict(windows) - targets) ** 2))
+    assert search.metrics["valid_mse"] == pytest.approx(expected, rel=1e-12)
+    assert search.history[-1]["valid_mse"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_derived_run_is_a_run_like_any_other(search: Run, derived: Run) -> None:
+    genotype = Genotype.model_validate_json((derived.path / "genotype.json").read_text())
+    assert genotype == derived.spec.genotype
+    assert genotype.provenance["search"] == "softmax"
+    assert genotype.provenance["scored_on"] == "9 windows held out"
+    assert derived.metrics["n_circuits"] == genotype.n_circuits == 4
+    assert (derived.metrics["model"], derived.metrics["epochs"]) == ("derived", 4)
+    stages = derived.metrics["stages"]
+    assert stages["search"]["n_circuits"] == 144
+    assert stages["search"]["test_mse"] == pytest.approx(search.metrics["test_mse"], rel=1e-12)
+    assert stages["derived"]["test_mse"] == derived.metrics["test_mse"]
+    again = load_run(derived.path)
+    x = derived.dataset.x_test
+    np.testing.assert_array_equal(again.predict(x), derived.predict(x))
+
+
+@pytest.mark.parametrize("backend", ["aer-exact", "aer-noise-torino", "fake-manila"])
+def test_it_runs_on_every_kind_of_backend(derived: Run, backend: str) -> None:
+    run = load_run(derived.path, backend=backend)
+    prediction = run.predict(derived.dataset.x_test[:2])
+    exact = derived.predict(derived.dataset.x_test[:2])
+    tolerance = 1e-9 if backend == "aer-exact" else 0.5
+    np.testing.assert_allclose(prediction, exact, rtol=0, atol=tolerance)
+    run.close()
+
+
+def test_fine_tuning_goes_on_from_it_and_reports_the_way(derived: Run, tmp_path: Path) -> None:
+    tuned = tune(derived, tmp_path / "tuned")
+    assert list(tuned.metrics["stages"]) == ["search", "derived", "fine_tuned"]
+    assert tuned.metrics["stages"]["fine_tuned"]["test_mse"] == tuned.metrics["test_mse"]
+    assert tuned.metrics["stages"]["derived"] == derived.metrics["stages"]["derived"]
+    still = tune(derived, tmp_path / "still", lr=1e-300, epochs=1)
+    x = derived.dataset.x_test
+    np.testing.assert_allclose(still.predict(x), derived.predict(x), rtol=0, atol=1e-12)
+    scratch = train_run(derived.spec.model_copy(update={"epochs": 3}), tmp_path / "scratch")
+    assert scratch.spec.start is None
+    assert "stages" not in scratch.metrics
+    assert not np.array_equal(scratch.predict(x), tuned.predict(x))
+    again = tune(derived, tmp_path / "again")
+    assert read_weights(again.path / "model.safetensors")[1].keys() == read_weights(tuned.path / "model.safetensors")[1].keys()
+    assert np.array_equal(again.predict(x), tuned.predict(x))
+
+
+def test_a_start_that_has_changed_or_is_gone_is_refused(derived: Run, tmp_path: Path) -> None:
+    copied = shutil.copytree(derived.path, tmp_path / "copy")
+    spec = derived.spec.model_copy(update={"start": start_from(copied)})
+    content = (copied / "model.safetensors").read_bytes()
+    (copied / "model.safetensors").write_bytes(content[:-1] + b"\x01")
+    with pytest.raises(RunError, match="has changed since"):
+        train_run(spec, tmp_path / "a")
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(RunError, match="cannot be read"):
+        train_run(spec, tmp_path / "b")
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_run_without_a_validation_part_is_scored_on_its_last_training_windows(data: DataSpec, tmp_path: Path) -> None:
+    train_run(RunSpec(data=data, hidden_size=1, depth=1, epochs=1, num_layers=2), tmp_path / "search")
+    derived = derive_run(tmp_path / "search", tmp_path / "derived", strategy="weight", top_k=2)
+    assert derived.spec.genotype is not None
+    assert derived.spec.genotype.provenance["scored_on"] == "7 windows of the training part"
+    assert derived.metrics["n_circuits"] == 16
+    assert [len(layer["cell"]) for layer in derived.spec.genotype.layers] == [2, 2]
+
+
+def test_a_search_that_drops_candidates_is_read_back_evaluated_and_planned(data: DataSpec, tmp_path: Path) -> None:
+    strategy = make_strategy("shrinking", {"keep": 2, "begin": 0.3, "end": 0.6})
+    spec = RunSpec(data=data, hidden_size=2, depth=1, epochs=4, search=strategy)
+    run = train_run(spec, tmp_path / "run")
+    assert run.metrics["n_circuits"] == 8
+    assert run.header.gates is not None
+    sizes = [np.count_nonzero(line["layers"][0]["coefficients"]) for line in run.architecture]
+    assert sizes[0] == 144 > sizes[-1] == 8
+    x = run.dataset.x_test[:3]
+    aer = load_run(run.path, backend="aer-exact")
+    np.testing.assert_allclose(aer.predict(x), run.predict(x), rtol=0, atol=1e-9)
+    ours = plan_run(run.path, find_spec("ibm"), windows=2, device="fez")
+    whole = train_run(spec.model_copy(update={"search": None, "epochs": 1}), tmp_path / "whole")
+    assert ours.unpacked is not None
+    assert ours.unpacked.circuits == 8 * 2 * 4
+    assert plan_run(whole.path, find_spec("ibm"), windows=2, device="fez").unpacked.circuits > 8 * 2 * 4
+    derived = derive_run(run.path, tmp_path / "derived")
+    assert derived.metrics["n_circuits"] == 4
+    header = json.loads(json.dumps(read_weights(run.path / "model.safetensors")[0]))
+    assert header["gates"][0][0] == list(run.forecaster.recurrent.gates[0][0])
+
+
+def test_what_is_in_the_way_or_has_no_circuits_is_refused(data: DataSpec, search: Run, derived: Run, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="already holds a run"):
+        derive_run(search.path, derived.path)
+    with pytest.raises(RunError, match="there is no run folder"):
+        derive_run(tmp_path / "nowhere", tmp_path / "out")
+    train_run(RunSpec(data=data, model="lstm", hidden_size=1, epochs=1), tmp_path / "lstm")
+    with pytest.raises(OptionError, match="no circuits"):
+        derive_run(tmp_path / "lstm", tmp_path / "out")
+    with pytest.raises(OptionError, match="Did you mean 'weight'"):
+        derive_run(search.path, tmp_path / "out", strategy="wieght")
+    assert not (tmp_path / "out").exists()
+    spec = derived.spec.model_copy(update={"genotype": None})
+    with pytest.raises(OptionError, match="qlstm derive"):
+        train_run(spec, tmp_path / "out")
