@@ -5,29 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from qlstm_qiskit.cli import main
-
 SHIPPED = [
     *("statevector", "aer-exact", "aer-shots", "aer-noise-torino", "aer-noise-fez"),
     *("fake-manila", "fake-fez", "fake-nighthawk", "ibm", "ibm-local"),
 ]
-
-
-@pytest.fixture
-def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run one command in an empty folder, 120 columns wide; return exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        streams = capsys.readouterr()
-        return int(caught.value.code or 0), streams.out, streams.err
-
-    return run
 
 
 def test_the_list_names_every_backend(qlstm) -> None:

@@ -11,27 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from qlstm_qiskit.cli import main
 from qlstm_qiskit.data import DATASETS
 from qlstm_qiskit.training import MODELS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = ["--model", "config1", "--hidden-size", "2", "--depth", "1", "--epochs", "2"]
 QLSTM = [sys.executable, "-c", "from qlstm_qiskit.cli import main; main()"]
-
-
-@pytest.fixture
-def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run one command in an empty folder; return exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        streams = capsys.readouterr()
-        return int(caught.value.code or 0), streams.out, streams.err
-
-    return run
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

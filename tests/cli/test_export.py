@@ -28,21 +28,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run one command in an empty folder; return exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        streams = capsys.readouterr()
-        return int(caught.value.code or 0), streams.out, streams.err
-
-    return run
-
-
 @pytest.mark.parametrize("kind", ["qasm3", "qpy"])
 def test_circuits_of_a_run_predict_as_it_does(qlstm, runs: Path, kind: str) -> None:
     code, out, err = qlstm("export", runs / "diffqas", "--format", kind, "--out", "there", "--json")

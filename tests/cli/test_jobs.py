@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.experiments import train_run
 from qlstm_qiskit.hardware import BackendSpec, fetch, runtime
@@ -48,21 +47,6 @@ def start(server: Server, folder: Path, stopped: bool = False) -> None:
         else:
             do(jobs)
     server.faults.clear()
-
-
-@pytest.fixture
-def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run one command where the run is, 120 columns wide; return exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        streams = capsys.readouterr()
-        return int(caught.value.code or 0), streams.out, streams.err
-
-    return run
 
 
 def test_list(qlstm, server: Server) -> None:

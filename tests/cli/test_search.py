@@ -5,23 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qlstm_qiskit.cli import main
-
 SMALL = ["--hidden-size", "1", "--depth", "1", "--epochs", "2"]
-
-
-@pytest.fixture
-def qlstm(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run one command in an empty folder; return exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        streams = capsys.readouterr()
-        return int(caught.value.code or 0), streams.out, streams.err
-
-    return run
 
 
 def test_from_a_search_to_a_fine_tuned_model(qlstm) -> None:
