@@ -42,7 +42,13 @@ def train(
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.01; spsa: 0.03")] = None,
     spsa_eps: Annotated[float, typer.Option(help="Size of SPSA's perturbation, in radians.")] = 0.15,
     spsa_resamplings: Annotated[int, typer.Option(help="Perturbations that SPSA averages over in each step.")] = 1,
-    strategy: Annotated[str | None, typer.Option(help="How weights over candidates are searched; see the README.")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the search: weighted-sum, softmax, gumbel-softmax, entropy, l1, shrinking or bilevel; a control: random, "
+            "best-of-random, uniform or frozen."
+        ),
+    ] = None,
     strategy_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the strategy, e.g. keep=2; may be repeated.")
     ] = None,

@@ -6,7 +6,8 @@ from qlstm_qiskit.experiments.metrics import forecast_errors, versions
 from qlstm_qiskit.experiments.plan import plan_run, require_affordable_evaluation
 from qlstm_qiskit.experiments.run import Run, load_run, load_spec
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec, Start
-from qlstm_qiskit.experiments.train import is_unfinished, resume_run, start_from, train_run
+from qlstm_qiskit.experiments.start import start_from
+from qlstm_qiskit.experiments.train import is_unfinished, resume_run, train_run
 
 __all__ = [
     "DataSpec",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.metrics import errors_of, run_metrics
+from qlstm_qiskit.experiments.recording import header_of
 from qlstm_qiskit.experiments.run import (
     CONFIG,
     GENOTYPE,
@@ -21,7 +21,8 @@ from qlstm_qiskit.experiments.run import (
     Run,
     load_run,
 )
-from qlstm_qiskit.experiments.train import header_of, make_folders, refuse_existing
+from qlstm_qiskit.experiments.start import weights_digest
+from qlstm_qiskit.experiments.train import make_folders, refuse_existing
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.search import derive
 from qlstm_qiskit.storage import exists, write_atomically
@@ -56,7 +57,7 @@ def derive_run(path: Path, out: Path, *, strategy: str = "perturbation", top_k: 
     windows, targets = (torch.as_tensor(part).to(parameter) for part in dataset.validation(fraction))
     provenance = {
         "run": str(path),
-        "weights_sha256": hashlib.sha256((path / MODEL).read_bytes()).hexdigest(),
+        "weights_sha256": weights_digest(path),
         "dataset": dataset.name,
         "model": run.spec.model,
         "search": "weighted-sum" if run.spec.search is None else run.spec.search.name,

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback
-from torch import Tensor
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import RunError, TrainingError
 from qlstm_qiskit.experiments.metrics import errors_of, run_metrics, stages_before
 from qlstm_qiskit.experiments.plan import plan_work
+from qlstm_qiskit.experiments.recording import Recorder
 from qlstm_qiskit.experiments.run import (
     ARCHITECTURE,
     CONFIG,
     HISTORY,
     METRICS,
     MODEL,
-    ModelHeader,
     Run,
     load_metrics,
     load_run,
     load_spec,
-    predict_windows,
 )
-from qlstm_qiskit.experiments.spec import RunSpec, Start
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.start import read_start
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.cost import require_affordable
 from qlstm_qiskit.hardware.ledger import FILE as JOBS
@@ -41,7 +35,6 @@ from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
-from qlstm_qiskit.training.checkpoint import read_weights, save_weights
 
 
 def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
@@ -104,7 +97,7 @@ def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
     assert options is not None
     rehearsal = spec.on("statevector").regressor() if options.leaves else spec.regressor()
     depth, module = _rehearse(rehearsal, dataset)
-    recorder = _Recorder(out, dataset, module if options.leaves else None)
+    recorder = Recorder(out, dataset, module if options.leaves else None)
     start = None if spec.start is None else read_start(spec.start)
     regressor = spec.regressor(verbose=verbose, callbacks=[recorder], start=start)
     if options.leaves:
@@ -163,83 +156,6 @@ def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float,
     write_atomically(run.path / METRICS, json.dumps(metrics, indent=2) + "\n")
 
 
-class _Recorder(Callback):
-    """Writes each finished epoch: the history, then the weights that name the epoch.
-
-    Args:
-        out: The run folder.
-        dataset: Its data.
-        exact: A model of the same kind that computes the test error, where the trained one would cost QPU time.
-    """
-
-    def __init__(self, out: Path, dataset: Dataset, exact: Forecaster | None = None) -> None:
-        self.out, self.dataset, self.exact = out, dataset, exact
-        self.lines: dict[int, str] = {}
-        self.architecture: dict[int, str] = {}
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.record(net.module_, net.history[-1])
-
-    def record(self, module: Forecaster, row: dict[str, Any]) -> None:
-        """Write a finished epoch, once however often it is called."""
-        epoch = int(row["epoch"])
-        if self.exact is not None:
-            if isinstance(module.recurrent, QLSTM) and isinstance(self.exact.recurrent, QLSTM) and _dropped(module):
-                self.exact.recurrent.keep(module.recurrent.gates)
-            self.exact.load_state_dict(module.state_dict())
-        prediction = predict_windows(self.exact or module, self.dataset.x_test)
-        valid = {"valid_mse": float(row["valid_loss"])} if "valid_loss" in row else {}
-        line = {
-            "epoch": epoch,
-            "train_mse": float(row["train_loss"]),
-            **valid,
-            "test_mse": float(np.mean((prediction - self.dataset.y_test) ** 2)),
-            "seconds": float(row["dur"]),
-        }
-        self.lines[epoch] = json.dumps(line)
-        write_atomically(self.out / HISTORY, "\n".join(self.lines.values()) + "\n")
-        layers = _architecture(module)
-        if layers:
-            self.architecture[epoch] = json.dumps({"epoch": epoch, "layers": layers})
-            write_atomically(self.out / ARCHITECTURE, "\n".join(self.architecture.values()) + "\n")
-        gates = module.recurrent.gates if isinstance(module.recurrent, QLSTM) and _dropped(module) else None
-        save_weights(self.out / MODEL, module, header_of(self.dataset, epoch, gates).model_dump(mode="json"))
-
-
-def header_of(data: Dataset, epoch: int, gates: tuple[tuple[tuple[str, ...], ...], ...] | None = None) -> ModelHeader:
-    """What the weights' file says of a model of this series."""
-    return ModelHeader(
-        epoch=epoch,
-        features=data.features,
-        target=data.target,
-        window=data.window,
-        horizon=data.horizon,
-        input_scaler=data.input_scaler,
-        target_scaler=data.target_scaler,
-        gates=gates,
-    )
-
-
-def _dropped(module: Forecaster) -> bool:
-    """Whether gates have candidates of their own."""
-    return isinstance(module.recurrent, QLSTM) and any(weights.dim() == 1 for weights in module.recurrent.arch_parameters())
-
-
-def _architecture(module: Forecaster) -> list[dict[str, Any]]:
-    """For each layer its candidates and their coefficients, (gates, candidates); none where nothing is weighted."""
-    if not isinstance(module.recurrent, QLSTM):
-        return []
-    layers = []
-    for cell in module.recurrent.layers():
-        training, _ = cell.bank.training, cell.bank.eval()  # without the noise of a sampled choice
-        coefficients = cell.bank.coefficients()
-        cell.bank.train(training)
-        if coefficients is not None:
-            names = [candidate.name for candidate in cell.bank.candidates]
-            layers.append({"candidates": names, "coefficients": coefficients.detach().tolist()})
-    return layers
-
-
 def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
     """Run one batch forward, so that what does not fit is refused before a folder is made.
 
@@ -260,30 +176,6 @@ def refuse_existing(out: Path) -> None:
         raise RunError(f"{out} holds an unfinished training with jobs; go on with: qlstm jobs resume {out}")
     if held:
         raise RunError(f"{out} already holds a run ({held[0]}); choose another folder or delete this one.")
-
-
-def start_from(path: Path) -> Start:
-    """A run as a start for another one."""
-    return Start(run=str(path.resolve()), sha256=_digest(path))
-
-
-def read_start(start: Start) -> dict[str, Tensor]:
-    """The parameters that a run starts from.
-
-    Raises:
-        RunError: The file is missing or damaged, or is not the one that it was.
-    """
-    path = Path(start.run)
-    if start.sha256 != _digest(path):
-        raise RunError(f"{path / MODEL} has changed since this run was made; restore it or train a new run.")
-    return read_weights(path / MODEL)[1]
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256((path / MODEL).read_bytes()).hexdigest()
-    except OSError as error:
-        raise RunError(f"{path / MODEL} cannot be read ({error.strerror or error}); is {path} a run folder?") from None
 
 
 def make_folders(out: Path) -> list[Path]:

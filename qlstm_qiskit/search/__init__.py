@@ -2,6 +2,7 @@
 
 from qlstm_qiskit.search.derive import DERIVATIONS, derive
 from qlstm_qiskit.search.device_cost import DeviceCost
-from qlstm_qiskit.search.strategies import STRATEGIES, AnyStrategy, Strategy, WeightedSum, make_strategy
+from qlstm_qiskit.search.strategies import STRATEGIES, AnyStrategy, WeightedSum, make_strategy
+from qlstm_qiskit.search.strategy import Strategy
 
 __all__ = ["DERIVATIONS", "STRATEGIES", "AnyStrategy", "DeviceCost", "Strategy", "WeightedSum", "derive", "make_strategy"]

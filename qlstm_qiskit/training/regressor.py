@@ -22,6 +22,7 @@ from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.search import Strategy, WeightedSum, make_strategy
 from qlstm_qiskit.space import GATES, SearchSpace
 from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
+from qlstm_qiskit.training.inputs import as_windows, load_start, require_finite
 from qlstm_qiskit.training.models import build_forecaster
 from qlstm_qiskit.training.searching import SearchLoop, SearchNet, searched_banks
 from qlstm_qiskit.training.spsa import SPSA
@@ -141,7 +142,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             KeyboardInterrupt: Ctrl-C before the first epoch was finished.
         """
         checked, y_checked = self._check_fit(X, y)
-        windows = _windows(checked)
+        windows = as_windows(checked)
         targets = y_checked.reshape(len(y_checked), -1)
         n_valid = int(self.valid_fraction * len(windows))
         if self.valid_fraction and not 0 < n_valid < len(windows):
@@ -241,20 +242,20 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             DataError: A value is missing or infinite, or the shape does not fit.
         """
         check_is_fitted(self, "module_")
-        _check_finite("X", X)
+        require_finite("X", X)
         shape = np.asarray(X).shape
         if len(shape) > 2 and shape[1:] != self._window_shape:  # scikit-learn's check would call a window's length "features"
             raise DataError(f"X has the shape {shape}; fit was given {self._window_shape} after n.")
         dtype = torch.empty(0, dtype=next(self.module_.parameters()).dtype).numpy().dtype
         checked = validate_data(self, X, reset=False, allow_nd=True, dtype=dtype)
-        prediction = self._net.predict(_windows(checked))
+        prediction = self._net.predict(as_windows(checked))
         return prediction[:, 0] if self._y_is_flat else prediction
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """X and y as finite numbers of the model's dtype, or an error that says what is wrong."""
         self.check_options()
-        _check_finite("X", X)
-        _check_finite("y", y)
+        require_finite("X", X)
+        require_finite("y", y)
         dtype = _NUMPY_DTYPES[self.dtype]
         checked, targets = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=dtype)
         return checked, targets.astype(dtype)
@@ -271,7 +272,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         torch.manual_seed(seed)
         module = self.build_module(windows.shape[2], targets.shape[1])
         if self.start is not None:
-            _load(module, self.start)
+            load_start(module, self.start)
         tensors = None if valid is None else (torch.as_tensor(valid[0]), torch.as_tensor(valid[1]))
         loop, keeper = SearchLoop(self.strategy, module, tensors, self.batch_size), LastEpoch()
         bar = [ProgressBar(trial or self.model)] if self.verbose else []
@@ -336,31 +337,3 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         tags.regressor_tags.poor_score = True  # a few epochs on shuffled columns, as the generic checks try, forecast nothing
         return tags
-
-
-def _load(module: Forecaster, start: Mapping[str, Tensor]) -> None:
-    try:
-        module.load_state_dict(dict(start))
-    except RuntimeError as error:
-        raise OptionError(f"start holds the parameters of another model: {' '.join(str(error).split())}") from None
-
-
-def _windows(X: NDArray[Any]) -> NDArray[Any]:
-    """X as (n, window, features); writable, as torch wants it."""
-    if X.ndim not in (2, 3):
-        raise DataError(f"X has the shape {X.shape}; expected (n, window, features), or (n, window) of one feature.")
-    return np.require(X[:, :, None] if X.ndim == 2 else X, requirements="W")
-
-
-def _check_finite(name: str, values: ArrayLike) -> None:
-    """Raise `DataError` with the first row that holds NaN or an infinite value; other faults are left to scikit-learn."""
-    try:
-        array = np.asarray(values)
-        array = array.astype(np.float64) if not np.iscomplexobj(array) else array
-    except (TypeError, ValueError):
-        return
-    bad = ~np.isfinite(array)
-    if array.ndim and bad.any():
-        row = int(np.argwhere(bad)[0][0])
-        what = "NaN" if np.isnan(array[row]).any() else "infinity"
-        raise DataError(f"{name} contains {what}, first in row {row}; fill or remove such rows.")

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster
 from qlstm_qiskit.search.carry import carry
-from qlstm_qiskit.search.strategies import Bilevel, Strategy, distribution
+from qlstm_qiskit.search.strategies import Bilevel
+from qlstm_qiskit.search.strategy import Strategy, distribution
 
 Part = tuple[Tensor, Tensor]
 

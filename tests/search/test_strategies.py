@@ -11,7 +11,7 @@ from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.nn import CircuitBank
 from qlstm_qiskit.search import STRATEGIES, DeviceCost, make_strategy
 from qlstm_qiskit.search.carry import carry
-from qlstm_qiskit.search.strategies import distribution
+from qlstm_qiskit.search.strategy import distribution
 from qlstm_qiskit.space import SearchSpace
 from tests.search.models import SMALL, N, bank_of, fitted, layer_of, regressor, same, series, state_of
 

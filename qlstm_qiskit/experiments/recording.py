@@ -1,0 +1,94 @@
+"""Writing a run folder while a model is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+
+from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.experiments.run import ARCHITECTURE, HISTORY, MODEL, ModelHeader, predict_windows
+from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.storage import write_atomically
+from qlstm_qiskit.training.checkpoint import save_weights
+
+
+class Recorder(Callback):
+    """Writes each finished epoch: the history, then the weights that name the epoch.
+
+    Args:
+        out: The run folder.
+        dataset: Its data.
+        exact: A model of the same kind that computes the test error, where the trained one would cost QPU time.
+    """
+
+    def __init__(self, out: Path, dataset: Dataset, exact: Forecaster | None = None) -> None:
+        self.out, self.dataset, self.exact = out, dataset, exact
+        self.lines: dict[int, str] = {}
+        self.architecture: dict[int, str] = {}
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.record(net.module_, net.history[-1])
+
+    def record(self, module: Forecaster, row: dict[str, Any]) -> None:
+        """Write a finished epoch, once however often it is called."""
+        epoch = int(row["epoch"])
+        if self.exact is not None:
+            if isinstance(module.recurrent, QLSTM) and isinstance(self.exact.recurrent, QLSTM) and _dropped(module):
+                self.exact.recurrent.keep(module.recurrent.gates)
+            self.exact.load_state_dict(module.state_dict())
+        prediction = predict_windows(self.exact or module, self.dataset.x_test)
+        valid = {"valid_mse": float(row["valid_loss"])} if "valid_loss" in row else {}
+        line = {
+            "epoch": epoch,
+            "train_mse": float(row["train_loss"]),
+            **valid,
+            "test_mse": float(np.mean((prediction - self.dataset.y_test) ** 2)),
+            "seconds": float(row["dur"]),
+        }
+        self.lines[epoch] = json.dumps(line)
+        write_atomically(self.out / HISTORY, "\n".join(self.lines.values()) + "\n")
+        layers = _architecture(module)
+        if layers:
+            self.architecture[epoch] = json.dumps({"epoch": epoch, "layers": layers})
+            write_atomically(self.out / ARCHITECTURE, "\n".join(self.architecture.values()) + "\n")
+        gates = module.recurrent.gates if isinstance(module.recurrent, QLSTM) and _dropped(module) else None
+        save_weights(self.out / MODEL, module, header_of(self.dataset, epoch, gates).model_dump(mode="json"))
+
+
+def header_of(data: Dataset, epoch: int, gates: tuple[tuple[tuple[str, ...], ...], ...] | None = None) -> ModelHeader:
+    """What the weights' file says of a model of this series."""
+    return ModelHeader(
+        epoch=epoch,
+        features=data.features,
+        target=data.target,
+        window=data.window,
+        horizon=data.horizon,
+        input_scaler=data.input_scaler,
+        target_scaler=data.target_scaler,
+        gates=gates,
+    )
+
+
+def _dropped(module: Forecaster) -> bool:
+    """Whether gates have candidates of their own."""
+    return isinstance(module.recurrent, QLSTM) and any(weights.dim() == 1 for weights in module.recurrent.arch_parameters())
+
+
+def _architecture(module: Forecaster) -> list[dict[str, Any]]:
+    """For each layer its candidates and their coefficients, (gates, candidates); none where nothing is weighted."""
+    if not isinstance(module.recurrent, QLSTM):
+        return []
+    layers = []
+    for cell in module.recurrent.layers():
+        training, _ = cell.bank.training, cell.bank.eval()  # without the noise of a sampled choice
+        coefficients = cell.bank.coefficients()
+        cell.bank.train(training)
+        if coefficients is not None:
+            names = [candidate.name for candidate in cell.bank.candidates]
+            layers.append({"candidates": names, "coefficients": coefficients.detach().tolist()})
+    return layers

@@ -1,0 +1,94 @@
+"""What every search strategy answers: the interface that training knows."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from qlstm_qiskit.nn import CircuitBank
+from qlstm_qiskit.search.device_cost import DeviceCost
+
+#: For each gate the places of candidates.
+Gates = list[list[int]]
+
+
+class Strategy(BaseModel):
+    """What all strategies answer; by itself it changes nothing.
+
+    A strategy decides how structural weights are mixed (`mixing`), what is fixed from the start (`freeze`, `choose`), what is
+    added to the loss (`penalty`), and what changes between epochs (`temperature`, `survivors`). Training asks at these points,
+    and knows no strategy by name.
+
+    Attributes:
+        name: As in `STRATEGIES` and on the command line.
+        reference: Where it comes from.
+        device: Adds the expected cost of the circuits on a device to the loss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    reference: ClassVar[str] = ""
+    alternates: ClassVar[bool] = False  # structural weights learn from the validation part, the rest from the training part
+    device: DeviceCost | None = None
+
+    @property
+    def mixing(self) -> str:
+        """The bank's mixing; see `MIXINGS`."""
+        return "linear"
+
+    @property
+    def trials(self) -> int:
+        """Trainings from different starts, of which the best on the validation part counts."""
+        return 1
+
+    @property
+    def needs_validation(self) -> bool:
+        return self.alternates or self.trials > 1
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether it does more than what SPSA can estimate: a penalty, or two losses."""
+        return self.alternates or self.device is not None
+
+    def freeze(self, bank: CircuitBank) -> None:
+        """Fix parameters that are not trained; the same each time a model is built."""
+
+    def choose(self, bank: CircuitBank) -> Gates | None:
+        """The candidates to begin with, from torch's default generator; None for all."""
+        return None
+
+    def penalty(self, bank: CircuitBank, progress: float) -> Tensor | None:
+        """What is added to the loss of a batch, besides the device's cost.
+
+        Args:
+            bank: With parameters of this step.
+            progress: Finished part of the training, from 0 in the first to 1 in the last epoch.
+        """
+        return None
+
+    def temperature(self, progress: float) -> float | None:
+        """Of sampled mixings in this epoch; None where there is none."""
+        return None
+
+    def survivors(self, bank: CircuitBank, progress: float, importance: Tensor) -> Gates | None:
+        """The candidates that are kept after an epoch, by their present places; None for all.
+
+        Args:
+            bank: At the end of the epoch.
+            progress: As in `penalty`.
+            importance: Of each candidate, (gates, candidates): the mean of ``(w dL/dw)^2`` over the epoch's batches, what the
+                loss would change by without it, to first order (Molchanov et al. 2017, arXiv 1611.06440).
+        """
+        return None
+
+
+def distribution(bank: CircuitBank) -> Tensor:
+    """The weights of each gate as probabilities: convex ones as they are, others as |w| / sum |w|; (gates, candidates)."""
+    coefficients = bank.coefficients()
+    assert coefficients is not None
+    size = coefficients.abs()
+    return size / size.sum(dim=1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)

@@ -1,0 +1,42 @@
+"""What a fit is given: arrays that can be used, and parameters to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from qlstm_qiskit.errors import DataError, OptionError
+from qlstm_qiskit.nn import Forecaster
+
+
+def as_windows(X: NDArray[Any]) -> NDArray[Any]:
+    """X as (n, window, features); writable, as torch wants it."""
+    if X.ndim not in (2, 3):
+        raise DataError(f"X has the shape {X.shape}; expected (n, window, features), or (n, window) of one feature.")
+    return np.require(X[:, :, None] if X.ndim == 2 else X, requirements="W")
+
+
+def require_finite(name: str, values: ArrayLike) -> None:
+    """Raise `DataError` with the first row that holds NaN or an infinite value; other faults are left to scikit-learn."""
+    try:
+        array = np.asarray(values)
+        array = array.astype(np.float64) if not np.iscomplexobj(array) else array
+    except (TypeError, ValueError):
+        return
+    bad = ~np.isfinite(array)
+    if array.ndim and bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        what = "NaN" if np.isnan(array[row]).any() else "infinity"
+        raise DataError(f"{name} contains {what}, first in row {row}; fill or remove such rows.")
+
+
+def load_start(module: Forecaster, start: Mapping[str, Tensor]) -> None:
+    """Put parameters into a model, or raise `OptionError` where they are another one's."""
+    try:
+        module.load_state_dict(dict(start))
+    except RuntimeError as error:
+        raise OptionError(f"start holds the parameters of another model: {' '.join(str(error).split())}") from None
