@@ -130,6 +130,10 @@ class ProgressiveShrinking(Strategy):
     def mixing(self) -> str:
         return "softmax" if self.convex else "linear"
 
+    @property
+    def needs_gradients(self) -> bool:
+        return True
+
     def survivors(self, bank: CircuitBank, progress: float, importance: Tensor) -> Gates | None:
         left = [len(own) for own in bank.gates]
         allowed = self._allowed(bank.n_initial, progress)

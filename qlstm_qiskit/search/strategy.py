@@ -51,7 +51,7 @@ class Strategy(BaseModel):
 
     @property
     def needs_gradients(self) -> bool:
-        """Whether it does more than what SPSA can estimate: a penalty, or two losses."""
+        """Whether it does more than what SPSA can estimate: a penalty, two losses, or the gradient of each weight."""
         return self.alternates or self.device is not None
 
     def freeze(self, bank: CircuitBank) -> None:

@@ -59,8 +59,8 @@ class SearchLoop(Callback):
                 assert bank.temperature is not None
                 bank.temperature.fill_(temperature)
 
-    def on_grad_computed(self, net: NeuralNet, named_parameters: Any, **kwargs: Any) -> None:
-        """Note what the structural weights of this batch are worth."""
+    def note_importance(self) -> None:
+        """Keep what the structural weights are worth in this batch: before penalties come to their gradients."""
         self.n_batches += 1
         for bank in self.banks:
             weights = bank.structural_weights
@@ -135,7 +135,12 @@ class SearchNet(NeuralNetRegressor):
         with torch.set_grad_enabled(True):
             prediction = self.infer(windows, **fit_params)
             loss = self.get_loss(prediction, targets, X=windows, training=True)
-            (loss + (0.0 if self.loop is None else self.loop.penalty())).backward()
+            loss.backward()
+            if self.loop is not None:
+                self.loop.note_importance()
+                penalty = self.loop.penalty()
+                if isinstance(penalty, Tensor):
+                    penalty.backward()
         return {"loss": loss, "y_pred": prediction}
 
 

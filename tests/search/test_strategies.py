@@ -232,6 +232,7 @@ def test_the_device_term_lowers_the_expected_cost() -> None:
         ({"search": "bilevel"}, "give valid_fraction"),
         ({"search": "best-of-random"}, "give valid_fraction"),
         ({"search": "l1", "optimizer": "spsa"}, "use the optimizer rmsprop"),
+        ({"search": "shrinking", "optimizer": "spsa"}, "use the optimizer rmsprop"),
         ({"search": "softmax", "mixing": "softmax"}, "leave it out"),
         ({"search": "softmax", "space": SearchSpace.handcrafted(1)}, "single candidate"),
         ({"search": "l1", "space": SearchSpace.handcrafted(1)}, "one circuit a gate or none"),
