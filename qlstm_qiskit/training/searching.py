@@ -140,7 +140,7 @@ class SearchNet(NeuralNetRegressor):
                 self.loop.note_importance()
                 penalty = self.loop.penalty()
                 if isinstance(penalty, Tensor):
-                    penalty.backward()
+                    penalty.backward()  # type: ignore[no-untyped-call]
         return {"loss": loss, "y_pred": prediction}
 
 

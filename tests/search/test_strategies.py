@@ -168,6 +168,26 @@ def test_dropping_what_has_no_effect_changes_nothing_and_the_optimiser_goes_on()
     np.testing.assert_allclose(curves[1], curves[0], rtol=1e-9)
 
 
+def test_importance_is_that_of_the_loss_without_the_devices_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    shrinking = STRATEGIES["shrinking"]
+    monkeypatch.setattr(shrinking, "survivors", lambda self, bank, progress, importance: seen.append(importance))
+    for device in (None, {"backend": "fake-manila", "strength": 10.0}):
+        fitted(search=make_strategy("shrinking", {"device": device}), batch_size=40, max_epochs=1)
+    assert torch.equal(*seen)
+    model = regressor()
+    with torch.random.fork_rng():
+        torch.manual_seed(model._seeds()[0])
+        module = model.build_module(1, 1)
+    x, y = (torch.as_tensor(part) for part in series())
+    nn.functional.mse_loss(module(x), y).backward()
+    weights = next(module.recurrent.arch_parameters())
+    start = torch.full((4, N), 1 / N, dtype=torch.float64)
+    moved = fitted(batch_size=40, max_epochs=1).module_.recurrent.cells[0].bank.structural_weights
+    assert not torch.equal(moved, start), "the weights have moved since"
+    torch.testing.assert_close(seen[0], (start * weights.grad).square(), rtol=1e-9, atol=0)
+
+
 def test_optimisers_keep_their_state_of_what_is_kept() -> None:
     module = bank()
     optimizer = torch.optim.RMSprop(module.parameters(), lr=0.01, momentum=0.5)
