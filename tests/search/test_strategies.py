@@ -237,7 +237,8 @@ def test_the_device_term_lowers_the_expected_cost() -> None:
     assert max(cost) == 1
     assert min(cost) < 0.6, "a cyclic entangler closes a ring that a line of qubits does not have"
     plain, cheap = fitted(search="softmax", max_epochs=8), fitted(search=strategy, max_epochs=8)
-    expected = [float((distribution(bank_of(m)) @ torch.tensor(cost, dtype=torch.float64)).mean()) for m in (plain, cheap)]
+    shares = [distribution(bank_of(m)).detach() for m in (plain, cheap)]
+    expected = [float((share @ torch.tensor(cost, dtype=torch.float64)).mean()) for share in shares]
     assert expected[1] < expected[0] - 0.05
     success = DeviceCost(backend="fake-manila", measure="log-success").costs(SMALL.candidates(3, 1), 2)
     assert all(0 < value <= 1 for value in success)
