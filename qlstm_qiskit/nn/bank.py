@@ -32,6 +32,8 @@ class CircuitBank(nn.Module):
         circuits: "trained", or "frozen": the angles stay at their random start.
         mixing: "linear" (the paper's plain sum) or "softmax".
         backend: A backend or its name.
+        kept: Which of the candidates take part; all by default. The others only take their share of the random numbers and of
+            the initial structural weights, so that those that are kept start as they would among all.
         angle_std: Standard deviation of the normal distribution that the angles are drawn from, in radians.
         generator: Source of randomness; torch's default generator where None.
         device, dtype: Of the parameters; float64 by default.
@@ -50,6 +52,7 @@ class CircuitBank(nn.Module):
         circuits: str = "trained",
         mixing: str = "linear",
         backend: Backend | str = "statevector",
+        kept: Sequence[bool] | None = None,
         angle_std: float = 0.01,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
@@ -67,22 +70,28 @@ class CircuitBank(nn.Module):
             raise OptionError(f"angle_std is {angle_std}; it must be a finite number of at least 0.")
         if len(candidates) == 1 and mixing != "linear":
             raise OptionError(f"mixing={mixing!r} has no meaning for a single candidate; leave it out.")
-        self.candidates = tuple(candidates)
+        kept = [True] * len(candidates) if kept is None else list(kept)
+        if len(kept) != len(candidates) or not any(kept):
+            raise OptionError(
+                f"kept is {kept}; give a flag for each of the {len(candidates)} candidates, at least one of them True."
+            )
+        self.candidates = tuple(candidate for candidate, keep in zip(candidates, kept, strict=True) if keep)
         self.n_gates = require_at_least("n_gates", n_gates, 1)
         self.sharing, self.circuits, self.mixing = sharing, circuits, mixing
         self.backend = load_backend(backend) if isinstance(backend, str) else backend
         self._bank = self.backend.bank(self.candidates, n_outputs)
-        sizes = set(self._bank.n_weights)
+        sizes = {len(candidate.weights) for candidate in candidates}
         if sharing == "shared" and len(sizes) > 1:
             raise OptionError(
                 f"sharing='shared' needs candidates with equally many weights; these have {sorted(sizes)}. Use sharing='none'."
             )
-        n_angles = self._bank.n_weights[0] if sharing == "shared" else sum(self._bank.n_weights)
-        start = torch.randn(self.n_gates, n_angles, generator=generator, dtype=dtype, device=device)
+        own = [keep for candidate, keep in zip(candidates, kept, strict=True) for _ in candidate.weights]
+        columns = torch.tensor([True] * max(sizes) if sharing == "shared" else own, dtype=torch.bool, device=device)
+        start = torch.randn(self.n_gates, len(columns), generator=generator, dtype=dtype, device=device)[:, columns]
         self.angles = nn.Parameter(angle_std * start, requires_grad=circuits == "trained")
         self.structural_weights: nn.Parameter | None = None
-        if len(self.candidates) > 1:
-            weight = MIXINGS[mixing].start(len(self.candidates))
+        if len(candidates) > 1:
+            weight = MIXINGS[mixing].start(len(candidates))
             shape = (self.n_gates, len(self.candidates))
             self.structural_weights = nn.Parameter(torch.full(shape, weight, dtype=dtype, device=device))
 

@@ -11,6 +11,7 @@ from qlstm_qiskit.space.blocks import (
     variational_block,
 )
 from qlstm_qiskit.space.candidate import Candidate
+from qlstm_qiskit.space.dead import Draft
 from qlstm_qiskit.space.pool import SearchSpace
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ENCODINGS",
     "ENTANGLERS",
     "Candidate",
+    "Draft",
     "SearchSpace",
     "angle_encoding",
     "cyclic_entangler",
