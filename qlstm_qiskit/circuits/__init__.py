@@ -1,4 +1,4 @@
-"""What a `QuantumCircuit` says: gate table, angles as data, lowering to a program, parameter shift, proofs of what it can do."""
+"""What a `QuantumCircuit` says: gate table, angles as data, the lowering to a program, parameter shift; and proofs about it."""
 
 from qlstm_qiskit.circuits.equal import Polynomial, Relabelling, polynomial, relabelling
 from qlstm_qiskit.circuits.expressions import FUNCTIONS, Angle, Tree

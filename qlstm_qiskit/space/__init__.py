@@ -1,5 +1,6 @@
 """What may be searched: the sub-components of circuits, candidates, and pools of candidates."""
 
+from qlstm_qiskit.space.analysis import CandidateReport, SpaceAnalysis, analyze
 from qlstm_qiskit.space.blocks import (
     BLOCKS,
     ENCODINGS,
@@ -19,8 +20,11 @@ __all__ = [
     "ENCODINGS",
     "ENTANGLERS",
     "Candidate",
+    "CandidateReport",
     "Draft",
     "SearchSpace",
+    "SpaceAnalysis",
+    "analyze",
     "angle_encoding",
     "cyclic_entangler",
     "linear_entangler",

@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from qlstm_qiskit.circuits import Angle, Program, Rotation
-from qlstm_qiskit.exact import evaluate_tree
 
 #: Bins of the histogram of fidelities, as in the paper.
 BINS = 75
@@ -32,9 +30,9 @@ def random_states(program: Program, samples: int, seed: int) -> States:
         if isinstance(operation, Rotation):
             constant, cosine, sine = operation.generator.parts()
             turn = operation.generator.scale * _angles(operation.angle, inputs, weights)[:, None, None]
-            matrix = constant + np.cos(turn) * cosine + np.sin(turn) * sine
+            matrix: States = constant + np.cos(turn) * cosine + np.sin(turn) * sine
         else:
-            matrix = operation.matrix[None]
+            matrix = np.asarray(operation.matrix)[None]
         states = _applied(states, matrix, operation.qubits, program.n_qubits)
     return states
 
@@ -69,6 +67,10 @@ def expressibility(states: States, bins: int = BINS) -> float:
 
 def _angles(angle: Angle, inputs: Values, weights: Values) -> Values:
     if angle.tree is not None:
+        import torch
+
+        from qlstm_qiskit.exact import evaluate_tree
+
         data, trained = (torch.from_numpy(values).unbind(-1) for values in (inputs, weights))
         value = torch.as_tensor(evaluate_tree(angle.tree, data, trained), dtype=torch.float64)
         return value.expand(len(inputs)).numpy()

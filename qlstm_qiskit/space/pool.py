@@ -114,8 +114,8 @@ class SearchSpace:
         """The space without the candidates that cannot contribute: those that are zero on all measured outputs.
 
         With the mixing "linear" the weighted sums and the loss curve of a training stay as they are, since the others start as
-        they would in the full space. What is dead depends on the number of qubits, the depth and how many outputs are measured; so it is
-        decided when candidates are built. `draft` has the reasons.
+        they would in the full space. What is dead depends on the number of qubits, the depth and how many outputs are
+        measured; so it is decided when candidates are built. `draft` has the reasons.
 
         Args:
             repeats: Leave out, too, candidates that no weight changes and that are the same function of the inputs as an
