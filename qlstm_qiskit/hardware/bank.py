@@ -2,6 +2,9 @@
 
 The autograd graph is the tape: each call leaves a node in it, and the first node that a backward pass reaches evaluates the
 shifted circuits of all the others before it. Their angles are known by then, so T time steps cost T + 1 jobs.
+
+What is proven dead or equal (`reduction`) is not submitted, and equal parameter sets of one circuit are evaluated once in a
+call: with shots, they share them.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlstm_qiskit.circuits import split
+from qlstm_qiskit.circuits import lower_observable, split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
 from qlstm_qiskit.exact import FourierSeries, check_bank_parameters
 from qlstm_qiskit.hardware.backend import CandidateLike, StatevectorBackend
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare, Request, Values
+from qlstm_qiskit.hardware.reduction import reduced, unreduced
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
 
 
@@ -34,13 +38,20 @@ class PrimitiveBank:
         n_outputs: Observables read from each; all where None.
         executor: What evaluates the circuits; one call of the bank is one call of it.
         prepare: Makes a circuit ready for the executor: transpiles it for its device, or leaves it as it is.
+        reduce: Leave out circuits and shifts of angles that are proven dead, and all but one of equal circuits.
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or a gate has no shift rule.
     """
 
     def __init__(
-        self, candidates: Sequence[CandidateLike], n_outputs: int | None, executor: Executor, prepare: Prepare
+        self,
+        candidates: Sequence[CandidateLike],
+        n_outputs: int | None,
+        executor: Executor,
+        prepare: Prepare,
+        *,
+        reduce: bool = True,
     ) -> None:
         self._candidates, self._n_outputs, self.executor = tuple(candidates), n_outputs, executor
         observables = [candidate.observables(n_outputs) for candidate in candidates]
@@ -54,25 +65,35 @@ class PrimitiveBank:
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(len(candidate.weights) for candidate in candidates)
         splits = [split(item.circuit, item.inputs, item.weights) for item in candidates]
-        self._angles = AngleMap(splits, self.n_inputs, self.n_weights)
-        self._shifts = [Shifts(item) for item in splits]
+        if reduce:
+            terms = [
+                [lower_observable(observable, candidate.circuit.num_qubits) for observable in outputs]
+                for candidate, outputs in zip(candidates, observables, strict=True)
+            ]
+            self._runs = reduced(candidates, splits, terms)
+        else:
+            self._runs = unreduced(splits)
+        items = [run.item for run in self._runs]
+        self._angles = AngleMap(items, self.n_inputs, self.n_weights)
+        self._shifts = [Shifts(item) for item in items]
         self._columns = self._angles.columns
-        self._circuits: list[ISACircuit] = [
-            prepare(candidate.name, item.circuit, item.parameters, outputs)
-            for candidate, item, outputs in zip(candidates, splits, observables, strict=True)
-        ]
+        self._circuits: dict[int, ISACircuit] = {
+            index: prepare(candidates[index].name, splits[index].circuit, splits[index].parameters, observables[index])
+            for index, run in enumerate(self._runs)
+            if run.source == index
+        }
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PrimitiveBank:
         return self  # it has no state of its own, and copies of a model share the executor: its seeds, budget and record
 
     @property
     def n_candidates(self) -> int:
-        return len(self._circuits)
+        return len(self._runs)
 
     @property
     def circuits(self) -> tuple[ISACircuit, ...]:
-        """What the executor runs, one circuit a candidate."""
-        return tuple(self._circuits)
+        """What the executor runs, by candidate; those that are zero or equal to another one are not among them."""
+        return tuple(self._circuits.values())
 
     def bind(self, weights: Tensor, mixing: Tensor | None = None, *, samples: int = 1, calls: int = 1) -> BoundPrimitives:
         """Fix angles and structural weights; arguments and errors as in `ExactBank.bind`."""
@@ -90,10 +111,45 @@ class PrimitiveBank:
         """Expectation values (gates, candidates, batch, outputs) at angles of gates (gates, batch, all of them): one job."""
         values = _finite(angles)
         rows = values.reshape(-1, values.shape[-1])
-        requests = [Request(circuit, rows[:, columns]) for circuit, columns in zip(self._circuits, self._columns, strict=True)]
-        results = self.executor.expect(requests)
+        results = _expect(self.executor, [(self, index, rows[:, own]) for index, own in enumerate(self._columns)])
         shape = (*values.shape[:2], self.n_outputs)
         return torch.from_numpy(np.stack([result.reshape(shape) for result in results], axis=1))
+
+
+def _expect(executor: Executor, asked: Sequence[tuple[PrimitiveBank, int, Values]]) -> list[Values]:
+    """Expectation values of candidates of banks at parameter sets, (sets, outputs) each, by one call of the executor.
+
+    Sets of one circuit are one request, in which equal ones stand once.
+    """
+    results = [np.zeros((len(rows), bank.n_outputs)) for bank, _, rows in asked]
+    groups: dict[ISACircuit, list[int]] = {}
+    for place, (bank, index, rows) in enumerate(asked):
+        source = bank._runs[index].source
+        if source is not None and len(rows):
+            groups.setdefault(bank._circuits[source], []).append(place)
+    requests, origins = [], []
+    for circuit, places in groups.items():
+        rows = np.concatenate([asked[place][2] for place in places]) + 0.0  # no -0, which is another number as bytes
+        distinct, origin = _distinct(rows)
+        requests.append(Request(circuit, distinct))
+        origins.append(origin)
+    values = executor.expect(requests) if requests else []
+    for places, origin, found in zip(groups.values(), origins, values, strict=True):
+        ends = np.cumsum([len(asked[place][2]) for place in places])
+        for place, own in zip(places, np.split(found[origin], ends[:-1]), strict=True):
+            bank, index, _ = asked[place]
+            results[place] = bank._runs[index].sign * own
+    return results
+
+
+def _distinct(rows: Values) -> tuple[Values, NDArray[np.intp]]:
+    """The different rows in the order in which they come, and for each row which of them it is."""
+    if not rows.shape[1]:
+        return rows[:1], np.zeros(len(rows), dtype=np.intp)
+    content = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, origin = np.unique(content, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return rows[first[order]], np.argsort(order)[origin]
 
 
 class BoundPrimitives:
@@ -203,13 +259,13 @@ def _differentiate(nodes: Sequence[Any]) -> None:
         work.setdefault(node.bank.executor, []).append(_Tape.of(node))
     for executor, tapes in work.items():
         banks = dict.fromkeys(tape.node.bank for tape in tapes)
-        asked = [(bank, index) for bank in banks for index in range(bank.n_candidates)]
         of = {bank: [tape for tape in tapes if tape.node.bank is bank] for bank in banks}
-        sets = [np.concatenate([tape.sets[index] for tape in of[bank]]) for bank, index in asked]
-        requests = [Request(bank.circuits[index], rows) for (bank, index), rows in zip(asked, sets, strict=True) if len(rows)]
-        results = iter(executor.expect(requests) if requests else [])
-        for (bank, index), rows in zip(asked, sets, strict=True):
-            values = next(results) if len(rows) else np.empty((0, bank.n_outputs))
+        asked = [
+            (bank, index, np.concatenate([tape.sets[index] for tape in of[bank]]))
+            for bank in banks
+            for index in range(bank.n_candidates)
+        ]
+        for (bank, index, _), values in zip(asked, _expect(executor, asked), strict=True):
             ends = np.cumsum([len(tape.sets[index]) for tape in of[bank]])
             for tape, own in zip(of[bank], np.split(values, ends[:-1]), strict=True):
                 tape.take(own)
