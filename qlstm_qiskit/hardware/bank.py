@@ -110,7 +110,7 @@ class PrimitiveBank:
     def _evaluate(self, angles: Tensor) -> Tensor:
         """Expectation values (gates, candidates, batch, outputs) at angles of gates (gates, batch, all of them): one job."""
         values = _finite(angles)
-        rows = values.reshape(-1, values.shape[-1])
+        rows = values.reshape(values.shape[0] * values.shape[1], values.shape[2])
         results = _expect(self.executor, [(self, index, rows[:, own]) for index, own in enumerate(self._columns)])
         shape = (*values.shape[:2], self.n_outputs)
         return torch.from_numpy(np.stack([result.reshape(shape) for result in results], axis=1))
