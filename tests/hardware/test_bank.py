@@ -111,6 +111,22 @@ def test_a_cheaper_circuit_stands_for_equal_ones_with_their_angles_and_sign() ->
     assert backend.prepared == ["cheap"]
 
 
+def test_an_angle_of_the_other_sign() -> None:
+    x, w = ParameterVector("x", 1), ParameterVector("w", 2)
+    plain, turned = QuantumCircuit(1), QuantumCircuit(1)
+    for circuit in (turned, plain):
+        circuit.rx(x[0], 0)
+        circuit.ry(w[0], 0)
+        if circuit is turned:
+            circuit.z(0)
+        circuit.rx(w[1] + 0.2, 0)
+    candidates = [Candidate(name, item, tuple(x), tuple(w)) for name, item in (("turned", turned), ("plain", plain))]
+    compare(candidates)
+    backend = CountingBackend()
+    backend.bank(candidates)
+    assert backend.prepared == ["plain"]
+
+
 def test_a_bank_of_zeros_asks_for_nothing() -> None:
     backend = CountingBackend()
     candidates = SearchSpace.handcrafted(5).candidates(3, 1)
