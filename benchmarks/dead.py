@@ -102,8 +102,8 @@ def report(result: Mapping[str, Any]) -> str:
     ]
     lines += [
         "",
-        "What a step by parameter shift sends, with and without leaving out what is proven dead or equal and parameter sets that",
-        "are equal:",
+        "What a step by parameter shift sends, with and without leaving out what is proven dead or equal and equal parameter",
+        "sets:",
         "",
         "| size | left out | circuits transpiled | jobs | PUBs | circuits |",
         "|---|---|---|---|---|---|",
