@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import learning, primitives
+from benchmarks import dead, learning, primitives
 from benchmarks.timing import machine
 
 _HERE = Path(__file__).parent
@@ -105,6 +105,12 @@ The candidates' part (`bind_ms`: building the form, forward) does not grow with 
 `python -m benchmarks.primitives`; ways are timed only after they gave the same numbers.
 
 {primitives.report(run("primitives"))}
+
+## Dead candidates
+
+`python -m benchmarks.dead`; timed only after both gave the same outputs.
+
+{dead.report(run("dead"))}
 
 ## Learning with shots and noise
 

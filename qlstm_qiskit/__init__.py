@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.nn import QLSTMCell as QLSTMCell
     from qlstm_qiskit.space import Candidate as Candidate
     from qlstm_qiskit.space import SearchSpace as SearchSpace
+    from qlstm_qiskit.space import analyze as analyze
     from qlstm_qiskit.training import QLSTMRegressor as QLSTMRegressor
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ _HOMES = {
     "QLSTMCell": "nn",
     "QLSTMRegressor": "training",
     "SearchSpace": "space",
+    "analyze": "space",
     "load_backend": "hardware",
     "load_dataset": "data",
 }
@@ -36,6 +38,7 @@ __all__ = [
     "QLSTMCell",
     "QLSTMRegressor",
     "SearchSpace",
+    "analyze",
     "load_backend",
     "load_dataset",
 ]

@@ -43,12 +43,17 @@ class Angle:
         return frozenset(column for column, _ in self.inputs) | _columns(self.tree, "x")
 
     @property
+    def weight_columns(self) -> frozenset[int]:
+        """The weights that it reads."""
+        return frozenset(column for column, _ in self.weights) | _columns(self.tree, "w")
+
+    @property
     def depends_on_inputs(self) -> bool:
         return bool(self.input_columns)
 
     @property
     def depends_on_weights(self) -> bool:
-        return bool(self.weights or _columns(self.tree, "w"))
+        return bool(self.weight_columns)
 
     def scaled(self, factor: float) -> Angle:
         """The angle times a constant."""

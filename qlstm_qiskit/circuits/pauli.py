@@ -13,10 +13,13 @@ from functools import lru_cache, reduce
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qlstm_qiskit.circuits.expressions import Angle
 from qlstm_qiskit.circuits.gates import Generator, Matrix
 from qlstm_qiskit.circuits.program import Fixed, PauliTerm, Rotation
+
+Ints = NDArray[np.int64]
 
 _TOLERANCE = 1e-12
 
@@ -93,6 +96,14 @@ def multiply(a: Pauli, b: Pauli) -> tuple[int, Pauli]:
     return power % 4, Pauli(x, z)
 
 
+def turn_sign(px: int, pz: int, x: Ints, z: Ints) -> Ints:
+    """The sign s of ``i P O = s Q`` with Q a string of sign 1, for P = Pauli(px, pz) that anticommutes with O = Pauli(x, z)."""
+    power = int(px & pz).bit_count() + np.bitwise_count(x & z).astype(np.int64)
+    power -= np.bitwise_count((x ^ px) & (z ^ pz)).astype(np.int64)
+    power += 2 * np.bitwise_count(pz & x).astype(np.int64)
+    return 1 - (power + 1) % 4
+
+
 def rotation_parts(generator: Generator) -> tuple[tuple[Pauli, float], ...] | None:
     """Commuting Pauli rotations equal to a gate: pairs of a local string and the factor of the gate's angle.
 
@@ -111,6 +122,12 @@ def _strings(content: bytes) -> tuple[tuple[Pauli, float], ...]:
     matrix = np.frombuffer(content, dtype=np.complex128)
     n_qubits = (len(matrix).bit_length() - 1) // 2
     return tuple(_expand(matrix.reshape(2**n_qubits, 2**n_qubits), n_qubits))
+
+
+def is_clifford(matrix: Matrix, n_qubits: int) -> bool:
+    """Whether a numeric gate of few qubits takes Pauli strings to Pauli strings; of many qubits, it is not tried."""
+    content = np.asarray(matrix, dtype=np.complex128).tobytes()
+    return n_qubits <= _LARGEST_CLIFFORD and _conjugations(content, n_qubits) is not None
 
 
 class _Frame:

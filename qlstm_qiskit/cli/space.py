@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qlstm_qiskit.cli.options import Json
+from qlstm_qiskit.cli.options import BackendsFile, Json
 from qlstm_qiskit.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.space import Candidate
+    from qlstm_qiskit.space import Candidate, SpaceAnalysis
 
 space_app = typer.Typer(help="Look at the search space of candidate circuits.", no_args_is_help=True)
 
@@ -61,6 +62,90 @@ def space_show(
         return
     header = ["candidate", "inputs", "weights", "circuit depth", "two-qubit gates"]
     print_table(f"{len(rows)} candidates on {n_qubits} qubits, depth {depth}", header, [list(row.values()) for row in rows])
+
+
+@space_app.command("analyze")
+def space_analyze(
+    n_qubits: Annotated[int, typer.Option(help="Qubits of each circuit.")] = 4,
+    depth: Annotated[int, typer.Option(help="Variational layers of each circuit.")] = 1,
+    outputs: Annotated[
+        int | None, typer.Option(help="Measured qubits: the hidden size.", show_default="qubits - 1, for one input feature")
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="Transpile for this backend; see `qlstm backends list`.")] = None,
+    backends: BackendsFile = None,
+    samples: Annotated[int, typer.Option(help="Random states for the two estimated figures.")] = 400,
+    seed: Annotated[int, typer.Option(help="Of the random states.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Draw a figure into this file, as PNG.")] = None,
+    json: Json = False,
+) -> None:
+    """Find out which of the paper's 36 candidates are dead, blind or equal, what each can express, and what it costs.
+
+    Example: qlstm space analyze --n-qubits 4 --depth 1 --backend fake-fez --out space.png
+    """
+    from qlstm_qiskit.hardware.isa_cache import cache_folder
+    from qlstm_qiskit.space import SearchSpace, analyze
+
+    found = analyze(
+        SearchSpace.paper(),
+        n_qubits,
+        depth,
+        outputs,
+        backend=backend,
+        backends=backends,
+        cache=None if backend is None else cache_folder(),
+        samples=samples,
+        seed=seed,
+    )
+    if out is not None:
+        from qlstm_qiskit.report.space import draw_space
+
+        draw_space(out, found)
+    if json:
+        print_json(found.facts() | ({} if out is None else {"figure": str(out)}))
+        return
+    _print_analysis(found)
+    if out is not None:
+        print(f"Figure: {out}")
+
+
+def _print_analysis(found: SpaceAnalysis) -> None:
+    rows: list[list[object]] = []
+    for report in found.reports:
+        pairs, depth, success = [str(report.two_qubit_gates)], [str(report.depth)], []
+        if report.device is not None:
+            pairs, depth = ([f"{before} -> {after}"] for before, after in (report.device.two_qubit_gates, report.device.depth))
+            success = [f"{report.device.success:.3f}"]
+        inert = f"{'' if report.complete else '>= '}{len(report.inert_weights)}/{report.n_weights}"
+        frequencies = "?" if report.n_frequencies is None else str(report.n_frequencies)
+        estimated = [f"{report.entangling_capability:.2f}", f"{report.expressibility:.2f}"]
+        rows.append([report.name, frequencies, inert, *estimated, *pairs, *depth, *success, report.verdict])
+    where = "" if found.device is None else f", and on {found.device}"
+    title = f"{len(rows)} candidates on {found.n_qubits} qubits, depth {found.depth}, measured on {found.n_outputs}{where}"
+    header = [
+        "candidate",
+        "freq.",
+        "inert",
+        "Q",
+        "KL",
+        "2q",
+        "depth",
+        *([] if found.device is None else ["success"]),
+        "verdict",
+    ]
+    print_table(title, header, rows, text=("verdict",))
+    counts = found.counts()
+    print(
+        f"Proven: {counts['zero']} of {counts['candidates']} are zero everywhere, {counts['blind']} do not see the input "
+        f"(zeros among them), in {counts['inert']} no weight matters, {counts['equal']} repeat an earlier one up to a sign and "
+        "relabelled weights."
+    )
+    if counts["not_complete"]:
+        print(f"In {counts['not_complete']} of them more may be dead than was found.")
+    print(
+        f"freq.: vectors of input frequencies; inert: weights that do not matter; Q: entangling capability (mean Meyer-Wallach "
+        f"Q); KL: expressibility (divergence from Haar, 0 is best); both estimated from {found.samples} random states, seed "
+        f"{found.seed}; 2q: two-qubit gates."
+    )
 
 
 def _print_fourier(candidate: Candidate, seed: int, json: bool) -> None:

@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.circuits import PauliTerm
-from qlstm_qiskit.circuits.pauli import PauliRotation
-
-Ints = NDArray[np.int64]
+from qlstm_qiskit.circuits.pauli import Ints, PauliRotation, turn_sign
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +78,7 @@ def propagate(
         start.append(np.zeros(len(x) - n_before))
         keep = splits < partner  # each plane once
         first, second = splits[keep], partner[keep]
-        positive = _sign(px, pz, x[first], z[first]) > 0
+        positive = turn_sign(px, pz, x[first], z[first]) > 0
         steps.append((index, np.where(positive, second, first), np.where(positive, first, second)))
         total += len(first)
         if total > limit:
@@ -101,14 +99,6 @@ def _partners(x: Ints, z: Ints, splits: Ints, px: int, pz: int) -> tuple[Ints, I
     # a new string meets its origin alone: two origins of one string would be the same
     fresh_x, fresh_z = x[splits][new] ^ px, z[splits][new] ^ pz
     return partner, np.concatenate([x, fresh_x]), np.concatenate([z, fresh_z])
-
-
-def _sign(px: int, pz: int, x: Ints, z: Ints) -> Ints:
-    """The sign s of ``i P O = s Q`` with Q a string of sign 1, for P that anticommutes with O."""
-    power = int(px & pz).bit_count() + np.bitwise_count(x & z).astype(np.int64)
-    power -= np.bitwise_count((x ^ px) & (z ^ pz)).astype(np.int64)
-    power += 2 * np.bitwise_count(pz & x).astype(np.int64)
-    return 1 - (power + 1) % 4
 
 
 def _counts(x: Ints, z: Ints, allowed: Sequence[Sequence[int]]) -> NDArray[np.bool_]:

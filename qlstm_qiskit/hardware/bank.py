@@ -2,6 +2,9 @@
 
 The autograd graph is the tape: each call leaves a node in it, and the first node that a backward pass reaches evaluates the
 shifted circuits of all the others before it. Their angles are known by then, so T time steps cost T + 1 jobs.
+
+What is proven dead or equal (`reduction`) is not submitted, and equal parameter sets of one circuit are evaluated once in a
+call: with shots, they share them.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlstm_qiskit.circuits import split
+from qlstm_qiskit.circuits import lower_observable, split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
 from qlstm_qiskit.exact import FourierSeries, check_bank_parameters
 from qlstm_qiskit.hardware.backend import CandidateLike, Pairs, StatevectorBackend
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare, Request, Values
+from qlstm_qiskit.hardware.reduction import reduced, unreduced
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
 
 
@@ -36,6 +40,7 @@ class PrimitiveBank:
         prepare: Makes a circuit ready for the executor: transpiles it for its device, or leaves it as it is.
         pairs: Which gates sum over which candidates, (gates, candidates); all over all where None. Nothing is asked of the
             executor for other pairs; their values are 0.
+        reduce: Leave out circuits and shifts of angles that are proven dead, and all but one of equal circuits.
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or a gate has no shift rule.
@@ -48,6 +53,8 @@ class PrimitiveBank:
         executor: Executor,
         prepare: Prepare,
         pairs: Pairs | None = None,
+        *,
+        reduce: bool = True,
     ) -> None:
         self._pairs = pairs
         self._candidates, self._n_outputs, self.executor = tuple(candidates), n_outputs, executor
@@ -62,25 +69,35 @@ class PrimitiveBank:
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(len(candidate.weights) for candidate in candidates)
         splits = [split(item.circuit, item.inputs, item.weights) for item in candidates]
-        self._angles = AngleMap(splits, self.n_inputs, self.n_weights)
-        self._shifts = [Shifts(item) for item in splits]
+        if reduce:
+            terms = [
+                [lower_observable(observable, candidate.circuit.num_qubits) for observable in outputs]
+                for candidate, outputs in zip(candidates, observables, strict=True)
+            ]
+            self._runs = reduced(candidates, splits, terms)
+        else:
+            self._runs = unreduced(splits)
+        items = [run.item for run in self._runs]
+        self._angles = AngleMap(items, self.n_inputs, self.n_weights)
+        self._shifts = [Shifts(item) for item in items]
         self._columns = self._angles.columns
-        self._circuits: list[ISACircuit] = [
-            prepare(candidate.name, item.circuit, item.parameters, outputs)
-            for candidate, item, outputs in zip(candidates, splits, observables, strict=True)
-        ]
+        self._circuits: dict[int, ISACircuit] = {
+            index: prepare(candidates[index].name, splits[index].circuit, splits[index].parameters, observables[index])
+            for index, run in enumerate(self._runs)
+            if run.source == index
+        }
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PrimitiveBank:
         return self  # it has no state of its own, and copies of a model share the executor: its seeds, budget and record
 
     @property
     def n_candidates(self) -> int:
-        return len(self._circuits)
+        return len(self._runs)
 
     @property
     def circuits(self) -> tuple[ISACircuit, ...]:
-        """What the executor runs, one circuit a candidate."""
-        return tuple(self._circuits)
+        """What the executor runs, by candidate; those that are zero or equal to another one are not among them."""
+        return tuple(self._circuits.values())
 
     def bind(self, weights: Tensor, mixing: Tensor | None = None, *, samples: int = 1, calls: int = 1) -> BoundPrimitives:
         """Fix angles and structural weights; arguments and errors as in `ExactBank.bind`."""
@@ -99,18 +116,57 @@ class PrimitiveBank:
         values = _finite(angles)
         gates, batch, _ = values.shape
         owners = [self.owners(index, gates) for index in range(self.n_candidates)]
-        requests = [
-            Request(circuit, values[own][..., columns].reshape(len(own) * batch, -1))
-            for circuit, columns, own in zip(self._circuits, self._columns, owners, strict=True)
-        ]
+        asked = [(self, index, _rows(values[own], self._columns[index])) for index, own in enumerate(owners)]
         results = np.zeros((gates, self.n_candidates, batch, self.n_outputs))
-        for index, (own, found) in enumerate(zip(owners, self.executor.expect(requests), strict=True)):
-            results[own, index] = found.reshape(len(own), batch, -1)
+        for index, (own, found) in enumerate(zip(owners, _expect(self.executor, asked), strict=True)):
+            results[own, index] = found.reshape(len(own), batch, self.n_outputs)
         return torch.from_numpy(results)
 
     def owners(self, index: int, n_gates: int) -> NDArray[np.intp]:
         """The gates that sum over a candidate."""
         return np.arange(n_gates) if self._pairs is None else np.flatnonzero(self._pairs[:, index])
+
+
+def _rows(values: Values, columns: slice) -> Values:
+    """Parameter sets (gates x batch, columns) of values (gates, batch, all columns)."""
+    rows: Values = values.reshape(values.shape[0] * values.shape[1], values.shape[2])[:, columns]
+    return rows
+
+
+def _expect(executor: Executor, asked: Sequence[tuple[PrimitiveBank, int, Values]]) -> list[Values]:
+    """Expectation values of candidates of banks at parameter sets, (sets, outputs) each, by one call of the executor.
+
+    Sets of one circuit are one request, in which equal ones stand once.
+    """
+    results = [np.zeros((len(rows), bank.n_outputs)) for bank, _, rows in asked]
+    groups: dict[ISACircuit, list[int]] = {}
+    for place, (bank, index, rows) in enumerate(asked):
+        source = bank._runs[index].source
+        if source is not None and len(rows):
+            groups.setdefault(bank._circuits[source], []).append(place)
+    requests, origins = [], []
+    for circuit, places in groups.items():
+        rows = np.concatenate([asked[place][2] for place in places]) + 0.0  # no -0, which is another number as bytes
+        distinct, origin = _distinct(rows)
+        requests.append(Request(circuit, distinct))
+        origins.append(origin)
+    values = executor.expect(requests) if requests else []
+    for places, origin, found in zip(groups.values(), origins, values, strict=True):
+        ends = np.cumsum([len(asked[place][2]) for place in places])
+        for place, own in zip(places, np.split(found[origin], ends[:-1]), strict=True):
+            bank, index, _ = asked[place]
+            results[place] = bank._runs[index].sign * own
+    return results
+
+
+def _distinct(rows: Values) -> tuple[Values, NDArray[np.intp]]:
+    """The different rows in the order in which they come, and for each row which of them it is."""
+    if not rows.shape[1]:
+        return rows[:1], np.zeros(len(rows), dtype=np.intp)
+    content = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, origin = np.unique(content, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return rows[first[order]], np.argsort(order)[origin]
 
 
 class BoundPrimitives:
@@ -203,8 +259,7 @@ class _Tape:
         gates, batch, _ = angles.shape
         values, sets = angles.detach().numpy(), []
         for index, (columns, shifts) in enumerate(zip(node.bank._columns, node.bank._shifts, strict=True)):
-            own = node.bank.owners(index, gates)
-            rows = values[own][..., columns].reshape(len(own) * batch, -1)
+            rows = _rows(values[node.bank.owners(index, gates)], columns)
             sets.append(shifts.sets(rows, node.wanted[columns]))
         return cls(node, (gates, batch), sets, [])
 
@@ -225,13 +280,13 @@ def _differentiate(nodes: Sequence[Any]) -> None:
         work.setdefault(node.bank.executor, []).append(_Tape.of(node))
     for executor, tapes in work.items():
         banks = dict.fromkeys(tape.node.bank for tape in tapes)
-        asked = [(bank, index) for bank in banks for index in range(bank.n_candidates)]
         of = {bank: [tape for tape in tapes if tape.node.bank is bank] for bank in banks}
-        sets = [np.concatenate([tape.sets[index] for tape in of[bank]]) for bank, index in asked]
-        requests = [Request(bank.circuits[index], rows) for (bank, index), rows in zip(asked, sets, strict=True) if len(rows)]
-        results = iter(executor.expect(requests) if requests else [])
-        for (bank, index), rows in zip(asked, sets, strict=True):
-            values = next(results) if len(rows) else np.empty((0, bank.n_outputs))
+        asked = [
+            (bank, index, np.concatenate([tape.sets[index] for tape in of[bank]]))
+            for bank in banks
+            for index in range(bank.n_candidates)
+        ]
+        for (bank, index, _), values in zip(asked, _expect(executor, asked), strict=True):
             ends = np.cumsum([len(tape.sets[index]) for tape in of[bank]])
             for tape, own in zip(of[bank], np.split(values, ends[:-1]), strict=True):
                 tape.take(own)

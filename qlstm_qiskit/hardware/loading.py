@@ -76,7 +76,7 @@ def load_backend(
 
 
 def plan_backend(spec: BackendSpec, device: str | None = None) -> PlanBackend:
-    """A backend that counts what a device would be asked for, and returns zeros.
+    """A backend that counts what a device would be asked for, and returns random numbers.
 
     Args:
         spec: Of a kind with a device.

@@ -67,7 +67,7 @@ class PrimitiveBackend:
 
 
 class PlanBackend(PrimitiveBackend):
-    """Runs nothing: counts what models that are run on it ask for; all expectation values are zero.
+    """Runs nothing: counts what models that are run on it ask for; expectation values are random.
 
     Args:
         spec: Of the backend that is planned for.
@@ -81,7 +81,7 @@ class PlanBackend(PrimitiveBackend):
         super().__init__(spec, self, prepare)
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
-        """Zeros, (sets, observables) for each request."""
+        """Random numbers, (sets, observables) for each request."""
         self._unpacked.expect(requests)
         return self._packing.expect(requests)
 

@@ -62,7 +62,8 @@ class AngleMap:
     def wanted(self, *, weights: bool, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Which angles a gradient is needed of, if it is of the weights, and of these columns of the inputs."""
         needed = set(inputs)
-        return np.array([(weights and by_weight) or bool(needed & by_input) for by_weight, by_input in self._reads])
+        found = [(weights and by_weight) or bool(needed & by_input) for by_weight, by_input in self._reads]
+        return np.array(found, dtype=np.bool_)
 
 
 class Shifts:

@@ -51,13 +51,13 @@ def compare(
     circuit: QuantumCircuit, isa: QuantumCircuit, backend: BackendV2, *, swaps: int, success: float, qubits: tuple[int, ...]
 ) -> TranspileReport:
     """Report on `circuit`, which has become `isa` on a device."""
-    before = generate_preset_pass_manager(0, basis_gates=["u", "cx"]).run(circuit)
+    before = in_cnots(circuit)
     return TranspileReport(
         name=circuit.name,
         device=backend.name,
         two_qubit_gates=(_pairs(before), _pairs(isa)),
         depth=(before.depth(), isa.depth()),
-        two_qubit_depth=(before.depth(_is_pair), isa.depth(_is_pair)),
+        two_qubit_depth=(before.depth(is_pair), isa.depth(is_pair)),
         swaps=swaps,
         success=success,
         qubits=qubits,
@@ -65,12 +65,18 @@ def compare(
     )
 
 
-def _is_pair(item: Any) -> bool:
+def in_cnots(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with every gate written in one-qubit gates and CNOTs."""
+    return generate_preset_pass_manager(0, basis_gates=["u", "cx"]).run(circuit)
+
+
+def is_pair(item: Any) -> bool:
+    """Whether an instruction of a circuit is a gate on two qubits."""
     return len(item.qubits) == 2 and item.operation.name != "barrier"
 
 
 def _pairs(circuit: QuantumCircuit) -> int:
-    return sum(_is_pair(item) for item in circuit.data)
+    return sum(is_pair(item) for item in circuit.data)
 
 
 def _warning(circuit: QuantumCircuit, backend: BackendV2, swaps: int) -> str:
@@ -87,7 +93,7 @@ def _ring(circuit: QuantumCircuit) -> int | None:
     graph = rx.PyGraph(multigraph=False)
     graph.add_nodes_from(range(circuit.num_qubits))
     for item in circuit.data:
-        if _is_pair(item):
+        if is_pair(item):
             first, second = (circuit.find_bit(qubit).index for qubit in item.qubits)
             graph.add_edge(first, second, None)
     return max((len(ring) for ring in rx.cycle_basis(graph)), default=None)

@@ -44,6 +44,8 @@ class CircuitBank(nn.Module):
         circuits: "trained", or "frozen": the angles stay at their random start.
         mixing: "linear" (the paper's plain sum), "softmax", "gumbel-softmax" or "gumbel-straight-through"; see `Mixing`.
         backend: A backend or its name.
+        kept: Which of the candidates take part; all by default. The others only take their share of the random numbers and of
+            the initial structural weights, so that those that are kept start as they would among all.
         angle_std: Standard deviation of the normal distribution that the angles are drawn from, in radians.
         generator: Source of randomness; torch's default generator where None.
         device, dtype: Of the parameters; float64 by default.
@@ -63,6 +65,7 @@ class CircuitBank(nn.Module):
         circuits: str = "trained",
         mixing: str = "linear",
         backend: Backend | str = "statevector",
+        kept: Sequence[bool] | None = None,
         angle_std: float = 0.01,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
@@ -80,7 +83,13 @@ class CircuitBank(nn.Module):
             raise OptionError(f"angle_std is {angle_std}; it must be a finite number of at least 0.")
         if len(candidates) == 1 and gates is None and mixing != "linear":
             raise OptionError(f"mixing={mixing!r} has no meaning for a single candidate; leave it out.")
-        self.n_gates, self.n_initial = require_at_least("n_gates", n_gates, 1), len(candidates)
+        kept = [True] * len(candidates) if kept is None else list(kept)
+        if len(kept) != len(candidates) or not any(kept) or (gates is not None and not all(kept)):
+            raise OptionError(
+                f"kept is {kept}; give a flag for each of the {len(candidates)} candidates, at least one of them True, and all "
+                "of them where gates say what is kept."
+            )
+        self.n_gates, self.n_initial = require_at_least("n_gates", n_gates, 1), sum(kept)
         self.sharing, self.circuits, self.mixing = sharing, circuits, mixing
         self.backend = load_backend(backend) if isinstance(backend, str) else backend
         self._asked_outputs = n_outputs
@@ -91,17 +100,20 @@ class CircuitBank(nn.Module):
             raise OptionError(
                 f"sharing='shared' needs candidates with equally many weights; these have {sorted(sizes)}. Use sharing='none'."
             )
-        self._arrange(candidates, gates)
-        n_angles = self._bank.n_weights[0] if sharing == "shared" else sum(self._bank.n_weights)
-        angles = angle_std * torch.randn(self.n_gates, n_angles, generator=generator, dtype=dtype, device=device)
-        starts = [[MIXINGS[mixing].start(len(own))] * len(self.candidates) for own in self.gates]
+        self._arrange([candidate for candidate, keep in zip(candidates, kept, strict=True) if keep], gates)
+        own = [keep for candidate, keep in zip(candidates, kept, strict=True) for _ in candidate.weights]
+        columns = torch.tensor([True] * max(sizes) if sharing == "shared" else own, dtype=torch.bool, device=device)
+        start = torch.randn(self.n_gates, len(columns), generator=generator, dtype=dtype, device=device)
+        angles = angle_std * start[:, columns]
+        numbers = [len(candidates)] * self.n_gates if gates is None else [len(own) for own in self.gates]
+        starts = [[MIXINGS[mixing].start(number)] * len(self.candidates) for number in numbers]
         weights = torch.tensor(starts, dtype=dtype, device=device)
         if gates is not None:
             angles = angles if sharing == "shared" else angles[self._has_angle.to(angles.device)]
             weights = weights[self._has.to(weights.device)]
         self.angles = nn.Parameter(angles, requires_grad=circuits == "trained")
         self.structural_weights: nn.Parameter | None = None
-        if len(self.candidates) > 1 or gates is not None:
+        if len(candidates) > 1 or gates is not None:
             self.structural_weights = nn.Parameter(weights)
 
     def _arrange(self, candidates: Sequence[Candidate], gates: Sequence[Sequence[int]] | None) -> None:

@@ -13,7 +13,7 @@ from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unkno
 from qlstm_qiskit.hardware import Backend, Bound
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.gates import update
-from qlstm_qiskit.space import GATES, Candidate, SearchSpace
+from qlstm_qiskit.space import GATES, Candidate, Draft, SearchSpace
 
 #: How [x, h] becomes angles: as it is (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).
 INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
@@ -38,6 +38,9 @@ class QLSTMCell(nn.Module):
             variant, where a linear layer maps [x, h] to the angles and another the outputs to `hidden_size`.
         input_map: "identity" or "arctan", applied to the angles.
         sharing, circuits, mixing, backend, angle_std, generator, device, dtype: As in `CircuitBank`.
+
+    Attributes:
+        removed: Names of candidates that the space has left out (`SearchSpace.without_dead`), with the reason.
 
     Raises:
         OptionError: An unknown option, a size below 1, or circuits that do not fit the sizes.
@@ -69,12 +72,13 @@ class QLSTMCell(nn.Module):
             raise unknown_option("input_map", input_map, INPUT_MAPS)
         self.input_map = input_map
         space = SearchSpace.paper() if space is None else space
-        candidates = _candidates(space, self.input_size + self.hidden_size, n_qubits, depth)
         hybrid = n_qubits is not None
+        draft = _draft(space, self.input_size, self.hidden_size, n_qubits, depth)
         if not hybrid:
-            _check_fit(candidates[0], self.input_size, self.hidden_size)
+            _check_fit(draft.candidates[0], self.input_size, self.hidden_size)
+        self.removed = draft.removed
         self.bank = CircuitBank(
-            candidates,
+            draft.candidates,
             len(GATES),
             None if hybrid else self.hidden_size,
             gates=space.gates,
@@ -82,6 +86,7 @@ class QLSTMCell(nn.Module):
             circuits=circuits,
             mixing=mixing,
             backend=backend,
+            kept=draft.kept,
             angle_std=angle_std,
             generator=generator,
             device=device,
@@ -173,10 +178,10 @@ def check_tensor(name: str, value: Tensor, dtype: torch.dtype) -> None:
         )
 
 
-def _candidates(space: SearchSpace, width: int, n_qubits: int | None, depth: int | None) -> tuple[Candidate, ...]:
+def _draft(space: SearchSpace, input_size: int, hidden_size: int, n_qubits: int | None, depth: int | None) -> Draft:
     if n_qubits is not None:
-        return space.candidates(require_at_least("n_qubits", n_qubits, 1), depth)
-    return space.candidates(None if space.n_qubits is not None else width, depth)
+        return space.draft(require_at_least("n_qubits", n_qubits, 1), depth)
+    return space.draft(None if space.n_qubits is not None else input_size + hidden_size, depth, hidden_size)
 
 
 def _check_fit(candidate: Candidate, input_size: int, hidden_size: int) -> None:

@@ -1,5 +1,6 @@
 """What may be searched: the sub-components of circuits, candidates, and pools of candidates."""
 
+from qlstm_qiskit.space.analysis import CandidateReport, SpaceAnalysis, analyze
 from qlstm_qiskit.space.blocks import (
     BLOCKS,
     ENCODINGS,
@@ -11,6 +12,7 @@ from qlstm_qiskit.space.blocks import (
     variational_block,
 )
 from qlstm_qiskit.space.candidate import Candidate
+from qlstm_qiskit.space.dead import Draft
 from qlstm_qiskit.space.genotype import GATES, Choice, Genotype
 from qlstm_qiskit.space.pool import SearchSpace
 
@@ -20,9 +22,13 @@ __all__ = [
     "ENTANGLERS",
     "GATES",
     "Candidate",
+    "CandidateReport",
     "Choice",
+    "Draft",
     "Genotype",
     "SearchSpace",
+    "SpaceAnalysis",
+    "analyze",
     "angle_encoding",
     "cyclic_entangler",
     "linear_entangler",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector, ParameterVectorElement
@@ -13,6 +13,7 @@ from qiskit.quantum_info import SparsePauliOp
 from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least, unknown_option
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS, Builder
 from qlstm_qiskit.space.candidate import Candidate
+from qlstm_qiskit.space.dead import Draft
 
 #: Axes (encoding, rotation) of the paper's handcrafted circuits 1 to 6; all have Hadamards and the linear entangler.
 _HANDCRAFTED = {1: ("Y", "Y"), 2: ("Z", "Y"), 3: ("Z", "Z"), 4: ("Y", "Z"), 5: ("X", "Z"), 6: ("X", "Y")}
@@ -33,11 +34,13 @@ class SearchSpace:
         choices: Name, encoding and block of each candidate of a layered space.
         fixed: Given circuits.
         gates: For each gate of an LSTM the candidates that it sums over, by their places; None for all of them.
+        leaves_out: What is dropped from it when its candidates are built, see `without_dead`.
     """
 
     choices: tuple[tuple[str, Builder, Builder], ...] = ()
     fixed: tuple[Candidate, ...] = ()
     gates: tuple[tuple[int, ...], ...] | None = None
+    leaves_out: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.choices and not self.fixed:
@@ -113,12 +116,28 @@ class SearchSpace:
                 raise CircuitError(f"the circuits of a space need the same number of {what}; got {sorted(sizes)}.")
         return cls(fixed=tuple(candidates))
 
+    def without_dead(self, *, repeats: bool = False, blind: bool = False) -> SearchSpace:
+        """The space without the candidates that cannot contribute: those that are zero on all measured outputs.
+
+        With the mixing "linear" the weighted sums and the loss curve of a training stay as they are, since the others start as
+        they would in the full space. What is dead depends on the number of qubits, the depth and how many outputs are
+        measured; so it is decided when candidates are built. `draft` has the reasons.
+
+        Args:
+            repeats: Leave out, too, candidates that no weight changes and that are the same function of the inputs as an
+                earlier one, up to a sign. What the sum can become stays the same; how it trains does not.
+            blind: Leave out, too, candidates that do not depend on the inputs. They are trained constants, so this changes
+                what the sum can become.
+        """
+        wanted = {"zero": True, "repeats": repeats, "blind": blind}
+        return replace(self, leaves_out=self.leaves_out | {kind for kind, asked in wanted.items() if asked})
+
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the candidates, in their order."""
+        """The names of the candidates, in their order, those that are left out among them."""
         return tuple(item.name for item in self.fixed) or tuple(name for name, _, _ in self.choices)
 
     @property
@@ -126,16 +145,27 @@ class SearchSpace:
         """The number of qubits of given circuits; None for a layered space, which fits any number."""
         return self.fixed[0].n_qubits if self.fixed else None
 
-    def candidates(self, n_qubits: int | None = None, depth: int | None = None) -> tuple[Candidate, ...]:
-        """Build the candidates.
+    def candidates(
+        self, n_qubits: int | None = None, depth: int | None = None, n_outputs: int | None = None
+    ) -> tuple[Candidate, ...]:
+        """Build the candidates, without those that are left out.
 
         Args:
             n_qubits: Number of qubits; needed for a layered space.
             depth: Number of variational layers of a layered space; 2 by default.
+            n_outputs: Outputs that are measured, all by default; matters where dead candidates are left out.
 
         Raises:
-            OptionError: `n_qubits` or `depth` is given for circuits that fix it, or is missing or below 1.
+            OptionError: `n_qubits` or `depth` is given for circuits that fix it, or is missing or below 1; none is left.
         """
+        draft = self.draft(n_qubits, depth, n_outputs)
+        return tuple(candidate for candidate, kept in zip(draft.candidates, draft.kept, strict=True) if kept)
+
+    def draft(self, n_qubits: int | None = None, depth: int | None = None, n_outputs: int | None = None) -> Draft:
+        """All candidates, and which of them are left out and why; arguments and errors as in `candidates`."""
+        return Draft(self._all(n_qubits, depth), n_outputs, self.leaves_out)
+
+    def _all(self, n_qubits: int | None, depth: int | None) -> tuple[Candidate, ...]:
         if self.fixed:
             if n_qubits not in (None, self.n_qubits):
                 raise OptionError(f"these circuits have {self.n_qubits} qubits; n_qubits={n_qubits} does not fit them.")

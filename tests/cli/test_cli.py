@@ -228,7 +228,7 @@ def test_help_needs_neither_torch_nor_qiskit() -> None:
 
 
 def test_every_command_has_an_example() -> None:
-    for command in (["train"], ["evaluate"], ["predict"], ["space", "show"], ["about"]):
+    for command in (["train"], ["evaluate"], ["predict"], ["space", "show"], ["space", "analyze"], ["about"]):
         result = subprocess.run([*QLSTM, *command, "--help"], capture_output=True, text=True, check=True)
         assert "Example: qlstm " + " ".join(command) in result.stdout
 

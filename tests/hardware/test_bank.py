@@ -40,10 +40,11 @@ class Counting:
 
 
 class CountingBackend(StatevectorBackend):
-    """A backend whose banks ask a counting executor."""
+    """A backend whose banks ask a counting executor; `reduce` as in `PrimitiveBank`."""
 
-    def __init__(self) -> None:
+    def __init__(self, reduce: bool = True) -> None:
         super().__init__()
+        self.reduce = reduce
         self.executor = Counting(AerExecutor())
         self.prepared: list[str] = []
 
@@ -52,7 +53,7 @@ class CountingBackend(StatevectorBackend):
         return prepare_for_aer(name, circuit, parameters, observables)
 
     def bank(self, candidates, n_outputs=None, pairs=None):
-        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare, pairs)
+        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare, pairs, reduce=self.reduce)
 
 
 def compare(candidates: Sequence[Candidate], n_outputs: int | None = None, gates: int = 2, samples: int = 3) -> None:
@@ -82,8 +83,61 @@ def test_values_and_gradients_of_any_circuit_are_those_of_the_exact_interpreter(
     compare([first, *others], n_outputs=2)
 
 
-def test_the_papers_space() -> None:
-    compare(SearchSpace.paper().candidates(3, 1), n_outputs=2)
+@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (3, 1), (4, 1), (3, 2), (3, 3)])
+def test_the_papers_space(n_qubits: int, depth: int) -> None:
+    compare(SearchSpace.paper().candidates(n_qubits, depth), n_outputs=n_qubits - 1)
+
+
+def test_a_cheaper_circuit_stands_for_equal_ones_with_their_angles_and_sign() -> None:
+    x, w = ParameterVector("x", 2), ParameterVector("w", 2)
+    dear, cheap, tree = (QuantumCircuit(2, name=name) for name in ("dear", "cheap", "tree"))
+    dear.cz(0, 1)
+    dear.rx(-w[1], 1)
+    dear.rx(x[0] + 0.4, 0)
+    dear.swap(0, 1)
+    dear.x([0, 1])
+    dear.ry(w[0] / 2, 0)
+    dear.rz(w[0], 0)
+    cheap.rx(x[0] * 2, 0)
+    cheap.ry(x[1], 0)
+    cheap.rx(w[0], 1)
+    tree.rx(w[0] ** 2, 0)
+    tree.ry(x[1] * w[1], 0)
+    tree.rx(w[0].sin(), 1)
+    candidates = [Candidate(item.name, item, tuple(x), tuple(w[: 1 + (item.name != "cheap")])) for item in (dear, cheap, tree)]
+    compare(candidates)
+    backend = CountingBackend()
+    assert backend.bank(candidates).n_candidates == 3
+    assert backend.prepared == ["cheap"]
+
+
+def test_an_angle_of_the_other_sign() -> None:
+    x, w = ParameterVector("x", 1), ParameterVector("w", 2)
+    plain, turned = QuantumCircuit(1), QuantumCircuit(1)
+    for circuit in (turned, plain):
+        circuit.rx(x[0], 0)
+        circuit.ry(w[0], 0)
+        if circuit is turned:
+            circuit.z(0)
+        circuit.rx(w[1] + 0.2, 0)
+    candidates = [Candidate(name, item, tuple(x), tuple(w)) for name, item in (("turned", turned), ("plain", plain))]
+    compare(candidates)
+    backend = CountingBackend()
+    backend.bank(candidates)
+    assert backend.prepared == ["plain"]
+
+
+def test_a_bank_of_zeros_asks_for_nothing() -> None:
+    backend = CountingBackend()
+    candidates = SearchSpace.handcrafted(5).candidates(3, 1)
+    compare(candidates, n_outputs=2)
+    bank = backend.bank(candidates, 2)
+    weights = torch.rand(2, 3, dtype=F64, requires_grad=True)
+    values = bank.bind(weights)(torch.rand(4, 3, dtype=F64))
+    values.sum().backward()
+    assert not values.any()
+    assert not weights.grad.any()
+    assert (backend.executor.jobs, backend.prepared, bank.circuits) == ([], [], ())
 
 
 def test_a_weight_less_candidate_beside_others_and_no_inputs_in_one() -> None:
@@ -129,9 +183,9 @@ def test_inputs_and_states_get_gradients_too() -> None:
         torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
 
 
-def step_of_the_paper(*, everything: bool) -> CountingBackend:
+def step_of_the_paper(*, everything: bool, reduce: bool = True) -> CountingBackend:
     """One training step of 36 candidates x 4 gates on 4 qubits, depth 1, T = 4, batch 10."""
-    backend = CountingBackend()
+    backend = CountingBackend(reduce)
     layer = QLSTM(1, 3, depth=1, batch_first=True, backend=backend)
     x = torch.rand(10, 4, 1, dtype=F64, requires_grad=everything)
     state = tuple(torch.zeros(1, 10, 3, dtype=F64, requires_grad=everything) for _ in range(2))
@@ -140,26 +194,50 @@ def step_of_the_paper(*, everything: bool) -> CountingBackend:
 
 
 def test_a_training_step_is_one_job_a_time_step_and_one_for_all_jacobians() -> None:
-    backend = step_of_the_paper(everything=True)
+    backend = step_of_the_paper(everything=True, reduce=False)
     assert [len(job) for job in backend.executor.jobs] == [36] * 5, "one PUB a candidate"
     assert sum(map(sum, backend.executor.jobs[:4])) == 5_760
     assert backend.executor.circuits == 97_920  # 5,760 x (1 + 2 x (4 inputs + 4 weights))
     assert len(backend.prepared) == len(set(backend.prepared)) == 36
 
 
-def test_data_and_the_first_state_are_not_shifted() -> None:
-    backend = step_of_the_paper(everything=False)
-    weights, states = 5_760 * 2 * 4, 5_760 * 3 // 4 * 2 * 3
+def test_what_is_dead_or_equal_is_neither_submitted_nor_shifted() -> None:
+    """The same step: 7 candidates are zero, 11 repeat another one up to relabelled angles."""
+    backend = step_of_the_paper(everything=True)
+    assert [len(job) for job in backend.executor.jobs] == [18] * 4 + [17], "one circuit has no angle that matters"
+    assert len(backend.prepared) == 18
+    # 15 candidates: 10 samples x 4 gates; 4 circuits without a weight that matters: 10 samples for all gates, and for their
+    # repeats; 6 blind candidates: 4 gates for all samples; 1 constant, which 2 candidates are
+    assert [sum(job) for job in backend.executor.jobs[:4]] == [15 * 40 + 4 * 10 + 6 * 4 + 1] * 4
+    assert backend.executor.circuits == 34_964  # 97,920 without
+
+
+@pytest.mark.parametrize(("reduce", "circuits"), [(False, 77_760), (True, 26_524)])
+def test_data_and_the_first_state_are_not_shifted(reduce: bool, circuits: int) -> None:
+    backend = step_of_the_paper(everything=False, reduce=reduce)
     assert len(backend.executor.jobs) == 5
-    assert backend.executor.circuits == 5_760 + weights + states
+    assert backend.executor.circuits == circuits
+    if not reduce:
+        assert circuits == 5_760 + 5_760 * 2 * 4 + 5_760 * 3 // 4 * 2 * 3  # values, weights, states
 
 
-def test_frozen_circuits_shift_only_what_the_state_passes_through() -> None:
-    backend = CountingBackend()
+@pytest.mark.parametrize(("reduce", "circuits"), [(False, 4 * 36 * 2 * (3 + 2 * 2 * 2)), (True, 1_307)])
+def test_frozen_circuits_shift_only_what_the_state_passes_through(reduce: bool, circuits: int) -> None:
+    backend = CountingBackend(reduce)
     layer = QLSTM(1, 2, depth=1, circuits="frozen", backend=backend)
     layer(torch.rand(3, 2, 1, dtype=F64))[0].sum().backward()
-    circuits = 4 * 36 * 2
-    assert backend.executor.circuits == circuits * 3 + circuits * 2 * 2 * 2
+    assert backend.executor.circuits == circuits
+
+
+def test_equal_parameter_sets_are_evaluated_once_in_a_call() -> None:
+    backend = CountingBackend()
+    bank = backend.bank(SearchSpace.handcrafted(1).candidates(2, 1))
+    weights = torch.tensor([[0.3, 0.4], [0.3, 0.4], [-0.3, 0.4]], dtype=F64)
+    inputs = torch.tensor([[0.1, 0.2], [0.5, 0.2], [0.1, 0.2], [0.0, 0.2], [-0.0, 0.2]], dtype=F64)
+    values = bank.bind(weights)(inputs)
+    assert backend.executor.jobs == [[6]], "two different weights, three different inputs"
+    expected = StatevectorBackend().bank(SearchSpace.handcrafted(1).candidates(2, 1)).bind(weights)(inputs)
+    torch.testing.assert_close(values, expected, rtol=0, atol=1e-12)
 
 
 def test_without_gradients_there_is_no_jacobian() -> None:

@@ -141,7 +141,8 @@ def test_a_plan_is_never_refused_and_tells_all() -> None:
     meter = MeteredExecutor(None, device(4000, max_qpu_seconds=300.0))
     for _ in range(STEPS):
         out = meter.expect([request(BATCH, ("ZZII", "XIII"))] * GATES)
-    assert all(not value.any() and value.shape == (BATCH, 2) for value in out)
+    assert all(value.shape == (BATCH, 2) for value in out)
+    assert len(np.unique(out)) == np.size(out), "values that coincide would have a model ask for less"
     plan = Plan(meter.spec, meter.work, unpacked=meter.work + meter.work)
     facts = plan.facts()
     assert json.loads(json.dumps(facts)) == facts
