@@ -28,7 +28,7 @@ from qiskit_ibm_runtime.json import RuntimeDecoder
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import BudgetError, JobError, LedgerError, OptionError, RunError
 from qlstm_qiskit.experiments import load_run, plan_run, predict_table, resume_run, roll_out, train_run
-from qlstm_qiskit.experiments import train as train_module
+from qlstm_qiskit.experiments.recording import Recorder
 from qlstm_qiskit.hardware import BackendSpec, fetch
 from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.spec import GuardSpec
@@ -173,7 +173,7 @@ class TestStops:
             if len(seen) == batches:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        monkeypatch.setattr(train_module._Recorder, "on_batch_end", on_batch_end, raising=False)
+        monkeypatch.setattr(Recorder, "on_batch_end", on_batch_end, raising=False)
         code, out, err = qlstm(*TRAIN[:-4], "--epochs", 2, "--batch-size", 5, "--out", "run", "--backend", "ibm")
         assert code == 130
         assert "o on with: qlstm jobs resume run" in out + err

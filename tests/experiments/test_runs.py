@@ -16,8 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from qlstm_qiskit.errors import CapacityError, DataError, OptionError, RunError, TrainingError
-from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, load_run, predict_table, roll_out, train_run
+from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, load_run, predict_table, recording, roll_out, train_run
 from qlstm_qiskit.experiments import train as train_module
+from qlstm_qiskit.experiments.recording import Recorder
 from qlstm_qiskit.storage import write_atomically
 
 SERIES = np.sin(np.arange(60) / 3) * 40 + 100
@@ -252,7 +253,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
         if training and len(net.history) == epochs + 1 and len(net.history[-1]["batches"]) == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(train_module._Recorder, "on_batch_end", on_batch_end)
+    monkeypatch.setattr(Recorder, "on_batch_end", on_batch_end)
 
 
 def test_ctrl_c_leaves_a_usable_run(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +273,7 @@ def test_ctrl_c_while_an_epoch_is_written(
     """The epoch is trained already: it is kept, and weights, history and metrics agree."""
     calls = []
     name = {"evaluation": "predict_windows", "weights": "save_weights"}[moment]
-    plain = getattr(train_module, name)
+    plain = getattr(recording, name)
 
     def interrupted(*arguments):
         calls.append(1)
@@ -280,7 +281,7 @@ def test_ctrl_c_while_an_epoch_is_written(
             os.kill(os.getpid(), signal.SIGINT)
         return plain(*arguments)
 
-    monkeypatch.setattr(train_module, name, interrupted)
+    monkeypatch.setattr(recording, name, interrupted)
     run = train_run(spec(csv, epochs=5), tmp_path / "run")
     assert run.epochs == run.metrics["epochs"] == len(run.history) == epoch
     assert run.metrics["interrupted"]
@@ -304,7 +305,7 @@ def test_divergence_later_keeps_the_epochs_before(csv: Path, tmp_path: Path, mon
             with torch.no_grad():
                 next(net.module_.parameters()).fill_(float("inf"))
 
-    monkeypatch.setattr(train_module._Recorder, "on_epoch_begin", spoil)
+    monkeypatch.setattr(Recorder, "on_epoch_begin", spoil)
     with pytest.raises(TrainingError, match="diverged in epoch 3.*keeps the epochs before"):
         train_run(spec(csv, epochs=5), tmp_path / "run")
     run = load_run(tmp_path / "run")
