@@ -98,7 +98,9 @@ def reach(turns: Sequence[Turn], terms: Sequence[PauliTerm], n_qubits: int, limi
     for turn in backwards:
         own = strings[-1]
         moved = own[_anticommute(own, turn, n_qubits)]
-        strings.append(np.union1d(own, moved ^ _key(turn, n_qubits)) if len(moved) else own)
+        partners = moved ^ _key(turn, n_qubits)  # all different, as `moved` are
+        new = partners[~_member(partners, own, np.ones(len(own), dtype=bool))]
+        strings.append(np.sort(np.concatenate([own, new])) if len(new) else own)
         total += len(moved)
         if total > limit:
             return None

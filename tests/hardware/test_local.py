@@ -232,12 +232,13 @@ class TestRecords:
 
 
 class TestPlans:
-    def test_zeros_and_counts(self) -> None:
+    def test_values_that_differ_and_counts(self) -> None:
         planned = plan_backend(ibm(pack=3), device="fez")
         assert isinstance(planned, PrimitiveBackend)
         request = one(planned)
         (values,) = planned.executor.expect([Request(request.circuit, np.zeros((10, 1)))])
-        np.testing.assert_array_equal(values, np.zeros((10, 1)))
+        assert values.shape == (10, 1)
+        assert len(np.unique(values)) == 10, "equal ones would have a model ask for less"
         packed, unpacked = planned.work()
         assert (packed.jobs, packed.pubs, packed.circuits) == (1, 1, 4)
         assert (unpacked.jobs, unpacked.pubs, unpacked.circuits) == (1, 1, 10)
