@@ -224,11 +224,15 @@ def _options(pairs: list[str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise OptionError(f"--strategy-option is {pair!r}; give KEY=VALUE, such as keep=2.")
         *folders, last = key.split(".")
-        place = options
+        place: Any = options
         for folder in folders:
-            place = place.setdefault(folder, {})
-        place[last] = yaml.safe_load(value)
+            place = place.setdefault(folder, {}) if isinstance(place, dict) else None
+        try:
+            content = yaml.safe_load(value)
+        except yaml.YAMLError:
+            content = {}
+        if not equals or not last or not isinstance(place, dict) or isinstance(content, dict | list):
+            raise OptionError(f"--strategy-option is {pair!r}; give KEY=VALUE, such as keep=2 or device.backend=fake-fez.")
+        place[last] = content
     return options

@@ -117,13 +117,13 @@ class CircuitBank(nn.Module):
             self.structural_weights = nn.Parameter(weights)
 
     def _arrange(self, candidates: Sequence[Candidate], gates: Sequence[Sequence[int]] | None) -> None:
-        """Set which candidates there are, which gate sums over which, and compile them."""
+        """Set which candidates there are, which gate sums over which, and compile them; nothing is set where that fails."""
         everything = tuple(range(len(candidates)))
-        self.gates = (everything,) * self.n_gates if gates is None else _checked(gates, self.n_gates, len(candidates))
-        self.candidates = tuple(candidates)
-        self._has = torch.tensor([[place in own for place in everything] for own in self.gates])
-        self._bank = self.backend.bank(self.candidates, self._asked_outputs, None if self._has.all() else self._has.numpy())
-        self._has_angle = self._has.repeat_interleave(torch.tensor(self._bank.n_weights), dim=1)
+        places = (everything,) * self.n_gates if gates is None else _checked(gates, self.n_gates, len(candidates))
+        has = torch.tensor([[place in own for place in everything] for own in places])
+        bank = self.backend.bank(candidates, self._asked_outputs, None if has.all() else has.numpy())
+        self.candidates, self.gates, self._bank, self._has = tuple(candidates), places, bank, has
+        self._has_angle = has.repeat_interleave(torch.tensor(bank.n_weights), dim=1)
 
     def restrict(self, gates: Sequence[Sequence[int]]) -> list[Kept]:
         """Keep a part of each gate's candidates, in place; what is left of the parameters is new tensors.
@@ -188,12 +188,17 @@ class CircuitBank(nn.Module):
         """The angles in radians: (gates, weights of all candidates), (gates, weights of one) where they are shared, or flat."""
         yield self.angles
 
-    def coefficients(self) -> Tensor | None:
-        """The coefficients of the weighted sums, (gates, candidates), zero where a gate lacks one; None for a single one."""
+    def coefficients(self, *, noise: bool = True) -> Tensor | None:
+        """The coefficients of the weighted sums, (gates, candidates), zero where a gate lacks one; None for a single one.
+
+        `noise`: While training, draw the noise of a sampled mixing, each time anew.
+        """
         if self.structural_weights is None:
             return None
         temperature = 1.0 if self.temperature is None else float(self.temperature)
-        return MIXINGS[self.mixing].coefficients(self.table(self.structural_weights), self._has, temperature, self.training)
+        return MIXINGS[self.mixing].coefficients(
+            self.table(self.structural_weights), self._has, temperature, self.training and noise
+        )
 
     def table(self, values: Tensor) -> Tensor:
         """Values in the shape of the structural weights as (gates, candidates), zero where a gate lacks one."""

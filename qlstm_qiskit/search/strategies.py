@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 from torch import Tensor
+from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, unknown_option
 from qlstm_qiskit.nn import CircuitBank
@@ -126,6 +127,12 @@ class ProgressiveShrinking(Strategy):
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     convex: bool = False
 
+    @model_validator(mode="after")
+    def _check_stages(self) -> Self:
+        if self.begin > self.end:
+            raise ValueError(f"begin is {self.begin} and end is {self.end}; stages begin before they end")
+        return self
+
     @property
     def mixing(self) -> str:
         return "softmax" if self.convex else "linear"
@@ -171,11 +178,16 @@ class Bilevel(Strategy):
     def mixing(self) -> str:
         return "softmax" if self.convex else "linear"
 
+    @property
+    def weights_lr(self) -> float | None:
+        return self.lr
+
 
 class RandomCandidate(Strategy):
     """Control: one random candidate for each gate, trained alone, with a trained weight."""
 
     name: Literal["random"] = "random"
+    weighs: ClassVar[bool] = False
     reference: ClassVar[str] = "random search as a baseline, Li and Talwalkar 2019, arXiv 1902.07638"
 
     def choose(self, bank: CircuitBank) -> Gates:
@@ -185,11 +197,14 @@ class RandomCandidate(Strategy):
 class BestOfRandom(Strategy):
     """Control: the best of k random choices on the validation part, each trained in full.
 
+    The best is trained once more from its seed, so that callbacks and run folders see one training.
+
     Attributes:
         k: Choices; as many as a gate has candidates are the budget of a search in epochs x candidates.
     """
 
     name: Literal["best-of-random"] = "best-of-random"
+    weighs: ClassVar[bool] = False
     reference: ClassVar[str] = "random search at equal budget, Li and Talwalkar 2019, arXiv 1902.07638"
     k: Annotated[int, Field(ge=2)] = 36
 
@@ -205,6 +220,7 @@ class UniformWeights(Strategy):
     """Control: all candidates keep the weight 1 / n; only the circuits are trained."""
 
     name: Literal["uniform"] = "uniform"
+    weighs: ClassVar[bool] = False
     reference: ClassVar[str] = "control: no search"
 
     def freeze(self, bank: CircuitBank) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
+from typing_extensions import Self
 
-from qlstm_qiskit.nn import CircuitBank
+from qlstm_qiskit.nn import MIXINGS, CircuitBank
 from qlstm_qiskit.search.device_cost import DeviceCost
 
 #: For each gate the places of candidates.
@@ -33,7 +34,16 @@ class Strategy(BaseModel):
     name: str
     reference: ClassVar[str] = ""
     alternates: ClassVar[bool] = False  # structural weights learn from the validation part, the rest from the training part
+    weighs: ClassVar[bool] = True  # weights over several candidates are trained
     device: DeviceCost | None = None
+
+    @model_validator(mode="after")
+    def _check_device(self) -> Self:
+        if self.device is not None and not self.weighs:
+            raise ValueError(
+                "trains no weights over candidates, so that a device's cost would change nothing; leave device out"
+            )
+        return self
 
     @property
     def mixing(self) -> str:
@@ -44,6 +54,11 @@ class Strategy(BaseModel):
     def trials(self) -> int:
         """Trainings from different starts, of which the best on the validation part counts."""
         return 1
+
+    @property
+    def weights_lr(self) -> float | None:
+        """Learning rate of the structural weights where they learn apart; that of the rest where None."""
+        return None
 
     @property
     def needs_validation(self) -> bool:
@@ -80,15 +95,32 @@ class Strategy(BaseModel):
         Args:
             bank: At the end of the epoch.
             progress: As in `penalty`.
-            importance: Of each candidate, (gates, candidates): the mean of ``(w dL/dw)^2`` over the epoch's batches, what the
-                loss would change by without it, to first order (Molchanov et al. 2017, arXiv 1611.06440).
+            importance: Of each candidate, (gates, candidates); see `importance`.
         """
         return None
 
 
 def distribution(bank: CircuitBank) -> Tensor:
-    """The weights of each gate as probabilities: convex ones as they are, others as |w| / sum |w|; (gates, candidates)."""
-    coefficients = bank.coefficients()
+    """The weights of each gate as probabilities, without noise: convex ones as they are, others as |w| / sum |w|.
+
+    Shape (gates, candidates).
+    """
+    coefficients = bank.coefficients(noise=False)
     assert coefficients is not None
     size = coefficients.abs()
     return size / size.sum(dim=1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
+
+
+def importance(bank: CircuitBank) -> Tensor:
+    """What the loss of a batch would change by without a candidate, squared, to first order; (gates, candidates).
+
+    With plain weights that is ``(w dL/dw)^2`` (Molchanov et al. 2017, arXiv 1611.06440). Convex ones become larger when one of
+    them goes: ``(dL/da / (1 - p))^2`` by its logit a, at temperature 1.
+    """
+    weights = bank.structural_weights
+    assert weights is not None
+    assert weights.grad is not None
+    if not MIXINGS[bank.mixing].convex:
+        return bank.table(weights.detach() * weights.grad).square()
+    rest = 1 - distribution(bank).detach()
+    return (bank.table(weights.grad) / rest.clamp_min(torch.finfo(rest.dtype).eps)).square()

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster
 from qlstm_qiskit.search.carry import carry
-from qlstm_qiskit.search.strategies import Bilevel
-from qlstm_qiskit.search.strategy import Strategy, distribution
+from qlstm_qiskit.search.strategies import WeightedSum
+from qlstm_qiskit.search.strategy import Strategy, distribution, importance
 
 Part = tuple[Tensor, Tensor]
 
@@ -65,16 +65,15 @@ class SearchLoop(Callback):
         for bank in self.banks:
             weights = bank.structural_weights
             if weights is not None and weights.grad is not None:
-                effect = (weights.detach() * weights.grad).square()
-                self.importance[bank] = self.importance.get(bank, 0.0) + effect
+                self.importance[bank] = self.importance.get(bank, 0.0) + importance(bank)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Drop what the strategy drops: before other callbacks look at the epoch's model."""
         for position, bank in enumerate(self.banks):
             if bank not in self.importance:
                 continue
-            importance = bank.table(self.importance.pop(bank)) / self.n_batches
-            gates = self.strategy.survivors(bank, self.progress, importance)
+            progress = 1.0 if len(net.history) == net.max_epochs else self.progress
+            gates = self.strategy.survivors(bank, progress, self.importance.pop(bank) / self.n_batches)
             if gates is not None:
                 carry(net.optimizer_, bank.restrict(gates))
                 self.costs[position] = self._costs(bank)
@@ -95,13 +94,12 @@ class SearchLoop(Callback):
         assert self.batches is not None
         weights = [parameter for bank in self.banks for parameter in bank.arch_parameters()]
         if self.optimizer is None:
-            assert isinstance(self.strategy, Bilevel)
-            rate = net.lr if self.strategy.lr is None else self.strategy.lr
+            rate = net.lr if self.strategy.weights_lr is None else self.strategy.weights_lr
             self.optimizer = torch.optim.RMSprop(weights, lr=rate, alpha=0.99, eps=1e-8)
         windows, targets = next(self.batches)
         _require_grad(weights, True)
         net.module_.train()
-        loss = net.criterion_(net.module_(windows), targets) + self.penalty()
+        loss = net.get_loss(net.infer(windows), targets, training=True) + self.penalty()
         for parameter, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
             parameter.grad = gradient
         self.optimizer.step()
@@ -139,7 +137,7 @@ class SearchNet(NeuralNetRegressor):
             if self.loop is not None:
                 self.loop.note_importance()
                 penalty = self.loop.penalty()
-                if isinstance(penalty, Tensor):
+                if isinstance(penalty, Tensor) and penalty.requires_grad:  # bilevel has it in the weights' own step
                     penalty.backward()  # type: ignore[no-untyped-call]
         return {"loss": loss, "y_pred": prediction}
 
@@ -152,7 +150,7 @@ def searched_banks(strategy: Strategy, module: Forecaster) -> list[CircuitBank]:
     """
     layers = list(module.recurrent.layers()) if isinstance(module.recurrent, QLSTM) else []
     banks = [cell.bank for cell in layers if cell.bank.structural_weights is not None]
-    if not banks and (strategy.name != "weighted-sum" or strategy.device is not None):
+    if not banks and strategy != WeightedSum():
         raise OptionError(
             f"the strategy {strategy.name!r} chooses among candidates, and this model has one circuit a gate or none."
         )
