@@ -170,7 +170,10 @@ def derive(
 
 def _print_stages(stages: dict[str, dict[str, Any]]) -> None:
     """From the search to the model that is used: errors of each stage."""
-    rows = [[name.replace("_", "-"), s["n_circuits"], s["valid_mse"], s["test_mse"]] for name, s in stages.items()]
+    rows = [
+        [name.replace("_", "-"), s["n_circuits"], "trained on it" if s["valid_mse"] is None else s["valid_mse"], s["test_mse"]]
+        for name, s in stages.items()
+    ]
     header = ["stage", "circuits a step", "validation MSE (scaled)", "test MSE (scaled)"]
     print_table("From the search to one model", header, rows)
 

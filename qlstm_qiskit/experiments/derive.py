@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import OptionError
@@ -25,6 +28,7 @@ from qlstm_qiskit.experiments.start import weights_digest
 from qlstm_qiskit.experiments.train import make_folders, refuse_existing
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.search import derive
+from qlstm_qiskit.space import Genotype
 from qlstm_qiskit.storage import exists, write_atomically
 from qlstm_qiskit.training.checkpoint import save_weights
 
@@ -52,9 +56,9 @@ def derive_run(path: Path, out: Path, *, strategy: str = "perturbation", top_k: 
     run = load_run(path, backend="statevector")
     if not isinstance(run.forecaster.recurrent, QLSTM):
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of a search.")
-    dataset, fraction = run.dataset, run.spec.valid_fraction or _DEFAULT_VALID
+    dataset, held_out = run.dataset, run.spec.valid_fraction
     parameter = next(run.forecaster.parameters())
-    windows, targets = (torch.as_tensor(part).to(parameter) for part in dataset.validation(fraction))
+    windows, targets = (torch.as_tensor(part).to(parameter) for part in dataset.validation(held_out or _DEFAULT_VALID))
     provenance = {
         "run": str(path),
         "weights_sha256": weights_digest(path),
@@ -66,34 +70,44 @@ def derive_run(path: Path, out: Path, *, strategy: str = "perturbation", top_k: 
         "strategy": strategy,
         "top_k": top_k,
         "refit": refit,
-        "scored_on": f"{len(windows)} windows {'held out' if run.spec.valid_fraction else 'of the training part'}",
+        "scored_on": f"{len(windows)} windows {'held out' if held_out else 'of the training part'}",
         "version": __version__,
     }
     genotype, state = derive(
         run.forecaster, windows, targets, strategy=strategy, top_k=top_k, refit=refit, provenance=provenance
     )
-    spec = run.spec.model_copy(
-        update={
-            "model": "derived",
-            "genotype": genotype,
-            "search": None,
-            "mixing": "linear",
-            "start": None,
-            "depth": genotype.depth,
-            "valid_fraction": fraction,
-            "epochs": run.epochs,
-        }
-    )
-    with torch.random.fork_rng(devices=[]):
-        module = spec.regressor().build_module(len(dataset.features), dataset.horizon)
-    module.load_state_dict(state)
-    make_folders(out)
-    write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
-    write_atomically(out / GENOTYPE, genotype.model_dump_json(indent=2, exclude_defaults=True) + "\n")
-    write_atomically(out / HISTORY, (path / HISTORY).read_bytes() if exists(path / HISTORY) else "")
-    save_weights(out / MODEL, module, header_of(dataset, run.epochs).model_dump(mode="json"))
-    derived = load_run(out)
-    stages = {"search": errors_of(run, dataset, fraction), "derived": errors_of(derived, dataset, fraction)}
+    derived = _derived(run, out, genotype, state)
+    stages = {"search": errors_of(run, dataset, held_out), "derived": errors_of(derived, dataset, held_out)}
     metrics = run_metrics(derived, dataset) | {"interrupted": False, "wall_seconds": time.perf_counter() - started}
-    write_atomically(out / METRICS, json.dumps(metrics | {"stages": stages}, indent=2) + "\n")
+    history = (path / HISTORY).read_bytes() if exists(path / HISTORY) else b""
+    _write(derived, history, metrics | {"stages": stages})
     return derived
+
+
+def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) -> Run:
+    """The model that a genotype makes, as a run that is not written yet."""
+    changes = {"model": "derived", "genotype": genotype, "depth": genotype.depth, "search": None, "start": None}
+    spec = run.spec.model_copy(update=changes | {"mixing": "linear", "epochs": run.epochs})
+    with torch.random.fork_rng(devices=[]):
+        module = spec.regressor().build_module(len(run.header.features), run.header.horizon)
+    module.load_state_dict(state)
+    return Run(out, spec.on("statevector"), module.eval(), header_of(run.dataset, run.epochs))
+
+
+def _write(run: Run, history: bytes, metrics: dict[str, Any]) -> None:
+    """Write the folder, the config last: a folder without it is no run. What is interrupted leaves nothing behind."""
+    assert run.spec.genotype is not None
+    out, made = run.path, make_folders(run.path)
+    try:
+        write_atomically(out / GENOTYPE, run.spec.genotype.model_dump_json(indent=2, exclude_defaults=True) + "\n")
+        write_atomically(out / HISTORY, history)
+        save_weights(out / MODEL, run.forecaster, run.header.model_dump(mode="json"))
+        write_atomically(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+        write_atomically(out / CONFIG, run.spec.model_dump_json(indent=2) + "\n")
+    except BaseException:
+        for name in (GENOTYPE, HISTORY, MODEL, METRICS, CONFIG):
+            (out / name).unlink(missing_ok=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # somebody else put something there
+                folder.rmdir()
+        raise

@@ -59,12 +59,22 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def errors_of(run: Run, dataset: Dataset, fraction: float) -> dict[str, Any]:
-    """What a stage on the way to a derived model is worth: errors on validation and test part (scaled), and its circuits."""
-    parts = {"valid_mse": dataset.validation(fraction), "test_mse": (dataset.x_test, dataset.y_test)}
+def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:
+    """What a stage on the way to a derived model is worth: errors (scaled) and circuits.
+
+    Args:
+        run: The stage.
+        dataset: Its series.
+        held_out: Part of the training windows that the search has held out. The error on it is None where the stage, or the
+            search, was trained on it.
+    """
+    parts = {"test_mse": (dataset.x_test, dataset.y_test)}
+    if 0 < held_out <= run.spec.valid_fraction:
+        parts["valid_mse"] = dataset.validation(held_out)
     errors = {name: float(np.mean((run.predict(windows) - targets) ** 2)) for name, (windows, targets) in parts.items()}
     layer = run.forecaster.recurrent
-    return {"epochs": run.epochs, "n_circuits": layer.n_circuits if isinstance(layer, QLSTM) else 0, **errors}
+    circuits = layer.n_circuits if isinstance(layer, QLSTM) else 0
+    return {"epochs": run.epochs, "n_circuits": circuits, "valid_mse": errors.get("valid_mse"), "test_mse": errors["test_mse"]}
 
 
 def stages_before(run: Run) -> dict[str, Any]:

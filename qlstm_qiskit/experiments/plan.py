@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.cost import Plan, Work, require_affordable
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+from qlstm_qiskit.search import Strategy
+from qlstm_qiskit.training.searching import SearchLoop
 
 
 def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> None:
@@ -81,31 +84,45 @@ def plan_work(
 ) -> Plan:
     """Plan for a model on windows of `shape` (window, features, outputs): it is run against a backend that only counts.
 
-    `header` is that of a trained model, which may have dropped candidates; for predicting.
-
     The windows are cut from a random series, in which no value comes twice. Where the data repeats itself, less is submitted:
-    equal parameter sets of a call are evaluated once.
+    equal parameter sets of a call are evaluated once. A search that drops candidates is planned as if it kept them.
+
+    `header` is that of a trained model, which may have dropped candidates; for predicting.
     """
     planned = plan_backend(backend, device)
     regressor = spec.regressor(backend=planned)
     window, features, outputs = shape
     with torch.random.fork_rng(devices=[]):
         module = regressor.build_module(features, outputs)
-    if not isinstance(module.recurrent, QLSTM):
-        raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
+        if not isinstance(module.recurrent, QLSTM):
+            raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
+        if task == "train":
+            SearchLoop(regressor.strategy, module, None, spec.batch_size)  # which may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
         module.recurrent.keep(header.gates)
-    size = EVALUATION_BATCH if task == "predict" else spec.batch_size
-    full, rest = divmod(windows, size)
     packed, unpacked = Work(), Work()
-    for n, times in ((size, full), (rest, 1)):
-        if n and times:
-            before = planned.work()
-            _step(module, _windows(n, window, features, next(module.parameters()).dtype), task, spec)
-            after = planned.work()
-            repeats = times * (spec.epochs if task == "train" else 1)
-            packed, unpacked = packed + (after[0] - before[0]) * repeats, unpacked + (after[1] - before[1]) * repeats
+    for kind, size, times in _batches(spec, regressor.strategy, task, windows):
+        before = planned.work()
+        _step(module, _windows(size, window, features, next(module.parameters()).dtype), kind, spec)
+        after = planned.work()
+        packed, unpacked = packed + (after[0] - before[0]) * times, unpacked + (after[1] - before[1]) * times
     return Plan(backend, packed, None if backend.pack == "off" else unpacked)
+
+
+def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int) -> Iterator[tuple[str, int, int]]:
+    """What is evaluated: "train" or "predict", the windows of a batch, and how often."""
+    n_valid = int(spec.valid_fraction * windows)
+    trainings = 1 if strategy.trials == 1 else strategy.trials + 1  # the best one is trained again
+    parts = [("predict", EVALUATION_BATCH, windows, 1)]
+    if task == "train":
+        steps = 2 if strategy.alternates else 1
+        parts = [
+            ("train", spec.batch_size, windows - n_valid, steps * trainings * spec.epochs),
+            ("predict", EVALUATION_BATCH, n_valid, trainings * spec.epochs),
+        ]
+    for kind, size, count, repeats in parts:
+        full, rest = divmod(count, size)
+        yield from ((kind, n, times * repeats) for n, times in ((size, full), (rest, 1)) if n and times)
 
 
 def _windows(n: int, window: int, features: int, dtype: torch.dtype) -> torch.Tensor:

@@ -136,9 +136,17 @@ class Genotype(BaseModel):
         depth: int | None,
         provenance: dict[str, Any],
     ) -> Genotype:
-        """Build one from candidates: for each layer and gate (candidate, weight, score) triples."""
-        candidates = {candidate.name: candidate for layer in layers for gate in layer for candidate, _, _ in gate}
-        known = depth is not None and all(_is_known(candidate, depth) for candidate in candidates.values())
+        """Build one from candidates: for each layer and gate (candidate, weight, score) triples.
+
+        Raises:
+            CircuitError: Two different circuits have one name.
+        """
+        candidates: dict[str, Candidate] = {}
+        for candidate in (candidate for layer in layers for gate in layer for candidate, _, _ in gate):
+            known = candidates.setdefault(candidate.name, candidate)
+            if not _is_same(known, candidate) and not (depth is not None and _is_known(candidate, depth)):
+                raise CircuitError(f"two different circuits are named {candidate.name!r}; give each a name of its own.")
+        by_name = depth is not None and all(_is_known(candidate, depth) for candidate in candidates.values())
         chosen = tuple(
             {
                 name: tuple(Choice(candidate=c.name, weight=weight, score=score) for c, weight, score in gate)
@@ -146,8 +154,8 @@ class Genotype(BaseModel):
             }
             for layer in layers
         )
-        stored = {} if known else {name: StoredCircuit.of(candidate) for name, candidate in candidates.items()}
-        return cls(depth=depth if known else None, layers=chosen, circuits=stored, provenance=provenance)
+        stored = {} if by_name else {name: StoredCircuit.of(candidate) for name, candidate in candidates.items()}
+        return cls(depth=depth if by_name else None, layers=chosen, circuits=stored, provenance=provenance)
 
     def spaces(self) -> tuple[SearchSpace, ...]:
         """For each layer the space of its circuits, in which every gate sums over its own: `QLSTM(space=...)` takes them.
@@ -177,7 +185,17 @@ def _is_known(candidate: Candidate, depth: int) -> bool:
         return False
     encoding, _, block = candidate.name.partition("|")
     built = SearchSpace.product((encoding,), (block,)).candidates(candidate.n_qubits, depth)[0]
-    names = [[parameter.name for parameter in (*item.inputs, *item.weights)] for item in (built, candidate)]
-    return names[0] == names[1] and built.circuit == candidate.circuit.assign_parameters(
-        dict(zip((*candidate.inputs, *candidate.weights), (*built.inputs, *built.weights), strict=True))
-    )
+    return _is_same(built, candidate)
+
+
+def _is_same(first: Candidate, second: Candidate) -> bool:
+    """Whether two candidates are the same circuit with parameters of the same names."""
+    if first is second:
+        return True
+    names = [[[p.name for p in part] for part in (item.inputs, item.weights)] for item in (first, second)]
+    if names[0] != names[1] or first.measured != second.measured:
+        return False
+    renamed = dict(zip((*second.inputs, *second.weights), (*first.inputs, *first.weights), strict=True))
+    used = {own: other for own, other in renamed.items() if own in second.circuit.parameters}
+    same: bool = first.circuit == second.circuit.assign_parameters(used)
+    return same

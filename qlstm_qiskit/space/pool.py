@@ -95,7 +95,7 @@ class SearchSpace:
             observables: What to measure, for all circuits; by default Z on qubit 0, 1, 2, ...
 
         Raises:
-            CircuitError: No circuit, different numbers of qubits or inputs, or no parameter of the given name.
+            CircuitError: No circuit, two of one name, different numbers of qubits or inputs, or no parameter of the given name.
         """
         if isinstance(circuits, QuantumCircuit | Candidate):
             raise CircuitError("circuits is a single circuit; give a list of circuits.")
@@ -108,6 +108,10 @@ class SearchSpace:
         ]
         if not candidates:
             raise CircuitError("a search space needs at least one circuit; none was given.")
+        names = [candidate.name for candidate in candidates]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise CircuitError(f"more than one circuit is named {', '.join(map(repr, twice))}; give each a name of its own.")
         for what, sizes in (
             ("qubits", {candidate.n_qubits for candidate in candidates}),
             ("inputs", {len(candidate.inputs) for candidate in candidates}),

@@ -12,6 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.errors import TrainingError
+from qlstm_qiskit.nn import QLSTM
 
 
 class LastEpoch(Callback):
@@ -24,6 +25,7 @@ class LastEpoch(Callback):
     def __init__(self) -> None:
         self.epochs_ = 0
         self.state_: dict[str, torch.Tensor] = {}
+        self.gates_: tuple[tuple[tuple[str, ...], ...], ...] | None = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         loss = net.history[-1, "train_loss"]
@@ -33,8 +35,9 @@ class LastEpoch(Callback):
                 f"training diverged in epoch {len(net.history)} (its loss is {loss:.3g}); lower the learning rate "
                 f"(lr={net.lr}) or scale the data."
             )
-        self.epochs_ = len(net.history)
-        self.state_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
+        state = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
+        layer = net.module_.recurrent
+        self.epochs_, self.state_, self.gates_ = len(net.history), state, layer.gates if isinstance(layer, QLSTM) else None
 
 
 class ProgressBar(Callback):

@@ -16,9 +16,9 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import Tensor
 
-from qlstm_qiskit.errors import DataError, OptionError, require_at_least, unknown_option
+from qlstm_qiskit.errors import DataError, OptionError, TrainingError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
-from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
+from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 from qlstm_qiskit.search import Strategy, WeightedSum, make_strategy
 from qlstm_qiskit.space import GATES, SearchSpace
 from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
@@ -155,12 +155,18 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
     def _fit_parts(self, windows: NDArray[Any], targets: NDArray[Any], n_train: int) -> None:
         """Train on the first windows and validate on the rest, from the best of the strategy's starts."""
         valid = (windows[n_train:], targets[n_train:]) if n_train < len(windows) else None
-        seed, trials = self._seeds()[0], self.strategy.trials
-        if trials > 1:
-            losses = {}
-            for number, other in enumerate(np.random.SeedSequence(self.seed).generate_state(2 + trials)[2:].tolist()):
+        seed, trials, losses = self._seeds()[0], self.strategy.trials, {}
+        for number, other in enumerate(self._trial_seeds(trials)):
+            try:
                 self._train(windows[:n_train], targets[:n_train], valid, other, f"trial {number + 1} of {trials}")
-                losses[other] = self.history_[-1]["valid_loss"]
+            except TrainingError:
+                continue  # one that diverges is not the best
+            if self.interrupted_:
+                raise KeyboardInterrupt
+            losses[other] = self.history_[-1]["valid_loss"]
+        if trials > 1:
+            if not losses:
+                raise TrainingError(f"all {trials} trials diverged; lower the learning rate (lr={self.learning_rate}).")
             seed = min(losses, key=lambda other: losses[other])
         self._train(windows[:n_train], targets[:n_train], valid, seed)
 
@@ -303,16 +309,30 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             if not keeper.epochs_:
                 raise KeyboardInterrupt
             if len(net.history) > keeper.epochs_:
-                module.load_state_dict(keeper.state_)
+                module = net.module_ = self._restored(module, keeper)
         self._net, self.module_ = net, module
         self.history_ = [
             {key: value for key, value in row.items() if key != "batches"} for row in net.history[: keeper.epochs_]
         ]
 
+    def _restored(self, module: Forecaster, keeper: LastEpoch) -> Forecaster:
+        """The model of the last finished epoch: the same one, or another where it has dropped candidates since."""
+        layer = module.recurrent
+        if isinstance(layer, QLSTM) and keeper.gates_ is not None and layer.gates != keeper.gates_:
+            module = self.build_module(layer.input_size, module.head.out_features)
+            assert isinstance(module.recurrent, QLSTM)
+            if any(weights.dim() == 1 for name, weights in keeper.state_.items() if name.endswith("structural_weights")):
+                module.recurrent.keep(keeper.gates_)
+        module.load_state_dict(keeper.state_)
+        return module
+
     def _seeds(self) -> tuple[int, int]:
         """Of torch's generator and of the backend."""
         first, second = np.random.SeedSequence(self.seed).generate_state(2)
         return int(first), int(second)
+
+    def _trial_seeds(self, trials: int) -> list[int]:
+        return [] if trials == 1 else np.random.SeedSequence(self.seed).generate_state(2 + trials)[2:].tolist()
 
     def _optimizer_options(self, module: Forecaster) -> dict[str, Any]:
         """Arguments of skorch's network."""
