@@ -56,7 +56,7 @@ class PrimitiveBackend:
     def bank(
         self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None
     ) -> PrimitiveBank:
-        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare, pairs)
+        return PrimitiveBank(candidates, n_outputs, self.executor, self.prepare, pairs, reduce=self.spec.reduce)
 
     def close(self) -> None:
         """Close a batch or session and the record of jobs."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qlstm_qiskit.hardware.spec import BackendSpec
 
-_DEVICE = {"shots", "transpile", "pack", "rep_delay_us", "guard"}
+_DEVICE = {"shots", "transpile", "pack", "reduce", "rep_delay_us", "guard"}
 _CLOUD = {"mode", "instance", "account", "token_env", "tags", "timeout_s"}
 #: What each kind reads.
 _READ: dict[str, set[str]] = {
     "statevector": set(),
-    "aer": {"shots", "method", "noise", "transpile", "seed"},
+    "aer": {"shots", "method", "noise", "transpile", "reduce", "seed"},
     "fake": _DEVICE | {"device", "seed"},
     "ibm": _DEVICE | _CLOUD | {"device", "channel", "primitive", "mitigation", "seed"},
     "provider": _DEVICE | {"provider", "primitive", "seed"},

@@ -108,6 +108,8 @@ class BackendSpec(_Options):
             environment variable that holds the token. "local" is local testing mode.
         mitigation: Of "ibm".
         pack: Circuits that run side by side on a large device: a number, "auto" or "off".
+        reduce: Leave out circuits and shifts that are proven to be dead, and all but one of equal circuits. The proofs are
+            about ideal circuits; false submits everything, for what a noisy device makes of them.
         rep_delay_us: Microseconds between shots, for the cost plan.
         guard: Limits.
         tags: Of jobs.
@@ -134,6 +136,7 @@ class BackendSpec(_Options):
     token_env: str | None = None
     mitigation: MitigationSpec = MitigationSpec()
     pack: PositiveInt | Literal["auto", "off"] = "off"
+    reduce: bool = True
     rep_delay_us: PositiveFloat = 250.0
     guard: GuardSpec = GuardSpec()
     tags: tuple[str, ...] = Field(default=(), strict=False)

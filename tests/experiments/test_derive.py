@@ -10,6 +10,8 @@ import pytest
 
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, plan_run, start_from, train_run
+from qlstm_qiskit.experiments import derive as derive_module
+from qlstm_qiskit.experiments.plan import plan_work
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.space import Genotype
@@ -112,6 +114,7 @@ def test_a_run_without_a_validation_part_is_scored_on_its_last_training_windows(
     derived = derive_run(tmp_path / "search", tmp_path / "derived", strategy="weight", top_k=2)
     assert derived.spec.genotype is not None
     assert derived.spec.genotype.provenance["scored_on"] == "7 windows of the training part"
+    assert [stage["valid_mse"] for stage in derived.metrics["stages"].values()] == [None, None]
     assert derived.metrics["n_circuits"] == 16
     assert [len(layer["cell"]) for layer in derived.spec.genotype.layers] == [2, 2]
 
@@ -136,6 +139,45 @@ def test_a_search_that_drops_candidates_is_read_back_evaluated_and_planned(data:
     assert derived.metrics["n_circuits"] == 4
     header = json.loads(json.dumps(read_weights(run.path / "model.safetensors")[0]))
     assert header["gates"][0][0] == list(run.forecaster.recurrent.gates[0][0])
+
+
+def test_an_interrupted_derivation_leaves_nothing(search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = derive_module.write_atomically
+    for moment in range(4):
+        written = []
+
+        def interrupted(path, content, moment=moment, written=written):
+            if len(written) == moment:
+                raise KeyboardInterrupt
+            written.append(path)
+            plain(path, content)
+
+        monkeypatch.setattr(derive_module, "write_atomically", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            derive_run(search.path, tmp_path / "new" / "out")
+        assert not (tmp_path / "new").exists()
+    monkeypatch.setattr(derive_module, "write_atomically", plain)
+    assert derive_run(search.path, tmp_path / "new" / "out").metrics["n_circuits"] == 4
+
+
+def test_an_error_on_windows_that_were_trained_on_is_not_called_validation(derived: Run, tmp_path: Path) -> None:
+    stages = tune(derived, tmp_path / "held").metrics["stages"]
+    assert all(stage["valid_mse"] > 0 for stage in stages.values())
+    stages = tune(derived, tmp_path / "all", valid_fraction=0.0).metrics["stages"]
+    assert [stage["valid_mse"] is None for stage in stages.values()] == [False, False, True]
+
+
+def test_plans_know_the_strategy(data: DataSpec, tmp_path: Path) -> None:
+    def circuits(name: str, **options) -> int:
+        strategy = make_strategy(name, options)
+        spec = RunSpec(data=data, hidden_size=1, depth=1, epochs=2, valid_fraction=0.25, search=strategy)
+        return plan_work(spec, find_spec("ibm"), "train", 40, (4, 1, 1), device="fez").unpacked.circuits
+
+    plain, random = circuits("weighted-sum"), circuits("random")
+    valid = plain - (circuits("bilevel") - plain)  # a second pass over the training windows alone
+    assert 0 < valid < 0.1 * plain
+    assert random < 0.5 * plain
+    assert circuits("best-of-random", k=4) == pytest.approx(5 * random, rel=0.5), "other choices"
 
 
 def test_what_is_in_the_way_or_has_no_circuits_is_refused(data: DataSpec, search: Run, derived: Run, tmp_path: Path) -> None:

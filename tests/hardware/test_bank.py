@@ -12,10 +12,11 @@ from torch.utils.checkpoint import checkpoint
 
 from qlstm_qiskit.circuits import split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
-from qlstm_qiskit.hardware import StatevectorBackend
+from qlstm_qiskit.hardware import BackendSpec, StatevectorBackend
 from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
 from qlstm_qiskit.hardware.bank import PrimitiveBank
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Request, Values
+from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate
@@ -336,3 +337,16 @@ def test_equal_circuits_are_opened_once_in_a_process() -> None:
 def _split(candidate: Candidate):
     item = split(candidate.circuit, candidate.inputs, candidate.weights)
     return item.circuit, item.parameters
+
+
+def test_everything_is_submitted_where_the_entry_says_so() -> None:
+    candidates, x = SearchSpace.paper().candidates(2, 1), torch.zeros(2, 2, dtype=torch.float64)
+    weights = torch.rand(4, 72, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    circuits, values = [], []
+    for reduce in (True, False):
+        spec = BackendSpec(name="here", kind="aer", reduce=reduce)
+        backend = PrimitiveBackend(spec, executor := Counting(AerExecutor()), prepare_for_aer)
+        values.append(backend.bank(candidates).bind(weights, torch.ones(4, 36, dtype=torch.float64))(x))
+        circuits.append(executor.circuits)
+    torch.testing.assert_close(*values, rtol=0, atol=1e-11)
+    assert circuits[0] < circuits[1]

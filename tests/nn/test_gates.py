@@ -180,3 +180,21 @@ def circuit_of_rx(n_qubits: int) -> QuantumCircuit:
     for qubit, angle in enumerate(ParameterVector("a", n_qubits)):
         circuit.rx(angle, qubit)
     return circuit
+
+
+def test_circuits_of_one_name_are_not_taken_for_one_another() -> None:
+    def named(gate: str) -> QuantumCircuit:
+        circuit = QuantumCircuit(2, name="mine")
+        for qubit, angle in enumerate(ParameterVector("x", 2)):
+            getattr(circuit, gate)(angle, qubit)
+        return circuit
+
+    with pytest.raises(CircuitError, match="more than one circuit is named 'mine'"):
+        SearchSpace.from_circuits([named("rx"), named("ry")])
+    first, second, again = (SearchSpace.from_circuits([named(gate)]).candidates()[0] for gate in ("rx", "ry", "rx"))
+    layers = [[[(candidate, 1.0, None)]] * 4 for candidate in (first, second)]
+    with pytest.raises(CircuitError, match="two different circuits are named 'mine'"):
+        Genotype.from_circuits(layers, None, {})
+    assert list(Genotype.from_circuits([layers[0], [[(again, 1.0, None)]] * 4], None, {}).circuits) == ["mine"]
+    narrow, wide = (SearchSpace.paper().candidates(n, 1)[0] for n in (2, 3))  # known by name at any size
+    assert Genotype.from_circuits([[[(item, 1.0, None)]] * 4 for item in (narrow, wide)], 1, {}).depth == 1

@@ -5,14 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 from torch import nn
 
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, TrainingError
 from qlstm_qiskit.nn import CircuitBank
 from qlstm_qiskit.search import STRATEGIES, DeviceCost, make_strategy
 from qlstm_qiskit.search.carry import carry
-from qlstm_qiskit.search.strategy import distribution
+from qlstm_qiskit.search.strategy import distribution, importance
 from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.training.searching import SearchLoop
 from tests.search.models import SMALL, N, bank_of, fitted, layer_of, regressor, same, series, state_of
 
 NEEDS = {"bilevel": {"valid_fraction": 0.25}, "best-of-random": {"valid_fraction": 0.25}}
@@ -186,6 +188,124 @@ def test_importance_is_that_of_the_loss_without_the_devices_cost(monkeypatch: py
     moved = fitted(batch_size=40, max_epochs=1).module_.recurrent.cells[0].bank.structural_weights
     assert not torch.equal(moved, start), "the weights have moved since"
     torch.testing.assert_close(seen[0], (start * weights.grad).square(), rtol=1e-9, atol=0)
+
+
+def test_importance_of_convex_weights_is_the_effect_of_taking_a_part_away() -> None:
+    """A share p becomes (1 - e) p and the others grow to a sum of 1: the loss changes by e times the root of the importance."""
+    model = regressor(search="softmax")
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        module = model.build_module(1, 1)
+        own = module.recurrent.cells[0].bank
+        with torch.no_grad():
+            own.structural_weights.copy_(torch.randn(4, N))
+            own.angles.copy_(torch.randn_like(own.angles))
+    x, y = (torch.as_tensor(part) for part in series())
+    loss = nn.functional.mse_loss(module(x), y)
+    loss.backward()
+    shares, found, e = own.coefficients().detach(), importance(own), 1e-6
+    for gate in range(4):
+        for place in range(N):
+            table = shares.clone()
+            table[gate] *= 1 + e * shares[gate, place] / (1 - shares[gate, place])
+            table[gate, place] = (1 - e) * shares[gate, place]
+            assert float(table[gate].sum()) == pytest.approx(1, abs=1e-12)
+            own.mixing, own.structural_weights.data = "linear", table
+            with torch.no_grad():
+                change = float(nn.functional.mse_loss(module(x), y) - loss) / e
+            assert float(found[gate, place]) == pytest.approx(change**2, rel=1e-3, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].weighs])
+def test_the_devices_cost_goes_with_every_strategy_that_trains_weights(name: str) -> None:
+    device = {"device": {"backend": "fake-manila", "strength": 0.1}}
+    found = fitted(search=make_strategy(name, device), **NEEDS.get(name, {}))
+    plain = fitted(search=name, **NEEDS.get(name, {}))
+    assert not torch.equal(bank_of(found).structural_weights, bank_of(plain).structural_weights)
+
+
+def test_what_is_not_weighed_takes_no_cost() -> None:
+    for name in ("random", "best-of-random", "uniform"):
+        with pytest.raises(OptionError, match="leave device out"):
+            make_strategy(name, {"device": {"backend": "fake-manila"}})
+    with pytest.raises(OptionError, match="stages begin before they end"):
+        make_strategy("shrinking", {"begin": 0.9, "end": 0.1})
+
+
+def test_a_single_epoch_is_enough_to_shrink() -> None:
+    assert layer_of(fitted(search="shrinking", max_epochs=1)).n_circuits == 4
+
+
+def test_ctrl_c_ends_all_trials_and_one_that_diverges_is_not_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy, begun, begin = make_strategy("best-of-random", {"k": 3}), [], SearchLoop.on_epoch_begin
+
+    def interrupting(self, net, **kwargs):
+        begin(self, net, **kwargs)
+        begun.append(self)
+        if len(begun) == 5:  # in the second trial
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(SearchLoop, "on_epoch_begin", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(search=strategy, valid_fraction=0.25)
+    assert len(set(map(id, begun))) == 2
+    monkeypatch.setattr(SearchLoop, "on_epoch_begin", begin)
+    train, seeds = type(regressor())._train, []
+
+    def diverging(self, *args):
+        seeds.append(args[3])
+        if len(seeds) == 1:
+            raise TrainingError("diverged")
+        train(self, *args)
+
+    monkeypatch.setattr(type(regressor()), "_train", diverging)
+    fitted(search=strategy, valid_fraction=0.25)
+    assert len(seeds) == 4
+    assert seeds[3] in seeds[1:3]
+
+    def always(self, *args):
+        raise TrainingError("diverged")
+
+    monkeypatch.setattr(type(regressor()), "_train", always)
+    with pytest.raises(TrainingError, match="all 3 trials diverged"):
+        fitted(search=strategy, valid_fraction=0.25)
+
+
+def test_ctrl_c_while_candidates_are_dropped_leaves_the_epoch_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = make_strategy("shrinking", {"keep": 1, "begin": 0.4, "end": 0.8})
+    restrict, calls = CircuitBank.restrict, []
+    for stage, left in ((1, 4), (2, 2)):
+        calls.clear()
+
+        def interrupted(self, gates, stage=stage):
+            changed = restrict(self, gates)
+            calls.append(1)
+            if len(calls) == stage:
+                raise KeyboardInterrupt
+            return changed
+
+        monkeypatch.setattr(CircuitBank, "restrict", interrupted)
+        model = fitted(search=strategy, max_epochs=10)
+        monkeypatch.setattr(CircuitBank, "restrict", restrict)
+        epochs = len(model.history_)
+        assert model.interrupted_
+        assert {len(gate) for gate in layer_of(model).gates[0]} == {left}
+        prediction = model.predict(series()[0])
+        assert np.isfinite(prediction).all()
+        # the same training, ended before that epoch by a callback of the user
+        ended = fitted(search=strategy, max_epochs=10, callbacks=[Ending(epochs)])
+        assert same(model, ended)
+
+
+class Ending(Callback):
+    """Ctrl-C at the beginning of the epoch after some."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        if len(net.history) == self.epochs + 1:
+            raise KeyboardInterrupt
 
 
 def test_optimisers_keep_their_state_of_what_is_kept() -> None:
