@@ -40,19 +40,27 @@ def transpile(
     draw_layout(figure, found.device, [report for layer in found.layers for report in layer])
     if json:
         layers = [
-            {"layer": number, "gates": GATES, "candidates": [asdict(report) for report in layer]}
-            for number, layer in enumerate(found.layers, 1)
+            {
+                "layer": number,
+                "gates": GATES,
+                "candidates": [asdict(report) | {"gates": own} for report, own in zip(layer, gates, strict=True)],
+            }
+            for number, (layer, gates) in enumerate(zip(found.layers, found.gates, strict=True), 1)
         ]
         print_json({"run": str(run), "backend": backend, "device": found.device.name, "layers": layers, "figure": str(figure)})
         return
-    for number, layer in enumerate(found.layers, 1):
+    for number, (layer, gates) in enumerate(zip(found.layers, found.gates, strict=True), 1):
         where = f" of layer {number}" if len(found.layers) > 1 else ""
-        count = f"{len(layer)} circuit{'s' * (len(layer) > 1)}"
-        _print_layer(f"{count}{where} on {found.device.name}; the {', '.join(GATES)} gates share them", layer)
+        title = f"{len(layer)} circuit{'s' * (len(layer) > 1)}{where} on {found.device.name}"
+        if all(own == GATES for own in gates):
+            title += f"; the {', '.join(GATES)} gates share them"
+            gates = ()
+        _print_layer(title, layer, gates)
     print(f"Figure: {figure}")
 
 
-def _print_layer(title: str, layer: Sequence[TranspileReport]) -> None:
+def _print_layer(title: str, layer: Sequence[TranspileReport], gates: Sequence[Sequence[str]]) -> None:
+    """The table of a layer, with a column for the gates where they differ."""
     rows = [
         [
             report.name,
@@ -64,7 +72,11 @@ def _print_layer(title: str, layer: Sequence[TranspileReport]) -> None:
         ]
         for report in layer
     ]
-    print_table(title, ["circuit", "2-qubit gates", "depth", "SWAPs", "success", "qubits"], rows, text=("qubits",))
+    header = ["circuit", "2-qubit gates", "depth", "SWAPs", "success", "qubits"]
+    if gates:
+        header.append("gates")
+        rows = [[*row, ", ".join(own)] for row, own in zip(rows, gates, strict=True)]
+    print_table(title, header, rows, text=("qubits", "gates"))
     warnings: dict[str, list[str]] = {}
     for report in layer:
         if report.warning is not None:

@@ -12,20 +12,23 @@ from qlstm_qiskit.experiments.run import load_run
 from qlstm_qiskit.hardware.specs_file import find_spec
 from qlstm_qiskit.hardware.transpile_report import TranspileReport
 from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.space import GATES
 from qlstm_qiskit.space.transpiled import transpile_candidates
 
 
 @dataclass(frozen=True, eq=False)
 class TranspiledRun:
-    """A report for each candidate of each layer; the four gates of a layer share their candidates.
+    """A report for each candidate of each layer.
 
     Attributes:
         device: What the circuits were fitted to.
         layers: Of the model, in order; reports in the order of the candidates.
+        gates: For each layer and candidate the gates that sum over it.
     """
 
     device: BackendV2
     layers: tuple[tuple[TranspileReport, ...], ...]
+    gates: tuple[tuple[tuple[str, ...], ...], ...]
 
 
 def transpile_run(path: Path, backend: str, backends: Path | None = None, cache: Path | None = None) -> TranspiledRun:
@@ -46,8 +49,13 @@ def transpile_run(path: Path, backend: str, backends: Path | None = None, cache:
     run = load_run(path, backend="statevector")
     if not isinstance(run.forecaster.recurrent, QLSTM):
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of another model.")
-    found = [
-        transpile_candidates(cell.bank.candidates, cell.bank.n_outputs, spec, cache)
-        for cell in run.forecaster.recurrent.layers()
-    ]
-    return TranspiledRun(found[0][0], tuple(reports for _, reports in found))
+    banks = [cell.bank for cell in run.forecaster.recurrent.layers()]
+    found = [transpile_candidates(bank.candidates, bank.n_outputs, spec, cache) for bank in banks]
+    gates = tuple(
+        tuple(
+            tuple(gate for gate, own in zip(GATES, bank.gates, strict=True) if place in own)
+            for place in range(len(bank.candidates))
+        )
+        for bank in banks
+    )
+    return TranspiledRun(found[0][0], tuple(reports for _, reports in found), gates)

@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qlstm_qiskit.circuits import Polynomial, relabelling, split
+from qlstm_qiskit.circuits import Polynomial, relabelling
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import polynomial_of, structure_of
 from qlstm_qiskit.space.pool import SearchSpace
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.hardware.transpile import Transpiler
     from qlstm_qiskit.hardware.transpile_report import TranspileReport
 
 
@@ -163,17 +162,18 @@ def analyze(
         candidates, layers = tuple(space), None
         read = _outputs(candidates[0]) if n_outputs is None else n_outputs
     size = max(candidate.n_qubits for candidate in candidates)
-    transpiler = None
+    device: str | None = None
+    transpiled: Sequence[TranspileReport | None] = (None,) * len(candidates)
     if backend is not None:
         from qlstm_qiskit.hardware import find_spec
-        from qlstm_qiskit.hardware.devices import device_of
-        from qlstm_qiskit.hardware.transpile import Transpiler
+        from qlstm_qiskit.space.transpiled import transpile_candidates
 
-        spec = find_spec(backend, backends)
-        transpiler = Transpiler(device_of(spec, size), spec.transpile, cache)
+        found, transpiled = transpile_candidates(candidates, read, find_spec(backend, backends), cache)
+        device = found.name
     earlier: list[tuple[str, Polynomial]] = []
-    reports = tuple(_report(item, read, earlier, transpiler, samples, seed) for item in candidates)
-    return SpaceAnalysis(reports, size, layers, read, samples, seed, None if transpiler is None else transpiler.backend.name)
+    pairs = zip(candidates, transpiled, strict=True)
+    reports = tuple(_report(candidate, read, earlier, item, samples, seed) for candidate, item in pairs)
+    return SpaceAnalysis(reports, size, layers, read, samples, seed, device)
 
 
 def _outputs(candidate: Candidate) -> int:
@@ -184,7 +184,7 @@ def _report(
     candidate: Candidate,
     n_outputs: int,
     earlier: list[tuple[str, Polynomial]],
-    transpiler: Transpiler | None,
+    device: TranspileReport | None,
     samples: int,
     seed: int,
 ) -> CandidateReport:
@@ -205,11 +205,6 @@ def _report(
             earlier.append((candidate.name, own))
     states = random_states(candidate.program, samples, seed)
     bare = in_cnots(candidate.circuit)
-    device = None
-    if transpiler is not None:
-        item = split(candidate.circuit, candidate.inputs, candidate.weights)  # as banks submit it
-        isa = transpiler.prepare(candidate.name, item.circuit, item.parameters, candidate.observables(n_outputs))
-        device = transpiler.report(isa)
     return CandidateReport(
         name=candidate.name,
         n_inputs=len(candidate.inputs),

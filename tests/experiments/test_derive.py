@@ -12,6 +12,7 @@ from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, plan_run, start_from, train_run
 from qlstm_qiskit.experiments import derive as derive_module
 from qlstm_qiskit.experiments.plan import plan_work
+from qlstm_qiskit.experiments.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.space import Genotype
@@ -68,7 +69,7 @@ def test_the_derived_run_is_a_run_like_any_other(search: Run, derived: Run) -> N
     np.testing.assert_array_equal(again.predict(x), derived.predict(x))
 
 
-@pytest.mark.parametrize("backend", ["aer-exact", "aer-noise-torino", "fake-manila"])
+@pytest.mark.parametrize("backend", ["aer-exact", "aer-noise-torino", "fake-manila", "ibm-local"])
 def test_it_runs_on_every_kind_of_backend(derived: Run, backend: str) -> None:
     run = load_run(derived.path, backend=backend)
     prediction = run.predict(derived.dataset.x_test[:2])
@@ -76,6 +77,13 @@ def test_it_runs_on_every_kind_of_backend(derived: Run, backend: str) -> None:
     tolerance = 1e-9 if backend == "aer-exact" else 0.5
     np.testing.assert_allclose(prediction, exact, rtol=0, atol=tolerance)
     run.close()
+
+
+def test_what_it_becomes_on_a_device_names_the_gates(derived: Run) -> None:
+    found = transpile_run(derived.path, "fake-manila")
+    own = {gate: choices[0].candidate for gate, choices in derived.spec.genotype.layers[0].items()}
+    named = {gate: report.name for report, gates in zip(found.layers[0], found.gates[0], strict=True) for gate in gates}
+    assert named == own
 
 
 def test_fine_tuning_goes_on_from_it_and_reports_the_way(derived: Run, tmp_path: Path) -> None:
