@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dead, learning, primitives
+from benchmarks import dead, derived_noise, learning, primitives, search
 from benchmarks.timing import machine
 
 _HERE = Path(__file__).parent
@@ -111,6 +111,22 @@ The candidates' part (`bind_ms`: building the form, forward) does not grow with 
 `python -m benchmarks.dead`; timed only after both gave the same outputs.
 
 {dead.report(run("dead"))}
+
+## Search, derive, fine-tune
+
+`python -m benchmarks.search --out results/search.jsonl`, some hours on two cores; this is the report of the records that are
+committed there (`--report`). `full` is the paper's model, 100 epochs of 36 candidates a gate. A strategy searches for 60 epochs
+with the last fifth of the training part held out; one circuit a gate is derived on that part, and fine-tuned for 200 epochs on
+the whole training part. The best of 36 random choices trains each for 60 epochs.
+
+{search.report(search.read(_HERE.parent / "results" / "search.jsonl"))}
+
+## Derived models under noise
+
+`python -m benchmarks.derived_noise`: shrinking to one circuit a gate on damped_shm, hidden 5, depth 2, without and with the
+hardware term (expected two-qubit gates on FakeFez), fine-tuned, and evaluated with the compact noise of FakeFez.
+
+{derived_noise.report(run("derived_noise"), ["aer-noise-fez"])}
 
 ## Learning with shots and noise
 

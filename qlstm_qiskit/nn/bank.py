@@ -159,7 +159,7 @@ class CircuitBank(nn.Module):
 
     def linearise(self) -> None:
         """Turn structural weights into plain ones with the same coefficients, in place."""
-        coefficients = self.coefficients()
+        coefficients = self.coefficients(noise=False)
         if coefficients is None or self.structural_weights is None or self.mixing == "linear":
             return
         values = coefficients.detach()
@@ -206,7 +206,8 @@ class CircuitBank(nn.Module):
 
     def restart_weights(self) -> None:
         """Set the structural weights to their start, at which the candidates of a gate count equally."""
-        starts = torch.tensor([[MIXINGS[self.mixing].start(len(own))] * len(self.candidates) for own in self.gates])
+        rows = [[MIXINGS[self.mixing].start(len(own))] * len(self.candidates) for own in self.gates]
+        starts = torch.tensor(rows, dtype=self.angles.dtype)
         if self.structural_weights is not None:
             starts = starts if self.structural_weights.dim() == 2 else starts[self._has]
             self.structural_weights.data.copy_(starts)
