@@ -126,7 +126,7 @@ the whole training part. The best of 36 random choices trains each for 60 epochs
 `python -m benchmarks.derived_noise`: shrinking to one circuit a gate on damped_shm, hidden 5, depth 2, without and with the
 hardware term (expected two-qubit gates on FakeFez), fine-tuned, and evaluated with the compact noise of FakeFez.
 
-{derived_noise.report(run("derived_noise"), ["aer-noise-fez"])}
+{derived_noise.report(run("derived_noise"), derived_noise.BACKENDS)}
 
 ## Learning with shots and noise
 
