@@ -172,47 +172,52 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def report(records: list[dict[str, Any]]) -> str:
     """Tables in Markdown: medians over seeds."""
-    ways = list(dict.fromkeys((r["strategy"], r["by"]) for r in records))
-    datasets = [name for name in DATASETS if any(r["dataset"] == name for r in records)]
-    limits = {d: 1.5 * _median(records, d, ("full", ""), "search") for d in datasets}
-    lines = []
+    seeds = sorted({r["seed"] for r in records})
+    lines = [
+        f"Seeds {', '.join(map(str, seeds))}; (n) behind a number: of n of them only. The last column counts series on which "
+        "the median is at most 1.5 times that of `full`."
+    ]
     for stage, title in (
         ("search", "Search"),
         ("derived", "Derived, before fine-tuning"),
         ("tuned", "Fine-tuned, one circuit a gate"),
     ):
-        lines += [
-            "",
-            f"**{title}: median test MSE**",
-            "",
-            "| strategy | derived by | " + " | ".join(datasets) + " | within 1.5 |",
-        ]
-        lines.append("|---" * (len(datasets) + 3) + "|")
-        for label in ways:
-            values = [_median(records, d, label, stage) for d in datasets]
-            if np.isnan(values).all():
-                continue
-            within = sum(value <= limits[d] for value, d in zip(values, datasets, strict=True))
-            lines.append(
-                f"| {label[0]} | {label[1]} | " + " | ".join(f"{v:.3g}" for v in values) + f" | {within} of {len(datasets)} |"
-            )
+        lines += ["", f"**{title}: median test MSE**", "", *_table(records, stage, len(seeds))]
     lines += ["", "**Cost of one prediction on ibm_fez (snapshot), 4096 shots: medians over series and seeds**", ""]
     lines += [
         "| strategy | derived by | circuits a step | two-qubit gates a step | QPU s | QPU s without packing |",
         "|---" * 6 + "|",
     ]
     lines.append(_cost_row(("full", ""), [cost({gate: list(SearchSpace.paper().names) for gate in GATES})]))
-    for label in ways:
+    for label in dict.fromkeys((r["strategy"], r["by"]) for r in records):
         own = [r["circuits"] for r in records if (r["strategy"], r["by"]) == label and "circuits" in r]
         if own:
             lines.append(_cost_row(label, [cost({gate: [name] for gate, name in circuits.items()}) for circuits in own]))
-    seeds = sorted({r["seed"] for r in records})
-    return "\n".join([f"Seeds: {', '.join(map(str, seeds))}. 1.5: at most 1.5 times the median of `full`.", *lines])
+    return "\n".join(lines)
 
 
-def _median(records: list[dict[str, Any]], dataset: str, way: tuple[str, str], stage: str) -> float:
+def _table(records: list[dict[str, Any]], stage: str, n_seeds: int) -> list[str]:
+    """A row for each strategy, and before deriving one for all that is derived from it."""
+    datasets = [name for name in DATASETS if any(r["dataset"] == name for r in records)]
+    limits = {d: 1.5 * _median(records, d, ("full", ""), "search")[0] for d in datasets}
+    lines = ["| strategy | derived by | " + " | ".join(datasets) + " | within 1.5 |", "|---" * (len(datasets) + 3) + "|"]
+    shown = set()
+    for strategy, by in dict.fromkeys((r["strategy"], r["by"]) for r in records if stage in r):
+        if stage == "search" and strategy in shown:
+            continue
+        shown.add(strategy)
+        values = [_median(records, d, (strategy, by), stage) for d in datasets]
+        cells = [f"{value:.3g}" + (f" ({count})" if count < n_seeds else "") if count else "" for value, count in values]
+        within = sum(value <= limits[d] for (value, _), d in zip(values, datasets, strict=True))
+        known = sum(count > 0 for _, count in values)
+        lines.append(f"| {strategy} | {'' if stage == 'search' else by} | " + " | ".join(cells) + f" | {within} of {known} |")
+    return lines
+
+
+def _median(records: list[dict[str, Any]], dataset: str, way: tuple[str, str], stage: str) -> tuple[float, int]:
+    """The median over seeds, and how many there are."""
     values = [r[stage]["test"] for r in records if (r["dataset"], r["strategy"], r["by"]) == (dataset, *way) and stage in r]
-    return float(np.median(values)) if values else float("nan")
+    return (float(np.median(values)) if values else float("nan")), len(values)
 
 
 def _cost_row(way: tuple[str, str], costs: list[dict[str, float]]) -> str:
