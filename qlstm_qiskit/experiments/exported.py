@@ -227,9 +227,11 @@ def _space(path: Path, circuits: str, layer: ExportedLayer, bound: bool) -> Sear
         gates = [tuple(names.index(term.candidate) for term in terms) for terms in layer.gates.values()]
     else:
         fixed, gates = [], []
-        for terms in layer.gates.values():
+        for gate, terms in layer.gates.items():
             start = len(fixed)
-            fixed += [_candidate(path, circuits, t.candidate, layer.candidates[t.candidate], t.bound) for t in terms]
+            fixed += [
+                _candidate(path, circuits, f"{gate}: {t.candidate}", layer.candidates[t.candidate], t.bound) for t in terms
+            ]
             gates.append(tuple(range(start, len(fixed))))
     try:
         space = SearchSpace.from_circuits(fixed)
