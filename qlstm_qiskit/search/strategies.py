@@ -121,6 +121,7 @@ class ProgressiveShrinking(Strategy):
 
     name: Literal["shrinking"] = "shrinking"
     reference: ClassVar[str] = "P-DARTS, Chen et al. 2019, arXiv 1904.12760; ASAP, Noy et al. 2020, arXiv 1904.04123"
+    drops: ClassVar[bool] = True
     keep: PositiveInt = 1
     begin: Share = 0.3
     end: Share = 0.7

@@ -35,6 +35,7 @@ class Strategy(BaseModel):
     reference: ClassVar[str] = ""
     alternates: ClassVar[bool] = False  # structural weights learn from the validation part, the rest from the training part
     weighs: ClassVar[bool] = True  # weights over several candidates are trained
+    drops: ClassVar[bool] = False  # asks for the importance of candidates
     device: DeviceCost | None = None
 
     @model_validator(mode="after")

@@ -61,6 +61,8 @@ class SearchLoop(Callback):
 
     def note_importance(self) -> None:
         """Keep what the structural weights are worth in this batch: before penalties come to their gradients."""
+        if not self.strategy.drops:
+            return
         self.n_batches += 1
         for bank in self.banks:
             weights = bank.structural_weights
