@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from qlstm_qiskit.errors import RunError
+
+#: Names of files that are being written: .NAME.XXXXXXXX
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 def exists(path: Path) -> bool:
@@ -20,6 +26,37 @@ def exists(path: Path) -> bool:
         return path.exists()
     except OSError as error:
         raise RunError(f"cannot look at {path}: {error.strerror or error}; choose a folder that can be read.") from None
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Be the only process that writes into a folder, and remove what writes of killed ones have left.
+
+    A process that dies gives it up. On Windows, and on file systems that know no locks, nothing is claimed.
+
+    Raises:
+        RunError: Another process has claimed it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another process writes into {folder}; wait for it or stop it.") from None
+        except OSError:
+            yield
+            return
+        for path in folder.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -65,47 +65,81 @@ def train(
     backends: BackendsFile = None,
     confirm: Confirm = False,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; begin if none.")] = False,
     json: Json = False,
 ) -> None:
     """Train a model into a run folder, with figures.
 
+    What was interrupted, even killed, goes on with --resume, to the same bits: give --out alone, or the same command again.
+
     Example: qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 50 --out runs/demo
 
     Example: qlstm train --from runs/derived --epochs 100 --out runs/tuned
+
+    Example: qlstm train --resume --out runs/demo
     """
     from qlstm_qiskit.hardware import find_spec
 
     options = find_spec(backend, backends)  # before anything that takes seconds to import
     if confirm:
         options = options.confirmed()
-    from qlstm_qiskit.experiments import train_run
-    from qlstm_qiskit.report import draw_run
-
+    given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
+    if resume and given <= _RESUME:
+        _train(None, out, json, resume=True)
+        return
     if start is None:
         if from_scratch:
             raise OptionError("--from-scratch goes with --from.")
         spec = _new_spec(ctx.params)
         name = f"{dataset or (csv.stem if csv else 'run')}-{model}-seed{seed}"
     else:
-        given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
         spec = _spec_from(start, ctx.params, given, from_scratch)
         name = f"{start.name}-tuned"
-    spec = spec.on(options)
-    out = out or Path("runs") / name
+    _train(spec.on(options), out or Path("runs") / name, json, resume=resume)
+
+
+def _train(spec: RunSpec | None, out: Path | None, json: bool, *, resume: bool) -> None:
+    """Train, and print what it has come to; with `resume`, what is in the folder, which must be this run where one is given."""
+    from qlstm_qiskit.experiments import train_run
+    from qlstm_qiskit.report import draw_run
+
+    if out is None:
+        raise OptionError("--resume needs the run folder to go on with; give --out.")
     try:
-        run = train_run(spec, out, verbose=1)
+        run = train_run(spec, out, verbose=1) if spec is not None and not resume else _resumed(spec, out)
         figures = draw_run(run)
     except KeyboardInterrupt:
         what = f"the last finished epoch is in {out}"
         if not (out / "model.safetensors").exists():
-            what = "no epoch was finished and nothing was kept"
-            if (out / "config.json").exists():
-                what = f"no epoch was finished; go on with: qlstm jobs resume {out}"
+            what = "no epoch was finished"
+        what += f"; go on with: {_resume_command(out)}" if (out / "config.json").exists() else " and nothing was kept"
         print(f"interrupted; {what}", file=sys.stderr)
         raise typer.Exit(130) from None
     _print_result(run, [str(path) for path in figures], json)
     if run.metrics["interrupted"]:
         raise typer.Exit(130)
+
+
+def _resumed(spec: RunSpec | None, out: Path) -> Run:
+    """The run of a folder, trained to its end; a new one where there is none."""
+    from qlstm_qiskit.experiments import is_unfinished, load_run, load_spec, require_same, resume_run, train_run
+    from qlstm_qiskit.storage import exists
+
+    if spec is not None and not exists(out / "config.json"):
+        return train_run(spec, out, verbose=1)
+    found = load_spec(out)
+    if spec is not None:
+        require_same(out, spec)
+    if not is_unfinished(out):
+        print(f"{out} was finished before; this is its result", file=sys.stderr)
+        return load_run(out)
+    if found.backend_options is not None and found.backend_options.leaves:
+        raise OptionError(f"the circuits of {out} leave this machine; go on with: {_resume_command(out)}")
+    return resume_run(out, verbose=1)
+
+
+def _resume_command(out: Path) -> str:
+    return f"qlstm jobs resume {out}" if (out / "jobs.sqlite").exists() else f"qlstm train --resume --out {out}"
 
 
 def _print_result(run: Run, figures: list[str], json: bool) -> None:
@@ -115,8 +149,7 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
         print_json(metrics | {"run": str(out), "figures": figures})
         return
     if metrics["interrupted"]:
-        further = f" Go on with: qlstm jobs resume {out}" if (out / "jobs.sqlite").exists() else ""
-        print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs.{further}")
+        print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs. Go on with: {_resume_command(out)}")
     print(
         f"{spec.model} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
         f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits a step, seed {spec.seed}"
@@ -178,6 +211,9 @@ def _print_stages(stages: dict[str, dict[str, Any]]) -> None:
     print_table("From the search to one model", header, rows)
 
 
+#: What `--resume` may be given beside; anything else must be the whole command again.
+_RESUME = {"resume", "out", "json"}
+
 _MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing")
 
 #: What `--from` may be given beside; the rest comes from that run.
@@ -208,7 +244,7 @@ def _spec_from(run: Path, values: dict[str, Any], given: set[str], from_scratch:
     """A run that goes on from another one's model, with the options of training that are given anew."""
     from qlstm_qiskit.experiments import load_spec, start_from
 
-    allowed = {*_CHANGES, "start", "from_scratch", "backend", "backends", "confirm", "out", "json"}
+    allowed = {*_CHANGES, *_RESUME, "start", "from_scratch", "backend", "backends", "confirm"}
     if given - allowed:
         names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
         raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {run}.")

@@ -7,7 +7,7 @@ from qlstm_qiskit.experiments.plan import plan_run, require_affordable_evaluatio
 from qlstm_qiskit.experiments.run import Run, load_run, load_spec
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec, Start
 from qlstm_qiskit.experiments.start import start_from
-from qlstm_qiskit.experiments.train import is_unfinished, resume_run, train_run
+from qlstm_qiskit.experiments.train import is_unfinished, require_same, resume_run, settled, train_run
 
 __all__ = [
     "DataSpec",
@@ -22,8 +22,10 @@ __all__ = [
     "plan_run",
     "predict_table",
     "require_affordable_evaluation",
+    "require_same",
     "resume_run",
     "roll_out",
+    "settled",
     "start_from",
     "train_run",
     "versions",

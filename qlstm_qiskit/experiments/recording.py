@@ -11,10 +11,11 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.experiments.run import ARCHITECTURE, HISTORY, MODEL, ModelHeader, predict_windows
+from qlstm_qiskit.experiments.run import ARCHITECTURE, HISTORY, MODEL, ModelHeader, predict_windows, read_lines
 from qlstm_qiskit.nn import QLSTM, Forecaster
-from qlstm_qiskit.storage import write_atomically
+from qlstm_qiskit.storage import exists, write_atomically
 from qlstm_qiskit.training.checkpoint import save_weights
+from qlstm_qiskit.training.resume import Gates
 
 
 class Recorder(Callback):
@@ -24,43 +25,53 @@ class Recorder(Callback):
         out: The run folder.
         dataset: Its data.
         exact: A model of the same kind that computes the test error, where the trained one would cost QPU time.
+        epochs: Finished epochs of a training that goes on; their lines are kept.
     """
 
-    def __init__(self, out: Path, dataset: Dataset, exact: Forecaster | None = None) -> None:
+    def __init__(self, out: Path, dataset: Dataset, exact: Forecaster | None = None, epochs: int = 0) -> None:
         self.out, self.dataset, self.exact = out, dataset, exact
-        self.lines: dict[int, str] = {}
-        self.architecture: dict[int, str] = {}
+        self.lines = self._before(HISTORY, epochs)
+        self.architecture = self._before(ARCHITECTURE, epochs)
+
+    def _before(self, name: str, epochs: int) -> dict[int, str]:
+        """The lines of the first epochs, by epoch."""
+        path = self.out / name
+        return {line["epoch"]: json.dumps(line) for line in read_lines(path, epochs)} if epochs and exists(path) else {}
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.record(net.module_, net.history[-1])
 
     def record(self, module: Forecaster, row: dict[str, Any]) -> None:
-        """Write a finished epoch, once however often it is called."""
-        epoch = int(row["epoch"])
-        if self.exact is not None:
-            if isinstance(module.recurrent, QLSTM) and isinstance(self.exact.recurrent, QLSTM) and _dropped(module):
-                self.exact.recurrent.keep(module.recurrent.gates)
-            self.exact.load_state_dict(module.state_dict())
-        prediction = predict_windows(self.exact or module, self.dataset.x_test)
-        valid = {"valid_mse": float(row["valid_loss"])} if "valid_loss" in row else {}
-        line = {
-            "epoch": epoch,
-            "train_mse": float(row["train_loss"]),
-            **valid,
-            "test_mse": float(np.mean((prediction - self.dataset.y_test) ** 2)),
-            "seconds": float(row["dur"]),
-        }
-        self.lines[epoch] = json.dumps(line)
+        """Write a finished epoch. It is evaluated once, however often it is written: shots would be drawn again."""
+        epoch, layer = int(row["epoch"]), module.recurrent
+        gates = layer.gates if isinstance(layer, QLSTM) and layer.has_dropped else None
+        if epoch not in self.lines:
+            self.lines[epoch] = json.dumps(self._line(module, row, gates))
         write_atomically(self.out / HISTORY, "\n".join(self.lines.values()) + "\n")
         layers = _architecture(module)
         if layers:
             self.architecture[epoch] = json.dumps({"epoch": epoch, "layers": layers})
             write_atomically(self.out / ARCHITECTURE, "\n".join(self.architecture.values()) + "\n")
-        gates = module.recurrent.gates if isinstance(module.recurrent, QLSTM) and _dropped(module) else None
         save_weights(self.out / MODEL, module, header_of(self.dataset, epoch, gates).model_dump(mode="json"))
 
+    def _line(self, module: Forecaster, row: dict[str, Any], gates: Gates | None) -> dict[str, Any]:
+        """A finished epoch's line of the history."""
+        if self.exact is not None:
+            if gates is not None and isinstance(self.exact.recurrent, QLSTM):
+                self.exact.recurrent.keep(gates)
+            self.exact.load_state_dict(module.state_dict())
+        prediction = predict_windows(self.exact or module, self.dataset.x_test)
+        valid = {"valid_mse": float(row["valid_loss"])} if "valid_loss" in row else {}
+        return {
+            "epoch": int(row["epoch"]),
+            "train_mse": float(row["train_loss"]),
+            **valid,
+            "test_mse": float(np.mean((prediction - self.dataset.y_test) ** 2)),
+            "seconds": float(row["dur"]),
+        }
 
-def header_of(data: Dataset, epoch: int, gates: tuple[tuple[tuple[str, ...], ...], ...] | None = None) -> ModelHeader:
+
+def header_of(data: Dataset, epoch: int, gates: Gates | None = None) -> ModelHeader:
     """What the weights' file says of a model of this series."""
     return ModelHeader(
         epoch=epoch,
@@ -72,11 +83,6 @@ def header_of(data: Dataset, epoch: int, gates: tuple[tuple[tuple[str, ...], ...
         target_scaler=data.target_scaler,
         gates=gates,
     )
-
-
-def _dropped(module: Forecaster) -> bool:
-    """Whether gates have candidates of their own."""
-    return isinstance(module.recurrent, QLSTM) and any(weights.dim() == 1 for weights in module.recurrent.arch_parameters())
 
 
 def _architecture(module: Forecaster) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from qlstm_qiskit.training.checkpoint import read_weights
 Model = TypeVar("Model", bound=BaseModel)
 
 CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
-ARCHITECTURE, GENOTYPE = "architecture.jsonl", "genotype.json"
+ARCHITECTURE, GENOTYPE, CHECKPOINT = "architecture.jsonl", "genotype.json", "checkpoint.safetensors"
 
 
 class ModelHeader(BaseModel):
@@ -110,13 +110,13 @@ class Run:
     @cached_property
     def history(self) -> list[dict[str, float]]:
         """A dictionary for each finished epoch: epoch, train_mse, valid_mse (with a validation part), test_mse, seconds."""
-        return _read_lines(self.path / HISTORY, self.epochs)
+        return read_lines(self.path / HISTORY, self.epochs)
 
     @cached_property
     def architecture(self) -> list[dict[str, Any]]:
         """Weights after each epoch: epoch, and for each layer `candidates` and `coefficients`, (gates, candidates)."""
         path = self.path / ARCHITECTURE
-        return _read_lines(path, self.epochs) if exists(path) else []
+        return read_lines(path, self.epochs) if exists(path) else []
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_lines(path: Path, count: int) -> list[dict[str, Any]]:
+def read_lines(path: Path, count: int) -> list[dict[str, Any]]:
     """The first lines of a file of JSON lines."""
     try:
         return [json.loads(line) for line in _read_text(path).splitlines()[:count]]

@@ -16,6 +16,7 @@ from qlstm_qiskit.experiments.plan import plan_work
 from qlstm_qiskit.experiments.recording import Recorder
 from qlstm_qiskit.experiments.run import (
     ARCHITECTURE,
+    CHECKPOINT,
     CONFIG,
     HISTORY,
     METRICS,
@@ -33,15 +34,17 @@ from qlstm_qiskit.hardware.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.nn import QLSTM, Forecaster
-from qlstm_qiskit.storage import exists, write_atomically
+from qlstm_qiskit.storage import claimed, exists, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
+from qlstm_qiskit.training.resume import read_progress
 
 
 def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
     """Train a model into a new run folder.
 
     The folder is made after everything that can be checked beforehand has been checked. Each finished epoch is written at
-    once; Ctrl-C ends the training with the last finished epoch, and the run is as usable as any.
+    once; Ctrl-C ends the training with the last finished epoch, and the run is as usable as any. What was interrupted, in
+    whatever way, goes on with `resume_run`, to the same bits.
 
     On a backend whose circuits leave this machine, nothing is submitted but what training needs: test errors are those of the
     exact interpreter, a plan beyond the guard's limits is refused at the start, and jobs are recorded in the folder; see
@@ -63,9 +66,10 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
 
 
 def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 0) -> Run:
-    """Go on with a training that ended before its last epoch, in its run folder.
+    """Go on with a training that ended before its last epoch, in its run folder; it ends in the bits of one that never ended.
 
-    It is trained again from its config; jobs that were submitted are answered from the record or waited for.
+    It goes on after the last epoch of its checkpoint. Where circuits leave this machine it is trained again from its config;
+    jobs that were submitted are answered from the record or waited for.
 
     Args:
         out: The folder.
@@ -73,15 +77,29 @@ def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 
         verbose: See `train_run`.
 
     Raises:
-        RunError: The folder holds no run, or one that is finished.
+        RunError: The folder holds no run, or one that is finished; or its checkpoint is damaged, or of another training.
+        DataError: The data has changed.
     """
     if not is_unfinished(out):
         raise RunError(f"{out} holds a finished run; there is nothing to go on with.")
     spec = load_spec(out)
     if options is not None:
         spec = spec.on(options)
-    (out / METRICS).unlink(missing_ok=True)  # of the epochs before it was interrupted
     return _train(spec, out, verbose)
+
+
+def require_same(out: Path, spec: RunSpec) -> None:
+    """Raise `RunError` if a run folder holds another run than this one."""
+    there, here = (one.model_dump(mode="json") for one in (load_spec(out), settled(spec)))
+    other = [name for name in there if there[name] != here[name]]
+    if other:
+        said = ", ".join(f"{name} ({_short(there[name])} there, {_short(here[name])} here)" for name in other)
+        raise RunError(f"{out} holds another run: it differs in {said}. Give the same options, or another folder.")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def is_unfinished(out: Path) -> bool:
@@ -89,51 +107,76 @@ def is_unfinished(out: Path) -> bool:
     return not exists(out / METRICS) or bool(load_metrics(out).get("interrupted"))
 
 
-def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
+def settled(spec: RunSpec) -> RunSpec:
+    """The same run with all that it leaves to defaults or to files; what `config.json` holds.
+
+    Raises:
+        QLSTMError: As of `train_run`.
+    """
+    return _settle(spec)[0]
+
+
+def _settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
+    """A settled spec, its data, and the untrained model on the exact interpreter where circuits leave this machine."""
     if spec.backend_options is None:
         spec = spec.on(spec.backend)
-    dataset = spec.data.load()
+    dataset, options = spec.data.load(), spec.backend_options
+    assert options is not None
+    regressor = spec.on("statevector").regressor() if options.leaves else spec.regressor()
+    depth, module = _rehearse(regressor, dataset)
+    found = {"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate}
+    return spec.model_copy(update=found), dataset, module
+
+
+def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
+    spec, dataset, module = _settle(spec)
     options = spec.backend_options
     assert options is not None
-    rehearsal = spec.on("statevector").regressor() if options.leaves else spec.regressor()
-    depth, module = _rehearse(rehearsal, dataset)
-    recorder = Recorder(out, dataset, module if options.leaves else None)
     start = None if spec.start is None else read_start(spec.start)
-    regressor = spec.regressor(verbose=verbose, callbacks=[recorder], start=start)
+    regressor = spec.regressor(verbose=verbose, start=start)
     if options.leaves:
         _require_affordable(spec, options, dataset)
-    spec = spec.model_copy(update={"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate})
     made = make_folders(out)
-    started, backend = time.perf_counter(), None
+    with contextlib.nullcontext() if options.leaves else claimed(out):  # a record of jobs has a lock of its own
+        try:
+            return _train_into(out, spec, options, dataset, regressor, module)
+        except BaseException:
+            if not (out / MODEL).exists():
+                _clear(out, made)
+            raise
+
+
+def _train_into(
+    out: Path, spec: RunSpec, options: BackendSpec, dataset: Dataset, regressor: QLSTMRegressor, module: Forecaster
+) -> Run:
+    """Train in a folder that is there, from its checkpoint where it has one."""
+    checkpoint = None if options.leaves else out / CHECKPOINT  # a device's record answers all that was done, from the start
+    epochs = 0 if checkpoint is None or not exists(checkpoint) else read_progress(checkpoint).epoch
+    recorder = Recorder(out, dataset, module if options.leaves else None, epochs)
+    started = time.perf_counter() - sum(json.loads(line)["seconds"] for line in recorder.lines.values())
+    write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
+    backend = load_backend(options, record=out, run="train") if options.leaves else None
+    regressor.set_params(callbacks=[recorder], checkpoint=checkpoint, **({} if backend is None else {"backend": backend}))
+    failed = None
     try:
-        write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
-        if options.leaves:
-            backend = load_backend(options, record=out, run="train")
-            regressor.set_params(backend=backend)
         regressor.fit(dataset.x_train, dataset.y_train)
+        (out / METRICS).unlink(missing_ok=True)  # of the epochs before it was interrupted
         recorder.record(regressor.module_, regressor.history_[-1])  # Ctrl-C may have come between training and writing
-        interrupted = regressor.interrupted_
     except TrainingError as error:
         if not (out / MODEL).exists():
-            _clear(out, made)
             raise
-        _finish(_read(out, options), dataset, options, seconds=time.perf_counter() - started, interrupted=True)
-        raise TrainingError(f"{error} {out} keeps the epochs before.") from error
-    except BaseException:
-        if not (out / MODEL).exists():
-            _clear(out, made)
-        raise
+        failed = error
     finally:
         if isinstance(backend, PrimitiveBackend):
             backend.close()
-    run = _read(out, options)
+    interrupted = failed is not None or regressor.interrupted_
+    run = load_run(out, backend="statevector" if options.leaves else None)
     _finish(run, dataset, options, seconds=time.perf_counter() - started, interrupted=interrupted)
+    if failed is not None:
+        raise TrainingError(f"{failed} {out} keeps the epochs before.") from failed
+    if checkpoint is not None and not interrupted:
+        checkpoint.unlink(missing_ok=True)
     return run
-
-
-def _read(out: Path, options: BackendSpec) -> Run:
-    """The run as it is evaluated after training."""
-    return load_run(out, backend="statevector" if options.leaves else None)
 
 
 def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
@@ -174,6 +217,8 @@ def refuse_existing(out: Path) -> None:
     held = [name for name in (CONFIG, METRICS, HISTORY, MODEL) if exists(out / name)]
     if held and exists(out / JOBS) and exists(out / CONFIG) and is_unfinished(out):
         raise RunError(f"{out} holds an unfinished training with jobs; go on with: qlstm jobs resume {out}")
+    if CONFIG in held and is_unfinished(out):
+        raise RunError(f"{out} holds an unfinished training; go on with: qlstm train --resume --out {out}")
     if held:
         raise RunError(f"{out} already holds a run ({held[0]}); choose another folder or delete this one.")
 
@@ -189,7 +234,9 @@ def make_folders(out: Path) -> list[Path]:
 
 
 def _clear(out: Path, made: list[Path]) -> None:
-    """Take back what was written before the first epoch was finished, unless jobs were recorded, for `resume_run` to use."""
+    """Take back what was written before the first epoch was finished, unless `resume_run` can use it: jobs, or trials."""
+    if (out / CHECKPOINT).exists():
+        return
     if (out / JOBS).exists():
         with Ledger(out / JOBS) as ledger:
             if ledger.entries():

@@ -20,7 +20,7 @@ from qiskit_aer import AerSimulator
 
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.hardware.compact import noise_model, readout_errors
-from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values, circuit_bytes
+from qlstm_qiskit.hardware.executor import Draws, ISACircuit, Request, Values, circuit_bytes
 from qlstm_qiskit.hardware.measurement import Basis, read_out, rotated
 
 #: Gates that circuits are opened to. Aer 0.18 knows the controlled rotations too, but binds their parameters wrongly.
@@ -40,6 +40,7 @@ class AerExecutor:
         method: Aer's simulation method; by default a density matrix where there is noise, else a statevector.
         noise: A device whose noise is simulated, on a circuit's own qubits (`ISACircuit.qubits`) only.
         readout: Whether bits are also read wrongly at that device's rates.
+        draws: Counts the calls.
     """
 
     def __init__(
@@ -50,16 +51,18 @@ class AerExecutor:
         method: str | None = None,
         noise: Target | None = None,
         readout: bool = True,
+        draws: Draws | None = None,
     ) -> None:
         self.shots = shots
-        self._seeds = np.random.SeedSequence(seed)
+        self._entropy, self._draws = np.random.SeedSequence(seed).entropy, draws or Draws()
         self._method = method or ("statevector" if noise is None else "density_matrix")
         self._noise, self._readout = noise, readout
         self._simulators: dict[tuple[int, ...], tuple[AerSimulator, NDArray[np.float64] | None]] = {}
         self._prepared: dict[tuple[ISACircuit, Basis], QuantumCircuit] = {}
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
-        generator = np.random.default_rng(self._seeds.spawn(1)[0])
+        generator = np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=(self._draws.count,)))
+        self._draws.count += 1
         tasks = [(k, basis) for k, request in enumerate(requests) for basis in request.circuit.measurement.bases]
         means: list[list[Values]] = [[] for _ in requests]
         every = self._probabilities([(requests[k], basis) for k, basis in tasks])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Program, lower_observable
 from qlstm_qiskit.exact import ExactBank, FourierSeries
+from qlstm_qiskit.hardware.executor import Draws
 
 Pairs = NDArray[np.bool_]
 
@@ -63,6 +64,10 @@ class Backend(Protocol):
     def name(self) -> str:
         """The name under which `load_backend` finds it."""
 
+    @property
+    def draws(self) -> Draws:
+        """How often shots were drawn at random so far."""
+
     def estimator(self) -> BaseEstimatorV2:
         """A V2 estimator, for `EstimatorQNN`."""
 
@@ -86,7 +91,7 @@ class StatevectorBackend:
     """
 
     def __init__(self, path: str = "auto", name: str = "statevector") -> None:
-        self.path, self.name = path, name
+        self.path, self.name, self.draws = path, name, Draws()
 
     def estimator(self) -> BaseEstimatorV2:
         return StatevectorEstimator()

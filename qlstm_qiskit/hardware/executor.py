@@ -69,6 +69,13 @@ class Request:
     values: Values
 
 
+@dataclass
+class Draws:
+    """Counts random draws: each has a seed of its own, made from its number. A training that goes on sets the count back."""
+
+    count: int = 0
+
+
 class Prepare(Protocol):
     """Makes a circuit ready for an executor."""
 

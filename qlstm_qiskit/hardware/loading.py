@@ -19,7 +19,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import LedgerError, OptionError
 from qlstm_qiskit.hardware.backend import Backend, StatevectorBackend
-from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare
+from qlstm_qiskit.hardware.executor import Draws, Executor, ISACircuit, Prepare
 from qlstm_qiskit.hardware.spec import BackendSpec, TranspileSpec
 from qlstm_qiskit.hardware.specs_file import find_spec
 
@@ -101,10 +101,12 @@ def _aer(spec: BackendSpec, seed: int | None) -> Backend:
     from qlstm_qiskit.hardware.devices import find_device
     from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 
+    draws = Draws()
     if spec.noise is None:
-        return PrimitiveBackend(spec, AerExecutor(spec.shots, seed=seed, method=spec.method), prepare_for_aer)
-    device = find_device(spec.noise.device)
-    executor = AerExecutor(spec.shots, seed=seed, method=spec.method, noise=device.target, readout=spec.noise.readout)
+        executor = AerExecutor(spec.shots, seed=seed, method=spec.method, draws=draws)
+        return PrimitiveBackend(spec, executor, prepare_for_aer, draws=draws)
+    device, readout = find_device(spec.noise.device), spec.noise.readout
+    executor = AerExecutor(spec.shots, seed=seed, method=spec.method, noise=device.target, readout=readout, draws=draws)
     on_device = _transpiler(spec, device)
 
     def prepare(
@@ -112,7 +114,7 @@ def _aer(spec: BackendSpec, seed: int | None) -> Backend:
     ) -> ISACircuit:
         return compact(on_device(name, circuit, parameters, observables))
 
-    return PrimitiveBackend(spec, executor, prepare)
+    return PrimitiveBackend(spec, executor, prepare, draws=draws)
 
 
 def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, ordered: bool) -> Backend:
@@ -123,10 +125,11 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
     from qlstm_qiskit.hardware.pinned import PinnedDevice, calibration_of
     from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 
+    draws = Draws()
     if not spec.leaves:
         connection, ledger = _connect(spec, None), None
         device = connection.device
-        inner = _local(spec, device, seed)
+        inner = _local(spec, device, seed, draws)
     else:
         file = (record or _state_folder()) / FILE
         ledger = Ledger(file) if file.is_file() else None
@@ -142,7 +145,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
         inner = _executor(spec, connection.make(seed), runner)
         device = PinnedDevice(device, pin[0])
     executor = PackingExecutor(MeteredExecutor(inner, spec), device.target, spec.pack)
-    return PrimitiveBackend(spec, executor, _transpiler(spec, device), connection=connection, ledger=ledger)
+    return PrimitiveBackend(spec, executor, _transpiler(spec, device), connection=connection, ledger=ledger, draws=draws)
 
 
 def _begun_on(ledger: Ledger, run: str, ordered: bool) -> str | None:
@@ -172,7 +175,7 @@ def _connect(spec: BackendSpec, device: str | None) -> Connection:
     return connection
 
 
-def _local(spec: BackendSpec, device: BackendV2, seed: int | None) -> Executor:
+def _local(spec: BackendSpec, device: BackendV2, seed: int | None, draws: Draws) -> Executor:
     """What stands for the device on this machine: IBM Runtime's primitives in local testing mode or, in a dry run, no noise."""
     from qlstm_qiskit.hardware.aer import AerExecutor
     from qlstm_qiskit.hardware.local import LocalExecutor
@@ -180,9 +183,9 @@ def _local(spec: BackendSpec, device: BackendV2, seed: int | None) -> Executor:
     from qlstm_qiskit.hardware.runtime import make_primitive, seed_of_job
 
     if spec.guard.dry_run:
-        ideal = AerExecutor(spec.shots, seed=seed)
+        ideal = AerExecutor(spec.shots, seed=seed, draws=draws)
         return LocalExecutor(device, lambda _: ideal)
-    submit = Direct()  # counts the jobs of all parts of the device, so that each has a seed of its own
+    submit = Direct(draws)  # counts the jobs of all parts of the device, so that each has a seed of its own
     return LocalExecutor(
         device,
         lambda part: _executor(spec, lambda number, tags: make_primitive(spec, part, seed_of_job(seed, number), tags), submit),

@@ -12,7 +12,7 @@ from qlstm_qiskit.hardware.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.bank import PrimitiveBank
 from qlstm_qiskit.hardware.cost import MeteredExecutor, Work
 from qlstm_qiskit.hardware.estimator import ExecutorEstimator
-from qlstm_qiskit.hardware.executor import Executor, Prepare, Request, Values
+from qlstm_qiskit.hardware.executor import Draws, Executor, Prepare, Request, Values
 from qlstm_qiskit.hardware.packing import PackingExecutor
 from qlstm_qiskit.hardware.spec import BackendSpec
 
@@ -29,6 +29,7 @@ class PrimitiveBackend:
         executor: Evaluates circuits.
         prepare: Makes them ready.
         connection, ledger: Of a device; closed with the backend.
+        draws: What the executor counts its draws of shots with.
     """
 
     def __init__(
@@ -39,8 +40,9 @@ class PrimitiveBackend:
         *,
         connection: Connection | None = None,
         ledger: Ledger | None = None,
+        draws: Draws | None = None,
     ) -> None:
-        self.spec, self.executor, self.prepare = spec, executor, prepare
+        self.spec, self.executor, self.prepare, self.draws = spec, executor, prepare, draws or Draws()
         self.connection, self.ledger = connection, ledger
 
     @property

@@ -16,7 +16,7 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.observables_array import ObservablesArray
 
 from qlstm_qiskit.hardware.chunks import Piece, chunks, unchunk
-from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values
+from qlstm_qiskit.hardware.executor import Draws, ISACircuit, Request, Values
 from qlstm_qiskit.hardware.measurement import Basis, Term, means_of_bits, rotated
 from qlstm_qiskit.hardware.spec import GuardSpec
 
@@ -86,16 +86,16 @@ class Direct:
     """Submits and waits, without a record: for simulators on this machine.
 
     Attributes:
-        jobs: Submitted so far; the number of the next job, from which its seed is made.
+        draws: Jobs submitted so far; the number of the next job, from which its seed is made.
     """
 
-    jobs: int = 0
+    draws: Draws = field(default_factory=Draws)
 
     def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
         started = []
         for work in works:
-            started.append(work.start(self.jobs, ()))
-            self.jobs += 1
+            started.append(work.start(self.draws.count, ()))
+            self.draws.count += 1
         return [work.readout.values(job.result()) for work, job in zip(works, started, strict=True)]
 
 

@@ -113,6 +113,11 @@ class QLSTM(nn.Module):
             tuple(tuple(cell.bank.candidates[place].name for place in own) for own in cell.bank.gates) for cell in self.layers()
         )
 
+    @property
+    def has_dropped(self) -> bool:
+        """Whether gates have candidates of their own, because some were dropped."""
+        return any(weights.dim() == 1 for weights in self.arch_parameters())
+
     def keep(self, gates: Sequence[Sequence[Sequence[str]]]) -> None:
         """Restrict the layer to these candidates of each layer and gate, as `gates` names them, unless it is already."""
         flat = all(weights.dim() == 1 for weights in self.arch_parameters())

@@ -35,6 +35,10 @@ class LastEpoch(Callback):
                 f"training diverged in epoch {len(net.history)} (its loss is {loss:.3g}); lower the learning rate "
                 f"(lr={net.lr}) or scale the data."
             )
+        self.note(net)
+
+    def note(self, net: NeuralNet) -> None:
+        """Keep the model as that of the last finished epoch."""
         state = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
         layer = net.module_.recurrent
         self.epochs_, self.state_, self.gates_ = len(net.history), state, layer.gates if isinstance(layer, QLSTM) else None
@@ -60,7 +64,8 @@ class ProgressBar(Callback):
             console=console,
             disable=not console.is_terminal,
         )
-        self.task_ = progress.add_task(self.description, total=net.max_epochs, loss="...")
+        done = len(net.history)  # of a training that goes on
+        self.task_ = progress.add_task(self.description, total=net.max_epochs, completed=done, loss="...")
         self.progress_ = progress
         progress.start()
 

@@ -1,8 +1,9 @@
-"""Weights on disk: tensors in a safetensors file whose header carries plain JSON. Nothing is ever unpickled."""
+"""Tensors on disk, in a safetensors file whose header carries plain JSON. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,17 @@ def save_weights(path: Path, module: nn.Module, header: dict[str, Any]) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    write_atomically(path, save(tensors, metadata={_KEY: json.dumps(header)}))
+    write_tensors(path, module.state_dict(), header)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
+    """Write named tensors, and a header of plain JSON values, in one atomic step; errors as of `save_weights`."""
+    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_atomically(path, save(content, metadata={_KEY: json.dumps(header)}))
 
 
 def read_weights(path: Path) -> tuple[Any, dict[str, Tensor]]:
-    """Read the header and the tensors of a file that `save_weights` wrote.
+    """Read the header and the tensors of a file that `write_tensors` wrote.
 
     Raises:
         RunError: The file is missing, damaged, or was written by something else.

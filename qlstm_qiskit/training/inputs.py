@@ -1,16 +1,22 @@
-"""What a fit is given: arrays that can be used, and parameters to start from."""
+"""What a fit is given: arrays that can be used, options as plain data, and parameters to start from."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from qlstm_qiskit.errors import DataError, OptionError
+from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.space import SearchSpace
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.training.regressor import QLSTMRegressor
 
 
 def as_windows(X: NDArray[Any]) -> NDArray[Any]:
@@ -32,6 +38,29 @@ def require_finite(name: str, values: ArrayLike) -> None:
         row = int(np.argwhere(bad)[0][0])
         what = "NaN" if np.isnan(array[row]).any() else "infinity"
         raise DataError(f"{name} contains {what}, first in row {row}; fill or remove such rows.")
+
+
+def describe(options: QLSTMRegressor) -> dict[str, Any]:
+    """What decides the result of a fit beside its data, as plain JSON values: two fits that agree in it are the same."""
+    plain = options.get_params(deep=False)
+    for name in ("callbacks", "checkpoint", "verbose"):
+        del plain[name]
+    space, start = options.space, options.start
+    plain["lr"] = options.learning_rate
+    plain["search"] = options.strategy.model_dump(mode="json")
+    plain["backend"] = _backend(options.backend)
+    if space is not None:
+        layers = [space] if isinstance(space, SearchSpace) else space
+        plain["space"] = [list(layer.names) for layer in layers]
+    if start is not None:
+        plain["start"] = {name: hashlib.sha256(value.cpu().numpy().tobytes()).hexdigest() for name, value in start.items()}
+    return plain
+
+
+def _backend(backend: Backend | BackendSpec | str) -> Any:
+    if isinstance(backend, BackendSpec):
+        return backend.model_dump(mode="json", exclude_defaults=True)
+    return backend if isinstance(backend, str) else backend.name
 
 
 def load_start(module: Forecaster, start: Mapping[str, Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,20 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import Callback
-from skorch.dataset import Dataset
-from skorch.helper import predefined_split
 from torch import Tensor
 
-from qlstm_qiskit.errors import DataError, OptionError, TrainingError, require_at_least, unknown_option
+from qlstm_qiskit.errors import DataError, OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
-from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.search import Strategy, WeightedSum, make_strategy
-from qlstm_qiskit.space import GATES, SearchSpace
-from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
-from qlstm_qiskit.training.inputs import as_windows, load_start, require_finite
+from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.training.fitting import Fit, Seeds
+from qlstm_qiskit.training.inputs import as_windows, require_finite
 from qlstm_qiskit.training.models import build_forecaster
-from qlstm_qiskit.training.searching import SearchLoop, SearchNet, searched_banks
-from qlstm_qiskit.training.spsa import SPSA
+from qlstm_qiskit.training.optimizers import OPTIMIZERS
+from qlstm_qiskit.training.searching import searched_banks
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
-#: Optimisers by name, and their default learning rates.
-_OPTIMIZERS = {"rmsprop": 0.01, "spsa": 0.03}
 _NUMPY_DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
@@ -58,6 +55,9 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             backend given as an object has a seed of its own.
         dtype: "float64" or "float32".
         device: A torch device.
+        checkpoint: A file that all of a training's state is written to after each epoch. Where it is there, `fit` goes on from
+            it, to the same bits as without the interruption; delete it to train anew. Shots of a backend given as an object go
+            on only where it has a seed.
         callbacks: Further skorch callbacks.
         verbose: 1 shows a progress bar on a terminal.
 
@@ -97,6 +97,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         seed: int | None = 0,
         dtype: str = "float64",
         device: str = "cpu",
+        checkpoint: Path | str | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:
@@ -124,11 +125,12 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         self.seed = seed
         self.dtype = dtype
         self.device = device
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.verbose = verbose
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> QLSTMRegressor:
-        """Train from scratch.
+        """Train from scratch, or from the checkpoint where there is one.
 
         Args:
             X: Windows, (n, window, features); or (n, window) of a single feature.
@@ -139,6 +141,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             OptionError: An option is not allowed.
             CapacityError: The circuits do not fit in memory.
             TrainingError: The loss is no longer finite.
+            RunError: The checkpoint is damaged, or belongs to another training.
             KeyboardInterrupt: Ctrl-C before the first epoch was finished.
         """
         checked, y_checked = self._check_fit(X, y)
@@ -148,27 +151,15 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         if self.valid_fraction and not 0 < n_valid < len(windows):
             raise DataError(f"{len(windows)} windows leave no validation part of {self.valid_fraction}; give more of them.")
         with torch.random.fork_rng(devices=[]):
-            self._fit_parts(windows, targets, len(windows) - n_valid)
+            fitted = Fit(self, windows, targets, len(windows) - n_valid).run()
+        self._net, self.module_, self.history_, self.interrupted_ = (
+            fitted.net,
+            fitted.module,
+            fitted.history,
+            fitted.interrupted,
+        )
         self._window_shape, self._y_is_flat = checked.shape[1:], y_checked.ndim == 1
         return self
-
-    def _fit_parts(self, windows: NDArray[Any], targets: NDArray[Any], n_train: int) -> None:
-        """Train on the first windows and validate on the rest, from the best of the strategy's starts."""
-        valid = (windows[n_train:], targets[n_train:]) if n_train < len(windows) else None
-        seed, trials, losses = self._seeds()[0], self.strategy.trials, {}
-        for number, other in enumerate(self._trial_seeds(trials)):
-            try:
-                self._train(windows[:n_train], targets[:n_train], valid, other, f"trial {number + 1} of {trials}")
-            except TrainingError:
-                continue  # one that diverges is not the best
-            if self.interrupted_:
-                raise KeyboardInterrupt
-            losses[other] = self.history_[-1]["valid_loss"]
-        if trials > 1:
-            if not losses:
-                raise TrainingError(f"all {trials} trials diverged; lower the learning rate (lr={self.learning_rate}).")
-            seed = min(losses, key=lambda other: losses[other])
-        self._train(windows[:n_train], targets[:n_train], valid, seed)
 
     def check_options(self) -> None:
         """Raise `OptionError` if an option of the training is not allowed; those of the model are checked when it is built."""
@@ -178,8 +169,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         require_at_least("batch_size", self.batch_size, 1)
         if self.seed is not None:
             require_at_least("seed", self.seed, 0)
-        if self.optimizer not in _OPTIMIZERS:
-            raise unknown_option("optimizer", self.optimizer, _OPTIMIZERS)
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown_option("optimizer", self.optimizer, OPTIMIZERS)
         if not 0 < self.learning_rate < np.inf:
             raise OptionError(f"lr is {self.lr}; it must be a finite number above 0.")
         if not 0 < self.spsa_eps < np.inf:
@@ -214,13 +205,13 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
     @property
     def learning_rate(self) -> float:
         """`lr`, or the optimiser's default."""
-        return _OPTIMIZERS[self.optimizer] if self.lr is None else self.lr
+        return OPTIMIZERS[self.optimizer] if self.lr is None else self.lr
 
-    def build_module(self, input_size: int, n_outputs: int) -> Forecaster:
-        """Build the untrained model that `fit` would train, from torch's default generator."""
+    def build_module(self, input_size: int, n_outputs: int, *, backend_seed: int | None = None) -> Forecaster:
+        """Build the untrained model that `fit` would train, from torch's default generator; shots from `seed` where None."""
         backend = self.backend
         if isinstance(backend, str | BackendSpec):
-            backend = load_backend(backend, seed=self._seeds()[1])
+            backend = load_backend(backend, seed=Seeds.of(self.seed).backend if backend_seed is None else backend_seed)
         module = build_forecaster(
             self.model,
             input_size,
@@ -265,91 +256,6 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         dtype = _NUMPY_DTYPES[self.dtype]
         checked, targets = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=dtype)
         return checked, targets.astype(dtype)
-
-    def _train(
-        self,
-        windows: NDArray[Any],
-        targets: NDArray[Any],
-        valid: tuple[NDArray[Any], NDArray[Any]] | None,
-        seed: int,
-        trial: str | None = None,
-    ) -> None:
-        """Build a model from this seed and train it; callbacks of the user see no trials."""
-        torch.manual_seed(seed)
-        module = self.build_module(windows.shape[2], targets.shape[1])
-        if self.start is not None:
-            load_start(module, self.start)
-        tensors = None if valid is None else (torch.as_tensor(valid[0]), torch.as_tensor(valid[1]))
-        loop, keeper = SearchLoop(self.strategy, module, tensors, self.batch_size), LastEpoch()
-        bar = [ProgressBar(trial or self.model)] if self.verbose else []
-        others = [] if trial else list(self.callbacks or [])
-        net = SearchNet(
-            module,
-            criterion=torch.nn.MSELoss,
-            **self._optimizer_options(module),
-            lr=self.learning_rate,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            iterator_train__shuffle=self.shuffle,
-            iterator_valid__batch_size=EVALUATION_BATCH,
-            train_split=None if valid is None else predefined_split(Dataset(*valid)),
-            callbacks=[("search", loop), keeper, *bar, *others],
-            callbacks__print_log=None,
-            device=self.device,
-            verbose=0,
-        )
-        net.loop = loop
-        try:
-            net.fit(windows, targets)
-        finally:
-            for callback in bar:
-                callback.on_train_end(net)
-        self.interrupted_ = keeper.epochs_ < self.max_epochs
-        if self.interrupted_:
-            if not keeper.epochs_:
-                raise KeyboardInterrupt
-            if len(net.history) > keeper.epochs_:
-                module = net.module_ = self._restored(module, keeper)
-        self._net, self.module_ = net, module
-        self.history_ = [
-            {key: value for key, value in row.items() if key != "batches"} for row in net.history[: keeper.epochs_]
-        ]
-
-    def _restored(self, module: Forecaster, keeper: LastEpoch) -> Forecaster:
-        """The model of the last finished epoch: the same one, or another where it has dropped candidates since."""
-        layer = module.recurrent
-        if isinstance(layer, QLSTM) and keeper.gates_ is not None and layer.gates != keeper.gates_:
-            module = self.build_module(layer.input_size, module.head.out_features)
-            assert isinstance(module.recurrent, QLSTM)
-            if any(weights.dim() == 1 for name, weights in keeper.state_.items() if name.endswith("structural_weights")):
-                module.recurrent.keep(keeper.gates_)
-        module.load_state_dict(keeper.state_)
-        return module
-
-    def _seeds(self) -> tuple[int, int]:
-        """Of torch's generator and of the backend."""
-        first, second = np.random.SeedSequence(self.seed).generate_state(2)
-        return int(first), int(second)
-
-    def _trial_seeds(self, trials: int) -> list[int]:
-        return [] if trials == 1 else np.random.SeedSequence(self.seed).generate_state(2 + trials)[2:].tolist()
-
-    def _optimizer_options(self, module: Forecaster) -> dict[str, Any]:
-        """Arguments of skorch's network."""
-        if self.optimizer == "rmsprop":
-            return {"optimizer": torch.optim.RMSprop, "optimizer__alpha": 0.99, "optimizer__eps": 1e-8}
-        groups = [("*head.*", {"perturbed": False})]
-        groups += [
-            (f"*{name}", {"perturbation": self.spsa_eps / max(weights.numel() // len(GATES), 1) ** 0.5})
-            for name, weights in module.named_parameters()
-            if name.endswith("structural_weights")
-        ]
-        return {
-            "optimizer": SPSA,
-            "optimizer__eps": self.spsa_eps,
-            "optimizer__resamplings": self.spsa_resamplings,
-            "optimizer__param_groups": groups,
-        }
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

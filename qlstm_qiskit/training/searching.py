@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import cycle
 from typing import Any
 
 import torch
@@ -45,10 +43,15 @@ class SearchLoop(Callback):
         self.progress = 0.0
         self.importance: dict[CircuitBank, Tensor] = {}
         self.n_batches = 0
-        self.batches: Iterator[tuple[Tensor, ...]] | None = None
+        self.batches: list[tuple[Tensor, ...]] = []
         if strategy.alternates and validation is not None:
-            self.batches = cycle(list(zip(*(torch.split(part, batch_size) for part in validation), strict=True)))
+            self.batches = list(zip(*(torch.split(part, batch_size) for part in validation), strict=True))
+        self.moves = 0
         self.optimizer: torch.optim.Optimizer | None = None
+
+    def go_on(self, moves: int) -> None:
+        """Go on with a model that has lost candidates since the beginning, after so many steps of the weights' own."""
+        self.moves, self.costs = moves, [self._costs(bank) for bank in self.banks]
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         epoch = len(net.history)  # skorch has opened a row for this epoch
@@ -93,24 +96,31 @@ class SearchLoop(Callback):
 
     def move_weights(self, net: NeuralNet) -> None:
         """The structural weights' own step, on the next batch of the validation part."""
-        assert self.batches is not None
-        weights = [parameter for bank in self.banks for parameter in bank.arch_parameters()]
-        if self.optimizer is None:
-            rate = net.lr if self.strategy.weights_lr is None else self.strategy.weights_lr
-            self.optimizer = torch.optim.RMSprop(weights, lr=rate, alpha=0.99, eps=1e-8)
-        windows, targets = next(self.batches)
+        weights, optimizer = self._weights(), self.own_optimizer(net.lr)
+        windows, targets = self.batches[self.moves % len(self.batches)]
+        self.moves += 1
         _require_grad(weights, True)
         net.module_.train()
         loss = net.get_loss(net.infer(windows), targets, training=True) + self.penalty()
         for parameter, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
             parameter.grad = gradient
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         _require_grad(weights, False)  # the step that follows leaves them where they are
 
     def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if self.batches is not None:
-            _require_grad([parameter for bank in self.banks for parameter in bank.arch_parameters()], True)
+        if self.batches:
+            _require_grad(self._weights(), True)
+
+    def own_optimizer(self, lr: float) -> torch.optim.Optimizer:
+        """The optimiser of the structural weights, where they learn apart; `lr` is that of the rest."""
+        if self.optimizer is None:
+            rate = lr if self.strategy.weights_lr is None else self.strategy.weights_lr
+            self.optimizer = torch.optim.RMSprop(self._weights(), lr=rate, alpha=0.99, eps=1e-8)
+        return self.optimizer
+
+    def _weights(self) -> list[nn.Parameter]:
+        return [parameter for bank in self.banks for parameter in bank.arch_parameters()]
 
     def _costs(self, bank: CircuitBank) -> Tensor | None:
         if self.strategy.device is None:
@@ -125,7 +135,7 @@ class SearchNet(NeuralNetRegressor):
     loop: SearchLoop | None = None
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
-        if self.loop is not None and self.loop.batches is not None:
+        if self.loop is not None and self.loop.batches:
             self.loop.move_weights(self)
         return super().train_step(batch, **fit_params)
 

@@ -173,7 +173,7 @@ MISTAKES = [
     (["train", "--csv", "inf.csv", "--target", "value"], "line 5, column 'value': 'inf' is not a finite number"),
     (["train", "--csv", "hole.csv", "--target", "value"], "line 6, column 'value': a value is missing"),
     (["train", "--csv", "short.csv", "--target", "value"], "has 3 rows"),
-    (["train", "--dataset", "bessel", "--out", "held"], "already holds a run"),
+    (["train", "--dataset", "bessel", "--out", "held"], "unfinished training"),
     (["train", "--dataset", "bessel", "--out", "good.csv/run"], "cannot make the folder"),
     (["evaluate", "nowhere"], "there is no run folder"),
     (["evaluate", "held"], "damaged"),
@@ -271,3 +271,26 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path: Path) -> None:
     assert (process.returncode, out) == (130, "")
     assert err == "interrupted; no epoch was finished and nothing was kept\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_resume_goes_on_and_says_what_it_cannot_do(qlstm) -> None:
+    command = ["train", "--dataset", "bessel", "--model", "lstm", "--hidden-size", 2, "--epochs", 3, "--out", "run"]
+    code, out, _ = qlstm(*command, "--resume")  # begins where there is nothing
+    assert code == 0
+    assert "3 epochs" in out
+    code, again, err = qlstm("train", "--resume", "--out", "run", "--json")
+    assert (code, err) == (0, "run was finished before; this is its result\n")
+    assert json.loads(again)["test_mse"] == json.loads(Path("run/metrics.json").read_text())["test_mse"]
+    Path("run/metrics.json").unlink()
+    code, out, err = qlstm(*command)
+    assert (code, err) == (2, "error: run holds an unfinished training; go on with: qlstm train --resume --out run\n")
+    assert qlstm(*command, "--resume")[0] == 0
+    for more, message in (
+        (["--seed", 1], "run holds another run: it differs in seed (0 there, 1 here)"),
+        (["--lr", 0.5], "lr (0.01 there, 0.5 here)"),
+    ):
+        code, out, err = qlstm(*command, "--resume", *more)
+        assert (code, out) == (2, "")
+        assert message in err
+    assert "give --out" in qlstm("train", "--resume")[2]
+    assert "there is no run folder none" in qlstm("train", "--resume", "--out", "none")[2]

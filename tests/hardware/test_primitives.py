@@ -153,7 +153,7 @@ def test_limits_cut_a_call_into_jobs_with_the_same_answer() -> None:
     guard = GuardSpec(max_pubs=2, max_executions=4 * SHOTS)
     values = SamplerExecutor(SAMPLERS["statevector"], SHOTS, guard, submit).expect(asked)
     assert all(work.pubs <= 2 and work.circuits * SHOTS <= 4 * SHOTS for work in submit.works)
-    assert submit.jobs == len(submit.works) == 4
+    assert submit.draws.count == len(submit.works) == 4
     assert_within_five_errors(values, asked, SHOTS)
     cut = EstimatorExecutor(lambda number, tags: StatevectorEstimator(), guard=GuardSpec(max_executions=2)).expect(asked)
     whole = EstimatorExecutor(lambda number, tags: StatevectorEstimator()).expect(asked)

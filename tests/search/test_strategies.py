@@ -14,6 +14,7 @@ from qlstm_qiskit.search import STRATEGIES, DeviceCost, make_strategy
 from qlstm_qiskit.search.carry import carry
 from qlstm_qiskit.search.strategy import distribution, importance
 from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.training.fitting import Fit, Seeds
 from qlstm_qiskit.training.searching import SearchLoop
 from tests.search.models import SMALL, N, bank_of, fitted, layer_of, regressor, same, series, state_of
 
@@ -47,7 +48,7 @@ def test_the_weighted_sum_is_what_the_paper_does_and_the_default() -> None:
 def test_controls_hold_still_what_they_say() -> None:
     start = regressor().build_module  # the same start for all of them
     with torch.random.fork_rng():
-        torch.manual_seed(regressor()._seeds()[0])
+        torch.manual_seed(Seeds.of(regressor().seed).model)
         before = start(1, 1).state_dict()
     name = "recurrent.cells.0.bank."
     uniform, frozen = state_of(fitted(search="uniform")), state_of(fitted(search="frozen"))
@@ -71,13 +72,14 @@ def test_a_random_choice_is_one_candidate_a_gate_with_weight_one_at_the_start() 
 
 def test_the_best_of_random_is_the_trial_with_the_lowest_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     model = regressor(search=make_strategy("best-of-random", {"k": 4}), valid_fraction=0.25)
-    losses, train = [], type(model)._train
+    losses, train = [], Fit._train
 
     def recording(self, *args):
-        train(self, *args)
-        losses.append(self.history_[-1]["valid_loss"])
+        fitted = train(self, *args)
+        losses.append(fitted.history[-1]["valid_loss"])
+        return fitted
 
-    monkeypatch.setattr(type(model), "_train", recording)
+    monkeypatch.setattr(Fit, "_train", recording)
     model.fit(*series())
     assert len(losses) == 5
     assert losses[-1] == min(losses[:4])
@@ -179,7 +181,7 @@ def test_importance_is_that_of_the_loss_without_the_devices_cost(monkeypatch: py
     assert torch.equal(*seen)
     model = regressor()
     with torch.random.fork_rng():
-        torch.manual_seed(model._seeds()[0])
+        torch.manual_seed(Seeds.of(model.seed).model)
         module = model.build_module(1, 1)
     x, y = (torch.as_tensor(part) for part in series())
     nn.functional.mse_loss(module(x), y).backward()
@@ -250,15 +252,15 @@ def test_ctrl_c_ends_all_trials_and_one_that_diverges_is_not_the_best(monkeypatc
         fitted(search=strategy, valid_fraction=0.25)
     assert len(set(map(id, begun))) == 2
     monkeypatch.setattr(SearchLoop, "on_epoch_begin", begin)
-    train, seeds = type(regressor())._train, []
+    train, seeds = Fit._train, []
 
     def diverging(self, *args):
-        seeds.append(args[3])
+        seeds.append(args[0])
         if len(seeds) == 1:
             raise TrainingError("diverged")
-        train(self, *args)
+        return train(self, *args)
 
-    monkeypatch.setattr(type(regressor()), "_train", diverging)
+    monkeypatch.setattr(Fit, "_train", diverging)
     fitted(search=strategy, valid_fraction=0.25)
     assert len(seeds) == 4
     assert seeds[3] in seeds[1:3]
@@ -266,7 +268,7 @@ def test_ctrl_c_ends_all_trials_and_one_that_diverges_is_not_the_best(monkeypatc
     def always(self, *args):
         raise TrainingError("diverged")
 
-    monkeypatch.setattr(type(regressor()), "_train", always)
+    monkeypatch.setattr(Fit, "_train", always)
     with pytest.raises(TrainingError, match="all 3 trials diverged"):
         fitted(search=strategy, valid_fraction=0.25)
 
@@ -336,7 +338,7 @@ def test_a_bilevel_step_moves_the_weights_on_validation_and_the_rest_on_training
     model = regressor(search=make_strategy("bilevel", {"lr": 0.02}), valid_fraction=0.5, batch_size=8, max_epochs=1).fit(x, y)
     ours = regressor()
     with torch.random.fork_rng():
-        torch.manual_seed(ours._seeds()[0])
+        torch.manual_seed(Seeds.of(ours.seed).model)
         module = ours.build_module(1, 1)
     windows, targets = torch.as_tensor(x), torch.as_tensor(y)
     weights = list(module.recurrent.arch_parameters())

@@ -1,0 +1,193 @@
+"""One fit: the trainings that are tried, the one that counts, and where an interrupted one goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch.callbacks import Callback
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+
+from qlstm_qiskit.errors import TrainingError
+from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
+from qlstm_qiskit.training.inputs import describe, load_start
+from qlstm_qiskit.training.optimizers import optimizer_options
+from qlstm_qiskit.training.resume import Checkpoint, digest, plain_row
+from qlstm_qiskit.training.searching import SearchLoop, SearchNet
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.training.regressor import QLSTMRegressor
+
+Arrays = tuple[NDArray[Any], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """All randomness of a fit, from one number.
+
+    Attributes:
+        root: That number.
+    """
+
+    root: int
+
+    @classmethod
+    def of(cls, seed: int | None) -> Seeds:
+        """Those of a seed; fresh ones where None."""
+        return cls(int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)
+
+    @property
+    def model(self) -> int:
+        """Of torch's generator: initial parameters, dropout, shuffling."""
+        return int(np.random.SeedSequence(self.root).generate_state(2)[0])
+
+    @property
+    def backend(self) -> int:
+        """Of simulated shots."""
+        return int(np.random.SeedSequence(self.root).generate_state(2)[1])
+
+    def trials(self, count: int) -> list[int]:
+        """Of torch's generator, for trainings that are tried; none where there is but one."""
+        return [] if count == 1 else np.random.SeedSequence(self.root).generate_state(2 + count)[2:].tolist()
+
+
+@dataclass
+class Fitted:
+    """What a training has come to; see the attributes of `QLSTMRegressor`."""
+
+    net: SearchNet
+    module: Forecaster
+    history: list[dict[str, Any]]
+    interrupted: bool
+
+
+class Fit:
+    """Trains a model as a regressor says, on the first windows, and validates on the rest.
+
+    Args:
+        options: The regressor; it is not changed.
+        windows, targets: (n, window, features) and (n, outputs).
+        n_train: Windows that train.
+
+    Raises:
+        RunError: The regressor's checkpoint is there and cannot be gone on from.
+    """
+
+    def __init__(self, options: QLSTMRegressor, windows: NDArray[Any], targets: NDArray[Any], n_train: int) -> None:
+        self.options = options
+        self.train: Arrays = (windows[:n_train], targets[:n_train])
+        self.valid: Arrays | None = (windows[n_train:], targets[n_train:]) if n_train < len(windows) else None
+        self.seeds, self.checkpoint = Seeds.of(options.seed), None
+        if options.checkpoint is not None:
+            data = digest(*self.train, *(self.valid or (None, None)))
+            self.checkpoint = Checkpoint(Path(options.checkpoint), describe(options), data, self.seeds.root)
+            self.seeds = Seeds(self.checkpoint.progress.root)
+
+    def run(self) -> Fitted:
+        """The training that counts: from the best of the seeds that are tried.
+
+        Raises:
+            TrainingError: It diverged, or all that were tried did.
+            KeyboardInterrupt: Ctrl-C before its first epoch was finished.
+        """
+        checkpoint = self.checkpoint
+        if checkpoint is not None and checkpoint.progress.seed is not None:
+            return self._train(checkpoint.progress.seed)
+        seed = self.seeds.model
+        losses: dict[int, float | None] = {} if checkpoint is None else dict(checkpoint.progress.trials)
+        tried = self.seeds.trials(self.options.strategy.trials)
+        for number, other in enumerate(tried, 1):
+            if other not in losses:
+                losses[other] = self._try(other, f"trial {number} of {len(tried)}")
+                if checkpoint is not None:
+                    checkpoint.finish_trial(other, losses[other])
+        if tried:
+            known = {other: loss for other, loss in losses.items() if loss is not None}
+            if not known:
+                rate = self.options.learning_rate
+                raise TrainingError(f"all {len(tried)} trials diverged; lower the learning rate (lr={rate}).")
+            seed = min(known, key=lambda other: known[other])
+        return self._train(seed)
+
+    def _try(self, seed: int, name: str) -> float | None:
+        """The validation loss of a training from this seed; None where it diverges."""
+        try:
+            fitted = self._train(seed, name)
+        except TrainingError:
+            return None
+        if fitted.interrupted:
+            raise KeyboardInterrupt
+        return float(fitted.history[-1]["valid_loss"])
+
+    def _train(self, seed: int, trial: str | None = None) -> Fitted:
+        """Build a model from this seed and train it; callbacks of the user, and the checkpoint, see no trials."""
+        options, checkpoint = self.options, None if trial else self.checkpoint
+        torch.manual_seed(seed)
+        module = options.build_module(self.train[0].shape[2], self.train[1].shape[1], backend_seed=self.seeds.backend)
+        if options.start is not None:
+            load_start(module, options.start)
+        tensors = None if self.valid is None else (torch.as_tensor(self.valid[0]), torch.as_tensor(self.valid[1]))
+        loop, keeper = SearchLoop(options.strategy, module, tensors, options.batch_size), LastEpoch()
+        if checkpoint is not None:
+            checkpoint.attach(loop, module, seed)
+        bar = [ProgressBar(trial or options.model)] if options.verbose else []
+        callbacks = [("search", loop), keeper, *bar]
+        if trial is None:
+            callbacks += [*(options.callbacks or []), *([checkpoint] if checkpoint else [])]
+        net = self._net(module, loop, callbacks)
+        net.initialize()
+        if checkpoint is not None:
+            checkpoint.restore(net)
+            keeper.note(net)
+        try:
+            net.partial_fit(*self.train, epochs=options.max_epochs - len(net.history))
+        finally:
+            for callback in bar:
+                callback.on_train_end(net)
+        return self._outcome(net, keeper)
+
+    def _net(self, module: Forecaster, loop: SearchLoop, callbacks: list[Callback | tuple[str, Callback]]) -> SearchNet:
+        options = self.options
+        net = SearchNet(
+            module,
+            criterion=torch.nn.MSELoss,
+            **optimizer_options(options, module),
+            lr=options.learning_rate,
+            max_epochs=options.max_epochs,
+            batch_size=options.batch_size,
+            iterator_train__shuffle=options.shuffle,
+            iterator_valid__batch_size=EVALUATION_BATCH,
+            train_split=None if self.valid is None else predefined_split(Dataset(*self.valid)),
+            callbacks=callbacks,
+            callbacks__print_log=None,
+            device=options.device,
+            verbose=0,
+        )
+        net.loop = loop
+        return net
+
+    def _outcome(self, net: SearchNet, keeper: LastEpoch) -> Fitted:
+        module, interrupted = net.module_, keeper.epochs_ < self.options.max_epochs
+        if interrupted:
+            if not keeper.epochs_:
+                raise KeyboardInterrupt
+            if len(net.history) > keeper.epochs_:
+                module = net.module_ = self._restored(module, keeper)
+        return Fitted(net, module, [plain_row(row) for row in net.history[: keeper.epochs_]], interrupted)
+
+    def _restored(self, module: Forecaster, keeper: LastEpoch) -> Forecaster:
+        """The model of the last finished epoch: the same one, or another where it has dropped candidates since."""
+        layer = module.recurrent
+        if isinstance(layer, QLSTM) and keeper.gates_ is not None and layer.gates != keeper.gates_:
+            module = self.options.build_module(layer.input_size, module.head.out_features)
+            assert isinstance(module.recurrent, QLSTM)
+            if any(weights.dim() == 1 for name, weights in keeper.state_.items() if name.endswith("structural_weights")):
+                module.recurrent.keep(keeper.gates_)
+        module.load_state_dict(keeper.state_)
+        return module

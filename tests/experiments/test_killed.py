@@ -1,0 +1,132 @@
+"""kill -9 at any moment: a training that is begun again ends in the bits of one that was never killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qlstm_qiskit.experiments import is_unfinished, train_run
+from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
+
+KINDS = ("plain", "shrinking", "bilevel")
+
+# Children are forked from this process, which has imported everything: one costs as little as its work.
+
+
+def child(work: Callable[[], None]) -> int:
+    """Do the work in a child process, and return its id."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
+def ended(pid: int) -> bool:
+    """Wait for a child; whether it came to its end."""
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return False
+    assert os.WEXITSTATUS(status) == 0
+    return True
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_series(tmp_path_factory.mktemp("data") / "wave.csv")
+
+
+@pytest.fixture(scope="module")
+def whole(csv: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+    """What the trainings come to that nobody kills; this also compiles what they need."""
+    folder = tmp_path_factory.mktemp("whole")
+    for kind in KINDS:
+        train_run(small(csv, kind), folder / kind)
+    return {kind: outcome(folder / kind) for kind in KINDS}
+
+
+def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole: dict) -> None:
+    generator = random.Random(2508)
+    reached: Counter[int] = Counter()
+    for trial in range(90):
+        kind, out = generator.choice(KINDS), tmp_path / str(trial)
+
+        def work(kind: str = kind, out: Path = out) -> None:
+            train_to_the_end(small(csv, kind), out)
+
+        begun, pid = time.monotonic(), child(work)
+        lines, moment = generator.randrange(EPOCHS + 1), generator.uniform(0, 0.05)
+        while _epochs(out) < lines and time.monotonic() < begun + 60:
+            time.sleep(0.0005)
+        time.sleep(moment)
+        os.kill(pid, signal.SIGKILL)
+        if ended(pid):
+            continue  # it was faster
+        reached[_epochs(out)] += 1
+        assert is_unfinished(out) if (out / "config.json").exists() else True
+        assert ended(child(work))
+        assert outcome(out) == whole[kind]
+        if reached.total() == 30:
+            break
+    assert reached.total() == 30
+    assert len(reached) >= 5, "early and late"
+
+
+@pytest.mark.parametrize("moment", ["before", "half", "written", "after"])
+def test_killed_at_every_write(csv: Path, tmp_path: Path, whole: dict, moment: str) -> None:
+    """In each file that a training writes: before, in the middle, before it gets its name, and after."""
+    kind = "shrinking"
+    for number in range(200):
+        out = tmp_path / str(number)
+        if ended(child(lambda out=out, number=number: _killed_in_write(number, moment, csv, kind, out))):
+            break
+        assert ended(child(lambda out=out: train_to_the_end(small(csv, kind), out)))
+        assert outcome(out) == whole[kind]
+    assert number > 3 * EPOCHS
+
+
+def _epochs(out: Path) -> int:
+    """Finished epochs by the history, read as a stranger would."""
+    try:
+        return (out / "history.jsonl").read_text().count("\n")
+    except OSError:
+        return 0
+
+
+def _killed_in_write(number: int, moment: str, csv: Path, kind: str, out: Path) -> None:
+    """Train, and die in the write of this number."""
+    seen = [0]
+    fsync, replace = os.fsync, Path.replace
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_fsync(descriptor: int) -> None:
+        seen[0] += 1
+        if seen[0] == number + 1 and moment in ("before", "half"):
+            os.ftruncate(descriptor, 0 if moment == "before" else os.fstat(descriptor).st_size // 2)
+            die()
+        fsync(descriptor)
+
+    def on_replace(self: Path, target: Path) -> Path:
+        if seen[0] == number + 1 and moment == "written":
+            die()
+        result = replace(self, target)
+        if seen[0] == number + 1 and moment == "after":
+            die()
+        return result
+
+    os.fsync, Path.replace = on_fsync, on_replace  # type: ignore[method-assign]
+    train_to_the_end(small(csv, kind), out)
