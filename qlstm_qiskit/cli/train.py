@@ -13,7 +13,7 @@ import typer
 from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, unknown_option
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
@@ -35,11 +35,14 @@ def train(
     horizon: Annotated[int, typer.Option(help="Rows that the model predicts at once.")] = 1,
     train_fraction: Annotated[float, typer.Option(help="Part of a CSV file's windows that trains.")] = 0.67,
     epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 100,
-    batch_size: Annotated[int, typer.Option(help="Windows in each optimiser step.")] = 10,
+    recipe: Annotated[str, typer.Option(help="Defaults of the options that follow: paper, or tuned.")] = "paper",
+    batch_size: Annotated[int, typer.Option(help="Windows in each optimiser step; 0 for all.")] = 10,
     optimizer: Annotated[
-        str, typer.Option(help="rmsprop, or spsa: two evaluations a step and no gradients of circuits.")
+        str, typer.Option(help="rmsprop, adam, lbfgs, or spsa: two evaluations a step and no gradients of circuits.")
     ] = "rmsprop",
-    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.01; spsa: 0.03")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.01; spsa: 0.03; lbfgs: 1")] = None,
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant, or cosine.")] = "constant",
+    angle_std: Annotated[float, typer.Option(help="Of the angles at the start, in radians.")] = 0.01,
     spsa_eps: Annotated[float, typer.Option(help="Size of SPSA's perturbation, in radians.")] = 0.15,
     spsa_resamplings: Annotated[int, typer.Option(help="Perturbations that SPSA averages over in each step.")] = 1,
     strategy: Annotated[
@@ -87,13 +90,14 @@ def train(
     if resume and given <= _RESUME:
         _train(None, out, json, resume=True)
         return
+    values = ctx.params | recipe_values(recipe, given)
     if start is None:
         if from_scratch:
             raise OptionError("--from-scratch goes with --from.")
-        spec = _new_spec(ctx.params)
+        spec = _new_spec(values)
         name = f"{dataset or (csv.stem if csv else 'run')}-{model}-seed{seed}"
     else:
-        spec = _spec_from(start, ctx.params, given, from_scratch)
+        spec = _spec_from(start, values, given, from_scratch)
         name = f"{start.name}-tuned"
     _train(spec.on(options), out or Path("runs") / name, json, resume=resume)
 
@@ -214,10 +218,10 @@ def _print_stages(stages: dict[str, dict[str, Any]]) -> None:
 #: What `--resume` may be given beside; anything else must be the whole command again.
 _RESUME = {"resume", "out", "json"}
 
-_MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing")
+_MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing", "angle_std")
 
 #: What `--from` may be given beside; the rest comes from that run.
-_CHANGES = ("epochs", "batch_size", "optimizer", "lr", "spsa_eps", "spsa_resamplings", "seed", "valid_fraction")
+_CHANGES = ("epochs", "batch_size", "optimizer", "lr", "schedule", "spsa_eps", "spsa_resamplings", "seed", "valid_fraction")
 
 
 def _new_spec(given: dict[str, Any]) -> RunSpec:
@@ -240,17 +244,27 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     )
 
 
+def recipe_values(recipe: str, given: set[str]) -> dict[str, Any]:
+    """The options that a recipe decides, but for those that are given."""
+    from qlstm_qiskit.experiments import RECIPES
+
+    if recipe not in RECIPES:
+        raise unknown_option("recipe", recipe, RECIPES)
+    return {key: value for key, value in RECIPES[recipe].items() if key not in given}
+
+
 def _spec_from(run: Path, values: dict[str, Any], given: set[str], from_scratch: bool) -> RunSpec:
     """A run that goes on from another one's model, with the options of training that are given anew."""
-    from qlstm_qiskit.experiments import load_spec, start_from
+    from qlstm_qiskit.experiments import RECIPES, load_spec, start_from
 
-    allowed = {*_CHANGES, *_RESUME, "start", "from_scratch", "backend", "backends", "confirm"}
+    allowed = {*_CHANGES, *_RESUME, "start", "recipe", "from_scratch", "backend", "backends", "confirm"}
     if given - allowed:
         names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
         raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {run}.")
     spec = load_spec(run)
     changes: dict[str, Any] = {"search": None, "lr": None, "epochs": values["epochs"]}
-    changes |= {key: values[key] for key in _CHANGES if key in given}
+    recipe = RECIPES[values["recipe"]] if "recipe" in given else {}
+    changes |= {key: values[key] for key in _CHANGES if key in given or key in recipe}
     if spec.search is not None:
         raise OptionError(f"{run} is a search with the strategy {spec.search.name!r}; derive a model from it first.")
     return spec.model_copy(update=changes | {"start": None if from_scratch else start_from(run)})

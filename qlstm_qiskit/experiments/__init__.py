@@ -4,12 +4,14 @@ from qlstm_qiskit.experiments.derive import derive_run
 from qlstm_qiskit.experiments.forecast import predict_table, roll_out
 from qlstm_qiskit.experiments.metrics import forecast_errors, versions
 from qlstm_qiskit.experiments.plan import plan_run, require_affordable_evaluation
+from qlstm_qiskit.experiments.recipes import RECIPES
 from qlstm_qiskit.experiments.run import Run, load_run, load_spec
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec, Start
 from qlstm_qiskit.experiments.start import start_from
 from qlstm_qiskit.experiments.train import is_unfinished, require_same, resume_run, settled, train_run
 
 __all__ = [
+    "RECIPES",
     "DataSpec",
     "Run",
     "RunSpec",

@@ -52,7 +52,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "persistence": forecast_errors(dataset, dataset.persistence()),
         "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "n_circuits": recurrent.n_circuits if isinstance(recurrent, QLSTM) else 0,
-        "path": next(recurrent.layers()).bank.path(samples=spec.batch_size, calls=dataset.window)
+        "path": next(recurrent.layers()).bank.path(samples=spec.batch_size or len(dataset.x_train), calls=dataset.window)
         if isinstance(recurrent, QLSTM)
         else None,
         "versions": versions(),

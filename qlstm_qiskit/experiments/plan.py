@@ -97,7 +97,7 @@ def plan_work(
         if not isinstance(module.recurrent, QLSTM):
             raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
         if task == "train":
-            SearchLoop(regressor.strategy, module, None, spec.batch_size)  # which may choose candidates
+            SearchLoop(regressor.strategy, module, None, 1)  # which may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
         module.recurrent.keep(header.gates)
     packed, unpacked = Work(), Work()
@@ -117,7 +117,7 @@ def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int) -> Iter
     if task == "train":
         steps = 2 if strategy.alternates else 1
         parts = [
-            ("train", spec.batch_size, windows - n_valid, steps * trainings * spec.epochs),
+            ("train", spec.batch_size or windows - n_valid, windows - n_valid, steps * trainings * spec.epochs),
             ("predict", EVALUATION_BATCH, n_valid, trainings * spec.epochs),
         ]
     for kind, size, count, repeats in parts:

@@ -122,10 +122,12 @@ class RunSpec(BaseModel):
     batch_size: int = 10
     optimizer: str = "rmsprop"
     lr: float | None = None
+    schedule: str = "constant"
     spsa_eps: float = 0.15
     spsa_resamplings: int = 1
     backend: str = "statevector"
     backend_options: BackendSpec | None = None
+    angle_std: float = 0.01
     seed: int = 0
     dtype: str = "float64"
 

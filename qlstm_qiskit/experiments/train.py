@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.errors import RunError, TrainingError
+from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments.metrics import errors_of, run_metrics, stages_before
 from qlstm_qiskit.experiments.plan import plan_work
 from qlstm_qiskit.experiments.recording import Recorder
@@ -122,6 +122,8 @@ def _settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
         spec = spec.on(spec.backend)
     dataset, options = spec.data.load(), spec.backend_options
     assert options is not None
+    if spec.optimizer == "lbfgs" and not options.exact:
+        raise OptionError(f"lbfgs compares losses exactly, and backend {options.name} has noise; use rmsprop, adam or spsa.")
     regressor = spec.on("statevector").regressor() if options.leaves else spec.regressor()
     depth, module = _rehearse(regressor, dataset)
     found = {"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate}
@@ -208,7 +210,7 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
     regressor.check_options()
     with torch.random.fork_rng(devices=[]):
         module = regressor.build_module(len(dataset.features), dataset.horizon)
-        module(torch.as_tensor(dataset.x_train[: regressor.batch_size], dtype=next(module.parameters()).dtype))
+        module(torch.as_tensor(dataset.x_train[: regressor.batch_size or None], dtype=next(module.parameters()).dtype))
     return module.recurrent.depth if isinstance(module.recurrent, QLSTM) else None, module
 
 

@@ -46,6 +46,7 @@ class GumbelSoftmax(Strategy):
     """
 
     name: Literal["gumbel-softmax"] = "gumbel-softmax"
+    samples: ClassVar[bool] = True
     reference: ClassVar[str] = "Jang et al. 2017, arXiv 1611.01144; SNAS, Xie et al. 2019, arXiv 1812.09926"
     start: Positive = 1.0
     end: Positive = 0.1

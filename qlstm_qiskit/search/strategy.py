@@ -36,6 +36,7 @@ class Strategy(BaseModel):
     alternates: ClassVar[bool] = False  # structural weights learn from the validation part, the rest from the training part
     weighs: ClassVar[bool] = True  # weights over several candidates are trained
     drops: ClassVar[bool] = False  # asks for the importance of candidates
+    samples: ClassVar[bool] = False  # the weights have noise that is drawn anew in each step
     device: DeviceCost | None = None
 
     @model_validator(mode="after")

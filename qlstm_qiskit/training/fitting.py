@@ -17,7 +17,7 @@ from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
 from qlstm_qiskit.training.inputs import describe, load_start
-from qlstm_qiskit.training.optimizers import optimizer_options
+from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
 from qlstm_qiskit.training.resume import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.searching import SearchLoop, SearchNet
 
@@ -133,11 +133,13 @@ class Fit:
         if options.start is not None:
             load_start(module, options.start)
         tensors = None if self.valid is None else (torch.as_tensor(self.valid[0]), torch.as_tensor(self.valid[1]))
-        loop, keeper = SearchLoop(options.strategy, module, tensors, options.batch_size), LastEpoch()
+        loop, keeper = SearchLoop(options.strategy, module, tensors, self._batch_size), LastEpoch()
         if checkpoint is not None:
             checkpoint.attach(loop, module, seed)
         bar = [ProgressBar(trial or options.model)] if options.verbose else []
         callbacks = [("search", loop), keeper, *bar]
+        if options.schedule != "constant":
+            callbacks.append(Schedule(options.schedule, -(-len(self.train[0]) // self._batch_size)))
         if trial is None:
             callbacks += [*(options.callbacks or []), *([checkpoint] if checkpoint else [])]
         net = self._net(module, loop, callbacks)
@@ -160,7 +162,7 @@ class Fit:
             **optimizer_options(options, module),
             lr=options.learning_rate,
             max_epochs=options.max_epochs,
-            batch_size=options.batch_size,
+            batch_size=self._batch_size,
             iterator_train__shuffle=options.shuffle,
             iterator_valid__batch_size=EVALUATION_BATCH,
             train_split=None if self.valid is None else predefined_split(Dataset(*self.valid)),
@@ -171,6 +173,10 @@ class Fit:
         )
         net.loop = loop
         return net
+
+    @property
+    def _batch_size(self) -> int:
+        return self.options.batch_size or len(self.train[0])
 
     def _outcome(self, net: SearchNet, keeper: LastEpoch) -> Fitted:
         module, interrupted = net.module_, keeper.epochs_ < self.options.max_epochs

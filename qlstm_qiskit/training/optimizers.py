@@ -1,13 +1,18 @@
-"""Optimisers by name."""
+"""Optimisers and learning-rate schedules by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
 
+from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.space import GATES
 from qlstm_qiskit.training.spsa import SPSA
@@ -16,13 +21,63 @@ if TYPE_CHECKING:
     from qlstm_qiskit.training.regressor import QLSTMRegressor
 
 #: Optimisers by name, and their default learning rates.
-OPTIMIZERS: Mapping[str, float] = MappingProxyType({"rmsprop": 0.01, "spsa": 0.03})
+OPTIMIZERS: Mapping[str, float] = MappingProxyType({"rmsprop": 0.01, "adam": 0.01, "lbfgs": 1.0, "spsa": 0.03})
+
+#: Factors of the learning rate by name, as functions of the finished part of the training, from 0 to 1.
+SCHEDULES: Mapping[str, Callable[[float], float]] = MappingProxyType(
+    {
+        "constant": lambda _: 1.0,
+        "cosine": lambda progress: 0.5 * (1 + math.cos(math.pi * progress)),  # Loshchilov and Hutter 2017, arXiv 1608.03983
+    }
+)
+
+#: Iterations of L-BFGS in an epoch, each of which is one pass over the windows, seldom two.
+LBFGS_ITERATIONS = 20
+
+
+def check_optimizer(options: QLSTMRegressor) -> None:
+    """Raise `OptionError` if the options of an optimiser are not allowed, or would be ignored."""
+    name = options.optimizer
+    if name not in OPTIMIZERS:
+        raise unknown_option("optimizer", name, OPTIMIZERS)
+    if options.schedule not in SCHEDULES:
+        raise unknown_option("schedule", options.schedule, SCHEDULES)
+    if not 0 < options.learning_rate < np.inf:
+        raise OptionError(f"lr is {options.lr}; it must be a finite number above 0.")
+    if not 0 < options.spsa_eps < np.inf:
+        raise OptionError(f"spsa_eps is {options.spsa_eps}; it must be a finite number above 0.")
+    require_at_least("spsa_resamplings", options.spsa_resamplings, 1)
+    if name != "spsa" and (options.spsa_eps, options.spsa_resamplings) != (0.15, 1):
+        raise OptionError(f"spsa_eps and spsa_resamplings have no meaning for {name}; choose the optimizer spsa.")
+    strategy = options.strategy
+    if name == "spsa" and strategy.needs_gradients:
+        raise OptionError(f"the strategy {strategy.name!r} needs gradients with these options; use the optimizer rmsprop.")
+    if name != "lbfgs":
+        return
+    if options.batch_size:
+        raise OptionError(f"lbfgs compares the losses of its steps, and batch_size={options.batch_size} changes them; give 0.")
+    if options.schedule != "constant":
+        raise OptionError(f"lbfgs searches for the length of its steps; schedule={options.schedule!r} has no meaning for it.")
+    if strategy.drops or strategy.samples or options.dropout:
+        what = f"the strategy {strategy.name!r}" if strategy.drops or strategy.samples else f"dropout={options.dropout}"
+        raise OptionError(f"lbfgs needs a loss that stays the same from step to step, which {what} changes; use adam.")
 
 
 def optimizer_options(options: QLSTMRegressor, module: Forecaster) -> dict[str, Any]:
     """The optimiser as arguments of skorch's network."""
     if options.optimizer == "rmsprop":
         return {"optimizer": torch.optim.RMSprop, "optimizer__alpha": 0.99, "optimizer__eps": 1e-8}
+    if options.optimizer == "adam":
+        return {"optimizer": torch.optim.Adam}
+    if options.optimizer == "lbfgs":
+        chosen = {
+            "max_iter": LBFGS_ITERATIONS,
+            "history_size": LBFGS_ITERATIONS,
+            "line_search_fn": "strong_wolfe",
+            "tolerance_grad": 1e-14,  # losses of 1e-8 are still worth a step
+            "tolerance_change": 1e-16,
+        }
+        return {"optimizer": torch.optim.LBFGS, **{f"optimizer__{key}": value for key, value in chosen.items()}}
     groups: list[tuple[str, dict[str, Any]]] = [("*head.*", {"perturbed": False})]
     groups += [
         (f"*{name}", {"perturbation": options.spsa_eps / max(weights.numel() // len(GATES), 1) ** 0.5})
@@ -35,3 +90,23 @@ def optimizer_options(options: QLSTMRegressor, module: Forecaster) -> dict[str, 
         "optimizer__resamplings": options.spsa_resamplings,
         "optimizer__param_groups": groups,
     }
+
+
+class Schedule(Callback):
+    """Sets the learning rate at each step from the finished part of the training.
+
+    Args:
+        name: In `SCHEDULES`.
+        n_batches: Steps in an epoch.
+    """
+
+    def __init__(self, name: str, n_batches: int) -> None:
+        self.factor, self.n_batches = SCHEDULES[name], n_batches
+
+    def on_batch_begin(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
+        if not training:
+            return
+        finished = (len(net.history) - 1) * self.n_batches + len(net.history[-1]["batches"]) - 1  # skorch has opened its row
+        rate = net.lr * self.factor(finished / (net.max_epochs * self.n_batches))
+        for group in net.optimizer_.param_groups:
+            group["lr"] = rate

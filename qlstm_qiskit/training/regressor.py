@@ -23,7 +23,7 @@ from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.fitting import Fit, Seeds
 from qlstm_qiskit.training.inputs import as_windows, require_finite
 from qlstm_qiskit.training.models import build_forecaster
-from qlstm_qiskit.training.optimizers import OPTIMIZERS
+from qlstm_qiskit.training.optimizers import OPTIMIZERS, check_optimizer
 from qlstm_qiskit.training.searching import searched_banks
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -46,10 +46,12 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         valid_fraction: Last part of the windows that does not train: its loss is recorded, and strategies may learn from it.
         start: Parameters to start from in place of random ones, as in the `state_dict` of `module_`.
         n_qubits, input_map, mixing, num_layers, dropout, backend, angle_std: As in `QLSTM`.
-        max_epochs, batch_size, shuffle: Of the training.
-        optimizer: "rmsprop", or "spsa", which needs no gradients of circuits; see `SPSA`. With SPSA the losses in the history
-            are those of perturbed parameters.
-        lr: Learning rate; by default 0.01 for "rmsprop" and 0.03 for "spsa".
+        max_epochs, batch_size, shuffle: Of the training; batch_size 0 takes all windows at once.
+        optimizer: "rmsprop", "adam", "lbfgs" or "spsa". L-BFGS needs all windows at once and an exact backend; an epoch of it
+            has 20 iterations, and the loss in the history is that before them. SPSA needs no gradients of circuits, see `SPSA`;
+            its losses in the history are those of perturbed parameters.
+        lr: Learning rate; by default 0.01 for "rmsprop" and "adam", 1 for "lbfgs" and 0.03 for "spsa".
+        schedule: "constant", or "cosine": the learning rate falls to 0 along half a wave, a little at each step.
         spsa_eps, spsa_resamplings: `eps` and `resamplings` of `SPSA`; structural weights of C candidates move by eps / sqrt(C).
         seed: Of the initial parameters, dropout, shuffling, SPSA and simulated shots; None for a fresh one at each fit. A
             backend given as an object has a seed of its own.
@@ -87,6 +89,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         batch_size: int = 10,
         optimizer: str = "rmsprop",
         lr: float | None = None,
+        schedule: str = "constant",
         spsa_eps: float = 0.15,
         spsa_resamplings: int = 1,
         shuffle: bool = False,
@@ -115,6 +118,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.lr = lr
+        self.schedule = schedule
         self.spsa_eps = spsa_eps
         self.spsa_resamplings = spsa_resamplings
         self.shuffle = shuffle
@@ -166,21 +170,13 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         if self.dtype not in _DTYPES:
             raise unknown_option("dtype", self.dtype, _DTYPES)
         require_at_least("max_epochs", self.max_epochs, 1)
-        require_at_least("batch_size", self.batch_size, 1)
+        require_at_least("batch_size", self.batch_size, 0)
         if self.seed is not None:
             require_at_least("seed", self.seed, 0)
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown_option("optimizer", self.optimizer, OPTIMIZERS)
-        if not 0 < self.learning_rate < np.inf:
-            raise OptionError(f"lr is {self.lr}; it must be a finite number above 0.")
-        if not 0 < self.spsa_eps < np.inf:
-            raise OptionError(f"spsa_eps is {self.spsa_eps}; it must be a finite number above 0.")
-        require_at_least("spsa_resamplings", self.spsa_resamplings, 1)
         if not 0 <= self.valid_fraction < 1:
             raise OptionError(f"valid_fraction is {self.valid_fraction}; it must be at least 0 and below 1.")
         self._check_search()
-        if self.optimizer != "spsa" and (self.spsa_eps, self.spsa_resamplings) != (0.15, 1):
-            raise OptionError("spsa_eps and spsa_resamplings have no meaning for rmsprop; choose the optimizer spsa.")
+        check_optimizer(self)
 
     def _check_search(self) -> None:
         strategy = self.strategy
@@ -188,8 +184,6 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             raise OptionError(
                 f"the strategy {strategy.name!r} learns from a validation part; give valid_fraction, such as 0.2."
             )
-        if strategy.needs_gradients and self.optimizer == "spsa":
-            raise OptionError(f"the strategy {strategy.name!r} needs gradients with these options; use the optimizer rmsprop.")
         if self.search is not None and self.mixing != "linear":
             raise OptionError(
                 f"mixing={self.mixing!r} beside the search strategy {strategy.name!r}, which has its own; leave it out."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -179,24 +179,39 @@ def _require_same(path: Path, found: Progress, options: Mapping[str, Any], data:
 
 
 def _save(optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor]) -> list[dict[str, Any]]:
-    """Put an optimiser's state among tensors, as PREFIX/PARAMETER/NAME; return its groups as plain values."""
+    """Put an optimiser's state among tensors, as PREFIX/PARAMETER/NAME or, of lists, PREFIX/PARAMETER/NAME/PLACE.
+
+    Returns its groups as plain values; numbers in the state of a parameter become tensors of no dimension.
+    """
     state = optimizer.state_dict()
     for parameter, own in state["state"].items():
-        tensors |= {f"{prefix}/{parameter}/{name}": torch.as_tensor(value) for name, value in own.items()}
+        for name, value in own.items():
+            if name == "al":  # room in which L-BFGS computes, of the length of its history; nothing is kept there
+                continue
+            place = f"{prefix}/{parameter}/{name}"
+            if isinstance(value, list):
+                tensors |= {f"{place}/{k}": item for k, item in enumerate(value) if item is not None}
+            elif isinstance(value, Tensor):
+                tensors[place] = value
+            elif value is not None:
+                tensors[f"{place}/number"] = torch.tensor(
+                    value, dtype=torch.float64 if isinstance(value, float) else torch.int64
+                )
     return [dict(group) for group in state["param_groups"]]
 
 
 def _load(optimizer: Optimizer, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for parameter, name, value in _entries(tensors):
-        state.setdefault(parameter, {})[name] = value
+    state: dict[int, dict[str, Any]] = {}
+    for place in sorted(tensors, key=lambda place: [int(part) if part.isdigit() else part for part in place.split("/")]):
+        parameter, name, *rest = place.split("/")
+        own = state.setdefault(int(parameter), {})
+        if not rest:
+            own[name] = tensors[place]
+        elif rest == ["number"]:
+            own[name] = tensors[place].item()
+        else:
+            own.setdefault(name, []).append(tensors[place])
     try:
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     except ValueError as error:
         raise OptionError(f"the checkpoint holds an optimiser of other parameters: {error}") from None
-
-
-def _entries(tensors: Mapping[str, Tensor]) -> Iterator[tuple[int, str, Tensor]]:
-    for place, value in tensors.items():
-        parameter, name = place.split("/")
-        yield int(parameter), name, value

@@ -18,6 +18,8 @@ KINDS = {
     "plain": {},
     "lstm": {"model": "lstm", "depth": None},
     "dropout": {"num_layers": 2, "dropout": 0.3},
+    "adam": {"optimizer": "adam", "schedule": "cosine", "batch_size": 7},
+    "lbfgs": {"optimizer": "lbfgs", "batch_size": 0},
     "validated": {"valid_fraction": 0.2},
     "shrinking": {"search": ("shrinking", {"convex": True, "begin": 0.2, "end": 0.8}), "valid_fraction": 0.2},
     "bilevel": {"search": ("bilevel", {}), "valid_fraction": 0.4, "batch_size": 7},

@@ -1,5 +1,6 @@
 """The estimator: scikit-learn's contract, reproducibility, errors."""
 
+import math
 import os
 import signal
 
@@ -17,6 +18,7 @@ from qlstm_qiskit import QLSTMRegressor, SearchSpace, load_backend, load_dataset
 from qlstm_qiskit.errors import CapacityError, DataError, OptionError, TrainingError
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.training import MODELS
+from qlstm_qiskit.training.fitting import Seeds
 from qlstm_qiskit.training.models import build_forecaster
 
 DATA = load_dataset("damped_shm")
@@ -267,5 +269,51 @@ def test_spsa_perturbs_structural_weights_less() -> None:
     ],
 )
 def test_options_of_the_optimiser_are_checked(options: dict, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        tiny(**options).fit(X, Y)
+
+
+def test_each_optimiser_is_torchs_own() -> None:
+    """The trainings by adam with a falling rate and by L-BFGS are loops in plain torch, to the bit."""
+    windows, targets = torch.as_tensor(X), torch.as_tensor(Y)
+    for name, options in (("adam", {"schedule": "cosine", "batch_size": 10}), ("lbfgs", {"batch_size": 0})):
+        model = tiny(optimizer=name, max_epochs=3, **options).fit(X, Y)
+        with torch.random.fork_rng():
+            torch.manual_seed(Seeds.of(0).model)
+            module = tiny().build_module(1, 1)
+        if name == "adam":
+            optimizer, size = torch.optim.Adam(module.parameters(), lr=0.01), 10
+        else:
+            limits = {"max_iter": 20, "history_size": 20, "tolerance_grad": 1e-14, "tolerance_change": 1e-16}
+            optimizer, size = torch.optim.LBFGS(module.parameters(), lr=1.0, line_search_fn="strong_wolfe", **limits), 30
+        for step in range(3 * (30 // size)):
+            part = slice(step * size % 30, step * size % 30 + size)
+            if name == "adam":
+                optimizer.param_groups[0]["lr"] = 0.01 * 0.5 * (1 + math.cos(math.pi * step / 9))
+
+            def closure(part: slice = part, optimizer: torch.optim.Optimizer = optimizer, module: torch.nn.Module = module):
+                optimizer.zero_grad()
+                loss = torch.nn.functional.mse_loss(module(windows[part]), targets[part])
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
+        for key, value in module.state_dict().items():
+            assert torch.equal(model.module_.state_dict()[key], value), (name, key)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "lbfgs"}, "batch_size=10 changes them; give 0"),
+        ({"optimizer": "lbfgs", "batch_size": 0, "schedule": "cosine"}, "has no meaning for it"),
+        ({"optimizer": "lbfgs", "batch_size": 0, "num_layers": 2, "dropout": 0.1}, "dropout=0.1 changes"),
+        ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "shrinking"}, "'shrinking' changes"),
+        ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "gumbel-softmax"}, "changes; use adam"),
+        ({"schedule": "cosinus"}, "did you mean 'cosine'"),
+        ({"optimizer": "adams"}, "did you mean 'adam'"),
+    ],
+)
+def test_options_of_the_training_are_checked(options: dict, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         tiny(**options).fit(X, Y)
