@@ -147,7 +147,7 @@ MISTAKES = [
     (["train", "--dataset", "bessel", "--target", "a"], "target goes with a CSV file"),
     (["train", "--dataset", "bessel", "--window", "0"], "window is 0"),
     (["train", "--dataset", "bessel", "--window", "500"], "a smaller window"),
-    (["train", "--dataset", "bessel", "--batch-size", "0"], "batch_size is 0"),
+    (["train", "--dataset", "bessel", "--batch-size", "-1"], "batch_size is -1"),
     (["train", "--dataset", "bessel", "--hidden-size", "0"], "hidden_size is 0"),
     (["train", "--dataset", "bessel", "--hidden-size", "-3"], "hidden_size is -3"),
     (["train", "--dataset", "bessel", "--hidden-size", "30"], "qubits fit"),

@@ -199,7 +199,7 @@ def replaced(row: int, value: float) -> np.ndarray:
         ({"backend": "statevectors"}, X, Y, OptionError, "Did you mean 'statevector'"),
         ({"dtype": "float16"}, X, Y, OptionError, "unknown dtype"),
         ({"max_epochs": 0}, X, Y, OptionError, "max_epochs is 0"),
-        ({"batch_size": 0}, X, Y, OptionError, "batch_size is 0"),
+        ({"batch_size": -1}, X, Y, OptionError, "batch_size is -1"),
         ({"lr": 0.0}, X, Y, OptionError, "lr is 0.0"),
         ({"seed": -1}, X, Y, OptionError, "seed is -1"),
         ({"seed": 1.5}, X, Y, OptionError, "seed is 1.5"),
@@ -310,8 +310,8 @@ def test_each_optimiser_is_torchs_own() -> None:
         ({"optimizer": "lbfgs", "batch_size": 0, "num_layers": 2, "dropout": 0.1}, "dropout=0.1 changes"),
         ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "shrinking"}, "'shrinking' changes"),
         ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "gumbel-softmax"}, "changes; use adam"),
-        ({"schedule": "cosinus"}, "did you mean 'cosine'"),
-        ({"optimizer": "adams"}, "did you mean 'adam'"),
+        ({"schedule": "cosinus"}, "Did you mean .cosine."),
+        ({"optimizer": "adams"}, "Did you mean .adam."),
     ],
 )
 def test_options_of_the_training_are_checked(options: dict, message: str) -> None:
