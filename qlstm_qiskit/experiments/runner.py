@@ -1,0 +1,254 @@
+"""Running a study: what is finished is skipped, what was interrupted goes on, one thread a process; joblib does the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from qlstm_qiskit.errors import RunError, TrainingError
+from qlstm_qiskit.experiments.controls import Control
+from qlstm_qiskit.experiments.derive import derive_run
+from qlstm_qiskit.experiments.metrics import forecast_errors, versions
+from qlstm_qiskit.experiments.run import CONFIG, Run, load_run
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.start import start_from
+from qlstm_qiskit.experiments.study import Chain, Study, Task
+from qlstm_qiskit.experiments.train import is_unfinished, make_folders, resume_run, train_run
+from qlstm_qiskit.storage import claimed, exists, write_atomically
+
+STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json"
+
+#: What a run's metrics give to its record.
+_FIGURES = ("train_mse", "valid_mse", "test_mse", "test", "epochs", "n_parameters", "n_circuits", "wall_seconds")
+
+#: Times that a cluster may lose workers without a single run being finished in between.
+_PATIENCE = 3
+
+Record = dict[str, Any]
+
+
+def run_study(
+    study: Study,
+    out: Path,
+    *,
+    jobs: int = 1,
+    cluster: str | None = None,
+    report: Callable[[int, int, Record], None] | None = None,
+) -> list[Record]:
+    """Run what is missing of a study, and return the records of all of it.
+
+    A record is written as soon as its run is finished. What is killed goes on: finished runs are skipped, unfinished ones go on
+    from their checkpoints, and the records end in the same numbers.
+
+    Args:
+        study: What to run.
+        out: A folder: the study, records, where they were made, and under runs/ a run folder for each.
+        jobs: Processes on this machine, each of one thread.
+        cluster: Address of a Ray cluster that runs them instead, "auto" for the one that this machine belongs to, "local" for
+            one on this machine. Workers keep unfinished runs where they run; records are kept here.
+        report: Called with the number of finished runs, that of all, and the last record.
+
+    Raises:
+        OptionError: A row cannot be run.
+        RunError: The folder holds another study, or cannot be written to.
+    """
+    tasks = study.tasks()
+    make_folders(out)
+    with claimed(out):
+        _require_same(study, out)
+        records = {record["id"]: record for record in read_records(out)}
+        here = _note_environment(out)
+        missing = list({task.id: task for task in tasks if task.id not in records}.values())
+        done = len(tasks) - len(missing)
+        for record in _made(missing, out / "runs", jobs, cluster):
+            records[record["id"]] = record | {"environment": here}
+            _write_records(out, tasks, records)
+            done += 1
+            if report is not None:
+                report(done, len(tasks), record)
+        _write_records(out, tasks, records)
+    return [_placed(records[task.id], task) for task in tasks]
+
+
+def read_records(out: Path) -> list[Record]:
+    """The records of a folder; none where there are none.
+
+    Raises:
+        RunError: They are damaged.
+    """
+    path = out / RECORDS
+    if not exists(path):
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(f"{path} is damaged: {error}.") from None
+
+
+def run_task(task: Task, folder: Path) -> Record:
+    """Do one task, or finish it, in a folder of its own; errors of training are part of the record.
+
+    The record has the task's id and place, `test_mse` and other figures of the last epoch, or `error` where it diverged.
+    """
+    torch.set_num_threads(1)
+    record = {"id": task.id, "row": task.row, "dataset": task.dataset, "seed": task.seed}
+    with threadpool_limits(1):
+        try:
+            return record | _figures(task, folder / task.id)
+        except TrainingError as error:
+            return record | {"error": str(error), "test_mse": None}
+
+
+def _figures(task: Task, out: Path) -> dict[str, Any]:
+    work = task.work
+    if isinstance(work, Control):
+        dataset = work.data.load()
+        prediction, n_parameters = work.forecast(dataset)
+        test = forecast_errors(dataset, prediction)
+        return {"test_mse": test["mse"], "test": test, "n_parameters": n_parameters, "n_circuits": 0}
+    run = _finished(work, out) if isinstance(work, RunSpec) else _chain(work, out)
+    figures = {name: run.metrics[name] for name in _FIGURES if name in run.metrics}
+    if isinstance(work, Chain):
+        figures["stages"] = run.metrics.get("stages", {})
+        figures["circuits"] = _circuits(run)
+    return figures
+
+
+def _finished(spec: RunSpec, out: Path) -> Run:
+    """A run trained to its end: begun, gone on with, or read."""
+    if not exists(out / CONFIG):
+        return train_run(spec, out)
+    return resume_run(out) if is_unfinished(out) else load_run(out)
+
+
+def _chain(chain: Chain, out: Path) -> Run:
+    """The last run of a chain; each stage is a run folder."""
+    _finished(chain.search, out / "search")
+    derived = out / "derived"
+    if not exists(derived / CONFIG):
+        shutil.rmtree(derived, ignore_errors=True)  # of a process that was killed while it wrote
+        derive_run(out / "search", derived, **chain.derive.model_dump())
+    spec = load_run(derived).spec
+    given = {"search": None, "valid_fraction": 0.0, "lr": None, "start": None if chain.scratch else start_from(derived)}
+    defaults = {name: RunSpec.model_fields[name].default for name in ("epochs", "batch_size", "optimizer", "schedule")}
+    return _finished(spec.model_copy(update=defaults | given | chain.tune), out / "tuned")
+
+
+def _circuits(run: Run) -> dict[str, list[str]]:
+    """For each gate the circuits that a derived model has kept, layer after layer."""
+    genotype = run.spec.genotype
+    assert genotype is not None
+    chosen: dict[str, list[str]] = {}
+    for layer in genotype.layers:
+        for gate, choices in layer.items():
+            chosen.setdefault(gate, []).extend(choice.candidate for choice in choices)
+    return chosen
+
+
+def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -> Iterator[Record]:
+    """Records of tasks as they are finished, in any order."""
+    if cluster is None:
+        if jobs == 1 or len(tasks) < 2:
+            yield from (run_task(task, folder) for task in tasks)
+            return
+        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", inner_max_num_threads=1, backend="loky")
+        yield from parallel(delayed(run_task)(task, folder) for task in tasks)
+        return
+    from qlstm_qiskit.experiments.cluster import connected, lost_worker
+
+    left = {task.id: task for task in tasks}
+    with connected(cluster) as config:
+        failures = 0
+        while left:
+            try:
+                for record in Parallel(return_as="generator_unordered", **config)(
+                    delayed(run_task)(task, folder) for task in left.values()
+                ):
+                    del left[record["id"]]
+                    failures = 0
+                    yield record
+            except Exception as error:
+                failures += 1
+                if not lost_worker(error) or failures > _PATIENCE:
+                    raise
+
+
+def _placed(record: Record, task: Task) -> Record:
+    """A record at another place of the table where the same is done."""
+    return record | {"row": task.row, "dataset": task.dataset, "seed": task.seed}
+
+
+def _write_records(out: Path, tasks: Sequence[Task], records: dict[str, Record]) -> None:
+    """All records, those of this study first and in its order."""
+    order = list(dict.fromkeys([task.id for task in tasks if task.id in records]))
+    others = sorted(set(records) - set(order))
+    write_atomically(out / RECORDS, "".join(json.dumps(records[name]) + "\n" for name in [*order, *others]))
+
+
+def _require_same(study: Study, out: Path) -> None:
+    """Write down what is run, or refuse a folder that was begun with something else; seeds, rows and series may be added."""
+    mine = study.model_dump(mode="json", exclude_defaults=True)
+    path = out / STUDY
+    if exists(path):
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise RunError(f"{path} is damaged: {error}.") from None
+        for name in ("name", "primary", "recipe", "common"):
+            if found.get(name) != mine.get(name):
+                raise RunError(
+                    f"{out} holds a study with {name} {found.get(name)!r}, not {mine.get(name)!r}; choose another folder."
+                )
+        for name in ("rows", "datasets"):
+            changed = [key for key in found.get(name, {}) if key in mine[name] and mine[name][key] != found[name][key]]
+            if changed:
+                raise RunError(f"{out} holds a study with another {changed[0]!r} among its {name}; choose another folder.")
+            mine[name] = found.get(name, {}) | mine[name]
+        for name in ("families", "published"):
+            mine[name] = found.get(name, {}) | mine.get(name, {})
+    write_atomically(path, json.dumps(mine, indent=2) + "\n")
+
+
+def _note_environment(out: Path) -> str:
+    """Write down where records are made; return the name of it that they have."""
+    path = out / ENVIRONMENTS
+    known = json.loads(path.read_text()) if exists(path) else {}
+    here = environment()
+    name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:8]
+    if name not in known:
+        write_atomically(path, json.dumps(known | {name: here}, indent=2) + "\n")
+    return name
+
+
+def environment() -> dict[str, Any]:
+    """Which code makes results, with what, and on what: commit of the checkout if there is one, versions, processor."""
+    folder = Path(__file__).parents[2]
+
+    def git(*arguments: str) -> str | None:
+        try:
+            found = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return found.stdout.strip()
+
+    commit = git("rev-parse", "HEAD") if (folder / ".git").exists() else None
+    changed = None if commit is None else bool(git("status", "--porcelain", "--", "qlstm_qiskit"))
+    return {"commit": commit, "changed": changed, "processor": _processor(), "versions": versions()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,128 @@
+"""What a table says of its numbers: intervals, paired tests, effect sizes. All of it is scipy's and statsmodels' work."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from qlstm_qiskit.errors import OptionError
+
+#: Resamples of a bootstrap, and the coverage of its intervals.
+RESAMPLES, COVERAGE = 9999, 0.95
+
+#: Below it the exact test cannot reach 5 % even uncorrected: 2 / 2^5 is 0.0625.
+LEAST_PAIRS = 6
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Errors over seeds.
+
+    Attributes:
+        n: How many.
+        median, iqm: Median, and mean of the middle half (interquartile mean, Agarwal et al. 2021, arXiv 2108.13264).
+        median_interval, iqm_interval: 95 %, bias-corrected and accelerated bootstrap (Efron 1987); both ends equal where all
+            values are, infinite where a run diverged that the interval would need.
+    """
+
+    n: int
+    median: float
+    median_interval: Interval
+    iqm: float
+    iqm_interval: Interval
+
+
+def summarise(values: ArrayLike, seed: int = 0) -> Summary:
+    """Summarise errors (n,); infinity stands for a run that diverged. `seed` is that of the bootstrap."""
+    errors = np.asarray(values, dtype=np.float64)
+    middle = partial(stats.trim_mean, proportiontocut=0.25)
+    return Summary(
+        len(errors),
+        float(np.median(errors)),
+        _interval(errors, np.median, seed),
+        float(middle(errors)),
+        _interval(errors, middle, seed),
+    )
+
+
+def _interval(values: NDArray[np.float64], statistic: Callable[..., Any], seed: int) -> Interval:
+    if np.all(values == values[0]):
+        return float(values[0]), float(values[0])
+    if not np.isfinite(values).all():
+        return (float(values.min()), np.inf)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where BCa cannot be computed the percentile interval is taken
+        for method in ("BCa", "percentile"):
+            found = stats.bootstrap(
+                (values,), statistic, n_resamples=RESAMPLES, confidence_level=COVERAGE, method=method, rng=seed
+            ).confidence_interval
+            if np.isfinite(found).all():
+                break
+    return float(found.low), float(found.high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same seeds and splits.
+
+    Attributes:
+        n: Pairs.
+        ratio: Median of the paired ratios of errors, first to second; below 1 the first is better.
+        p: Of the exact two-sided Wilcoxon signed-rank test on the differences of log errors.
+        p_holm: Corrected for all comparisons of its family (Holm 1979); `p` until `corrected`.
+        delta: Cliff's delta, P(first > second) - P(first < second): -1 where the first is always better, 1 where never.
+    """
+
+    n: int
+    ratio: float
+    p: float
+    p_holm: float
+    delta: float
+
+    @property
+    def verdict(self) -> str:
+        """Of the first: "better", "worse" or "undecided"; or "too few" where no number of such pairs could decide."""
+        if self.n < LEAST_PAIRS:
+            return "too few"
+        if self.p_holm >= 1 - COVERAGE:
+            return "undecided"
+        return "better" if self.ratio < 1 else "worse"
+
+
+def compare(first: ArrayLike, second: ArrayLike) -> Comparison:
+    """Compare errors (n,) of two models that are paired by seed and split; infinity stands for a run that diverged.
+
+    Raises:
+        OptionError: The numbers of runs differ, or an error is not above 0.
+    """
+    a, b = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    if a.shape != b.shape or not a.size:
+        raise OptionError(f"a paired test needs as many runs of one model as of the other; there are {a.size} and {b.size}.")
+    if not (a > 0).all() or not (b > 0).all():
+        raise OptionError("errors must be above 0 to be compared by their ratios.")
+    logs = [np.log(np.minimum(values, np.finfo(np.float64).max)) for values in (a, b)]
+    difference = logs[0] - logs[1]
+    p = 1.0
+    if np.any(difference):
+        p = float(stats.wilcoxon(difference, method="exact" if len(np.unique(abs(difference))) == a.size else "auto").pvalue)
+    delta = 2 * float(stats.mannwhitneyu(a, b).statistic) / a.size**2 - 1
+    return Comparison(a.size, float(np.exp(np.median(difference))), p, p, delta)
+
+
+def corrected(family: Sequence[Comparison]) -> list[Comparison]:
+    """The same comparisons with `p_holm` for their whole family."""
+    from statsmodels.stats.multitest import multipletests
+
+    if not family:
+        return []
+    found = multipletests([one.p for one in family], method="holm")[1]
+    return [Comparison(one.n, one.ratio, one.p, float(p), one.delta) for one, p in zip(family, found, strict=True)]

@@ -1,0 +1,228 @@
+"""A study: which models are trained on which series with which seeds, and what they are compared by, before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from typing_extensions import Self
+
+from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.experiments.controls import Control
+from qlstm_qiskit.experiments.recipes import RECIPES
+from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
+
+#: Studies that come with the package, as YAML files.
+STUDIES = Path(__file__).parent / "studies"
+
+
+class Derive(BaseModel):
+    """How circuits are chosen from a search; see `derive_run`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: str = "perturbation"
+    top_k: PositiveInt = 1
+    refit: bool = True
+
+
+class Chain(BaseModel):
+    """A search, one circuit a gate derived from it, and that model trained again.
+
+    Attributes:
+        search: The first run.
+        derive: How circuits are chosen.
+        tune: Fields of the last run's `RunSpec` that differ from the search's.
+        scratch: Whether the last run starts from random parameters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    search: RunSpec
+    derive: Derive = Derive()
+    tune: dict[str, Any] = {}
+    scratch: bool = False
+
+
+class Row(BaseModel):
+    """A row of the table: fields of a `RunSpec`, a control, or a search that a model is derived from.
+
+    Attributes:
+        run: Fields of the `RunSpec`; with `search`, of the training that follows it.
+        search: Fields of the search's `RunSpec`; the recipe of the study is not for it.
+        derive, scratch: See `Chain`.
+        control: Options of a `Control`.
+        note: What the table says of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
+    derive: Derive = Derive()
+    scratch: bool = False
+    control: dict[str, Any] | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.control is None) == (self.run is None):
+            raise ValueError("has exactly one of run and control")
+        if self.control is not None and self.search is not None:
+            raise ValueError("is a control, which has no search")
+        return self
+
+
+class Task(BaseModel):
+    """One training of a study.
+
+    Attributes:
+        row, dataset, seed: Its place in the table.
+        work: What is done.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row: str
+    dataset: str
+    seed: int
+    work: RunSpec | Chain | Control
+
+    @property
+    def id(self) -> str:
+        """A hash of what is done; its place in the table has no part in it."""
+        content = {type(self.work).__name__: self.work.model_dump(mode="json", exclude_defaults=True)}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Study(BaseModel):
+    """What is fixed before running.
+
+    Attributes:
+        name, title: Of the table.
+        primary: The figure that rows are compared by: that of the last epoch.
+        recipe: How models are trained, see `RECIPES`; a row's own fields come before it.
+        seeds: How many, from 0; `seeds_of` for single series.
+        datasets: Series by name, with further fields of their `DataSpec`.
+        common: Fields of all runs.
+        rows: By label.
+        families: By name, pairs of rows that are compared on each series; p values are corrected within a family.
+        published: Errors by row and series that others have reported.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str = ""
+    primary: Literal["test_mse"] = "test_mse"
+    recipe: str = "paper"
+    seeds: PositiveInt = 12
+    seeds_of: dict[str, PositiveInt] = {}
+    datasets: dict[str, dict[str, Any]]
+    common: dict[str, Any] = {}
+    rows: dict[str, Row]
+    families: dict[str, list[tuple[str, str]]] = {}
+    published: dict[str, dict[str, float]] = {}
+    about: str = Field(default="", description="What the table says of itself.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.recipe not in RECIPES:
+            raise unknown_option("recipe", self.recipe, RECIPES)
+        for name in {row for pairs in self.families.values() for pair in pairs for row in pair} | set(self.published):
+            if name not in self.rows:
+                raise unknown_option("row", name, self.rows)
+        return self
+
+    def part(
+        self, *, rows: Sequence[str] | None = None, datasets: Sequence[str] | None = None, seeds: int | None = None
+    ) -> Study:
+        """The same with some rows and series, and another number of seeds.
+
+        Raises:
+            OptionError: It has no such row or series.
+        """
+        for kind, chosen, known in (("row", rows, self.rows), ("series", datasets, self.datasets)):
+            for name in chosen or ():
+                if name not in known:
+                    raise unknown_option(kind, name, known)
+        kept = {name: row for name, row in self.rows.items() if rows is None or name in rows}
+        changes: dict[str, Any] = {
+            "rows": kept,
+            "datasets": {name: own for name, own in self.datasets.items() if datasets is None or name in datasets},
+            "families": {name: [pair for pair in pairs if set(pair) <= set(kept)] for name, pairs in self.families.items()},
+            "published": {name: cells for name, cells in self.published.items() if name in kept},
+        }
+        if seeds is not None:
+            changes |= {"seeds": seeds, "seeds_of": {name: min(n, seeds) for name, n in self.seeds_of.items()}}
+        return self.model_copy(update=changes)
+
+    def tasks(self) -> list[Task]:
+        """All trainings, seed after seed.
+
+        Raises:
+            OptionError: A row has a field that its run does not know, or whose value is not allowed.
+        """
+        last = max(self.seeds, *self.seeds_of.values()) if self.seeds_of else self.seeds
+        return [
+            self._task(label, dataset, seed)
+            for seed in range(last)
+            for dataset in self.datasets
+            if seed < self.seeds_of.get(dataset, self.seeds)
+            for label in self.rows
+        ]
+
+    def _task(self, label: str, dataset: str, seed: int) -> Task:
+        row = self.rows[label]
+        own = {"data": {"dataset": dataset} | self.datasets[dataset], "seed": seed}
+        recipe = dict(RECIPES[self.recipe])
+        try:
+            work: RunSpec | Chain | Control
+            if row.control is not None:
+                work = Control.model_validate(own | row.control)
+            elif row.search is not None:
+                search = RunSpec.model_validate(own | self.common | row.search)
+                work = Chain(search=search, derive=row.derive, tune=recipe | (row.run or {}), scratch=row.scratch)
+            else:
+                work = RunSpec.model_validate(own | self.common | recipe | (row.run or {}))
+        except ValidationError as error:
+            raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
+        return Task(row=label, dataset=dataset, seed=seed, work=work)
+
+
+def load_study(name: str | Path, recipe: str | None = None) -> Study:
+    """Read a study: one that comes with the package, by name, or a YAML file. `recipe` replaces its own.
+
+    Raises:
+        OptionError: There is none, or it is not one.
+    """
+    path = STUDIES / f"{name}.yaml"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        raise OptionError(f"unknown study {str(name)!r}. Give a YAML file, or one of: {', '.join(studies())}.")
+    try:
+        content: Mapping[str, Any] = yaml.safe_load(path.read_text())
+        return Study.model_validate(dict(content) | ({} if recipe is None else {"recipe": recipe}))
+    except ValidationError as error:
+        raise OptionError(f"{path}: {_first(error)}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
+        raise OptionError(f"{path} is no study: {' '.join(str(error).split())}") from None
+
+
+def studies() -> list[str]:
+    """Names of the studies that come with the package."""
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}."
+
+
+__all__ = ["STUDIES", "Chain", "DataSpec", "Derive", "Row", "Study", "Task", "load_study", "studies"]
