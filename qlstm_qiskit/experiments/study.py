@@ -105,7 +105,8 @@ class Study(BaseModel):
 
     Attributes:
         name, title: Of the table.
-        primary: The figure that rows are compared by: that of the last epoch.
+        primary: The figure that rows are compared by, of the last epoch: the error on the test part, or, where the study is for
+            choosing something, on the validation part.
         recipe: How models are trained, see `RECIPES`; a row's own fields come before it.
         seeds: How many, from 0; `seeds_of` for single series.
         datasets: Series by name, with further fields of their `DataSpec`.
@@ -119,7 +120,7 @@ class Study(BaseModel):
 
     name: str
     title: str = ""
-    primary: Literal["test_mse"] = "test_mse"
+    primary: Literal["test_mse", "valid_mse"] = "test_mse"
     recipe: str = "paper"
     seeds: PositiveInt = 12
     seeds_of: dict[str, PositiveInt] = {}
