@@ -15,6 +15,7 @@ from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import print_json
 from qlstm_qiskit.cli.runs import evaluate, predict
 from qlstm_qiskit.cli.space import space_app
+from qlstm_qiskit.cli.table import table
 from qlstm_qiskit.cli.train import derive, train
 from qlstm_qiskit.cli.transpile import transpile
 from qlstm_qiskit.errors import QLSTMError
@@ -25,7 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (train, evaluate, predict, derive, transpile, export):
+for _command in (train, evaluate, predict, derive, transpile, export, table):
     app.command()(_command)
 app.add_typer(space_app, name="space")
 app.add_typer(backends_app, name="backends")

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from qlstm_qiskit.experiments import is_unfinished, train_run
+from qlstm_qiskit.experiments.runner import run_study
+from qlstm_qiskit.experiments.study import Study
 from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
+from tests.experiments.studied import SMALL, numbers
 
 KINDS = ("plain", "shrinking", "bilevel")
 
@@ -97,12 +100,49 @@ def test_killed_at_every_write(csv: Path, tmp_path: Path, whole: dict, moment: s
     assert number > 3 * EPOCHS
 
 
-def _epochs(out: Path) -> int:
-    """Finished epochs by the history, read as a stranger would."""
+def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
+    """Runs, records and the table's numbers are those of a study that nobody killed; nothing that was finished is run again."""
+    study = SMALL.part(datasets=["narma5"])
+    run_study(study, tmp_path / "whole")
+    generator = random.Random(2509)
+    reached: Counter[int] = Counter()
+    for trial in range(80):
+        out = tmp_path / str(trial)
+        pid, records, moment = child(lambda out=out: run_study(study, out)), generator.randrange(5), generator.uniform(0, 0.15)
+        begun = time.monotonic()
+        while _lines(out / "records.jsonl") < records and time.monotonic() < begun + 60:
+            time.sleep(0.0005)
+        time.sleep(moment)
+        os.kill(pid, signal.SIGKILL)
+        if ended(pid):
+            continue  # it was faster
+        finished = _lines(out / "records.jsonl")
+        reached[finished] += 1
+        assert ended(child(lambda out=out, finished=finished: _finish(study, out, finished)))
+        assert numbers(out) == numbers(tmp_path / "whole")
+        if reached.total() == 20:
+            break
+    assert reached.total() == 20
+    assert len(reached) >= 3, "early and late"
+
+
+def _finish(study: Study, out: Path, finished: int) -> None:
+    seen: list[int] = []
+    run_study(study, out, report=lambda done, total, record: seen.append(done))
+    assert seen == list(range(finished + 1, 6))
+
+
+def _lines(path: Path) -> int:
+    """Whole lines of a file, read as a stranger would."""
     try:
-        return (out / "history.jsonl").read_text().count("\n")
+        return path.read_text().count("\n")
     except OSError:
         return 0
+
+
+def _epochs(out: Path) -> int:
+    """Finished epochs by the history."""
+    return _lines(out / "history.jsonl")
 
 
 def _killed_in_write(number: int, moment: str, csv: Path, kind: str, out: Path) -> None:

@@ -1,0 +1,93 @@
+"""`qlstm table`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qlstm_qiskit.cli.options import Json
+from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.errors import OptionError
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.experiments.table import Table
+
+
+def table(
+    out: Annotated[Path, typer.Option(help="Folder of the study: records, table and figure; one that is there goes on.")],
+    study: Annotated[str, typer.Option(help="table2, table2-tuned, recipe, real, or a YAML file of your own.")] = "table2",
+    recipe: Annotated[str | None, typer.Option(help="paper or tuned.", show_default="the study's own")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds for each cell.", show_default="the study's own")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Only these series, A,B.")] = None,
+    rows: Annotated[str | None, typer.Option(help="Only these rows, A,B.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Another number of epochs in all runs, to try things out.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one a core")] = None,
+    cluster: Annotated[str | None, typer.Option(help="A Ray cluster: its address, auto, or local.")] = None,
+    json: Json = False,
+) -> None:
+    """Run a study, what is missing of it, and make its table: medians with intervals, published numbers, paired tests.
+
+    Example: qlstm table --seeds 12 --out results/table2
+
+    Example: qlstm table --study table2-tuned --datasets bessel --seeds 3 --out runs/tuned
+    """
+    import os
+    from json import dumps
+
+    from qlstm_qiskit.experiments.runner import run_study
+    from qlstm_qiskit.experiments.study import load_study
+    from qlstm_qiskit.experiments.table import table as make_table
+    from qlstm_qiskit.report.table import draw_table, markdown
+    from qlstm_qiskit.storage import write_atomically
+
+    if recipe == "tuned" and study == "table2":
+        study = "table2-tuned"  # the rows that are of interest there
+    chosen = load_study(study, recipe)
+    if epochs is not None:
+        chosen = chosen.with_epochs(epochs)
+    chosen = chosen.part(rows=_names(rows), datasets=_names(datasets), seeds=seeds)
+    if jobs is not None and jobs < 1:
+        raise OptionError(f"--jobs is {jobs}; give at least 1.")
+    try:
+        records = run_study(chosen, out, jobs=jobs or os.cpu_count() or 1, cluster=cluster, report=_say)
+    except KeyboardInterrupt:
+        print(f"interrupted; finished runs are in {out}, the same command goes on", file=sys.stderr)
+        raise typer.Exit(130) from None
+    found = make_table(chosen, records)
+    write_atomically(out / "table.md", markdown(found))
+    content = found.to_json()
+    write_atomically(out / "table.json", dumps(content, indent=1) + "\n")
+    figures = draw_table(found, out)
+    if json:
+        print_json(content | {"out": str(out), "figures": [str(path) for path in figures]})
+        return
+    _print(found)
+    print(f"Written to {out}: table.md, table.json, {', '.join(path.name for path in figures)}, records.jsonl")
+
+
+def _say(done: int, total: int, record: dict[str, Any]) -> None:
+    """A line a run, where somebody looks."""
+    if sys.stderr.isatty():
+        what = "diverged" if "error" in record else f"test MSE {record['test_mse']:.3g}"
+        print(f"{done} of {total}: {record['row']} on {record['dataset']}, seed {record['seed']}: {what}", file=sys.stderr)
+
+
+def _print(found: Table) -> None:
+    datasets = list(found.study.datasets)
+    lines = []
+    for row in found.study.rows:
+        cells = [found.cells.get((row, dataset)) for dataset in datasets]
+        lines.append([row, *("" if cell is None else f"{cell.summary.median:.3g}" for cell in cells)])
+    what = {"test_mse": "test", "valid_mse": "validation"}[found.study.primary]
+    print_table(f"Median {what} MSE (scaled) over seeds", ["model", *datasets], lines)
+    for name, tests in found.families.items():
+        better = sum(test.comparison.verdict == "better" for test in tests)
+        worse = sum(test.comparison.verdict == "worse" for test in tests)
+        print(f"{name}: {len(tests)} tests; the first is better in {better}, worse in {worse}, undecided in the rest")
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]

@@ -1,0 +1,155 @@
+"""From the records of a study to its table: medians with intervals, what others have published, paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from qlstm_qiskit.experiments.runner import Record
+from qlstm_qiskit.experiments.statistics import Comparison, Summary, compare, corrected, summarise
+from qlstm_qiskit.experiments.study import Study
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model on one series.
+
+    Attributes:
+        values: The primary figure, seed after seed; infinity where a run diverged.
+        summary: Of them.
+        published: What others have reported; None where they have not.
+        n_parameters, n_circuits: Of the model.
+    """
+
+    values: tuple[float, ...]
+    summary: Summary
+    published: float | None
+    n_parameters: int | None
+    n_circuits: int | None
+
+    @property
+    def place(self) -> str:
+        """Where the published error lies: "below", "within" or "above" the errors over our seeds; empty where there is none."""
+        if self.published is None:
+            return ""
+        if self.published < min(self.values):
+            return "below"
+        return "within" if self.published <= max(self.values) else "above"
+
+
+@dataclass(frozen=True)
+class Test:
+    """A paired comparison of two rows on a series."""
+
+    first: str
+    second: str
+    dataset: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a study has found; see `table`.
+
+    Attributes:
+        study: What was run.
+        cells: By row and series.
+        families: Tests by the name of their family.
+    """
+
+    study: Study
+    cells: dict[tuple[str, str], Cell]
+    families: dict[str, list[Test]]
+
+    @property
+    def diverged(self) -> int:
+        """Runs without a finite error."""
+        return sum(int(np.isinf(value)) for cell in self.cells.values() for value in cell.values)
+
+    def best(self, dataset: str, rows: Sequence[str]) -> str:
+        """The row of the lowest median among some."""
+        return min(rows, key=lambda row: self.cells[row, dataset].summary.median)
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as plain data; infinity is null."""
+        cells = [
+            {"row": row, "dataset": dataset, **_plain(cell), "place": cell.place} for (row, dataset), cell in self.cells.items()
+        ]
+        families = {
+            name: [
+                {
+                    "first": t.first,
+                    "second": t.second,
+                    "dataset": t.dataset,
+                    **_plain(t.comparison),
+                    "verdict": t.comparison.verdict,
+                }
+                for t in tests
+            ]
+            for name, tests in self.families.items()
+        }
+        return {
+            "study": self.study.name,
+            "title": self.study.title,
+            "recipe": self.study.recipe,
+            "primary": self.study.primary,
+            "cells": cells,
+            "families": families,
+        }
+
+
+def table(study: Study, records: Sequence[Record]) -> Table:
+    """Put the records of a study into a table; cells without a record are left out."""
+    values: dict[tuple[str, str], dict[int, Record]] = {}
+    for record in records:
+        values.setdefault((record["row"], record["dataset"]), {})[record["seed"]] = record
+    cells = {}
+    for row in study.rows:
+        for dataset in study.datasets:
+            own = values.get((row, dataset), {})
+            if own:
+                cells[row, dataset] = _cell(study, row, dataset, [own[seed] for seed in sorted(own)])
+    families = {
+        name: _tests(pairs, study, {key: {seed: _figure(r, study) for seed, r in own.items()} for key, own in values.items()})
+        for name, pairs in study.families.items()
+    }
+    return Table(study, cells, families)
+
+
+def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Cell:
+    errors = tuple(_figure(record, study) for record in records)
+    last = next((r for r in records if "n_parameters" in r), {})
+    published = study.published.get(row, {}).get(dataset)
+    return Cell(errors, summarise(errors), published, last.get("n_parameters"), last.get("n_circuits"))
+
+
+def _tests(pairs: Sequence[tuple[str, str]], study: Study, errors: dict[tuple[str, str], dict[int, float]]) -> list[Test]:
+    found = []
+    for first, second in pairs:
+        for dataset in study.datasets:
+            a, b = errors.get((first, dataset), {}), errors.get((second, dataset), {})
+            seeds = sorted(set(a) & set(b))
+            if seeds:
+                found.append((first, second, dataset, compare([a[s] for s in seeds], [b[s] for s in seeds])))
+    adjusted = corrected([comparison for *_, comparison in found])
+    return [Test(first, second, dataset, one) for (first, second, dataset, _), one in zip(found, adjusted, strict=True)]
+
+
+def _figure(record: Record, study: Study) -> float:
+    value = record.get(study.primary)
+    return float("inf") if value is None else float(value)
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    def finite(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: finite(own) for key, own in item.items()}
+        if isinstance(item, list | tuple):
+            return [finite(own) for own in item]
+        return None if isinstance(item, float) and not np.isfinite(item) else item
+
+    plain: dict[str, Any] = finite(asdict(value))
+    return plain

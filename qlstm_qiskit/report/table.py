@@ -1,0 +1,156 @@
+"""The table of a study as text and as a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qlstm_qiskit.experiments.table import Cell, Table, Test
+
+#: Colours that differ in lightness too.
+_OURS, _PUBLISHED = "#1f5fa8", "#c8511b"
+
+_TESTS = (
+    "Is the first better than the second? Exact Wilcoxon signed-rank test, paired by seed and split, on log errors; p is "
+    "corrected by Holm's method for the {} tests of this family. The ratio is the median of paired ratios of errors; Cliff's "
+    "delta is -1 where the first always has the lower error."
+)
+_TEST_HEADER = ["first", "second", "series", "pairs", "ratio", "p (Holm)", "Cliff's delta", "first is better"]
+
+_VERDICTS = {"better": "yes", "worse": "no, the reverse", "undecided": "undecided", "too few": "too few seeds"}
+
+
+def markdown(table: Table) -> str:
+    """The whole table in Markdown: medians with intervals, what was published, interquartile means, tests."""
+    study, datasets = table.study, list(table.study.datasets)
+    seeds = ", ".join(f"{name} {_count(table, name)}" for name in datasets)
+    figure = {"test_mse": "Test MSE", "valid_mse": "Validation MSE"}[study.primary]
+    parts = [
+        f"# {study.title or study.name}",
+        study.about,
+        f"{figure} of the last epoch, scaled units: median over seeds and 95 % interval (BCa bootstrap). Recipe "
+        f"`{study.recipe}`; seeds: {seeds}."
+        + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else ""),
+        _grid(table, lambda cell: f"{_number(cell.summary.median)} {_interval(cell.summary.median_interval)}", sizes=True),
+    ]
+    if study.published:
+        parts += [
+            "## Beside the published numbers",
+            "Published error, then where it lies among ours: below all of our seeds, within them, or above all of them.",
+            _grid(table, lambda cell: "" if cell.published is None else f"{cell.published:.6f} {cell.place}", published=True),
+        ]
+    parts += [
+        "## Interquartile means",
+        _grid(table, lambda cell: f"{_number(cell.summary.iqm)} {_interval(cell.summary.iqm_interval)}"),
+    ]
+    for name, tests in table.families.items():
+        if tests:
+            parts += [f"## Tests: {name}", _TESTS.format(len(tests)), _lines(_TEST_HEADER, [_test(test) for test in tests])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def draw_table(table: Table, out: Path) -> list[Path]:
+    """Draw errors of all seeds, medians with intervals and published errors, a panel a series; table.png and table.svg."""
+    import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
+
+    rows = [row for row in table.study.rows if any(key[0] == row for key in table.cells)]
+    datasets = [name for name in table.study.datasets if any(key[1] == name for key in table.cells)]
+    figure, axes = plt.subplots(
+        1,
+        len(datasets),
+        figsize=(2.6 * len(datasets) + 1.6, 0.26 * len(rows) + 1.3),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, dataset in zip(axes[0], datasets, strict=True):
+        for place, row in enumerate(rows):
+            cell = table.cells.get((row, dataset))
+            if cell is not None:
+                _draw_cell(axis, place, cell)
+        axis.set_xscale("log")
+        axis.set_title(dataset, fontsize=9)
+        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+        axis.set_axisbelow(True)
+        axis.tick_params(labelsize=7)
+    axes[0][0].set_yticks(range(len(rows)), rows, fontsize=8)
+    axes[0][0].invert_yaxis()
+    what = {"test_mse": "test MSE", "valid_mse": "validation MSE"}[table.study.primary]
+    figure.supxlabel(f"{what}, scaled units (log)", fontsize=8)
+    handles = [
+        Line2D([], [], color=_OURS, marker="o", markersize=4, linewidth=1.6, label="median, 95 % interval"),
+        Line2D([], [], color=_OURS, marker="|", linestyle="", alpha=0.5, label="each seed"),
+    ]
+    if table.study.published:
+        handles.append(Line2D([], [], color=_PUBLISHED, marker="D", markersize=4, linestyle="", label="published"))
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, fontsize=7, frameon=False)
+    paths = [out / "table.png", out / "table.svg"]
+    with plt.rc_context({"svg.hashsalt": "qlstm"}):
+        figure.savefig(paths[0], dpi=150)
+        figure.savefig(paths[1], metadata={"Date": None})
+    plt.close(figure)
+    return paths
+
+
+def _draw_cell(axis: Any, place: int, cell: Cell) -> None:
+    finite = [value for value in cell.values if np.isfinite(value)]
+    axis.plot(finite, [place] * len(finite), "|", color=_OURS, alpha=0.4, markersize=7)
+    if np.isfinite(cell.summary.median):
+        low, high = cell.summary.median_interval
+        axis.plot([low, min(high, max(finite))], [place, place], color=_OURS, linewidth=1.6)
+        axis.plot(cell.summary.median, place, "o", color=_OURS, markersize=4)
+    if cell.published is not None:
+        axis.plot(cell.published, place, "D", color=_PUBLISHED, markersize=4)
+
+
+def _grid(table: Table, text: Any, *, sizes: bool = False, published: bool = False) -> str:
+    """A row for each model and a column for each series."""
+    datasets = list(table.study.datasets)
+    lines = []
+    for row, spec in table.study.rows.items():
+        cells = [table.cells.get((row, dataset)) for dataset in datasets]
+        known = [cell for cell in cells if cell is not None]
+        if not known or (published and all(cell.published is None for cell in known)):
+            continue
+        size = [_or_dash(known[0].n_parameters), _or_dash(known[0].n_circuits)] if sizes else []
+        lines.append(
+            [
+                f"`{row}`" + (f", {spec.note}" if sizes and spec.note else ""),
+                *size,
+                *("" if c is None else text(c) for c in cells),
+            ]
+        )
+    return _lines(["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines)
+
+
+def _test(test: Test) -> list[Any]:
+    found = test.comparison
+    numbers = [found.n, _number(found.ratio), f"{found.p_holm:.2g}", f"{found.delta:+.2f}"]
+    return [test.first, test.second, test.dataset, *numbers, _VERDICTS[found.verdict]]
+
+
+def _lines(header: list[str], rows: list[list[Any]]) -> str:
+    return "\n".join(["| " + " | ".join(map(str, line)) + " |" for line in (header, ["---"] * len(header), *rows)])
+
+
+def _count(table: Table, dataset: str) -> str:
+    counts = {len(cell.values) for (_, name), cell in table.cells.items() if name == dataset}
+    if not counts:
+        return "0"
+    return str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
+def _number(value: float) -> str:
+    return "inf" if np.isinf(value) else f"{value:.2g}"
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    low, high = map(_number, interval)
+    return "" if low == high else f"[{low}, {high}]"
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

@@ -1,0 +1,91 @@
+"""Statistics against counting by hand."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.experiments.statistics import compare, corrected, summarise
+
+RNG = np.random.default_rng(2508)
+
+
+@pytest.mark.parametrize("n", [5, 8, 12])
+def test_the_signed_rank_test_counts_all_signs(n: int) -> None:
+    a, b = np.exp(RNG.normal(0, 0.5, n)), np.exp(RNG.normal(0.4, 0.5, n))
+    d = np.log(a) - np.log(b)
+    ranks = np.argsort(np.argsort(abs(d))) + 1
+    statistic = min(ranks[d > 0].sum(), ranks[d < 0].sum())
+    signs = np.array(list(itertools.product([0, 1], repeat=n))) @ ranks
+    assert compare(a, b).p == pytest.approx(min(1.0, 2 * np.mean(signs <= statistic)), rel=1e-12)
+
+
+def test_a_clean_win_of_twelve_seeds() -> None:
+    a = np.linspace(1, 2, 12)
+    found = compare(a, a * np.linspace(3, 4, 12))
+    assert (found.n, found.p, found.delta) == (12, 2 / 2**12, -1.0)
+    assert 1 / 4 < found.ratio < 1 / 3
+    assert found.verdict == "better"
+    assert compare(a * 5, a * np.linspace(3, 4, 12)).verdict == "worse"
+
+
+def test_equal_errors_decide_nothing() -> None:
+    found = compare(np.ones(12), np.ones(12))
+    assert (found.p, found.ratio, found.delta, found.verdict) == (1.0, 1.0, 0.0, "undecided")
+
+
+def test_few_pairs_cannot_decide() -> None:
+    found = compare([1, 1.1, 1.2, 1.3, 1.4], [2, 3, 4, 5, 6])
+    assert found.p == 2 / 2**5
+    assert found.verdict == "too few"
+
+
+def test_cliffs_delta_counts_pairs() -> None:
+    a, b = RNG.uniform(1, 2, 12), RNG.uniform(1.2, 2.2, 12)
+    expected = np.mean(np.sign(a[:, None] - b[None, :]))
+    assert compare(a, b).delta == pytest.approx(expected, abs=1e-12)
+
+
+def test_holm_is_its_definition() -> None:
+    family = [compare(RNG.uniform(1, 2, 12), RNG.uniform(1, 2, 12) * factor) for factor in (1.0, 1.2, 1.5, 2.0, 3.0)]
+    p = np.array([one.p for one in family])
+    running, expected = 0.0, np.empty(5)
+    for place, k in enumerate(np.argsort(p)):
+        running = max(running, min(1.0, (5 - place) * p[k]))
+        expected[k] = running
+    np.testing.assert_allclose([one.p_holm for one in corrected(family)], expected, rtol=1e-12)
+    assert corrected([]) == []
+
+
+def test_diverged_runs_are_the_worst() -> None:
+    good, bad = np.linspace(1, 2, 12), np.linspace(1, 2, 12).copy()
+    bad[3:] = np.inf
+    assert compare(good, bad * 1.01).verdict == "better"
+    summary = summarise(bad)
+    assert summary.median == np.inf
+    assert summary.median_interval == (1.0, np.inf)
+
+
+def test_summary() -> None:
+    values = np.array([1.0, 2, 3, 4, 5, 6, 7, 100])
+    summary = summarise(values)
+    assert (summary.n, summary.median, summary.iqm) == (8, 4.5, np.mean([3, 4, 5, 6]))
+    for low, high in (summary.median_interval, summary.iqm_interval):
+        assert 1 <= low < 4.5 < high <= 100
+    assert summarise(values) == summary, "the same numbers each time"
+    assert summarise(np.full(12, 0.3)).median_interval == (0.3, 0.3)
+
+
+def test_an_interval_covers_the_median_as_often_as_it_says() -> None:
+    """Of 200 samples of 12 about 95 %, with four standard errors of room and some for small samples."""
+    hits = [low <= 1 <= high for low, high in (summarise(np.exp(RNG.normal(0, 1, 12))).median_interval for _ in range(200))]
+    assert 0.85 <= np.mean(hits) <= 1
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"), [([1, 2], [1], "as many runs"), ([], [], "as many runs"), ([0, 1], [1, 1], "above 0")]
+)
+def test_what_cannot_be_compared_is_refused(a, b, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        compare(a, b)

@@ -1,0 +1,246 @@
+"""Studies: what is fixed before running, what is run, skipped, resumed and refused, and the table that comes out."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from qlstm_qiskit import load_dataset
+from qlstm_qiskit.errors import OptionError, RunError, TrainingError
+from qlstm_qiskit.experiments import RECIPES, load_run, runner
+from qlstm_qiskit.experiments.controls import Control
+from qlstm_qiskit.experiments.runner import read_records, run_study, run_task
+from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.study import STUDIES, Chain, Study, load_study, studies
+from qlstm_qiskit.experiments.table import table
+from qlstm_qiskit.report.table import draw_table, markdown
+from tests.experiments.studied import SMALL, numbers
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small study, run in this process."""
+    out = tmp_path_factory.mktemp("studies") / "small"
+    run_study(SMALL, out)
+    return out
+
+
+def test_tasks_are_the_cells_of_the_table() -> None:
+    tasks = SMALL.tasks()
+    assert len(tasks) == 5 * (2 + 1) == len({task.id for task in tasks})
+    first = next(task for task in tasks if task.row == "circuit")
+    assert first.work == RunSpec(
+        data=DataSpec(dataset="damped_shm", window=2), model="config1", hidden_size=1, depth=1, epochs=2, batch_size=40, seed=0
+    )
+    chain = next(task.work for task in tasks if task.row == "derived")
+    assert isinstance(chain, Chain)
+    assert chain.search.search is not None
+    assert chain.search.search.name == "softmax"
+    assert chain.tune == {"epochs": 3, "lr": 0.005}
+
+
+def test_an_id_is_a_hash_of_what_is_done_alone() -> None:
+    renamed = SMALL.model_copy(
+        update={"name": "x", "rows": {"other name": SMALL.rows["circuit"]}, "families": {}, "published": {}}
+    )
+    ids = {task.id for task in SMALL.tasks() if task.row == "circuit"}
+    assert {task.id for task in renamed.tasks()} == ids
+    changed = SMALL.model_copy(update={"common": SMALL.common | {"epochs": 3}})
+    assert not ids & {task.id for task in changed.tasks()}
+
+
+def test_a_recipe_is_for_what_is_compared_and_not_for_searches() -> None:
+    tuned = SMALL.model_copy(update={"recipe": "tuned", "common": {"hidden_size": 1}})
+    works = {task.row: task.work for task in tuned.tasks()}
+    for key, value in RECIPES["tuned"].items():
+        assert getattr(works["circuit"], key) == value
+        assert getattr(works["lstm"], key) == value
+    assert works["derived"].search.optimizer == "rmsprop"
+    assert works["derived"].tune == dict(RECIPES["tuned"]) | {"epochs": 3, "lr": 0.005}
+
+
+def test_records(done: Path) -> None:
+    records = read_records(done)
+    assert [(r["row"], r["dataset"], r["seed"]) for r in records] == [(t.row, t.dataset, t.seed) for t in SMALL.tasks()]
+    for record in records:
+        task = next(task for task in SMALL.tasks() if task.id == record["id"])
+        if isinstance(task.work, RunSpec):
+            metrics = load_run(done / "runs" / record["id"]).metrics
+            assert (record["test_mse"], record["n_parameters"]) == (metrics["test_mse"], metrics["n_parameters"])
+        elif isinstance(task.work, Chain):
+            last = load_run(done / "runs" / record["id"] / "tuned")
+            assert (last.spec.epochs, last.spec.lr, last.spec.valid_fraction) == (3, 0.005, 0.0)
+            assert record["test_mse"] == last.metrics["test_mse"]
+            assert set(record["stages"]) == {"search", "derived", "fine_tuned"}
+            assert set(record["circuits"]) == {"input", "forget", "cell", "output"}
+    environments = json.loads((done / "environments.json").read_text())
+    assert {record["environment"] for record in records} == set(environments)
+    assert all({"commit", "changed", "versions", "processor"} <= set(one) for one in environments.values())
+
+
+def test_finished_runs_are_skipped_and_seeds_are_added(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "copy"))
+    begun: list[tuple[str, int]] = []
+    plain = run_task
+    monkeypatch.setattr(runner, "run_task", lambda task, folder: begun.append((task.row, task.seed)) or plain(task, folder))
+    shutil.rmtree(out / "runs")  # records are enough
+    run_study(SMALL, out)
+    assert begun == []
+    assert numbers(out) == numbers(done)
+    run_study(SMALL.part(rows=["ridge", "persistence"], seeds=3), out)
+    assert begun == [("ridge", 2), ("persistence", 2)]
+    run_study(SMALL.part(rows=["ridge"], seeds=1), out)
+    assert len(read_records(out)) == 17, "records of other parts of the study are kept"
+
+
+def test_a_finished_run_without_a_record_is_read(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "copy"))
+    (out / "records.jsonl").unlink()
+    monkeypatch.setattr(runner, "train_run", None)
+    monkeypatch.setattr(runner, "resume_run", None)
+    run_study(SMALL, out)
+    assert numbers(out) == numbers(done)
+
+
+def test_processes_give_the_same_numbers(done: Path, tmp_path: Path) -> None:
+    said: list[tuple[int, int]] = []
+    run_study(SMALL, tmp_path / "two", jobs=2, report=lambda n, total, record: said.append((n, total)))
+    assert numbers(tmp_path / "two") == numbers(done)
+    assert said == [(n, 15) for n in range(1, 16)]
+
+
+def test_a_run_that_diverges_is_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverges(spec, out):
+        raise TrainingError("training diverged in epoch 1")
+
+    monkeypatch.setattr(runner, "train_run", diverges)
+    study = SMALL.part(rows=["lstm"], datasets=["narma5"])
+    records = run_study(study, tmp_path / "out")
+    assert [(r["test_mse"], r["error"]) for r in records] == [(None, "training diverged in epoch 1")]
+    found = table(study, records)
+    assert found.diverged == 1
+    assert found.cells["lstm", "narma5"].summary.median == np.inf
+    assert "1 runs diverged and count as infinite" in markdown(found)
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["cells"][0]["values"] == [None]
+    draw_table(found, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": "tuned"}, "recipe 'paper', not 'tuned'|recipe None, not 'tuned'"),
+        ({"name": "other"}, "name 'small', not 'other'"),
+        ({"common": {"hidden_size": 2}}, "common"),
+        ({"primary": "valid_mse"}, "primary"),
+        ({"rows": {"lstm": {"run": {"model": "lstm", "hidden_size": 9}}}, "families": {}, "published": {}}, "another 'lstm'"),
+        ({"datasets": {"narma5": {"window": 9}}}, "another 'narma5'"),
+    ],
+)
+def test_a_folder_of_another_study_is_refused(done: Path, changes: dict, message: str) -> None:
+    before = numbers(done)
+    with pytest.raises(RunError, match=message):
+        run_study(Study.model_validate(SMALL.model_dump() | changes), done)
+    assert numbers(done) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"rows": {"a": {}}}, "exactly one of run and control"),
+        ({"rows": {"a": {"run": {}, "control": {"control": "ridge"}}}}, "exactly one"),
+        ({"rows": {"a": {"control": {"control": "ridge"}, "search": {}}}}, "no search"),
+        ({"families": {"f": [["circuit", "nobody"]]}}, "unknown row 'nobody'"),
+        ({"published": {"circuits": {}}}, "Did you mean 'circuit'"),
+        ({"recipe": "secret"}, "unknown recipe 'secret'"),
+        ({"seeds": 0}, "seeds"),
+        ({"primary": "best_mse"}, "primary"),
+        ({"row": {}}, "row"),
+    ],
+)
+def test_mistakes_in_a_study_are_one_line(tmp_path: Path, content: dict, message: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(SMALL.model_dump(mode="json") | content))
+    with pytest.raises(OptionError, match=message):
+        load_study(path)
+
+
+def test_a_field_that_no_run_has(tmp_path: Path) -> None:
+    study = Study.model_validate(SMALL.model_dump() | {"common": {"hiden_size": 1}})
+    with pytest.raises(OptionError, match="row 'circuit' of the study 'small': hiden_size"):
+        run_study(study, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", studies())
+def test_packaged_studies_are_sound(name: str) -> None:
+    study = load_study(name)
+    assert study.name == name
+    tasks = study.tasks()
+    assert len({task.id for task in tasks}) == len(tasks), "no row is another one under a second name"
+    for dataset in study.datasets:
+        load_dataset(dataset)
+    assert (STUDIES / f"{name}.yaml").read_text().startswith("#")
+
+
+def test_the_control_has_the_parameters_of_the_search() -> None:
+    from qlstm_qiskit.training.models import build_forecaster
+
+    def size(model: str, hidden: int, depth: int | None = None) -> int:
+        return sum(p.numel() for p in build_forecaster(model, 1, 1, hidden_size=hidden, depth=depth).parameters())
+
+    wanted = size("diffqas", 5, 5)
+    assert min(range(20, 40), key=lambda hidden: abs(size("lstm", hidden) - wanted)) == 32
+
+
+def test_unknown_study() -> None:
+    with pytest.raises(OptionError, match="unknown study 'tabel2'.*table2"):
+        load_study("tabel2")
+
+
+def test_controls_are_what_they_say() -> None:
+    data = DataSpec(dataset="damped_shm")
+    dataset = data.load()
+    assert (Control(control="persistence", data=data).forecast(dataset)[0] == dataset.persistence()).all()
+    prediction, count = Control(control="ridge", data=data).forecast(dataset)
+    assert (prediction.shape, count) == (dataset.y_test.shape, 5)
+    x = np.c_[dataset.x_train[:, :, 0], np.ones(len(dataset.x_train))]
+    exact = np.c_[dataset.x_test[:, :, 0], np.ones(len(dataset.x_test))] @ np.linalg.lstsq(x, dataset.y_train, rcond=None)[0]
+    np.testing.assert_allclose(prediction, exact, atol=1e-4)
+    first, again, other = (Control(control="esn", data=data, seed=seed).forecast(dataset)[0] for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+    assert np.mean((first - dataset.y_test) ** 2) < np.mean((dataset.persistence() - dataset.y_test) ** 2) / 100
+
+
+def test_the_table(done: Path, tmp_path: Path) -> None:
+    records = read_records(done)
+    found = table(SMALL, records)
+    cell = found.cells["circuit", "damped_shm"]
+    errors = [r["test_mse"] for r in records if (r["row"], r["dataset"]) == ("circuit", "damped_shm")]
+    assert (list(cell.values), cell.summary.median, cell.published) == (errors, np.median(errors), 0.05)
+    assert cell.place == ("below" if min(errors) > 0.05 else "within" if max(errors) >= 0.05 else "above")
+    assert found.cells["lstm", "narma5"].place == ""
+    assert [(t.first, t.second, t.dataset, t.comparison.n) for t in found.families["all"]] == [
+        ("circuit", "lstm", "damped_shm", 2),
+        ("circuit", "lstm", "narma5", 1),
+        ("derived", "ridge", "damped_shm", 2),
+        ("derived", "ridge", "narma5", 1),
+    ]
+    text = markdown(found)
+    assert f"{cell.summary.median:.2g}" in text
+    assert "| circuit | lstm | damped_shm | 2 |" in text
+    assert "damped_shm 2, narma5 1" in text
+    paths = draw_table(found, tmp_path)
+    assert [path.name for path in paths] == ["table.png", "table.svg"]
+    assert all(path.stat().st_size > 5000 for path in paths)
+
+
+def test_a_part_of_a_study() -> None:
+    part = SMALL.part(rows=["circuit", "lstm"], datasets=["narma5"], seeds=4)
+    assert [(task.row, task.seed) for task in part.tasks()] == [("circuit", 0), ("lstm", 0)]
+    assert part.families == {"all": [("circuit", "lstm")]}
+    with pytest.raises(OptionError, match="unknown series 'narma'. Did you mean 'narma5'"):
+        SMALL.part(datasets=["narma"])
