@@ -8,8 +8,9 @@ from typing import Any
 
 from qlstm_qiskit.errors import OptionError
 
-#: A worker that its node takes with it is started again elsewhere, and its task is run again; and one thread a process.
-_WORKER = {"num_cpus": 1, "max_restarts": -1, "max_task_retries": -1}
+#: As many workers as processors, spread over the nodes. One whose node goes away is started again on another, which must have
+#: room for it, so none claims a whole processor; its task is run again there.
+_WORKER = {"num_cpus": 0.01, "scheduling_strategy": "SPREAD", "max_restarts": -1, "max_task_retries": -1}
 _VARIABLES = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -25,7 +26,6 @@ def connected(address: str) -> Iterator[dict[str, Any]]:
     """
     try:
         import ray
-        from ray.util.joblib import register_ray
     except ImportError:
         raise OptionError("a cluster needs Ray: pip install 'qlstm-qiskit[ray]'.") from None
     try:
@@ -35,13 +35,20 @@ def connected(address: str) -> Iterator[dict[str, Any]]:
             f"there is no Ray cluster at {address!r} ({_line(error)}); start one with `ray start --head`."
         ) from None
     try:
-        register_ray()
-        from joblib.parallel import BACKENDS
-
         count = max(int(ray.cluster_resources().get("CPU", 1)), 1)
-        yield {"n_jobs": count, "backend": BACKENDS["ray"](ray_remote_args=_WORKER), "batch_size": 1, "pre_dispatch": "all"}
+        yield {"n_jobs": count, "backend": _backend(), "batch_size": 1, "pre_dispatch": "2*n_jobs"}
     finally:
         ray.shutdown()
+
+
+def _backend() -> Any:
+    """Joblib's Ray backend, which hands over results as they come: it inherits from one that is said not to, and does."""
+    from ray.util.joblib.ray_backend import RayBackend
+
+    class Backend(RayBackend):
+        supports_return_generator = True
+
+    return Backend(ray_remote_args=_WORKER)
 
 
 def lost_worker(error: Exception) -> bool:

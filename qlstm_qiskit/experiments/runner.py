@@ -172,7 +172,7 @@ def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -
         while left:
             try:
                 for record in Parallel(return_as="generator_unordered", **config)(
-                    delayed(run_task)(task, folder) for task in left.values()
+                    delayed(run_task)(task, folder) for task in list(left.values())
                 ):
                     del left[record["id"]]
                     failures = 0

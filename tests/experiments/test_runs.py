@@ -210,7 +210,7 @@ def test_existing_run_is_not_overwritten(trained: Run, csv: Path) -> None:
         ({"model": "confg1"}, OptionError),
         ({"backend": "aer"}, OptionError),
         ({"epochs": 0}, OptionError),
-        ({"batch_size": 0}, OptionError),
+        ({"batch_size": -1}, OptionError),
         ({"hidden_size": 40}, CapacityError),
         ({"data": {"window": 200}}, DataError),
         ({"data": {"dataset": "bessel"}}, OptionError),
