@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,7 +31,7 @@ def evaluate(
 
     Example: qlstm evaluate runs/demo --backend aer-noise-torino
     """
-    from qlstm_qiskit.experiments import forecast_errors, require_affordable_evaluation
+    from qlstm_qiskit.experiments import forecast_errors, reference_errors, require_affordable_evaluation
 
     with closing(_load(run, backend, backends, confirm)) as loaded:
         data = loaded.dataset
@@ -38,14 +39,13 @@ def evaluate(
         before = loaded.n_jobs
         test = forecast_errors(data, loaded.predict(data.x_test))
         after = loaded.n_jobs
-    persistence = forecast_errors(data, data.persistence())
     name = loaded.spec.backend
+    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **reference_errors(data)}
     if json:
-        facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, "persistence": persistence}
         print_json(facts | _difference(loaded))
         return
     print(f"{loaded.spec.model} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
-    print_errors(test, persistence)
+    print_errors(facts)
     _print_difference(loaded)
     _print_jobs(before, after)
 
@@ -142,10 +142,9 @@ def _print_difference(run: Run) -> None:
         )
 
 
-def print_errors(test: dict[str, float], persistence: dict[str, float]) -> None:
-    """The table of a model's errors beside persistence."""
-    rows = [
-        [name, errors["mse"], errors["rmse_original"], errors["mae_original"]]
-        for name, errors in (("model", test), ("persistence", persistence))
-    ]
-    print_table("Errors on the test part", ["forecast", "MSE (scaled)", "RMSE (original units)", "MAE (original units)"], rows)
+def print_errors(facts: dict[str, Any]) -> None:
+    """The table of a model's errors beside those of the forecasts that need no model."""
+    names = {"test": "model", "persistence": "persistence", "seasonal_naive": "seasonal naive"}
+    figures = {"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}
+    rows = [[label, *(facts[name].get(key, math.nan) for key in figures)] for name, label in names.items() if name in facts]
+    print_table("Errors on the test part, RMSE and MAE in original units", ["forecast", *figures.values()], rows)

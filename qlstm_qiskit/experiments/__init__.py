@@ -2,7 +2,7 @@
 
 from qlstm_qiskit.experiments.derive import derive_run
 from qlstm_qiskit.experiments.forecast import predict_table, roll_out
-from qlstm_qiskit.experiments.metrics import forecast_errors, versions
+from qlstm_qiskit.experiments.metrics import forecast_errors, reference_errors, versions
 from qlstm_qiskit.experiments.plan import plan_run, require_affordable_evaluation
 from qlstm_qiskit.experiments.recipes import RECIPES
 from qlstm_qiskit.experiments.run import Run, load_run, load_spec
@@ -23,6 +23,7 @@ __all__ = [
     "load_spec",
     "plan_run",
     "predict_table",
+    "reference_errors",
     "require_affordable_evaluation",
     "require_same",
     "resume_run",
