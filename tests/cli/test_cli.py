@@ -99,16 +99,27 @@ def test_two_features_and_a_horizon(qlstm) -> None:
     assert [row["step"] for row in json.loads(out)["table"]] == [1, 2]
 
 
-def test_a_real_series_beside_the_seasonal_naive_forecast(qlstm) -> None:
+def test_a_real_series_beside_the_seasonal_naive_forecast_and_rolled_out(qlstm) -> None:
     code, out, err = qlstm("train", "--dataset", "elnino", "--train-fraction", 0.5, *SMALL, "--out", "run", "--json")
     assert (code, err) == (0, "")
     trained = json.loads(out)
-    code, out, _ = qlstm("evaluate", "run", "--json")
+    code, out, _ = qlstm("evaluate", "run", "--steps", 3, "--json")
     assert code == 0
     evaluated = json.loads(out)
     for name in ("test", "persistence", "seasonal_naive"):
         assert evaluated[name] == trained[name]
-    assert qlstm("evaluate", "run")[1].count("seasonal naive") == 1
+    rolled = evaluated["rolled_out"]
+    assert rolled["windows"] == (732 - 4) // 2 - 2
+    assert set(rolled) == {"windows", "model", "persistence", "seasonal_naive"}
+    assert [len(rolled["model"][figure]) for figure in ("rmse", "mase")] == [3, 3]
+    assert rolled["persistence"]["rmse"][0] < rolled["persistence"]["rmse"][2]
+    _, out, _ = qlstm("evaluate", "run", "--steps", 3)
+    assert out.count("seasonal naive") == 3
+    assert "Predictions fed back, 362 test windows: MASE" in out
+    for steps, message in ((0, "steps is 0"), (365, "steps is 365; the test part of elnino has 364 rows")):
+        code, out, err = qlstm("evaluate", "run", "--steps", steps)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert message in err
 
 
 def test_the_season_of_a_csv_file(qlstm) -> None:
