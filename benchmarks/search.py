@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from qlstm_qiskit.data import DATASETS, Dataset, load_dataset
+from qlstm_qiskit.data import PAPER_SERIES, Dataset, load_dataset
 from qlstm_qiskit.experiments.run import predict_windows
 from qlstm_qiskit.hardware import find_spec, plan_backend
 from qlstm_qiskit.hardware.cost import qpu_seconds
@@ -198,7 +198,7 @@ def report(records: list[dict[str, Any]]) -> str:
 
 def _table(records: list[dict[str, Any]], stage: str, n_seeds: int) -> list[str]:
     """A row for each strategy, and before deriving one for all that is derived from it."""
-    datasets = [name for name in DATASETS if any(r["dataset"] == name for r in records)]
+    datasets = [name for name in PAPER_SERIES if any(r["dataset"] == name for r in records)]
     limits = {d: 1.5 * _median(records, d, ("full", ""), "search")[0] for d in datasets}
     lines = ["| strategy | derived by | " + " | ".join(datasets) + " | within 1.5 |", "|---" * (len(datasets) + 3) + "|"]
     shown = set()
@@ -230,7 +230,7 @@ def main() -> None:
     """Make what is missing, or print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", default=list(PAPER_SERIES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--ways", nargs="+", default=["full", *WAYS])
     parser.add_argument("--jobs", type=int, default=2)

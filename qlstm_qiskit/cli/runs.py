@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: RunFolder,
+    steps: Annotated[int | None, typer.Option(help="Also feed predictions back this often; errors of each step.")] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
     confirm: Confirm = False,
@@ -29,23 +31,35 @@ def evaluate(
     Jobs on a device are recorded in the run folder; the same evaluation within a day is answered from the record.
 
     Example: qlstm evaluate runs/demo --backend aer-noise-torino
+
+    Example: qlstm evaluate runs/demo --steps 8
     """
-    from qlstm_qiskit.experiments import forecast_errors, require_affordable_evaluation
+    from qlstm_qiskit.experiments import (
+        forecast_errors,
+        reference_errors,
+        require_affordable_evaluation,
+        rolled_errors,
+        rolled_windows,
+    )
 
     with closing(_load(run, backend, backends, confirm)) as loaded:
         data = loaded.dataset
-        require_affordable_evaluation(loaded, len(data.x_test))
+        n_rolled = 0 if steps is None else rolled_windows(data, steps)
+        require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0))
         before = loaded.n_jobs
         test = forecast_errors(data, loaded.predict(data.x_test))
+        rolled = None if steps is None else rolled_errors(loaded.predict, data, steps)
         after = loaded.n_jobs
-    persistence = forecast_errors(data, data.persistence())
     name = loaded.spec.backend
+    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **reference_errors(data)}
     if json:
-        facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, "persistence": persistence}
+        facts |= {} if rolled is None else {"rolled_out": {"windows": n_rolled, **rolled}}
         print_json(facts | _difference(loaded))
         return
     print(f"{loaded.spec.model} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
-    print_errors(test, persistence)
+    print_errors(facts)
+    if rolled is not None:
+        _print_rolled(rolled, n_rolled)
     _print_difference(loaded)
     _print_jobs(before, after)
 
@@ -142,10 +156,18 @@ def _print_difference(run: Run) -> None:
         )
 
 
-def print_errors(test: dict[str, float], persistence: dict[str, float]) -> None:
-    """The table of a model's errors beside persistence."""
-    rows = [
-        [name, errors["mse"], errors["rmse_original"], errors["mae_original"]]
-        for name, errors in (("model", test), ("persistence", persistence))
-    ]
-    print_table("Errors on the test part", ["forecast", "MSE (scaled)", "RMSE (original units)", "MAE (original units)"], rows)
+def print_errors(facts: dict[str, Any]) -> None:
+    """The table of a model's errors beside those of the forecasts that need no model."""
+    names = {"test": "model", "persistence": "persistence", "seasonal_naive": "seasonal naive"}
+    figures = {"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}
+    rows = [[label, *(facts[name].get(key, math.nan) for key in figures)] for name, label in names.items() if name in facts]
+    print_table("Errors on the test part, RMSE and MAE in original units", ["forecast", *figures.values()], rows)
+
+
+def _print_rolled(rolled: dict[str, dict[str, list[float]]], n_windows: int) -> None:
+    """Tables of a roll-out's errors, a row a step."""
+    for figure, name in (("mase", "MASE"), ("rmse", "RMSE in original units")):
+        columns = [errors[figure] for errors in rolled.values()]
+        rows = [[str(step), *errors] for step, errors in enumerate(zip(*columns, strict=True), 1)]
+        title = f"Predictions fed back, {n_windows} test windows: {name}"
+        print_table(title, ["step", *(forecast.replace("_", " ") for forecast in rolled)], rows)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def train(
     ctx: typer.Context,
-    dataset: Annotated[str | None, typer.Option(help="One of the paper's series, e.g. damped_shm.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="One of the paper's series, e.g. damped_shm, or a real one, e.g. sunspots.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")] = None,
     target: Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")] = None,
     features: Annotated[str | None, typer.Option(help="Columns to predict from, A,B; by default the target.")] = None,
@@ -33,7 +35,8 @@ def train(
     mixing: Annotated[str, typer.Option(help="How candidates are weighted: linear or softmax.")] = "linear",
     window: Annotated[int, typer.Option(help="Rows that the model reads.")] = 4,
     horizon: Annotated[int, typer.Option(help="Rows that the model predicts at once.")] = 1,
-    train_fraction: Annotated[float, typer.Option(help="Part of a CSV file's windows that trains.")] = 0.67,
+    train_fraction: Annotated[float, typer.Option(help="Part of the windows that trains; fixed for the paper's.")] = 0.67,
+    season: Annotated[int | None, typer.Option(help="Rows in a season of a CSV file.", show_default="1")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 100,
     recipe: Annotated[str, typer.Option(help="Defaults of the options that follow: paper, or tuned.")] = "paper",
     batch_size: Annotated[int, typer.Option(help="Windows in each optimiser step; 0 for all.")] = 10,
@@ -161,7 +164,7 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
     if metrics["path"]:
         print(f"Circuits evaluated as: {metrics['path'].replace('form', 'multilinear form')}")
     print_dry_run(spec.backend_options is not None and spec.backend_options.guard.dry_run)
-    print_errors(metrics["test"], metrics["persistence"])
+    print_errors(metrics)
     if "stages" in metrics:
         _print_stages(metrics["stages"])
     print(f"Run folder: {out}")
@@ -231,7 +234,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
 
     features, csv = given["features"], given["csv"]
     columns = tuple(name.strip() for name in features.split(",")) if features else None
-    data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction")}
+    data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season")}
     search = None
     if given["strategy"] is not None:
         search = make_strategy(given["strategy"], _options(given["strategy_option"] or []))

@@ -1,12 +1,17 @@
-"""What is learned: the paper's series, a user's CSV files, and windows of both."""
+"""What is learned: the paper's series, real ones, a user's CSV files, and windows of all."""
 
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
-from qlstm_qiskit.data.generators import DATASETS, load_dataset
+from qlstm_qiskit.data.generators import PAPER_SERIES
+from qlstm_qiskit.data.named import DATASETS, load_dataset
+from qlstm_qiskit.data.real import REAL_SERIES, RealSeries
 from qlstm_qiskit.data.windows import Dataset, Scaler, make_dataset, sliding_windows
 
 __all__ = [
     "DATASETS",
+    "PAPER_SERIES",
+    "REAL_SERIES",
     "Dataset",
+    "RealSeries",
     "Scaler",
     "load_csv",
     "load_dataset",

@@ -70,6 +70,7 @@ def load_csv(
     window: int = 4,
     horizon: int = 1,
     train_fraction: float = 0.67,
+    season: int = 1,
 ) -> Dataset:
     """Read a series from a CSV file and cut it into windows; scaling is fitted on the training part alone.
 
@@ -77,7 +78,7 @@ def load_csv(
         path: CSV file with a header line, rows in time order.
         target: Column to predict.
         features: Columns to predict from; by default the target's own past.
-        window, horizon, train_fraction: As in `make_dataset`.
+        window, horizon, train_fraction, season: As in `make_dataset`.
 
     Raises:
         DataError: The file, a column or a value cannot be used, or the series is too short.
@@ -97,4 +98,5 @@ def load_csv(
         window=window,
         horizon=horizon,
         train_fraction=train_fraction,
+        season=season,
     )

@@ -10,8 +10,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import jv
 
-from qlstm_qiskit.data.windows import Dataset, Floats, Scaler, make_dataset
-from qlstm_qiskit.errors import unknown_option
+from qlstm_qiskit.data.windows import Floats, Scaler
 
 
 def bessel() -> Floats:
@@ -95,7 +94,7 @@ class Series(NamedTuple):
 
 
 #: Name -> function that computes the series.
-DATASETS: Mapping[str, Callable[[], Series]] = MappingProxyType(
+PAPER_SERIES: Mapping[str, Callable[[], Series]] = MappingProxyType(
     {
         "bessel": _univariate(bessel),
         "damped_shm": _univariate(damped_shm),
@@ -104,30 +103,3 @@ DATASETS: Mapping[str, Callable[[], Series]] = MappingProxyType(
         "narma10": _narma(10),
     }
 )
-
-
-def load_dataset(name: str, *, window: int = 4, horizon: int = 1) -> Dataset:
-    """Build one of the paper's series with its protocol: scaled over the whole series, the first 67 % of the windows train.
-
-    Args:
-        name: "bessel", "damped_shm", "delayed_quantum_control", "narma5" or "narma10".
-        window, horizon: Rows in a window and values to predict; 4 and 1 in the paper.
-
-    Raises:
-        OptionError: No series of that name, or an option out of range.
-        DataError: The series is too short for the window.
-    """
-    if name not in DATASETS:
-        raise unknown_option("dataset", name, DATASETS)
-    series = DATASETS[name]()
-    return make_dataset(
-        name,
-        series.inputs,
-        series.target,
-        features=series.features,
-        target_name=series.target_name,
-        window=window,
-        horizon=horizon,
-        scalers=(series.scaler, series.scaler),
-        drop_last=1,  # the author's loop stops one window early
-    )

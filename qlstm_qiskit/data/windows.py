@@ -69,6 +69,8 @@ class Dataset:
         y_train, y_test: The next `horizon` values of the target, (n, horizon), scaled.
         input_scaler, target_scaler: What was applied; `inverse` gives original units.
         last_test: The target at the last step of each test window, (n, 1), scaled.
+        values: The target over all rows, (rows,), in original units.
+        season: Rows after which the target comes back to about the same; 1 where that is unknown.
     """
 
     name: str
@@ -81,6 +83,8 @@ class Dataset:
     input_scaler: Scaler
     target_scaler: Scaler
     last_test: Floats
+    values: Floats
+    season: int = 1
 
     @property
     def window(self) -> int:
@@ -95,9 +99,30 @@ class Dataset:
         first = len(self.x_train) - max(int(fraction * len(self.x_train)), 1)
         return self.x_train[first:], self.y_train[first:]
 
-    def persistence(self) -> Floats:
-        """The test forecast that nothing changes: the target's last known value, (n, horizon), scaled."""
-        return np.repeat(self.last_test, self.horizon, axis=1)
+    def persistence(self, horizon: int | None = None) -> Floats:
+        """The test forecast that nothing changes: the target's last known value, (n, horizon), scaled.
+
+        `horizon` is the data set's own by default, here and in `seasonal_naive`.
+        """
+        return np.repeat(self.last_test, self.horizon if horizon is None else horizon, axis=1)
+
+    def seasonal_naive(self, horizon: int | None = None) -> Floats:
+        """The test forecast that each season is as the last one: the target one season before, (n, horizon), scaled.
+
+        Beyond a season the last known one is repeated. With a season of 1 it is `persistence`.
+        """
+        steps = np.arange(self.horizon if horizon is None else horizon) % self.season - self.season
+        rows = len(self.x_train) + self.window + np.arange(len(self.x_test))  # the first one that each window predicts
+        return self.target_scaler.transform(self.values[rows[:, None] + steps])
+
+    def mase_scale(self) -> float:
+        """What MASE divides a mean absolute error by: the mean |y_t - y_(t - season)| in the training part, in original units.
+
+        Its rows are those that training windows read. It is 0 where they are constant, and MASE is not defined. Hyndman and
+        Koehler, International Journal of Forecasting 22 (2006) 679, with the naive forecast of the season.
+        """
+        known = self.values[: len(self.x_train) + self.window + self.horizon - 1]
+        return float(np.mean(np.abs(known[self.season :] - known[: -self.season])))
 
 
 def sliding_windows(values: Floats, window: int) -> Floats:
@@ -117,6 +142,7 @@ def make_dataset(
     train_fraction: float = 0.67,
     scalers: tuple[Scaler, Scaler] | None = None,
     drop_last: int = 0,
+    season: int = 1,
 ) -> Dataset:
     """Scale a series, cut it into windows and split them in time order.
 
@@ -130,13 +156,15 @@ def make_dataset(
         train_fraction: Part of the windows (rounded down) that trains; the rest tests.
         scalers: For inputs and target; by default fitted on the rows that training windows read, and no others.
         drop_last: Windows to leave out at the end.
+        season: Rows in a season of the target; 1 where it has none.
 
     Raises:
-        DataError: The series is too short to give a window to each part.
+        DataError: The series is too short to give a window to each part, or a season before the first test row.
         OptionError: An option is out of range.
     """
     require_at_least("window", window, 1)
     require_at_least("horizon", horizon, 1)
+    require_at_least("season", season, 1)
     if not 0 < train_fraction < 1:
         raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
     n_windows = len(inputs) - window - horizon + 1 - drop_last
@@ -145,6 +173,11 @@ def make_dataset(
         raise DataError(
             f"{name} has {len(inputs)} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict, "
             f"{max(n_train, 0)} of them to train; give a longer series, a smaller window or a smaller horizon."
+        )
+    if n_train + window <= season:
+        raise DataError(
+            f"{name} has {n_train + window} rows before the first that tests, and a season of {season} needs {season + 1}; "
+            "give a larger train_fraction, a longer series or a smaller season."
         )
     column = np.asarray(target, dtype=np.float64)[:, None]
     train_rows = n_train + window + horizon - 1
@@ -164,4 +197,6 @@ def make_dataset(
         input_scaler=input_scaler,
         target_scaler=target_scaler,
         last_test=last[n_train:],
+        values=column[:, 0].copy(),
+        season=season,
     )

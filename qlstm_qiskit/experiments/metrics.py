@@ -18,13 +18,28 @@ from qlstm_qiskit.storage import exists
 
 
 def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[str, float]:
-    """Errors on the test part of a prediction (n, horizon): MSE in scaled units, RMSE and MAE in original units."""
+    """Errors on the test part of a scaled prediction (n, horizon).
+
+    Returns:
+        `mse` in scaled units, `rmse_original` and `mae_original` in original units; and `mase`, the MAE as a multiple of
+        `dataset.mase_scale()`, but for a constant training part, where it is not defined.
+    """
     difference = dataset.target_scaler.inverse(prediction) - dataset.target_scaler.inverse(dataset.y_test)
-    return {
+    errors = {
         "mse": float(np.mean((prediction - dataset.y_test) ** 2)),
         "rmse_original": float(np.sqrt(np.mean(difference**2))),
         "mae_original": float(np.mean(np.abs(difference))),
     }
+    scale = dataset.mase_scale()
+    return errors | ({"mase": errors["mae_original"] / scale} if scale else {})
+
+
+def reference_errors(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Errors of the forecasts that need no model, by name: `persistence` and, for a season above 1, `seasonal_naive`."""
+    errors = {"persistence": forecast_errors(dataset, dataset.persistence())}
+    if dataset.season > 1:
+        errors["seasonal_naive"] = forecast_errors(dataset, dataset.seasonal_naive())
+    return errors
 
 
 def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
@@ -49,7 +64,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         **valid,
         "test_mse": test["mse"],
         "test": test,
-        "persistence": forecast_errors(dataset, dataset.persistence()),
+        **reference_errors(dataset),
         "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "n_circuits": recurrent.n_circuits if isinstance(recurrent, QLSTM) else 0,
         "path": next(recurrent.layers()).bank.path(samples=spec.batch_size or len(dataset.x_train), calls=dataset.window)

@@ -20,11 +20,12 @@ class DataSpec(BaseModel):
     """Which series, and how it is cut: one of `dataset` and `csv`.
 
     Attributes:
-        dataset: Name of one of the paper's series.
+        dataset: Name of one of the paper's series, or of a real one.
         csv: Path of a CSV file, with `target` and `features` (the target's own past by default).
         csv_sha256: Of the file's content when it was first read.
         window, horizon: Rows in a window and values to predict.
         train_fraction: Part of the windows that trains; 0.67 for the paper's series.
+        season: Rows in a season of a CSV file's target; 1 where None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class DataSpec(BaseModel):
     window: int = 4
     horizon: int = 1
     train_fraction: float = 0.67
+    season: int | None = None
 
     def load(self) -> Dataset:
         """Read the series.
@@ -48,10 +50,10 @@ class DataSpec(BaseModel):
         if (self.dataset is None) == (self.csv is None):
             raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
         if self.dataset is not None:
-            for name, default in (("target", None), ("features", None), ("train_fraction", 0.67)):
-                if getattr(self, name) != default:
+            for name in ("target", "features", "season"):
+                if getattr(self, name) is not None:
                     raise OptionError(f"{name} goes with a CSV file; the dataset {self.dataset!r} has its own.")
-            return load_dataset(self.dataset, window=self.window, horizon=self.horizon)
+            return load_dataset(self.dataset, window=self.window, horizon=self.horizon, train_fraction=self.train_fraction)
         if self.target is None:
             raise OptionError("a CSV file needs the name of the column to predict (--target).")
         if self.csv_sha256 is not None and self.csv_sha256 != self._digest():
@@ -63,6 +65,7 @@ class DataSpec(BaseModel):
             window=self.window,
             horizon=self.horizon,
             train_fraction=self.train_fraction,
+            season=1 if self.season is None else self.season,
         )
 
     def pinned(self) -> DataSpec:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from qlstm_qiskit.data import DATASETS
+from qlstm_qiskit.data import PAPER_SERIES
 from qlstm_qiskit.training import MODELS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -19,7 +19,7 @@ SMALL = ["--model", "config1", "--hidden-size", "2", "--depth", "1", "--epochs",
 QLSTM = [sys.executable, "-c", "from qlstm_qiskit.cli import main; main()"]
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", PAPER_SERIES)
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "derived"])
 def test_every_model_trains_on_every_dataset(qlstm, dataset: str, model: str) -> None:
     depth = [] if model == "lstm" else ["--depth", 1]
@@ -68,7 +68,7 @@ def test_sunspots_from_csv_to_an_eleven_year_forecast(qlstm) -> None:
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert "diffqas on sunspots" in out
-    assert "RMSE (original units)" in out
+    assert "RMSE and MAE in original units" in out
     code, out, err = qlstm("predict", "run", "--csv", sunspots, "--horizon", 11, "--out", "next.csv")
     assert (code, err) == (0, "")
     assert "sunspots, the 11 rows after" in out
@@ -97,6 +97,42 @@ def test_two_features_and_a_horizon(qlstm) -> None:
     code, out, _ = qlstm("predict", "run", "--csv", "two.csv", "--horizon", 2, "--out", "p.csv", "--json")
     assert code == 0
     assert [row["step"] for row in json.loads(out)["table"]] == [1, 2]
+
+
+def test_a_real_series_beside_the_seasonal_naive_forecast_and_rolled_out(qlstm) -> None:
+    code, out, err = qlstm("train", "--dataset", "elnino", "--train-fraction", 0.5, *SMALL, "--out", "run", "--json")
+    assert (code, err) == (0, "")
+    trained = json.loads(out)
+    code, out, _ = qlstm("evaluate", "run", "--steps", 3, "--json")
+    assert code == 0
+    evaluated = json.loads(out)
+    for name in ("test", "persistence", "seasonal_naive"):
+        assert evaluated[name] == trained[name]
+    rolled = evaluated["rolled_out"]
+    assert rolled["windows"] == (732 - 4) // 2 - 2
+    assert set(rolled) == {"windows", "model", "persistence", "seasonal_naive"}
+    assert [len(rolled["model"][figure]) for figure in ("rmse", "mase")] == [3, 3]
+    assert rolled["persistence"]["rmse"][0] < rolled["persistence"]["rmse"][2]
+    _, out, _ = qlstm("evaluate", "run", "--steps", 3)
+    assert out.count("seasonal naive") == 3
+    assert "Predictions fed back, 362 test windows: MASE" in out
+    for steps, message in ((0, "steps is 0"), (365, "steps is 365; the test part of elnino has 364 rows")):
+        code, out, err = qlstm("evaluate", "run", "--steps", steps)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert message in err
+
+
+def test_the_season_of_a_csv_file(qlstm) -> None:
+    sunspots = ["--csv", EXAMPLES / "sunspots.csv", "--target", "sunspots"]
+    found = []
+    for name, data in (("csv", [*sunspots, "--season", 11]), ("named", ["--dataset", "sunspots"]), ("none", sunspots)):
+        code, out, _ = qlstm("train", *data, *SMALL, "--out", name, "--json")
+        assert code == 0
+        found.append({key: json.loads(out).get(key) for key in ("test", "persistence", "seasonal_naive")})
+    assert found[0] == found[1]
+    assert found[2]["seasonal_naive"] is None
+    assert found[2]["test"]["mae_original"] == found[0]["test"]["mae_original"]
+    assert found[2]["test"]["mase"] > found[0]["test"]["mase"]  # years differ less from the last one than from the last cycle
 
 
 def test_hybrid_and_stacked_models(qlstm) -> None:
@@ -145,6 +181,10 @@ MISTAKES = [
     (["train", "--dataset", "bessel", "--backend", "statevectr"], "Did you mean 'statevector'"),
     (["train", "--dataset", "bessel", "--mixing", "softmix"], "Did you mean 'softmax'"),
     (["train", "--dataset", "bessel", "--target", "a"], "target goes with a CSV file"),
+    (["train", "--dataset", "bessel", "--train-fraction", "0.5"], "train_fraction is 0.5; it is 0.67 for the paper's series"),
+    (["train", "--dataset", "elnino", "--season", "6"], "season goes with a CSV file"),
+    (["train", "--csv", "good.csv", "--target", "value", "--season", "22"], "season of 22 needs 23"),
+    (["train", "--csv", "good.csv", "--target", "value", "--season", "0"], "season is 0"),
     (["train", "--dataset", "bessel", "--window", "0"], "window is 0"),
     (["train", "--dataset", "bessel", "--window", "500"], "a smaller window"),
     (["train", "--dataset", "bessel", "--batch-size", "-1"], "batch_size is -1"),

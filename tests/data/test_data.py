@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qlstm_qiskit.data import DATASETS, Scaler, load_csv, load_dataset, make_dataset
+from qlstm_qiskit.data import DATASETS, PAPER_SERIES, REAL_SERIES, Scaler, load_csv, load_dataset, make_dataset
 from qlstm_qiskit.data.generators import bessel, damped_shm, delayed_quantum_control, narma
 from qlstm_qiskit.errors import DataError, OptionError
 
@@ -48,11 +48,52 @@ CHECKSUMS = {
 }
 
 
-@pytest.mark.parametrize("name", DATASETS)
+def test_names() -> None:
+    assert list(PAPER_SERIES) == list(CHECKSUMS)
+    assert list(DATASETS) == [*PAPER_SERIES, *REAL_SERIES]
+
+
+@pytest.mark.parametrize("name", PAPER_SERIES)
 def test_checksums(name: str) -> None:
     data = load_dataset(name)
     parts = [data.x_train.ravel(), data.y_train.ravel(), data.x_test.ravel(), data.y_test.ravel()]
     assert digest(np.concatenate(parts)) == CHECKSUMS[name]
+
+
+#: Also of the last known values and the scalers, for windows of 7 rows and 3 to predict; from before there were other series.
+CHECKSUMS_WIDE = {
+    "bessel": "80b6aaa9b53e51b0",
+    "damped_shm": "c2fed62356984f25",
+    "delayed_quantum_control": "686798046951c257",
+    "narma5": "5508b1eb5aa524b4",
+    "narma10": "fc1bba90e86076fe",
+}
+
+
+@pytest.mark.parametrize("name", PAPER_SERIES)
+def test_checksums_of_other_windows(name: str) -> None:
+    data = load_dataset(name, window=7, horizon=3)
+    parts = [data.x_train, data.y_train, data.x_test, data.y_test, data.last_test]
+    scalers = [data.input_scaler.low, data.input_scaler.high, data.target_scaler.low, data.target_scaler.high]
+    assert digest(np.concatenate([*(part.ravel() for part in parts), *scalers])) == CHECKSUMS_WIDE[name]
+
+
+@pytest.mark.parametrize("name", PAPER_SERIES)
+def test_the_papers_protocol_to_the_bit(name: str) -> None:
+    """Written out: the whole series gives the scale, one window is dropped, 67 % train."""
+    series, data = PAPER_SERIES[name](), load_dataset(name)
+    assert (data.season, data.features, data.target) == (1, series.features, series.target_name)
+    low, high = (-1.0, 1.0) if name.startswith("narma") else (series.target.min(), series.target.max())
+    inputs, target = ((v - (low + high) / 2) / ((high - low) / 2) for v in (series.inputs[:, 0], series.target))
+    n = len(target) - 5
+    x = np.array([inputs[i : i + 4] for i in range(n)])[..., None]
+    np.testing.assert_array_equal(np.concatenate([data.x_train, data.x_test]), x)
+    np.testing.assert_array_equal(np.concatenate([data.y_train, data.y_test])[:, 0], target[4 : 4 + n])
+    np.testing.assert_array_equal(data.last_test[:, 0], target[3 : 3 + n][int(0.67 * n) :])
+    assert len(data.x_train) == int(0.67 * n)
+    np.testing.assert_array_equal(data.values, series.target)
+    with pytest.raises(OptionError, match="train_fraction is 0.8; it is 0.67 for the paper's series"):
+        load_dataset(name, train_fraction=0.8)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("bessel", 0.02387), ("damped_shm", 0.04689)])

@@ -287,6 +287,7 @@ def test_commands_refuse_before_anything_is_submitted(server: Server, csv: Path,
     )
     commands: tuple[tuple[list[object], int], ...] = (  # each of their calls is within the limit
         (["evaluate", "run", "--backend", "ibm"], WINDOW),
+        (["evaluate", "run", "--steps", 2, "--backend", "ibm"], 2 * WINDOW),  # the test part itself is in the record
         (["predict", "run", "--csv", "wave.csv", "--out", "rows.csv", "--backend", "ibm"], WINDOW),
         (["predict", "run", "--csv", "wave.csv", "--horizon", 4, "--out", "next.csv", "--backend", "ibm"], 4 * WINDOW),
         ([*TRAIN[:-1], "on-device", "--backend", "ibm"], STEP * BATCHES),

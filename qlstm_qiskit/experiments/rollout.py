@@ -1,0 +1,91 @@
+"""Forecasts of several steps over the test part, in which predictions are fed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlstm_qiskit.data import Dataset, sliding_windows
+from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
+
+Floats = NDArray[np.float64]
+
+
+def rolled_windows(dataset: Dataset, steps: int) -> int:
+    """How many test windows have a known future of so many steps, the first ones.
+
+    Raises:
+        OptionError: None has, or predictions of this series cannot be fed back.
+    """
+    require_at_least("steps", steps, 1)
+    if dataset.features != (dataset.target,) or dataset.horizon != 1:
+        raise OptionError(
+            f"{dataset.horizon} rows of {dataset.target!r} are predicted from {', '.join(dataset.features)}; rolling out feeds "
+            "predictions back one by one, so take a series that is predicted from its own past, with horizon 1."
+        )
+    if steps > len(dataset.x_test):
+        raise OptionError(
+            f"steps is {steps}; the test part of {dataset.name} has {len(dataset.x_test)} rows, give at most that."
+        )
+    return len(dataset.x_test) - steps + 1
+
+
+def rolled_out(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int) -> tuple[Floats, Floats]:
+    """Forecast `steps` rows after each test window whose future is known, all windows at once: `steps` calls of `predict`.
+
+    Args:
+        predict: From scaled windows (n, window, 1) to scaled predictions (n, 1).
+        dataset: A series that is predicted from its own past, with horizon 1.
+        steps: How far.
+
+    Returns:
+        Predictions and what came true, both (n, steps), in original units.
+
+    Raises:
+        OptionError: As of `rolled_windows`.
+        ShapeError: `predict` gives another shape.
+    """
+    n = rolled_windows(dataset, steps)
+    windows, predictions = dataset.x_test[:n], np.empty((n, steps))
+    for step in range(steps):
+        given = predict(windows)
+        if given.shape != (n, 1):
+            raise ShapeError(f"predict gave {given.shape} for windows {windows.shape}; it must give {(n, 1)}.")
+        predictions[:, step] = dataset.target_scaler.inverse(given)[:, 0]
+        fed = dataset.input_scaler.transform(predictions[:, step, None])
+        windows = np.concatenate([windows[:, 1:], fed[:, None]], axis=1)
+    return predictions, _truth(dataset, steps)
+
+
+def horizon_errors(predictions: Floats, truth: Floats, scale: float) -> dict[str, list[float]]:
+    """Errors of each step of forecasts (n, steps): `rmse` in their units, and `mase`, the MAE as a multiple of `scale`.
+
+    Raises:
+        OptionError: The scale is not positive, as `Dataset.mase_scale` of a constant training part.
+    """
+    if not scale > 0:
+        raise OptionError(f"the scale of MASE is {scale}; it must be positive, so the training part must not be constant.")
+    difference = predictions - truth
+    return {
+        "rmse": np.sqrt(np.mean(difference**2, axis=0)).tolist(),
+        "mase": (np.mean(np.abs(difference), axis=0) / scale).tolist(),
+    }
+
+
+def rolled_errors(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int) -> dict[str, dict[str, list[float]]]:
+    """`horizon_errors` of `model`, `persistence` and, for a season above 1, `seasonal_naive`; arguments as of `rolled_out`."""
+    n, scale = rolled_windows(dataset, steps), dataset.mase_scale()
+    known = {"persistence": dataset.persistence(steps)}
+    if dataset.season > 1:
+        known["seasonal_naive"] = dataset.seasonal_naive(steps)
+    truth = _truth(dataset, steps)
+    errors = {name: horizon_errors(dataset.target_scaler.inverse(one[:n]), truth, scale) for name, one in known.items()}
+    return {"model": horizon_errors(*rolled_out(predict, dataset, steps), scale), **errors}
+
+
+def _truth(dataset: Dataset, steps: int) -> Floats:
+    """What follows each test window whose future is known, (n, steps), in original units."""
+    first = len(dataset.x_train) + dataset.window
+    return sliding_windows(dataset.values[first : first + len(dataset.x_test), None], steps)[:, :, 0]
