@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,12 +29,11 @@ def connected(address: str) -> Iterator[dict[str, Any]]:
         import ray
     except ImportError:
         raise OptionError("a cluster needs Ray: pip install 'qlstm-qiskit[ray]'.") from None
+    _require_reachable(address)
     try:
         ray.init(address=address, runtime_env={"env_vars": _VARIABLES}, log_to_driver=False, include_dashboard=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise OptionError(
-            f"there is no Ray cluster at {address!r} ({_line(error)}); start one with `ray start --head`."
-        ) from None
+        raise _no_cluster(address, error) from None
     try:
         count = max(int(ray.cluster_resources().get("CPU", 1)), 1)
         yield {"n_jobs": count, "backend": _backend(), "batch_size": 1, "pre_dispatch": "2*n_jobs"}
@@ -51,12 +51,24 @@ def _backend() -> Any:
     return Backend(ray_remote_args=_WORKER)
 
 
+def _require_reachable(address: str) -> None:
+    """Try the port of an address: Ray itself asks for minutes, and then ends the process."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from None
+
+
+def _no_cluster(address: str, error: Exception) -> OptionError:
+    reason = " ".join(str(error).split())[:200]
+    return OptionError(f"there is no Ray cluster at {address!r} ({reason}); start one with `ray start --head`.")
+
+
 def lost_worker(error: Exception) -> bool:
     """Whether a worker or its node went away, so that what it did can be done again."""
     from ray.exceptions import RayError, RayTaskError
 
     return isinstance(error, RayError) and not isinstance(error, RayTaskError)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
