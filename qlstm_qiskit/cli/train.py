@@ -93,7 +93,7 @@ def train(
     if resume and given <= _RESUME:
         _train(None, out, json, resume=True)
         return
-    values = ctx.params | recipe_values(recipe, given)
+    values = ctx.params | recipe_values(recipe, model, given)
     if start is None:
         if from_scratch:
             raise OptionError("--from-scratch goes with --from.")
@@ -247,13 +247,14 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     )
 
 
-def recipe_values(recipe: str, given: set[str]) -> dict[str, Any]:
+def recipe_values(recipe: str, model: str, given: set[str]) -> dict[str, Any]:
     """The options that a recipe decides, but for those that are given."""
     from qlstm_qiskit.experiments import RECIPES
+    from qlstm_qiskit.experiments.recipes import recipe_fields
 
     if recipe not in RECIPES:
         raise unknown_option("recipe", recipe, RECIPES)
-    return {key: value for key, value in RECIPES[recipe].items() if key not in given}
+    return {key: value for key, value in recipe_fields(recipe, model).items() if key not in given}
 
 
 def _spec_from(run: Path, values: dict[str, Any], given: set[str], from_scratch: bool) -> RunSpec:

@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, unknown_option
 from qlstm_qiskit.experiments.controls import Control
-from qlstm_qiskit.experiments.recipes import RECIPES
+from qlstm_qiskit.experiments.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
 
 #: Studies that come with the package, as YAML files.
@@ -190,7 +190,8 @@ class Study(BaseModel):
     def _task(self, label: str, dataset: str, seed: int) -> Task:
         row = self.rows[label]
         own = {"data": {"dataset": dataset} | self.datasets[dataset], "seed": seed}
-        recipe = dict(RECIPES[self.recipe])
+        run = self.common | (row.run or {})
+        recipe = recipe_fields(self.recipe, run.get("model", "diffqas"))
         try:
             work: RunSpec | Chain | Control
             if row.control is not None:
@@ -199,7 +200,7 @@ class Study(BaseModel):
                 search = RunSpec.model_validate(own | self.common | row.search)
                 work = Chain(search=search, derive=row.derive, tune=recipe | (row.run or {}), scratch=row.scratch)
             else:
-                work = RunSpec.model_validate(own | self.common | recipe | (row.run or {}))
+                work = RunSpec.model_validate(own | recipe | run)
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         return Task(row=label, dataset=dataset, seed=seed, work=work)
