@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from sklearn.linear_model import RidgeCV
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.experiments.metrics import forecast_errors
+from qlstm_qiskit.experiments.rollout import rolled_errors
 from qlstm_qiskit.experiments.spec import DataSpec
 
 Floats = NDArray[np.float64]
@@ -23,8 +26,9 @@ class Control(BaseModel):
     """A control on a series.
 
     Attributes:
-        control: "persistence" (nothing changes), "ridge" (linear regression on the window), or "esn": an echo state network
-            that reads the window from a state of zero and has a linear read-out of its last state.
+        control: "persistence" (nothing changes), "seasonal-naive" (each season is as the last one), "ridge" (linear regression
+            on the window), or "esn": an echo state network that reads the window from a state of zero and has a linear read-out
+            of its last state.
         data: The series.
         seed: Of the echo state network's weights.
         units, spectral_radius, input_scaling: Of the echo state network.
@@ -32,30 +36,49 @@ class Control(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    control: Literal["persistence", "ridge", "esn"]
+    control: Literal["persistence", "seasonal-naive", "ridge", "esn"]
     data: DataSpec
     seed: int = 0
     units: PositiveInt = 100
     spectral_radius: float = 0.9
     input_scaling: float = 1.0
 
-    def forecast(self, dataset: Dataset) -> tuple[Floats, int]:
-        """Scaled predictions (n, horizon) for the test windows, and the number of fitted parameters.
+    def errors(self, dataset: Dataset, steps: int = 0) -> dict[str, Any]:
+        """What a run's record has: `test_mse`, `test`, `n_parameters`, `n_circuits`, and `rolled_out` with steps above 0.
 
         Raises:
-            OptionError: It needs a package that is not installed.
+            OptionError: It needs a package that is not installed, or predictions of this series cannot be fed back.
         """
-        if self.control == "persistence":
-            return dataset.persistence(), 0
-        train, test = (self._features(windows) for windows in (dataset.x_train, dataset.x_test))
-        model = RidgeCV(alphas=_ALPHAS).fit(train, dataset.y_train)
-        return model.predict(test).reshape(dataset.y_test.shape), (train.shape[1] + 1) * dataset.horizon
+        naive = {"persistence": dataset.persistence, "seasonal-naive": dataset.seasonal_naive}.get(self.control)
+        if naive is not None:
+            prediction, n_parameters = naive(), 0
+            rolled = rolled_errors(None, dataset, steps) if steps else {}
+            later = rolled.get(self.control.replace("-", "_"), rolled.get("persistence"))
+        else:
+            predict, n_parameters = self.fit(dataset)
+            prediction = predict(dataset.x_test)
+            later = rolled_errors(predict, dataset, steps)["model"] if steps else None
+        test = forecast_errors(dataset, prediction)
+        figures = {"test_mse": test["mse"], "test": test, "n_parameters": n_parameters, "n_circuits": 0}
+        return figures | ({} if later is None else {"rolled_out": later})
 
-    def _features(self, windows: Floats) -> Floats:
-        """What the ridge regression reads of windows (n, window, features): (n, inputs)."""
+    def fit(self, dataset: Dataset) -> tuple[Callable[[Floats], Floats], int]:
+        """Fit a ridge regression; return its predictions (n, horizon) of windows, scaled, and its number of parameters."""
+        reads = self._reads()
+        train = reads(dataset.x_train)
+        model = RidgeCV(alphas=_ALPHAS).fit(train, dataset.y_train)
+
+        def predict(windows: Floats) -> Floats:
+            return np.asarray(model.predict(reads(windows))).reshape(len(windows), dataset.horizon)
+
+        return predict, (train.shape[1] + 1) * dataset.horizon
+
+    def _reads(self) -> Callable[[Floats], Floats]:
+        """What the regression reads of windows (n, window, features): (n, inputs)."""
         if self.control == "ridge":
-            return windows.reshape(len(windows), -1)
-        return _reservoir(self.units, self.spectral_radius, self.input_scaling, self.seed).run(windows)[:, -1]
+            return lambda windows: windows.reshape(len(windows), -1)
+        # a new one each time, of the same seed: a reservoir goes on from the state in which the last call has left it
+        return lambda windows: _reservoir(self.units, self.spectral_radius, self.input_scaling, self.seed).run(windows)[:, -1]
 
 
 def _reservoir(units: int, spectral_radius: float, input_scaling: float, seed: int) -> Any:

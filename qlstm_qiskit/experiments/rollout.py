@@ -74,15 +74,20 @@ def horizon_errors(predictions: Floats, truth: Floats, scale: float) -> dict[str
     }
 
 
-def rolled_errors(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int) -> dict[str, dict[str, list[float]]]:
-    """`horizon_errors` of `model`, `persistence` and, for a season above 1, `seasonal_naive`; arguments as of `rolled_out`."""
+def rolled_errors(
+    predict: Callable[[Floats], Floats] | None, dataset: Dataset, steps: int
+) -> dict[str, dict[str, list[float]]]:
+    """`horizon_errors` of `model`, `persistence` and, for a season above 1, `seasonal_naive`; arguments as of `rolled_out`.
+
+    There is no `model` where `predict` is None.
+    """
     n, scale = rolled_windows(dataset, steps), dataset.mase_scale()
     known = {"persistence": dataset.persistence(steps)}
     if dataset.season > 1:
         known["seasonal_naive"] = dataset.seasonal_naive(steps)
     truth = _truth(dataset, steps)
     errors = {name: horizon_errors(dataset.target_scaler.inverse(one[:n]), truth, scale) for name, one in known.items()}
-    return {"model": horizon_errors(*rolled_out(predict, dataset, steps), scale), **errors}
+    return errors if predict is None else {"model": horizon_errors(*rolled_out(predict, dataset, steps), scale), **errors}
 
 
 def _truth(dataset: Dataset, steps: int) -> Floats:

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 from qlstm_qiskit.errors import RunError, TrainingError
 from qlstm_qiskit.experiments.controls import Control
 from qlstm_qiskit.experiments.derive import derive_run
-from qlstm_qiskit.experiments.metrics import forecast_errors, versions
+from qlstm_qiskit.experiments.metrics import versions
+from qlstm_qiskit.experiments.rollout import rolled_errors
 from qlstm_qiskit.experiments.run import CONFIG, Run, load_run
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.start import start_from
@@ -112,12 +113,11 @@ def run_task(task: Task, folder: Path) -> Record:
 def _figures(task: Task, out: Path) -> dict[str, Any]:
     work = task.work
     if isinstance(work, Control):
-        dataset = work.data.load()
-        prediction, n_parameters = work.forecast(dataset)
-        test = forecast_errors(dataset, prediction)
-        return {"test_mse": test["mse"], "test": test, "n_parameters": n_parameters, "n_circuits": 0}
+        return work.errors(work.data.load(), task.steps)
     run = _finished(work, out) if isinstance(work, RunSpec) else _chain(work, out)
     figures = {name: run.metrics[name] for name in _FIGURES if name in run.metrics}
+    if task.steps:
+        figures["rolled_out"] = rolled_errors(run.predict, run.dataset, task.steps)["model"]
     if isinstance(work, Chain):
         figures["stages"] = run.metrics.get("stages", {})
         figures["circuits"] = _circuits(run)
@@ -204,7 +204,7 @@ def _require_same(study: Study, out: Path) -> None:
             found = json.loads(path.read_text())
         except (OSError, json.JSONDecodeError) as error:
             raise RunError(f"{path} is damaged: {error}.") from None
-        for name in ("name", "primary", "recipe", "common"):
+        for name in ("name", "primary", "recipe", "common", "steps"):
             if found.get(name) != mine.get(name):
                 raise RunError(
                     f"{out} holds a study with {name} {found.get(name)!r}, not {mine.get(name)!r}; choose another folder."

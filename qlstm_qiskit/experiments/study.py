@@ -84,6 +84,7 @@ class Task(BaseModel):
     Attributes:
         row, dataset, seed: Its place in the table.
         work: What is done.
+        steps: How far predictions are fed back on the test part; 0 for not at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,11 +93,14 @@ class Task(BaseModel):
     dataset: str
     seed: int
     work: RunSpec | Chain | Control
+    steps: int = 0
 
     @property
     def id(self) -> str:
         """A hash of what is done; its place in the table has no part in it."""
-        content = {type(self.work).__name__: self.work.model_dump(mode="json", exclude_defaults=True)}
+        content: dict[str, Any] = {type(self.work).__name__: self.work.model_dump(mode="json", exclude_defaults=True)}
+        if self.steps:
+            content["steps"] = self.steps
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -111,6 +115,7 @@ class Study(BaseModel):
         seeds: How many, from 0; `seeds_of` for single series.
         datasets: Series by name, with further fields of their `DataSpec`.
         common: Fields of all runs.
+        steps: How far predictions are fed back on the test part, beside the primary figure; 0 for not at all.
         rows: By label.
         families: By name, pairs of rows that are compared on each series; p values are corrected within a family.
         published: Errors by row and series that others have reported.
@@ -126,6 +131,7 @@ class Study(BaseModel):
     seeds_of: dict[str, PositiveInt] = {}
     datasets: dict[str, dict[str, Any]]
     common: dict[str, Any] = {}
+    steps: int = Field(default=0, ge=0)
     rows: dict[str, Row]
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
@@ -203,7 +209,7 @@ class Study(BaseModel):
                 work = RunSpec.model_validate(own | recipe | run)
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
-        return Task(row=label, dataset=dataset, seed=seed, work=work)
+        return Task(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
 
 
 def load_study(name: str | Path, recipe: str | None = None) -> Study:

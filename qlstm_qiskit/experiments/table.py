@@ -22,6 +22,8 @@ class Cell:
         summary: Of them.
         published: What others have reported; None where they have not.
         n_parameters, n_circuits: Of the model.
+        mase: Median over seeds of the one-step MASE on the test part, where it is defined.
+        rolled_mase: The same of forecasts that are fed back, averaged over their steps, where the study has them.
     """
 
     values: tuple[float, ...]
@@ -29,6 +31,8 @@ class Cell:
     published: float | None
     n_parameters: int | None
     n_circuits: int | None
+    mase: float | None = None
+    rolled_mase: float | None = None
 
     @property
     def place(self) -> str:
@@ -123,7 +127,17 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
     errors = tuple(_figure(record, study) for record in records)
     last = next((r for r in records if "n_parameters" in r), {})
     published = study.published.get(row, {}).get(dataset)
-    return Cell(errors, summarise(errors), published, last.get("n_parameters"), last.get("n_circuits"))
+    mase = [record["test"]["mase"] for record in records if "mase" in record.get("test", {})]
+    rolled = [float(np.mean(record["rolled_out"]["mase"])) for record in records if "rolled_out" in record]
+    return Cell(
+        errors,
+        summarise(errors),
+        published,
+        last.get("n_parameters"),
+        last.get("n_circuits"),
+        float(np.median(mase)) if mase else None,
+        float(np.median(rolled)) if rolled else None,
+    )
 
 
 def _tests(pairs: Sequence[tuple[str, str]], study: Study, errors: dict[tuple[str, str], dict[int, float]]) -> list[Test]:

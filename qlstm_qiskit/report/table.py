@@ -41,6 +41,13 @@ def markdown(table: Table) -> str:
             "Published error, then where it lies among ours: below all of our seeds, within them, or above all of them.",
             _grid(table, lambda cell: "" if cell.published is None else f"{cell.published:.6f} {cell.place}", published=True),
         ]
+    if study.steps:
+        parts += [
+            "## MASE",
+            "Mean absolute error, as a multiple of the seasonal naive forecast in the training part; medians over seeds: "
+            f"one step ahead, then the mean over {study.steps} steps in which predictions are fed back.",
+            _grid(table, lambda cell: f"{_or_dash(cell.mase)} / {_or_dash(cell.rolled_mase)}"),
+        ]
     parts += [
         "## Interquartile means",
         _grid(table, lambda cell: f"{_number(cell.summary.iqm)} {_interval(cell.summary.iqm_interval)}"),
@@ -152,5 +159,7 @@ def _interval(interval: tuple[float, float]) -> str:
     return "" if low == high else f"[{low}, {high}]"
 
 
-def _or_dash(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
+def _or_dash(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
