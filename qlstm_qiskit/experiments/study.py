@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 from typing_extensions import Self
 
-from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.controls import Control
 from qlstm_qiskit.experiments.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
@@ -166,11 +166,13 @@ class Study(BaseModel):
             "published": {name: cells for name, cells in self.published.items() if name in kept},
         }
         if seeds is not None:
+            require_at_least("seeds", seeds, 1)
             changes |= {"seeds": seeds, "seeds_of": {name: min(n, seeds) for name, n in self.seeds_of.items()}}
         return self.model_copy(update=changes)
 
     def with_epochs(self, epochs: int) -> Study:
         """The same with another number of epochs in all runs, searches too: another study, to try things out."""
+        require_at_least("epochs", epochs, 1)
         rows = {}
         for label, row in self.rows.items():
             parts = {"run": row.run, "search": row.search}

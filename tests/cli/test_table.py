@@ -1,0 +1,108 @@
+"""`qlstm table` as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.experiments.studied import SMALL
+
+NAMES = ["environments.json", "records.jsonl", "runs", "study.json", "table.json", "table.md", "table.png", "table.svg"]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL.model_dump(mode="json", exclude_defaults=True)))
+    return path
+
+
+def test_a_table_is_made_once_and_read_again(qlstm, study: Path) -> None:
+    command = ["table", "--study", study, "--jobs", 1, "--seeds", 1, "--out", "out"]
+    code, out, err = qlstm(*command)
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in Path("out").iterdir()) == NAMES
+    for text in ("Median test MSE (scaled) over seeds", "circuit", "persistence", "all: 4 tests", "Written to out"):
+        assert text in out
+    before = Path("out/records.jsonl").read_bytes()
+    code, out, _ = qlstm(*command, "--json")
+    assert code == 0
+    content = json.loads(out)
+    assert content == json.loads(Path("out/table.json").read_text()) | {"out": "out", "figures": content["figures"]}
+    assert {(cell["row"], cell["dataset"]) for cell in content["cells"]} == {
+        (row, dataset) for row in SMALL.rows for dataset in SMALL.datasets
+    }
+    assert Path("out/records.jsonl").read_bytes() == before
+    code, out, _ = qlstm(*command[:-2], "--out", "out", "--rows", "ridge", "--datasets", "narma5", "--json")
+    assert [(cell["row"], cell["dataset"]) for cell in json.loads(out)["cells"]] == [("ridge", "narma5")]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--study", "tabel2"], "unknown study 'tabel2'. Give a YAML file, or one of: real, recipe, table2, table2-tuned"),
+        (["--rows", "difqas"], "unknown row 'difqas'. Did you mean 'diffqas'"),
+        (["--datasets", "narma"], "unknown series 'narma'"),
+        (["--recipe", "papers"], "unknown recipe 'papers'. Did you mean 'paper'"),
+        (["--jobs", "0"], "--jobs is 0; give at least 1"),
+        (["--seeds", "0"], "seeds is 0"),
+        (["--epochs", "0"], "epochs is 0"),
+        (["--cluster", "127.0.0.1:1"], "there is no Ray cluster at '127.0.0.1:1'"),
+    ],
+)
+def test_a_mistake_is_one_line(qlstm, options: list[str], message: str) -> None:
+    code, out, err = qlstm("table", *options, "--out", "out")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not list(Path().glob("out/runs/*"))
+
+
+def test_another_study_in_the_folder_is_refused(qlstm, study: Path) -> None:
+    part = ["--rows", "ridge", "--jobs", 1, "--out", "out"]
+    assert qlstm("table", "--study", study, *part)[0] == 0
+    code, out, err = qlstm("table", "--seeds", 1, *part)
+    assert (code, out) == (2, "")
+    assert "out holds a study with name 'small', not 'table2'" in err
+
+
+def test_the_recipe_tuned_has_a_table_of_its_own(qlstm) -> None:
+    part = ["--rows", "ridge", "--datasets", "narma5", "--seeds", 1, "--jobs", 1]
+    assert json.loads(qlstm("table", "--recipe", "tuned", *part, "--out", "a", "--json")[1])["study"] == "table2-tuned"
+    assert json.loads(qlstm("table", *part, "--out", "b", "--json")[1])["study"] == "table2"
+
+
+def test_ctrl_c_and_the_same_command_again(tmp_path: Path, study: Path, qlstm) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from qlstm_qiskit.cli import main; main()",
+        "table",
+        "--study",
+        str(study),
+        "--jobs",
+        "2",
+        "--out",
+        "out",
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "out" / "records.jsonl").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    if process.returncode:  # unless it was faster
+        assert (process.returncode, out) == (130, "")
+        assert err.splitlines()[-1] == "interrupted; finished runs are in out, the same command goes on"
+    assert qlstm("table", "--study", study, "--jobs", 1, "--out", "out")[0] == 0
+    assert len(Path("out/records.jsonl").read_text().splitlines()) == 15
