@@ -22,7 +22,7 @@ def test_python_blocks_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every `qlstm` line in order, in an empty folder beside the examples; training for one epoch."""
+    """Every `qlstm` line in order, in an empty folder beside the examples; training for one epoch, tables of one series."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
@@ -32,6 +32,8 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         arguments = shlex.split(command)[1:]
         if arguments[0] == "train":
             arguments += ["--epochs", "1"]
+        if arguments[0] == "table":
+            arguments += ["--epochs", "1", "--seeds", "1", "--datasets", "nile" if "real" in arguments else "narma5"]
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         streams = capsys.readouterr()

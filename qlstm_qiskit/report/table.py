@@ -33,7 +33,7 @@ def markdown(table: Table) -> str:
         f"{figure} of the last epoch, scaled units: median over seeds and 95 % interval (BCa bootstrap). Recipe "
         f"`{study.recipe}`; seeds: {seeds}."
         + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else ""),
-        _grid(table, lambda cell: f"{_number(cell.summary.median)} {_interval(cell.summary.median_interval)}", sizes=True),
+        medians(table),
     ]
     if study.published:
         parts += [
@@ -56,6 +56,11 @@ def markdown(table: Table) -> str:
         if tests:
             parts += [f"## Tests: {name}", _TESTS.format(len(tests)), _lines(_TEST_HEADER, [_test(test) for test in tests])]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def medians(table: Table) -> str:
+    """A row a model, in Markdown: parameters, circuits a step, and for each series the median with its interval."""
+    return _grid(table, lambda cell: f"{_number(cell.summary.median)} {_interval(cell.summary.median_interval)}", sizes=True)
 
 
 def draw_table(table: Table, out: Path) -> list[Path]:
