@@ -168,12 +168,12 @@ def load_spec(path: Path) -> RunSpec:
     """Read how a run was trained; errors as of `load_run`."""
     if not exists(path):
         raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
-    return _validated(RunSpec, _read_json(path / CONFIG), path / CONFIG)
+    return validated(RunSpec, _read_json(path / CONFIG), path / CONFIG)
 
 
 def load_header(path: Path) -> ModelHeader:
     """Read what a run's model reads and predicts; errors as of `load_run`."""
-    return _validated(ModelHeader, read_weights(path / MODEL)[0], path / MODEL)
+    return validated(ModelHeader, read_weights(path / MODEL)[0], path / MODEL)
 
 
 def load_metrics(path: Path) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str 
     if backend is not None:
         spec = spec.on(backend)
     content, tensors = read_weights(path / MODEL)
-    header = _validated(ModelHeader, content, path / MODEL)
+    header = validated(ModelHeader, content, path / MODEL)
     forecaster = _build(spec, header, tensors, path, work)
     kind = spec.backend_options.kind if spec.backend_options is not None else "statevector"
     exact = None if kind == "statevector" else _build(spec.on("statevector"), header, tensors, path)
@@ -223,7 +223,8 @@ def _build(
     return forecaster.eval()
 
 
-def _validated(kind: type[Model], content: object, path: Path) -> Model:
+def validated(kind: type[Model], content: object, path: Path) -> Model:
+    """The content of a file as a pydantic model, or `RunError` with the first thing that is wrong with it."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -242,8 +243,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_lines(path: Path, count: int) -> list[dict[str, Any]]:
-    """The first lines of a file of JSON lines."""
+def read_lines(path: Path, count: int | None = None) -> list[dict[str, Any]]:
+    """The first lines of a file of JSON lines; all where `count` is None."""
     try:
         return [json.loads(line) for line in _read_text(path).splitlines()[:count]]
     except json.JSONDecodeError as error:
