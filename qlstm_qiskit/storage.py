@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from qlstm_qiskit.errors import RunError
 
-#: Names of files that are being written: .NAME.XXXXXXXX
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+#: Seconds that a folder may still be claimed by a process that is about to end.
+PATIENCE = 5.0
+
+#: Names of files that are being written end in this.
+_WRITING = ".qlstm-writing"
 
 
 def exists(path: Path) -> bool:
@@ -35,25 +38,32 @@ def claimed(folder: Path) -> Iterator[None]:
     A process that dies gives it up. On Windows, and on file systems that know no locks, nothing is claimed.
 
     Raises:
-        RunError: Another process has claimed it.
+        RunError: Another process has claimed it, for `PATIENCE` seconds or longer; or it cannot be read.
     """
     if sys.platform == "win32":
         yield
         return
     import fcntl
 
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another process writes into {folder}; wait for it or stop it.") from None
-        except OSError:
-            yield
-            return
-        for path in folder.iterdir():
-            if _TEMPORARY.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise RunError(f"cannot read {folder}: {error.strerror or error}; choose another folder.") from None
+    try:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise RunError(f"another process writes into {folder}; wait for it or stop it.") from None
+                time.sleep(0.1)
+            except OSError:
+                yield
+                return
+        for path in folder.glob(f".*{_WRITING}"):
+            path.unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)
@@ -66,7 +76,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         RunError: The folder cannot be written to.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_WRITING}")
     try:
         with temporary.open("xb") as file:
             file.write(data)

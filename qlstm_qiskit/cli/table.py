@@ -34,8 +34,9 @@ def table(
 
     Example: qlstm table --study table2-tuned --datasets bessel --seeds 3 --out runs/tuned
     """
-    import os
     from json import dumps
+
+    from joblib import cpu_count
 
     from qlstm_qiskit.experiments.runner import run_study
     from qlstm_qiskit.experiments.study import load_study
@@ -48,15 +49,19 @@ def table(
     chosen = load_study(study, recipe)
     if epochs is not None:
         chosen = chosen.with_epochs(epochs)
-    chosen = chosen.part(rows=_names(rows), datasets=_names(datasets), seeds=seeds)
+    part = chosen.part(rows=_names(rows), datasets=_names(datasets), seeds=seeds)
     if jobs is not None and jobs < 1:
         raise OptionError(f"--jobs is {jobs}; give at least 1.")
+    if jobs is not None and cluster is not None:
+        raise OptionError(
+            "--jobs is for this machine; a cluster has as many as it has processors. Give one of --jobs and --cluster."
+        )
     try:
-        records = run_study(chosen, out, jobs=jobs or os.cpu_count() or 1, cluster=cluster, report=_say)
+        records = run_study(part, out, whole=chosen, jobs=jobs or cpu_count(), cluster=cluster, report=_say)
     except KeyboardInterrupt:
         print(f"interrupted; finished runs are in {out}, the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
-    found = make_table(chosen, records)
+    found = make_table(part, records)
     write_atomically(out / "table.md", markdown(found))
     content = found.to_json()
     write_atomically(out / "table.json", dumps(content, indent=1) + "\n")

@@ -268,7 +268,8 @@ def _spec_from(run: Path, values: dict[str, Any], given: set[str], from_scratch:
     spec = load_spec(run)
     changes: dict[str, Any] = {"search": None, "lr": None, "epochs": values["epochs"]}
     recipe = RECIPES[values["recipe"]] if "recipe" in given else {}
-    changes |= {key: values[key] for key in _CHANGES if key in given or key in recipe}
+    allowed_here = (*_CHANGES, "angle_std") if from_scratch else _CHANGES  # angles that are there have no start
+    changes |= {key: values[key] for key in allowed_here if key in given or key in recipe}
     if spec.search is not None:
         raise OptionError(f"{run} is a search with the strategy {spec.search.name!r}; derive a model from it first.")
     return spec.model_copy(update=changes | {"start": None if from_scratch else start_from(run)})

@@ -11,7 +11,9 @@ from typing import Any
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "paper": MappingProxyType({}),
-        "tuned": MappingProxyType({"optimizer": "lbfgs", "batch_size": 0, "epochs": 50, "angle_std": 0.5}),
+        "tuned": MappingProxyType(
+            {"optimizer": "lbfgs", "batch_size": 0, "schedule": "constant", "epochs": 50, "angle_std": 0.5}
+        ),
     }
 )
 

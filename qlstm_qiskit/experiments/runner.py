@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
+import os
 import shutil
-import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,12 @@ from threadpoolctl import threadpool_limits
 from qlstm_qiskit.errors import RunError, TrainingError
 from qlstm_qiskit.experiments.controls import Control
 from qlstm_qiskit.experiments.derive import derive_run
-from qlstm_qiskit.experiments.metrics import versions
+from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.rollout import rolled_errors
 from qlstm_qiskit.experiments.run import CONFIG, Run, load_run
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.start import start_from
-from qlstm_qiskit.experiments.study import Chain, Study, Task
+from qlstm_qiskit.experiments.study import TRAINING, Chain, Study, Task
 from qlstm_qiskit.experiments.train import is_unfinished, make_folders, resume_run, train_run
 from qlstm_qiskit.storage import claimed, exists, write_atomically
 
@@ -42,6 +44,7 @@ def run_study(
     study: Study,
     out: Path,
     *,
+    whole: Study | None = None,
     jobs: int = 1,
     cluster: str | None = None,
     report: Callable[[int, int, Record], None] | None = None,
@@ -53,6 +56,7 @@ def run_study(
 
     Args:
         study: What to run.
+        whole: The study that it is a part of, which the folder is for; itself where None.
         out: A folder: the study, records, where they were made, and under runs/ a run folder for each.
         jobs: Processes on this machine, each of one thread.
         cluster: Address of a Ray cluster that runs them instead, "auto" for the one that this machine belongs to, "local" for
@@ -63,16 +67,16 @@ def run_study(
         OptionError: A row cannot be run.
         RunError: The folder holds another study, or cannot be written to.
     """
-    tasks = study.tasks()
+    tasks, out = study.tasks(), out.resolve()  # workers of a cluster have folders of their own to be relative to
     make_folders(out)
     with claimed(out):
-        _require_same(study, out)
+        _require_same(whole or study, out)
         records = {record["id"]: record for record in read_records(out)}
-        here = _note_environment(out)
         missing = list({task.id: task for task in tasks if task.id not in records}.values())
         done = len(tasks) - len(missing)
         for record in _made(missing, out / "runs", jobs, cluster):
-            records[record["id"]] = record | {"environment": here}
+            record["environment"] = _note_environment(out, record["environment"])
+            records[record["id"]] = record
             _write_records(out, tasks, records)
             done += 1
             if report is not None:
@@ -90,24 +94,45 @@ def read_records(out: Path) -> list[Record]:
     path = out / RECORDS
     if not exists(path):
         return []
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from None
+    records = [_object(line, path) for line in _text(path).splitlines()]
+    if not all({"id", "row", "dataset", "seed"} <= set(record) for record in records):
+        raise RunError(f"{path} is damaged: a line is no record of a run.")
+    return records
 
 
 def run_task(task: Task, folder: Path) -> Record:
     """Do one task, or finish it, in a folder of its own; errors of training are part of the record.
 
-    The record has the task's id and place, `test_mse` and other figures of the last epoch, or `error` where it diverged.
+    The record has the task's id and place, `test_mse` and other figures of the last epoch, or `error` where it diverged, and
+    the `environment` that it was made in.
     """
+    record: Record = {"id": task.id, "row": task.row, "dataset": task.dataset, "seed": task.seed}
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    record = {"id": task.id, "row": task.row, "dataset": task.dataset, "seed": task.seed}
-    with threadpool_limits(1):
-        try:
-            return record | _figures(task, folder / task.id)
-        except TrainingError as error:
-            return record | {"error": str(error), "test_mse": None}
+    try:
+        with threadpool_limits(1):
+            record |= _figures(task, folder / task.id)
+    except TrainingError as error:
+        record |= {"error": str(error), "test_mse": None}
+    finally:
+        torch.set_num_threads(threads)
+    return record | {"environment": environment()}
+
+
+def _watched(task: Task, folder: Path, parent: int) -> Record:
+    """`run_task` in a process that ends with the one that has begun it: a killed study leaves none behind that trains on."""
+    _watch(parent)
+    return run_task(task, folder)
+
+
+@lru_cache
+def _watch(parent: int) -> None:
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _figures(task: Task, out: Path) -> dict[str, Any]:
@@ -127,8 +152,12 @@ def _figures(task: Task, out: Path) -> dict[str, Any]:
 def _finished(spec: RunSpec, out: Path) -> Run:
     """A run trained to its end: begun, gone on with, or read."""
     if not exists(out / CONFIG):
-        return train_run(spec, out)
-    return resume_run(out) if is_unfinished(out) else load_run(out)
+        run = train_run(spec, out)
+    else:
+        run = resume_run(out) if is_unfinished(out) else load_run(out)
+    if run.metrics["interrupted"]:  # by Ctrl-C, which ends a training and is not passed on
+        raise KeyboardInterrupt
+    return run
 
 
 def _chain(chain: Chain, out: Path) -> Run:
@@ -140,7 +169,7 @@ def _chain(chain: Chain, out: Path) -> Run:
         derive_run(out / "search", derived, **chain.derive.model_dump())
     spec = load_run(derived).spec
     given = {"search": None, "valid_fraction": 0.0, "lr": None, "start": None if chain.scratch else start_from(derived)}
-    defaults = {name: RunSpec.model_fields[name].default for name in ("epochs", "batch_size", "optimizer", "schedule")}
+    defaults = {name: RunSpec.model_fields[name].default for name in TRAINING}
     return _finished(spec.model_copy(update=defaults | given | chain.tune), out / "tuned")
 
 
@@ -162,7 +191,7 @@ def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -
             yield from (run_task(task, folder) for task in tasks)
             return
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", inner_max_num_threads=1, backend="loky")
-        yield from parallel(delayed(run_task)(task, folder) for task in tasks)
+        yield from parallel(delayed(_watched)(task, folder, os.getpid()) for task in tasks)
         return
     from qlstm_qiskit.experiments.cluster import connected, lost_worker
 
@@ -179,8 +208,10 @@ def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -
                     yield record
             except Exception as error:
                 failures += 1
-                if not lost_worker(error) or failures > _PATIENCE:
+                if not lost_worker(error):
                     raise
+                if failures > _PATIENCE:
+                    raise RunError(f"the cluster loses its workers: {' '.join(str(error).split())[:300]}") from error
 
 
 def _placed(record: Record, task: Task) -> Record:
@@ -196,59 +227,44 @@ def _write_records(out: Path, tasks: Sequence[Task], records: dict[str, Record])
 
 
 def _require_same(study: Study, out: Path) -> None:
-    """Write down what is run, or refuse a folder that was begun with something else; seeds, rows and series may be added."""
-    mine = study.model_dump(mode="json", exclude_defaults=True)
-    path = out / STUDY
+    """Write down what is run, or refuse a folder that was begun with something else; rows, series and tests may be added."""
+    mine, path = study.model_dump(mode="json", exclude_defaults=True), out / STUDY
     if exists(path):
-        try:
-            found = json.loads(path.read_text())
-        except (OSError, json.JSONDecodeError) as error:
-            raise RunError(f"{path} is damaged: {error}.") from None
+        found = _object(_text(path), path)
         for name in ("name", "primary", "recipe", "common", "steps"):
             if found.get(name) != mine.get(name):
-                raise RunError(
-                    f"{out} holds a study with {name} {found.get(name)!r}, not {mine.get(name)!r}; choose another folder."
-                )
-        for name in ("rows", "datasets"):
-            changed = [key for key in found.get(name, {}) if key in mine[name] and mine[name][key] != found[name][key]]
+                there, here = found.get(name), mine.get(name)
+                raise RunError(f"{out} holds a study with {name} {there!r}, not {here!r}; choose another folder.")
+        for name in ("rows", "datasets", "families", "published"):
+            before, now = found.get(name, {}), mine.get(name, {})
+            changed = [key for key in before if before[key] != now.get(key)]
             if changed:
                 raise RunError(f"{out} holds a study with another {changed[0]!r} among its {name}; choose another folder.")
-            mine[name] = found.get(name, {}) | mine[name]
-        for name in ("families", "published"):
-            mine[name] = found.get(name, {}) | mine.get(name, {})
     write_atomically(path, json.dumps(mine, indent=2) + "\n")
 
 
-def _note_environment(out: Path) -> str:
-    """Write down where records are made; return the name of it that they have."""
+def _note_environment(out: Path, here: dict[str, Any]) -> str:
+    """Write down where a record was made; return the name of it that the record has."""
     path = out / ENVIRONMENTS
-    known = json.loads(path.read_text()) if exists(path) else {}
-    here = environment()
+    known = _object(_text(path), path) if exists(path) else {}
     name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:8]
     if name not in known:
         write_atomically(path, json.dumps(known | {name: here}, indent=2) + "\n")
     return name
 
 
-def environment() -> dict[str, Any]:
-    """Which code makes results, with what, and on what: commit of the checkout if there is one, versions, processor."""
-    folder = Path(__file__).parents[2]
-
-    def git(*arguments: str) -> str | None:
-        try:
-            found = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return found.stdout.strip()
-
-    commit = git("rev-parse", "HEAD") if (folder / ".git").exists() else None
-    changed = None if commit is None else bool(git("status", "--porcelain", "--", "qlstm_qiskit"))
-    return {"commit": commit, "changed": changed, "processor": _processor(), "versions": versions()}
-
-
-def _processor() -> str:
+def _text(path: Path) -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}.") from None
+
+
+def _object(text: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}.") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged: it does not hold JSON objects.")
+    return content

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from qlstm_qiskit.data import load_dataset
 from qlstm_qiskit.errors import OptionError, RunError, require_at_least, unknown_option
+from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.metrics import forecast_errors
 from qlstm_qiskit.experiments.run import predict_windows, read_lines, validated
-from qlstm_qiskit.experiments.runner import environment
 from qlstm_qiskit.experiments.step_cost import (
     COMPARED,
     Point,

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_serializer
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_serializer
 
 from qlstm_qiskit.data import Dataset, load_csv, load_dataset
 from qlstm_qiskit.errors import DataError, OptionError
@@ -138,6 +138,11 @@ class RunSpec(BaseModel):
         """The same run on another backend."""
         options = find_spec(backend) if isinstance(backend, str) else backend
         return self.model_copy(update={"backend": options.name, "backend_options": options})
+
+    @field_serializer("search", mode="wrap")
+    def _named(self, search: AnyStrategy | None, dump: SerializerFunctionWrapHandler) -> dict[str, Any] | None:
+        """With its name, also where defaults are left out: it tells a strategy from others, and is a default of its class."""
+        return None if search is None else {"name": search.name} | dump(search)
 
     @field_serializer("backend_options")
     def _given_only(self, options: BackendSpec | None) -> dict[str, Any] | None:

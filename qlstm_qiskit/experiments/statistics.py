@@ -20,6 +20,9 @@ RESAMPLES, COVERAGE = 9999, 0.95
 #: Below it the exact test cannot reach 5 % even uncorrected: 2 / 2^5 is 0.0625.
 LEAST_PAIRS = 6
 
+#: Pairs up to which all signs are tried where differences are tied, which scipy's exact distribution does not know.
+_PERMUTED = 16
+
 Interval = tuple[float, float]
 
 
@@ -113,7 +116,9 @@ def compare(first: ArrayLike, second: ArrayLike) -> Comparison:
     difference = logs[0] - logs[1]
     p = 1.0
     if np.any(difference):
-        p = float(stats.wilcoxon(difference, method="exact" if len(np.unique(abs(difference))) == a.size else "auto").pvalue)
+        tied = len(np.unique(abs(difference))) < a.size or not difference.all()
+        method = stats.PermutationMethod(n_resamples=2**a.size) if tied and a.size <= _PERMUTED else "auto" if tied else "exact"
+        p = float(stats.wilcoxon(difference, method=method).pvalue)
     delta = 2 * float(stats.mannwhitneyu(a, b).statistic) / a.size**2 - 1
     return Comparison(a.size, float(np.exp(np.median(difference))), p, p, delta)
 

@@ -21,6 +21,10 @@ from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
 STUDIES = Path(__file__).parent / "studies"
 
 
+#: Fields of a training that follows a search and does not take them from it.
+TRAINING = ("epochs", "batch_size", "optimizer", "schedule")
+
+
 class Derive(BaseModel):
     """How circuits are chosen from a search; see `derive_run`."""
 
@@ -159,7 +163,9 @@ class Study(BaseModel):
                 if name not in known:
                     raise unknown_option(kind, name, known)
         kept = {name: row for name, row in self.rows.items() if rows is None or name in rows}
+        note = "" if rows is None and datasets is None else " This is a part of the study: p values are corrected within it."
         changes: dict[str, Any] = {
+            "about": self.about + note,
             "rows": kept,
             "datasets": {name: own for name, own in self.datasets.items() if datasets is None or name in datasets},
             "families": {name: [pair for pair in pairs if set(pair) <= set(kept)] for name, pairs in self.families.items()},
@@ -197,7 +203,8 @@ class Study(BaseModel):
 
     def _task(self, label: str, dataset: str, seed: int) -> Task:
         row = self.rows[label]
-        own = {"data": {"dataset": dataset} | self.datasets[dataset], "seed": seed}
+        data = self.datasets[dataset]
+        own = {"data": data if "csv" in data else {"dataset": dataset} | data, "seed": seed}
         run = self.common | (row.run or {})
         recipe = recipe_fields(self.recipe, run.get("model", "diffqas"))
         try:
@@ -206,12 +213,21 @@ class Study(BaseModel):
                 work = Control.model_validate(own | row.control)
             elif row.search is not None:
                 search = RunSpec.model_validate(own | self.common | row.search)
-                work = Chain(search=search, derive=row.derive, tune=recipe | (row.run or {}), scratch=row.scratch)
+                tune = recipe | {key: self.common[key] for key in TRAINING if key in self.common} | (row.run or {})
+                RunSpec.model_validate(own | tune)
+                work = Chain(search=_pinned(search), derive=row.derive, tune=tune, scratch=row.scratch)
             else:
-                work = RunSpec.model_validate(own | recipe | run)
+                work = _pinned(RunSpec.model_validate(own | recipe | run))
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         return Task(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
+
+
+def _pinned(spec: RunSpec) -> RunSpec:
+    """With the content of files that it names: they are part of what is done."""
+    if spec.data.csv is not None:
+        spec = spec.model_copy(update={"data": spec.data.pinned()})
+    return spec if spec.backend == RunSpec.model_fields["backend"].default else spec.on(spec.backend)
 
 
 def load_study(name: str | Path, recipe: str | None = None) -> Study:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runner import Record
 from qlstm_qiskit.experiments.statistics import Comparison, Summary, compare, corrected, summarise
 from qlstm_qiskit.experiments.study import Study
@@ -72,10 +73,6 @@ class Table:
     def diverged(self) -> int:
         """Runs without a finite error."""
         return sum(int(np.isinf(value)) for cell in self.cells.values() for value in cell.values)
-
-    def best(self, dataset: str, rows: Sequence[str]) -> str:
-        """The row of the lowest median among some."""
-        return min(rows, key=lambda row: self.cells[row, dataset].summary.median)
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain data; infinity is null."""
@@ -153,8 +150,12 @@ def _tests(pairs: Sequence[tuple[str, str]], study: Study, errors: dict[tuple[st
 
 
 def _figure(record: Record, study: Study) -> float:
+    if "error" in record:
+        return float("inf")
     value = record.get(study.primary)
-    return float("inf") if value is None else float(value)
+    if value is None:
+        raise OptionError(f"{record['row']!r} on {record['dataset']} has no {study.primary}; give its run a valid_fraction.")
+    return float(value)
 
 
 def _plain(value: Any) -> dict[str, Any]:

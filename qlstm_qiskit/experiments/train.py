@@ -62,7 +62,7 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
             or while results were computed, which leaves a run without metrics.json.
     """
     refuse_existing(out)
-    return _train(spec, out, verbose)
+    return _train(spec, out, verbose, begun=False)
 
 
 def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 0) -> Run:
@@ -85,7 +85,7 @@ def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 
     spec = load_spec(out)
     if options is not None:
         spec = spec.on(options)
-    return _train(spec, out, verbose)
+    return _train(spec, out, verbose, begun=True)
 
 
 def require_same(out: Path, spec: RunSpec) -> None:
@@ -130,7 +130,7 @@ def _settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
     return spec.model_copy(update=found), dataset, module
 
 
-def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
+def _train(spec: RunSpec, out: Path, verbose: int, *, begun: bool) -> Run:
     spec, dataset, module = _settle(spec)
     options = spec.backend_options
     assert options is not None
@@ -140,10 +140,12 @@ def _train(spec: RunSpec, out: Path, verbose: int) -> Run:
         _require_affordable(spec, options, dataset)
     made = make_folders(out)
     with contextlib.nullcontext() if options.leaves else claimed(out):  # a record of jobs has a lock of its own
+        if not begun:
+            refuse_existing(out)  # another process may have been faster
         try:
             return _train_into(out, spec, options, dataset, regressor, module)
         except BaseException:
-            if not (out / MODEL).exists():
+            if not begun and not (out / MODEL).exists():
                 _clear(out, made)
             raise
 

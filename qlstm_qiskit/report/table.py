@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qlstm_qiskit.experiments.table import Cell, Table, Test
+from qlstm_qiskit.storage import write_atomically
 
 #: Colours that differ in lightness too.
 _OURS, _PUBLISHED = "#1f5fa8", "#c8511b"
@@ -101,8 +103,10 @@ def draw_table(table: Table, out: Path) -> list[Path]:
     figure.legend(handles=handles, loc="outside upper right", ncols=3, fontsize=7, frameon=False)
     paths = [out / "table.png", out / "table.svg"]
     with plt.rc_context({"svg.hashsalt": "qlstm"}):
-        figure.savefig(paths[0], dpi=150)
-        figure.savefig(paths[1], metadata={"Date": None})
+        for path in paths:
+            content, kind = BytesIO(), path.suffix[1:]
+            figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+            write_atomically(path, content.getvalue())
     plt.close(figure)
     return paths
 
@@ -160,8 +164,8 @@ def _number(value: float) -> str:
 
 
 def _interval(interval: tuple[float, float]) -> str:
-    low, high = map(_number, interval)
-    return "" if low == high else f"[{low}, {high}]"
+    low, high = interval
+    return "" if low == high else f"[{_number(low)}, {_number(high)}]"
 
 
 def _or_dash(value: float | None) -> str:

@@ -67,6 +67,12 @@ class Strategy(BaseModel):
         return self.alternates or self.trials > 1
 
     @property
+    def moves_loss(self) -> bool:
+        """Whether the loss is another one from step to step, or its gradient has terms that it lacks."""
+        penalises = self.device is not None or type(self).penalty is not Strategy.penalty
+        return self.drops or self.samples or self.alternates or penalises
+
+    @property
     def needs_gradients(self) -> bool:
         """Whether it does more than what SPSA can estimate: a penalty, two losses, or the gradient of each weight."""
         return self.alternates or self.device is not None

@@ -14,6 +14,8 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
 from qlstm_qiskit.errors import TrainingError
+from qlstm_qiskit.hardware import BackendSpec
+from qlstm_qiskit.hardware.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
 from qlstm_qiskit.training.inputs import describe, load_start
@@ -101,12 +103,15 @@ class Fit:
             return self._train(checkpoint.progress.seed)
         seed = self.seeds.model
         losses: dict[int, float | None] = {} if checkpoint is None else dict(checkpoint.progress.trials)
-        tried = self.seeds.trials(self.options.strategy.trials)
+        tried, backend = self.seeds.trials(self.options.strategy.trials), self.options.backend
+        draws = Draws() if isinstance(backend, str | BackendSpec) else backend.draws  # of one that all trials share
+        if losses and checkpoint is not None:
+            draws.count = checkpoint.progress.draws
         for number, other in enumerate(tried, 1):
             if other not in losses:
                 losses[other] = self._try(other, f"trial {number} of {len(tried)}")
                 if checkpoint is not None:
-                    checkpoint.finish_trial(other, losses[other])
+                    checkpoint.finish_trial(other, losses[other], draws.count)
         if tried:
             known = {other: loss for other, loss in losses.items() if loss is not None}
             if not known:

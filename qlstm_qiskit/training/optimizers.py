@@ -58,8 +58,8 @@ def check_optimizer(options: QLSTMRegressor) -> None:
         raise OptionError(f"lbfgs compares the losses of its steps, and batch_size={options.batch_size} changes them; give 0.")
     if options.schedule != "constant":
         raise OptionError(f"lbfgs searches for the length of its steps; schedule={options.schedule!r} has no meaning for it.")
-    if strategy.drops or strategy.samples or options.dropout:
-        what = f"the strategy {strategy.name!r}" if strategy.drops or strategy.samples else f"dropout={options.dropout}"
+    if strategy.moves_loss or options.dropout:
+        what = f"the strategy {strategy.name!r}" if strategy.moves_loss else f"dropout={options.dropout}"
         raise OptionError(f"lbfgs needs a loss that stays the same from step to step, which {what} changes; use adam.")
 
 

@@ -58,8 +58,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         dtype: "float64" or "float32".
         device: A torch device.
         checkpoint: A file that all of a training's state is written to after each epoch. Where it is there, `fit` goes on from
-            it, to the same bits as without the interruption; delete it to train anew. Shots of a backend given as an object go
-            on only where it has a seed.
+            it, to the same bits as without the interruption; delete it to train anew. Not so for shots of a backend given as an
+            object without a seed, and for callbacks with a state of their own, such as EarlyStopping, which begin anew.
         callbacks: Further skorch callbacks.
         verbose: 1 shows a progress bar on a terminal.
 

@@ -77,7 +77,7 @@ class Checkpoint(Callback):
     def __init__(self, path: Path, options: Mapping[str, Any], data: str, root: int) -> None:
         self.path = path
         self.tensors: dict[str, Tensor] = {}
-        options = json.loads(json.dumps(options))
+        options = json.loads(json.dumps(options, default=lambda value: value.item()))  # numpy's numbers
         if exists(path):
             self.progress, self.tensors = _read(path)
             _require_same(path, self.progress, options, data)
@@ -86,9 +86,9 @@ class Checkpoint(Callback):
         self.loop: SearchLoop | None = None
         self.backend: Backend | None = None
 
-    def finish_trial(self, seed: int, loss: float | None) -> None:
-        """Note that a training from this seed is over."""
-        self.progress.trials[seed] = loss
+    def finish_trial(self, seed: int, loss: float | None, draws: int) -> None:
+        """Note that a training from this seed is over, and how often shots were drawn until then."""
+        self.progress.trials[seed], self.progress.draws = loss, draws
         self._write({})
 
     def attach(self, loop: SearchLoop, module: Forecaster, seed: int) -> None:
@@ -137,7 +137,8 @@ class Checkpoint(Callback):
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
         start = prefix + "/"
-        return {name.removeprefix(start): value for name, value in self.tensors.items() if name.startswith(start)}
+        # copies: tensors of a file are not aligned, which may change the last bits of sums
+        return {name.removeprefix(start): value.clone() for name, value in self.tensors.items() if name.startswith(start)}
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:

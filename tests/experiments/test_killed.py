@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -124,6 +126,27 @@ def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
             break
     assert reached.total() == 20
     assert len(reached) >= 3, "early and late"
+
+
+def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path: Path) -> None:
+    """Its workers would train on, in folders that the same command wants to go on with."""
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+        "from qlstm_qiskit.experiments.runner import run_study; from tests.experiments.studied import SMALL\n"
+        "study = SMALL.with_epochs(400).part(rows=['circuit'], datasets=['damped_shm'])\n"
+        "run_study(study, Path(sys.argv[2]), jobs=2)"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parents[2]), str(tmp_path / "out")]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    while len(list(tmp_path.glob("out/runs/*/history.jsonl"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    study = SMALL.with_epochs(400).part(rows=["circuit"], datasets=["damped_shm"])
+    run_study(study, tmp_path / "out", jobs=2)
+    run_study(study, tmp_path / "whole")
+    assert numbers(tmp_path / "out") == numbers(tmp_path / "whole")
 
 
 def _finish(study: Study, out: Path, finished: int) -> None:

@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from skorch.callbacks import Callback
 
-from qlstm_qiskit import QLSTMRegressor, load_dataset
+from qlstm_qiskit import QLSTMRegressor, load_backend, load_dataset, storage
 from qlstm_qiskit.errors import DataError, RunError
-from qlstm_qiskit.experiments import is_unfinished, resume_run, train_run
+from qlstm_qiskit.experiments import is_unfinished, recording, resume_run, train_run
 from qlstm_qiskit.experiments.recording import Recorder
+from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.storage import claimed
 from qlstm_qiskit.training import fitting
 from tests.experiments.resumable import KINDS, outcome, small, train_to_the_end, write_series
@@ -120,6 +121,47 @@ def test_the_estimator_goes_on_too(tmp_path: Path, options: dict) -> None:
     assert [row["train_loss"] for row in resumed.history_] == [row["train_loss"] for row in whole.history_]
 
 
+def test_a_refused_resume_keeps_what_is_there(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first epoch, when the disk is full: the config is all that there is."""
+    train_run(small(csv, "plain"), tmp_path / "whole")
+    (tmp_path / "cut").mkdir()
+    shutil.copy(tmp_path / "whole" / "config.json", tmp_path / "cut")
+
+    def full(*arguments) -> None:
+        raise RunError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "save_weights", full)
+        with pytest.raises(RunError, match="No space left"):
+            resume_run(tmp_path / "cut")
+    resume_run(tmp_path / "cut")
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+
+
+def test_trials_share_the_shots_of_a_backend_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def model(**more) -> QLSTMRegressor:
+        search = make_strategy("best-of-random", {"k": 2})
+        return QLSTMRegressor(
+            "diffqas", 1, 1, max_epochs=1, search=search, valid_fraction=0.2, backend=load_backend("aer-shots", seed=4), **more
+        )
+
+    whole = model().fit(X, Y)
+    plain, tried = fitting.Fit._try, []
+
+    def interrupted(self, seed: int, name: str):
+        if tried:
+            raise KeyboardInterrupt
+        tried.append(seed)
+        return plain(self, seed, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting.Fit, "_try", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model(checkpoint=tmp_path / "fit.safetensors").fit(X, Y)
+    resumed = model(checkpoint=tmp_path / "fit.safetensors").fit(X, Y)
+    assert [row["train_loss"] for row in resumed.history_] == [row["train_loss"] for row in whole.history_]
+
+
 @pytest.fixture
 def cut(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An unfinished run."""
@@ -193,13 +235,20 @@ def test_changed_data_is_refused(cut: Path, csv: Path, tmp_path: Path) -> None:
 
 def test_leftovers_of_a_killed_write_are_not_read(csv: Path, cut: Path, tmp_path: Path) -> None:
     for name in ("checkpoint.safetensors", "model.safetensors", "history.jsonl"):
-        (cut / f".{name}.0badf00d").write_bytes(b"half")
+        (cut / f".{name}.0badf00d.qlstm-writing").write_bytes(b"half")
+    mine = [cut / ".env.20240101", cut / ".cache.deadbeef"]
+    mine[0].write_text("somebody's")
+    mine[1].mkdir()
     resume_run(cut)
+    assert all(path.exists() for path in mine), "what is not ours stays"
+    mine[0].unlink()
+    mine[1].rmdir()
     train_run(small(csv, "plain"), tmp_path / "whole")
     assert outcome(cut) == outcome(tmp_path / "whole")
 
 
-def test_only_one_process_writes_into_a_folder(cut: Path) -> None:
+def test_only_one_process_writes_into_a_folder(cut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "PATIENCE", 0.2)
     with claimed(cut), pytest.raises(RunError, match="another process writes into"):
         resume_run(cut)
     resume_run(cut)

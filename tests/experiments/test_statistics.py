@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.statistics import compare, corrected, summarise
@@ -28,6 +29,16 @@ def test_a_clean_win_of_twelve_seeds() -> None:
     assert 1 / 4 < found.ratio < 1 / 3
     assert found.verdict == "better"
     assert compare(a * 5, a * np.linspace(3, 4, 12)).verdict == "worse"
+
+
+def test_ties_are_counted_too() -> None:
+    a = np.exp([1.0, 1, 2, 2, 3, -1, 4, 5, 0])
+    found = compare(a, np.ones(9))
+    d = np.log(a)
+    ranks = rankdata(abs(d[d != 0]))
+    signs = np.array(list(itertools.product([0, 1], repeat=8))) @ ranks
+    low = min(ranks[d[d != 0] > 0].sum(), ranks[d[d != 0] < 0].sum())
+    assert found.p == pytest.approx(2 * np.mean(signs <= low), rel=1e-12)
 
 
 def test_equal_errors_decide_nothing() -> None:

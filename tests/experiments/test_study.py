@@ -1,7 +1,9 @@
 """Studies: what is fixed before running, what is run, skipped, resumed and refused, and the table that comes out."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,14 @@ from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments import RECIPES, load_run, runner
 from qlstm_qiskit.experiments.controls import Control
 from qlstm_qiskit.experiments.metrics import forecast_errors
+from qlstm_qiskit.experiments.recording import Recorder
 from qlstm_qiskit.experiments.rollout import rolled_errors
 from qlstm_qiskit.experiments.runner import read_records, run_study, run_task
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.study import STUDIES, Chain, Study, load_study, studies
 from qlstm_qiskit.experiments.table import table
 from qlstm_qiskit.report.table import draw_table, markdown
+from qlstm_qiskit.search import STRATEGIES
 from tests.experiments.studied import SMALL, numbers
 
 
@@ -41,7 +45,7 @@ def test_tasks_are_the_cells_of_the_table() -> None:
     assert isinstance(chain, Chain)
     assert chain.search.search is not None
     assert chain.search.search.name == "softmax"
-    assert chain.tune == {"epochs": 3, "lr": 0.005}
+    assert chain.tune == {"epochs": 3, "batch_size": 40, "lr": 0.005}, "what is common to all is for the last training too"
 
 
 def test_an_id_is_a_hash_of_what_is_done_alone() -> None:
@@ -52,6 +56,55 @@ def test_an_id_is_a_hash_of_what_is_done_alone() -> None:
     assert {task.id for task in renamed.tasks()} == ids
     changed = SMALL.model_copy(update={"common": SMALL.common | {"epochs": 3}})
     assert not ids & {task.id for task in changed.tasks()}
+
+
+def test_every_strategy_has_ids_of_its_own(tmp_path: Path) -> None:
+    def ids(row: dict) -> set[str]:
+        study = Study.model_validate({"name": "s", "datasets": {"narma5": {}}, "rows": {"row": row}, "seeds": 1})
+        return {task.id for task in study.tasks()}
+
+    rows = [{"run": {"search": {"name": name}, "valid_fraction": 0.2}} for name in STRATEGIES]
+    rows += [{"search": {"search": {"name": name}, "valid_fraction": 0.2}, "run": {}} for name in STRATEGIES]
+    assert len(set().union(*map(ids, rows))) == len(rows)
+
+
+def test_the_content_of_a_file_is_part_of_an_id(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    found = set()
+    for text in ("v\n1\n2\n", "v\n1\n3\n"):
+        path.write_text(text)
+        rows = {"row": {"run": {"model": "lstm"}}}
+        study = Study.model_validate({"name": "s", "datasets": {"mine": {"csv": str(path), "target": "v"}}, "rows": rows})
+        found |= {task.id for task in study.tasks() if task.seed == 0}
+    assert len(found) == 2
+
+
+def test_ctrl_c_in_a_training_is_no_result(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """skorch ends a training at Ctrl-C and says nothing; at jobs=1 it would be recorded."""
+    part = SMALL.part(rows=["circuit"], datasets=["narma5"])
+
+    def on_batch_end(self, net, batch=None, training=None, **kwargs) -> None:
+        if training and len(net.history) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_batch_end", on_batch_end, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(part, tmp_path / "out", whole=SMALL)
+    assert read_records(tmp_path / "out") == []
+    run_study(part, tmp_path / "out", whole=SMALL)
+    assert numbers(tmp_path / "out") == [r for r in numbers(done) if (r["row"], r["dataset"]) == ("circuit", "narma5")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("records.jsonl", "[1]\n"), ("records.jsonl", '{"id": "x"}\n'), ("study.json", "{"), ("environments.json", "[]")],
+)
+def test_damaged_files_are_one_line(done: Path, tmp_path: Path, name: str, text: str) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "copy"))
+    (out / name).write_text(text)
+    with pytest.raises(RunError, match=f"{name} is damaged"):
+        run_study(SMALL.part(rows=["ridge"], seeds=4), out, whole=SMALL)
 
 
 def test_a_recipe_is_for_what_is_compared_and_not_for_searches() -> None:
@@ -92,9 +145,10 @@ def test_finished_runs_are_skipped_and_seeds_are_added(done: Path, tmp_path: Pat
     run_study(SMALL, out)
     assert begun == []
     assert numbers(out) == numbers(done)
-    run_study(SMALL.part(rows=["ridge", "persistence"], seeds=3), out)
+    run_study(SMALL.part(rows=["ridge", "persistence"], seeds=3), out, whole=SMALL)
     assert begun == [("ridge", 2), ("persistence", 2)]
-    run_study(SMALL.part(rows=["ridge"], seeds=1), out)
+    run_study(SMALL.part(rows=["ridge"], seeds=1), out, whole=SMALL)
+    assert json.loads((out / "study.json").read_text()) == json.loads((done / "study.json").read_text())
     assert len(read_records(out)) == 17, "records of other parts of the study are kept"
 
 
@@ -137,8 +191,10 @@ def test_a_run_that_diverges_is_a_record(tmp_path: Path, monkeypatch: pytest.Mon
         ({"name": "other"}, "name 'small', not 'other'"),
         ({"common": {"hidden_size": 2}}, "common"),
         ({"primary": "valid_mse"}, "primary"),
-        ({"rows": {"lstm": {"run": {"model": "lstm", "hidden_size": 9}}}, "families": {}, "published": {}}, "another 'lstm'"),
-        ({"datasets": {"narma5": {"window": 9}}}, "another 'narma5'"),
+        ({"rows": SMALL.model_dump()["rows"] | {"lstm": {"run": {"model": "lstm", "hidden_size": 9}}}}, "another 'lstm'"),
+        ({"datasets": {"damped_shm": {"window": 2}, "narma5": {"window": 9}}}, "another 'narma5'"),
+        ({"families": {"all": [["lstm", "circuit"]]}}, "another 'all' among its families"),
+        ({"published": {"circuit": {"damped_shm": 0.06}}}, "another 'circuit' among its published"),
     ],
 )
 def test_a_folder_of_another_study_is_refused(done: Path, changes: dict, message: str) -> None:
@@ -173,6 +229,10 @@ def test_a_field_that_no_run_has(tmp_path: Path) -> None:
     study = Study.model_validate(SMALL.model_dump() | {"common": {"hiden_size": 1}})
     with pytest.raises(OptionError, match="row 'circuit' of the study 'small': hiden_size"):
         run_study(study, tmp_path / "out")
+    rows = SMALL.model_dump()["rows"]
+    rows["derived"]["run"] = {"epoch": 5}
+    with pytest.raises(OptionError, match="row 'derived' of the study 'small': epoch"):
+        run_study(Study.model_validate(SMALL.model_dump() | {"rows": rows}), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -268,5 +328,6 @@ def test_a_part_of_a_study() -> None:
     part = SMALL.part(rows=["circuit", "lstm"], datasets=["narma5"], seeds=4)
     assert [(task.row, task.seed) for task in part.tasks()] == [("circuit", 0), ("lstm", 0)]
     assert part.families == {"all": [("circuit", "lstm")]}
+    assert "p values are corrected within it" in part.about
     with pytest.raises(OptionError, match="unknown series 'narma'. Did you mean 'narma5'"):
         SMALL.part(datasets=["narma"])

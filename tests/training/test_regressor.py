@@ -310,6 +310,8 @@ def test_each_optimiser_is_torchs_own() -> None:
         ({"optimizer": "lbfgs", "batch_size": 0, "num_layers": 2, "dropout": 0.1}, "dropout=0.1 changes"),
         ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "shrinking"}, "'shrinking' changes"),
         ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "gumbel-softmax"}, "changes; use adam"),
+        ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "entropy"}, "'entropy' changes"),
+        ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "bilevel", "valid_fraction": 0.2}, "'bilevel'"),
         ({"schedule": "cosinus"}, "Did you mean .cosine."),
         ({"optimizer": "adams"}, "Did you mean .adam."),
     ],

@@ -1,0 +1,36 @@
+"""Where results are made: code, versions, machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from qlstm_qiskit.experiments.metrics import versions
+
+
+@lru_cache
+def environment() -> dict[str, Any]:
+    """Which code makes results, with what, and on what: commit of the checkout if there is one, versions, processor."""
+    folder = Path(__file__).parents[2]
+
+    def git(*arguments: str) -> str | None:
+        try:
+            found = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return found.stdout.strip()
+
+    commit = git("rev-parse", "HEAD") if (folder / ".git").exists() else None
+    changed = None if commit is None else bool(git("status", "--porcelain", "--", "qlstm_qiskit"))
+    return {"commit": commit, "changed": changed, "processor": _processor(), "versions": versions()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
