@@ -85,9 +85,10 @@ def _print(found: Table) -> None:
     lines = []
     for row in found.study.rows:
         cells = [found.cells.get((row, dataset)) for dataset in datasets]
-        lines.append([row, *("" if cell is None else f"{cell.summary.median:.3g}" for cell in cells)])
+        lines.append([row, *("" if cell is None else f"{cell.summary.median:.2g}" for cell in cells)])
     what = {"test_mse": "test", "valid_mse": "validation"}[found.study.primary]
-    print_table(f"Median {what} MSE (scaled) over seeds", ["model", *datasets], lines)
+    header = [name.replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
+    print_table(f"Median {what} MSE (scaled) over seeds", ["model", *header], lines)
     for name, tests in found.families.items():
         better = sum(test.comparison.verdict == "better" for test in tests)
         worse = sum(test.comparison.verdict == "worse" for test in tests)
