@@ -9,7 +9,7 @@ from qlstm_qiskit.experiments.rollout import horizon_errors, rolled_errors, roll
 from qlstm_qiskit.experiments.run import Run, load_run, load_spec
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec, Start
 from qlstm_qiskit.experiments.start import start_from
-from qlstm_qiskit.experiments.train import is_unfinished, require_same, resume_run, settled, train_run
+from qlstm_qiskit.experiments.train import is_unfinished, require_same, resume_run, train_run
 
 __all__ = [
     "RECIPES",
@@ -33,7 +33,6 @@ __all__ = [
     "rolled_errors",
     "rolled_out",
     "rolled_windows",
-    "settled",
     "start_from",
     "train_run",
     "versions",

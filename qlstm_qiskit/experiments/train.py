@@ -90,7 +90,7 @@ def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 
 
 def require_same(out: Path, spec: RunSpec) -> None:
     """Raise `RunError` if a run folder holds another run than this one."""
-    there, here = (one.model_dump(mode="json") for one in (load_spec(out), settled(spec)))
+    there, here = (one.model_dump(mode="json") for one in (load_spec(out), _settle(spec)[0]))
     other = [name for name in there if there[name] != here[name]]
     if other:
         said = ", ".join(f"{name} ({_short(there[name])} there, {_short(here[name])} here)" for name in other)
@@ -107,17 +107,11 @@ def is_unfinished(out: Path) -> bool:
     return not exists(out / METRICS) or bool(load_metrics(out).get("interrupted"))
 
 
-def settled(spec: RunSpec) -> RunSpec:
-    """The same run with all that it leaves to defaults or to files; what `config.json` holds.
-
-    Raises:
-        QLSTMError: As of `train_run`.
-    """
-    return _settle(spec)[0]
-
-
 def _settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
-    """A settled spec, its data, and the untrained model on the exact interpreter where circuits leave this machine."""
+    """A spec with all that it leaves to defaults or to files, as config.json holds it, its data, and the untrained model.
+
+    The model is on the exact interpreter where circuits leave this machine.
+    """
     if spec.backend_options is None:
         spec = spec.on(spec.backend)
     dataset, options = spec.data.load(), spec.backend_options
