@@ -113,10 +113,8 @@ def table(study: Study, records: Sequence[Record]) -> Table:
             own = values.get((row, dataset), {})
             if own:
                 cells[row, dataset] = _cell(study, row, dataset, [own[seed] for seed in sorted(own)])
-    families = {
-        name: _tests(pairs, study, {key: {seed: _figure(r, study) for seed, r in own.items()} for key, own in values.items()})
-        for name, pairs in study.families.items()
-    }
+    errors = {key: {seed: _figure(record, study) for seed, record in own.items()} for key, own in values.items()}
+    families = {name: _tests(pairs, study, errors) for name, pairs in study.families.items()}
     return Table(study, cells, families)
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,33 +18,9 @@ from qlstm_qiskit.experiments.runner import run_study
 from qlstm_qiskit.experiments.study import Study
 from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
 from tests.experiments.studied import SMALL, numbers
+from tests.forked import child, ended
 
 KINDS = ("plain", "shrinking", "bilevel")
-
-# Children are forked from this process, which has imported everything: one costs as little as its work.
-
-
-def child(work: Callable[[], None]) -> int:
-    """Do the work in a child process, and return its id."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
-
-
-def ended(pid: int) -> bool:
-    """Wait for a child; whether it came to its end."""
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return False
-    assert os.WEXITSTATUS(status) == 0
-    return True
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ import pytest
 
 from qlstm_qiskit.hardware.executor import Values
 from qlstm_qiskit.hardware.ledger import Ledger
+from tests import forked
+from tests.forked import ended
 from tests.hardware.mock_service import Fault, Server
 from tests.hardware.work import STEPS, assert_nothing_twice, do_in
 
@@ -37,30 +39,9 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Values:
     return np.load(folder / "values.npy")
 
 
-# Children are forked from this process, which has imported everything and run nothing: one costs as little as its work.
-
-
 def child(folder: Path, prepare: Callable[[Server], None] = lambda server: None) -> int:
     """Do the work in a child process, and return its id."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            do_in(folder, prepare)
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
-
-
-def ended(pid: int) -> bool:
-    """Wait for a child; whether it came to its end."""
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return False
-    assert os.WEXITSTATUS(status) == 0
-    return True
+    return forked.child(lambda: do_in(folder, prepare))
 
 
 def assert_as_if_nothing_had_happened(folder: Path, expected: Values) -> None:
