@@ -20,7 +20,8 @@ Array = NDArray[Any]
 def build_matrix(weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
     """The form's matrix, (features, outputs x gates), from angles (gates, columns) and mixing (gates, candidates)."""
     if torch.is_grad_enabled():
-        matrix: Tensor = _Build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
+        build = _Build if weights.requires_grad else _Mix
+        matrix: Tensor = build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
         return matrix
     values, (_, _, state) = _run(form, weights, mixing)
     form.give_buffer(state)
@@ -40,6 +41,11 @@ def features(angles: Tensor, form: MultilinearForm) -> Tensor:
     """The products of 1, cos u and sin u that the form uses, (batch, features), of angles (batch, qubits)."""
     result: Tensor = _Features.apply(angles, form)  # type: ignore[no-untyped-call]
     return result
+
+
+def same_tensor(before: Tensor, now: Tensor) -> bool:
+    """Equal numbers of one dtype on one device."""
+    return before.dtype == now.dtype and before.device == now.device and torch.equal(before, now)
 
 
 def _run(form: MultilinearForm, weights: Tensor, mixing: Tensor) -> tuple[Array, tuple[Array, Array, Array]]:
@@ -84,6 +90,34 @@ class _Build(torch.autograd.Function):
         )
         form.give_buffer(state)
         return torch.from_numpy(by_weights.T), torch.from_numpy(by_mixing.T), None
+
+
+class _Mix(torch.autograd.Function):
+    """As `_Build` for angles that are not trained: their rotations are done once, and again only when they are other angles."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
+        if form.frozen is None or not same_tensor(form.frozen[0], weights):
+            matrix, (_, _, state) = _run(form, weights, mixing)
+            form.frozen = weights.detach().clone(), state
+        else:
+            state = form.frozen[1]
+            filled = np.empty((len(form.feature_codes) * form.n_outputs, len(weights)), state.dtype)
+            _, sections, _, _, entries = form.constants(state.dtype)
+            kernels.mix_forward(mixing.detach().numpy().T, sections, entries, state, filled)
+            matrix = filled.reshape(len(form.feature_codes), -1)
+        ctx.form, ctx.state, ctx.n_candidates = form, state, mixing.shape[1]
+        return torch.from_numpy(matrix)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+        form, state = ctx.form, ctx.state
+        by_form = gradient.contiguous().numpy().reshape(-1, state.shape[1])
+        _, sections, _, _, entries = form.constants(state.dtype)
+        by_mixing = np.empty((ctx.n_candidates, state.shape[1]), state.dtype, order="F")
+        kernels.mix_backward(by_form, sections, entries, state, by_mixing)
+        return None, torch.from_numpy(by_mixing.T), None
 
 
 class _Tables(torch.autograd.Function):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Program
 from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError, unknown_option
+from qlstm_qiskit.exact.adjoint import same_tensor
 from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.form import MultilinearForm, find_forms
 from qlstm_qiskit.exact.fourier import FourierSeries
@@ -226,4 +227,4 @@ class _Last(NamedTuple):
 def _equal(before: Tensor | None, now: Tensor | None) -> bool:
     if before is None or now is None:
         return before is now
-    return before.dtype == now.dtype and before.device == now.device and torch.equal(before, now)
+    return same_tensor(before, now)

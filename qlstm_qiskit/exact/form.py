@@ -69,6 +69,7 @@ class MultilinearForm:
 
     Attributes:
         members: Places in the bank of the candidates that it covers: those whose structures stay within `STEP_LIMIT`.
+        frozen: Angles that were not trained when they were last seen, and their coefficients.
 
     Args:
         members: The candidates; `find_member` made them.
@@ -103,6 +104,7 @@ class MultilinearForm:
         self._set_steps(pieces)
         self._constants: dict[np.dtype[Any], Any] = {}
         self._buffers: dict[tuple[int, np.dtype[Any]], list[Array]] = {}
+        self.frozen: tuple[Tensor, Array] | None = None
 
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
         """What a pass holds in float64: coefficients, angles, matrix, and what each call keeps for gradients."""
@@ -179,7 +181,7 @@ class MultilinearForm:
             kept.append(buffer)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_buffers": {}, "_constants": {}}
+        return self.__dict__ | {"_buffers": {}, "_constants": {}, "frozen": None}
 
     def series(self, weights: Tensor, mixing: Tensor) -> FourierSeries:
         """The form at these angles and structural weights, to read."""

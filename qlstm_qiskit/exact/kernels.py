@@ -73,6 +73,34 @@ def build_forward(
 
 
 @jit
+def mix_forward(mixing: Array, sections: Array, entries: tuple[Array, Array, Array, Array], state: Array, form: Array) -> None:
+    """Fill `form` from the coefficients that `build_forward` has left in `state`."""
+    slot, row, candidate, factor = entries
+    form[:] = 0
+    for s in range(len(sections)):
+        _, _, base, end, _, _, entry_low, entry_high = sections[s]
+        own = state[base:end]
+        for i in range(mixing.shape[1]):
+            for e in range(entry_low, entry_high):
+                form[slot[e], i] += factor[e] * mixing[candidate[e], i] * own[row[e], i]
+
+
+@jit
+def mix_backward(
+    by_form: Array, sections: Array, entries: tuple[Array, Array, Array, Array], state: Array, by_mixing: Array
+) -> None:
+    """The gradient of `mix_forward`, into `by_mixing`."""
+    slot, row, candidate, factor = entries
+    by_mixing[:] = 0
+    for s in range(len(sections)):
+        _, _, base, end, _, _, entry_low, entry_high = sections[s]
+        own = state[base:end]
+        for i in range(by_form.shape[1]):
+            for e in range(entry_low, entry_high):
+                by_mixing[candidate[e], i] += factor[e] * by_form[slot[e], i] * own[row[e], i]
+
+
+@jit
 def build_backward(
     by_form: Array,
     mixing: Array,

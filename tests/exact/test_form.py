@@ -136,6 +136,35 @@ def test_cost_of_building_does_not_depend_on_samples_or_calls(monkeypatch: pytes
         assert counts == {"forward": 1, "backward": 1}
 
 
+def test_angles_that_are_not_trained_are_rotated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values and gradients to the bit those of a bank whose angles are trained, also after its angles have changed."""
+    candidates = SearchSpace.paper().candidates(3, 2)
+    banks = [
+        CircuitBank(candidates, 4, backend=StatevectorBackend("form"), circuits=circuits) for circuits in ("trained", "frozen")
+    ]
+    calls: list[None] = []
+    rotations: list[tuple[int, ...]] = []
+    plain = kernels.build_forward
+    monkeypatch.setattr(kernels, "build_forward", lambda *arguments: calls.append(None) or plain(*arguments))
+    for step in range(6):
+        with torch.no_grad():
+            banks[0].structural_weights.copy_(torch.randn_like(banks[0].structural_weights))
+            banks[0].angles.copy_(torch.linspace(0, 1 + step // 3, banks[0].angles.numel()).view_as(banks[0].angles))
+        banks[1].load_state_dict(banks[0].state_dict())
+        found, before = [], []
+        for own in banks:
+            before.append(len(calls))
+            inputs = torch.linspace(-1, 1, 12, dtype=F64).view(4, 3).requires_grad_()
+            own.zero_grad()
+            values = own(inputs)
+            values.square().sum().backward()
+            found.append((values, inputs.grad, own.structural_weights.grad))
+        assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+        rotations.append((before[1] - before[0], len(calls) - before[1]))
+    assert banks[1].angles.grad is None
+    assert rotations == [(1, 1), (1, 0), (1, 0), (1, 1), (1, 0), (1, 0)]
+
+
 def test_a_pass_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = compile_bank(list(SearchSpace.paper().candidates(4, 2)), "form")
     weights, mixing = torch.zeros(4, sum(compiled.n_weights), dtype=F64), torch.ones(4, 36, dtype=F64)
