@@ -17,8 +17,9 @@ from qlstm_qiskit.errors import OptionError
 #: Resamples of a bootstrap, and the coverage of its intervals.
 RESAMPLES, COVERAGE = 9999, 0.95
 
-#: Below it the exact test cannot reach 5 % even uncorrected: 2 / 2^5 is 0.0625.
-LEAST_PAIRS = 6
+#: Below it the exact test cannot reach 5 % even uncorrected: 2 / 2^5 is 0.0625. Nor do fewer
+#: values span their distribution's median with 95 %.
+LEAST = 6
 
 #: Pairs up to which all signs are tried where differences are tied, which scipy's exact distribution does not know.
 _PERMUTED = 16
@@ -34,7 +35,8 @@ class Summary:
         n: How many.
         median, iqm: Median, and mean of the middle half (interquartile mean, Agarwal et al. 2021, arXiv 2108.13264).
         median_interval, iqm_interval: 95 %, bias-corrected and accelerated bootstrap (Efron 1987); both ends equal where all
-            values are, infinite where a run diverged that the interval would need.
+            values are, infinite where a run diverged that the interval would need. The range of fewer values than `LEAST`, of
+            which no bootstrap has such a coverage.
     """
 
     n: int
@@ -58,8 +60,8 @@ def summarise(values: ArrayLike, seed: int = 0) -> Summary:
 
 
 def _interval(values: NDArray[np.float64], statistic: Callable[..., Any], seed: int) -> Interval:
-    if np.all(values == values[0]):
-        return float(values[0]), float(values[0])
+    if len(values) < LEAST or np.all(values == values[0]):
+        return float(values.min()), float(values.max())
     if not np.isfinite(values).all():
         return (float(values.min()), np.inf)
     with warnings.catch_warnings():
@@ -94,7 +96,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """Of the first: "better", "worse" or "undecided"; or "too few" where no number of such pairs could decide."""
-        if self.n < LEAST_PAIRS:
+        if self.n < LEAST:
             return "too few"
         if self.p_holm >= 1 - COVERAGE:
             return "undecided"

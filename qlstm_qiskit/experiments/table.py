@@ -25,6 +25,7 @@ class Cell:
         n_parameters, n_circuits: Of the model.
         mase: Median over seeds of the one-step MASE on the test part, where it is defined.
         rolled_mase: The same of forecasts that are fed back, averaged over their steps, where the study has them.
+        restarted: The primary figure of the seed with the lowest training error: what as many restarts come to.
     """
 
     values: tuple[float, ...]
@@ -34,6 +35,7 @@ class Cell:
     n_circuits: int | None
     mase: float | None = None
     rolled_mase: float | None = None
+    restarted: float | None = None
 
     @property
     def place(self) -> str:
@@ -123,6 +125,7 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
     last = next((r for r in records if "n_parameters" in r), {})
     published = study.published.get(row, {}).get(dataset)
     mase = [record["test"]["mase"] for record in records if "mase" in record.get("test", {})]
+    trained = [(record["train_mse"], error) for record, error in zip(records, errors, strict=True) if "train_mse" in record]
     rolled = [float(np.mean(record["rolled_out"]["mase"])) for record in records if "rolled_out" in record]
     return Cell(
         errors,
@@ -132,6 +135,7 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
         last.get("n_circuits"),
         float(np.median(mase)) if mase else None,
         float(np.median(rolled)) if rolled else None,
+        min(trained)[1] if trained else None,
     )
 
 

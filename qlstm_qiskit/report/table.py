@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qlstm_qiskit.experiments.statistics import LEAST
 from qlstm_qiskit.experiments.table import Cell, Table, Test
 from qlstm_qiskit.storage import write_atomically
 
@@ -19,6 +20,7 @@ _TESTS = (
     "corrected by Holm's method for the {} tests of this family. The ratio is the median of paired ratios of errors; Cliff's "
     "delta is -1 where the first always has the lower error."
 )
+_RANGES = f"; the range where there are fewer than {LEAST} seeds"
 _TEST_HEADER = ["first", "second", "series", "pairs", "ratio", "p (Holm)", "Cliff's delta", "first is better"]
 
 _VERDICTS = {"better": "yes", "worse": "no, the reverse", "undecided": "undecided", "too few": "too few seeds"}
@@ -32,8 +34,8 @@ def markdown(table: Table) -> str:
     parts = [
         f"# {study.title or study.name}",
         study.about,
-        f"{figure} of the last epoch, scaled units: median over seeds and 95 % interval (BCa bootstrap). Recipe "
-        f"`{study.recipe}`; seeds: {seeds}."
+        f"{figure} of the last epoch, scaled units: median over seeds and 95 % interval (BCa bootstrap"
+        f"{_RANGES if _fewest(table) < LEAST else ''}). Recipe `{study.recipe}`; seeds: {seeds}."
         + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else ""),
         medians(table),
     ]
@@ -54,6 +56,12 @@ def markdown(table: Table) -> str:
         "## Interquartile means",
         _grid(table, lambda cell: f"{_number(cell.summary.iqm)} {_interval(cell.summary.iqm_interval)}"),
     ]
+    if study.primary == "valid_mse":
+        parts += [
+            "## Restarts",
+            "The same figure of the seed with the lowest training error: what starting as many times would come to.",
+            _grid(table, lambda cell: _number(cell.restarted) if cell.restarted is not None and len(cell.values) > 1 else ""),
+        ]
     for name, tests in table.families.items():
         if tests:
             parts += [f"## Tests: {name}", _TESTS.format(len(tests)), _lines(_TEST_HEADER, [_test(test) for test in tests])]
@@ -157,6 +165,10 @@ def _count(table: Table, dataset: str) -> str:
     if not counts:
         return "0"
     return str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
+def _fewest(table: Table) -> int:
+    return min((len(cell.values) for cell in table.cells.values()), default=0)
 
 
 def _number(value: float) -> str:

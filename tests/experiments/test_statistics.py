@@ -86,6 +86,7 @@ def test_summary() -> None:
         assert 1 <= low < 4.5 < high <= 100
     assert summarise(values) == summary, "the same numbers each time"
     assert summarise(np.full(12, 0.3)).median_interval == (0.3, 0.3)
+    assert summarise([3.0, 1, 2]).median_interval == summarise([3.0, 1, 2]).iqm_interval == (1, 3), "too few for a bootstrap"
 
 
 def test_an_interval_covers_the_median_as_often_as_it_says() -> None:

@@ -324,6 +324,18 @@ def test_the_table(done: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_size > 5000 for path in paths)
 
 
+def test_restarts_are_chosen_by_the_training_error() -> None:
+    study = Study(name="s", primary="valid_mse", datasets={"narma5": {}}, rows={"circuit": {"run": {"model": "config1"}}})
+    place = {"row": "circuit", "dataset": "narma5"}
+    errors = [(0.3, 0.2), (0.1, 0.5), (0.2, 0.1)]
+    records = [place | {"seed": n, "train_mse": train, "valid_mse": valid} for n, (train, valid) in enumerate(errors)]
+    found = table(study, [*records, place | {"seed": 3, "error": "diverged", "test_mse": None}])
+    assert found.cells["circuit", "narma5"].restarted == 0.5, "not the lowest validation error, which nobody would know"
+    assert "## Restarts" in markdown(found)
+    assert "the range where there are fewer than 6 seeds" in markdown(found)
+    assert "## Restarts" not in markdown(table(study.model_copy(update={"primary": "test_mse"}), []))
+
+
 def test_a_part_of_a_study() -> None:
     part = SMALL.part(rows=["circuit", "lstm"], datasets=["narma5"], seeds=4)
     assert [(task.row, task.seed) for task in part.tasks()] == [("circuit", 0), ("lstm", 0)]
