@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from pydantic import BaseModel, ConfigDict
 
 from qlstm_qiskit.data import load_dataset
-from qlstm_qiskit.errors import OptionError, RunError, require_at_least, unknown_option
+from qlstm_qiskit.errors import OptionError, RunError, TrainingError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.metrics import forecast_errors
 from qlstm_qiskit.experiments.run import predict_windows, read_lines, validated
@@ -91,7 +91,7 @@ class Measured(BaseModel):
         memory_mib, loaded_mib: What the model adds to the peak of a process, and what a smallest one adds; see `memory_apart`.
         n_parameters: Trained numbers, those of the read-out among them.
         n_circuits: Circuits that a time step evaluates for one window.
-        test_mse: After the last epoch, scaled units, for each seed.
+        test_mse: After the last epoch, scaled units, for each seed; None where it diverged.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,7 +101,7 @@ class Measured(BaseModel):
     loaded_mib: float
     n_parameters: int
     n_circuits: int
-    test_mse: tuple[float, ...]
+    test_mse: tuple[float | None, ...]
 
 
 class ScalingRecord(BaseModel):
@@ -190,12 +190,15 @@ def measure_point(plan: ScalingPlan, point: Point, environment: dict[str, Any], 
     )
 
 
-def last_error(plan: ScalingPlan, point: Point, model: str, seed: int) -> float:
-    """The test error of a model after the last epoch, trained in the paper's way."""
+def last_error(plan: ScalingPlan, point: Point, model: str, seed: int) -> float | None:
+    """The test error of a model after the last epoch, trained in the paper's way; None where it diverges."""
     data = load_dataset(plan.dataset, window=point.window)
     with one_thread():
         regressor = regressor_at(point, model, max_epochs=plan.epochs, batch_size=plan.batch, seed=seed)
-        regressor.fit(data.x_train, data.y_train)
+        try:
+            regressor.fit(data.x_train, data.y_train)
+        except TrainingError:
+            return None
         if regressor.interrupted_:  # Ctrl-C, which leaves a training at its last finished epoch
             raise KeyboardInterrupt
         return forecast_errors(data, predict_windows(regressor.module_, data.x_test))["mse"]

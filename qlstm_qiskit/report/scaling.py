@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,8 +50,9 @@ def axes_of(plan: ScalingPlan, records: Sequence[ScalingRecord]) -> Lines:
 
 
 def error_range(measured: Measured) -> tuple[float, float, float]:
-    """Median, smallest and largest test error over the seeds."""
-    return statistics.median(measured.test_mse), min(measured.test_mse), max(measured.test_mse)
+    """Median, smallest and largest test error over the seeds that did not diverge; NaN where all did."""
+    errors = [error for error in measured.test_mse if error is not None] or [math.nan]
+    return statistics.median(errors), min(errors), max(errors)
 
 
 def scaling_figure(plan: ScalingPlan, records: Sequence[ScalingRecord]) -> Figure:
@@ -161,7 +163,11 @@ def _table(axis: str, own: Sequence[ScalingRecord]) -> list[str]:
 
 def _errors(measured: Measured) -> str:
     middle, low, high = error_range(measured)
-    return f"{middle:.2g}" + (f" ({low:.2g} to {high:.2g})" if low != high else "")
+    diverged = measured.test_mse.count(None)
+    if diverged == len(measured.test_mse):
+        return "diverged"
+    text = f"{middle:.2g}" + (f" ({low:.2g} to {high:.2g})" if low != high else "")
+    return text + (f", {diverged} diverged" if diverged else "")
 
 
 def _environments(records: Sequence[ScalingRecord]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit import QLSTMRegressor, SearchSpace, load_dataset
-from qlstm_qiskit.errors import DataError, OptionError, RunError
+from qlstm_qiskit.errors import DataError, OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments import scaling, step_cost
 from qlstm_qiskit.experiments.scaling import Point, ScalingPlan, along, measure_scaling
 from qlstm_qiskit.experiments.step_cost import alternating_ms, memory_apart, spread
@@ -104,6 +104,14 @@ def test_a_tiny_plan_measured(tmp_path: Path) -> None:
     assert lines[0] == {"plan": TINY.model_dump(mode="json", exclude={"axes"})}
     assert [scaling.ScalingRecord.model_validate(line) for line in lines[1:]] == list(records)
     assert measure_scaling(TINY, tmp_path) == records, "read back"
+
+
+def test_a_training_that_diverges_does_not_end_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverges(*_: object) -> None:
+        raise TrainingError("the loss is no longer finite")
+
+    monkeypatch.setattr(QLSTMRegressor, "fit", diverges)
+    assert scaling.last_error(TINY, TINY.base, "lstm", 0) is None
 
 
 def test_what_a_folder_holds_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list) -> None:

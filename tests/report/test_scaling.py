@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qlstm_qiskit.experiments.scaling import Point, ScalingPlan, ScalingRecord
@@ -47,6 +48,22 @@ def test_an_axis_needs_two_points_unless_it_was_asked_for(records: list[ScalingR
     assert list(axes_of(fewer, records)) == ["depth", "window"], "what was measured before is shown too"
     one = ScalingPlan(axes={"hidden": (5,)})
     assert len(scaling_figure(one, records_of(one)).axes) == 3
+
+
+def test_what_has_diverged_is_said_and_not_drawn(records: list[ScalingRecord]) -> None:
+    plan = ScalingPlan(axes={"depth": (1, 2)})
+    first, second = records_of(plan)
+    some = first.qlstm.model_copy(update={"test_mse": (0.2, None, 0.4)})
+    none = second.qlstm.model_copy(update={"test_mse": (None,) * 3})
+    changed = [first.model_copy(update={"qlstm": some}), second.model_copy(update={"qlstm": none})]
+    again = [ScalingRecord.model_validate_json(record.model_dump_json()) for record in changed]
+    text = scaling_report(plan, again)
+    assert "| 0.3 (0.2 to 0.4), 1 diverged |" in text
+    assert "| diverged |" in text
+    axes = scaling_figure(plan, again).axes[2]
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(0.3)
+    assert np.isnan(axes.lines[0].get_ydata()[1])
+    assert np.isfinite(axes.get_ylim()).all()
 
 
 def test_the_report_has_a_row_for_each_point(records: list[ScalingRecord]) -> None:
