@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qlstm_qiskit.cli.completion import backend_names, names
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 
@@ -50,8 +51,12 @@ def backends_list(backends: BackendsFile = None, json: Json = False) -> None:
 @backends_app.command("plan")
 def backends_plan(
     run: RunFolder,
-    backend: Annotated[str, typer.Option(help="A backend with a device; see `qlstm backends list`.")],
-    task: Annotated[str, typer.Option(help="predict, or train: the run's own training again.")] = "predict",
+    backend: Annotated[
+        str, typer.Option(help="A backend with a device; see `qlstm backends list`.", autocompletion=backend_names)
+    ],
+    task: Annotated[
+        str, typer.Option(help="predict, or train: the run's own training again.", autocompletion=names("task"))
+    ] = "predict",
     windows: Annotated[
         int | None, typer.Option(help="Windows of data.", show_default="those of the test or training part")
     ] = None,
@@ -77,7 +82,9 @@ def backends_plan(
 
 @backends_app.command("check")
 def backends_check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A backend; see `qlstm backends list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A backend; see `qlstm backends list`.", autocompletion=backend_names)
+    ],
     backends: BackendsFile = None,
     json: Json = False,
 ) -> None:

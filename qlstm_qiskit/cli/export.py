@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
+from qlstm_qiskit.cli.completion import names
 from qlstm_qiskit.cli.options import Json, RunFolder
 from qlstm_qiskit.cli.output import print_json
 
 
 def export(
     run: RunFolder,
-    format: Annotated[str, typer.Option(help="qasm3, qpy, or multilinear: numbers for inference with numpy alone.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="qasm3, qpy, or multilinear: numbers for inference with numpy alone.", autocompletion=names("format")
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="A folder that is new or empty.")],
     json: Json = False,
 ) -> None:

@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from qlstm_qiskit.cli.completion import backend_names
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")]
-OtherBackend = Annotated[str | None, typer.Option("--backend", help="Evaluate on this backend; by default the run's own.")]
+OtherBackend = Annotated[
+    str | None,
+    typer.Option("--backend", help="Evaluate on this backend; by default the run's own.", autocompletion=backend_names),
+]
 Confirm = Annotated[bool, typer.Option("--confirm", help="Submit beyond the limits of the backend's guard, this once.")]
 BackendsFile = Annotated[
     Path | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qlstm_qiskit.cli.completion import names
 from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import unknown_option
@@ -23,7 +24,9 @@ def scaling(
     axes: Annotated[
         str | None, typer.Option(help="Of depth, candidates, hidden and window, A,B.", show_default="all of them")
     ] = None,
-    dataset: Annotated[str, typer.Option(help="A series by name, e.g. damped_shm.")] = "damped_shm",
+    dataset: Annotated[
+        str, typer.Option(help="A series by name, e.g. damped_shm.", autocompletion=names("dataset"))
+    ] = "damped_shm",
     epochs: Annotated[int, typer.Option(help="Of the trainings whose test errors are compared.")] = 20,
     seeds: Annotated[int, typer.Option(help="Trainings of each model at each point.")] = 3,
     repeats: Annotated[int, typer.Option(help="Training steps that are timed at each point.")] = 200,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qlstm_qiskit.cli.completion import backend_names
 from qlstm_qiskit.cli.options import BackendsFile, Json
 from qlstm_qiskit.cli.output import print_json, print_table
 
@@ -71,7 +72,9 @@ def space_analyze(
     outputs: Annotated[
         int | None, typer.Option(help="Measured qubits: the hidden size.", show_default="qubits - 1, for one input feature")
     ] = None,
-    backend: Annotated[str | None, typer.Option(help="Transpile for this backend; see `qlstm backends list`.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Transpile for this backend; see `qlstm backends list`.", autocompletion=backend_names)
+    ] = None,
     backends: BackendsFile = None,
     samples: Annotated[int, typer.Option(help="Random states for the two estimated figures.")] = 400,
     seed: Annotated[int, typer.Option(help="Of the random states.")] = 0,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qlstm_qiskit.cli.completion import names
 from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 
 def table(
     out: Annotated[Path, typer.Option(help="Folder of the study: records, table and figure; one that is there goes on.")],
-    study: Annotated[str, typer.Option(help="table2, table2-tuned, recipe, real, or a YAML file of your own.")] = "table2",
-    recipe: Annotated[str | None, typer.Option(help="paper or tuned.", show_default="the study's own")] = None,
+    study: Annotated[
+        str, typer.Option(help="table2, table2-tuned, recipe, real, or a YAML file of your own.", autocompletion=names("study"))
+    ] = "table2",
+    recipe: Annotated[
+        str | None, typer.Option(help="paper or tuned.", autocompletion=names("recipe"), show_default="the study's own")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds for each cell.", show_default="the study's own")] = None,
-    datasets: Annotated[str | None, typer.Option(help="Only these series, A,B.")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Only these series, A,B.", autocompletion=names("dataset"))] = None,
     rows: Annotated[str | None, typer.Option(help="Only these rows, A,B.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs in all runs, to try things out.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one a core")] = None,

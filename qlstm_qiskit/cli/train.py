@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qlstm_qiskit.cli.completion import backend_names, names
 from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
@@ -22,29 +23,45 @@ if TYPE_CHECKING:
 def train(
     ctx: typer.Context,
     dataset: Annotated[
-        str | None, typer.Option(help="One of the paper's series, e.g. damped_shm, or a real one, e.g. sunspots.")
+        str | None,
+        typer.Option(
+            help="One of the paper's series, e.g. damped_shm, or a real one, e.g. sunspots.", autocompletion=names("dataset")
+        ),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")] = None,
     target: Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")] = None,
     features: Annotated[str | None, typer.Option(help="Columns to predict from, A,B; by default the target.")] = None,
-    model: Annotated[str, typer.Option(help="diffqas, diffqas-shared, reservoir(-shared), config1..6 or lstm.")] = "diffqas",
+    model: Annotated[
+        str,
+        typer.Option(help="diffqas, diffqas-shared, reservoir(-shared), config1..6 or lstm.", autocompletion=names("model")),
+    ] = "diffqas",
     hidden_size: Annotated[int, typer.Option(help="Hidden features; qubits = features + hidden size.")] = 5,
     depth: Annotated[int | None, typer.Option(help="Variational layers of each circuit.", show_default="2")] = None,
     n_qubits: Annotated[int | None, typer.Option(help="Hybrid variant: qubits between two linear layers.")] = None,
     num_layers: Annotated[int, typer.Option(help="Stacked cells.")] = 1,
-    mixing: Annotated[str, typer.Option(help="How candidates are weighted: linear or softmax.")] = "linear",
+    mixing: Annotated[
+        str, typer.Option(help="How candidates are weighted: linear or softmax.", autocompletion=names("mixing"))
+    ] = "linear",
     window: Annotated[int, typer.Option(help="Rows that the model reads.")] = 4,
     horizon: Annotated[int, typer.Option(help="Rows that the model predicts at once.")] = 1,
     train_fraction: Annotated[float, typer.Option(help="Part of the windows that trains; fixed for the paper's.")] = 0.67,
     season: Annotated[int | None, typer.Option(help="Rows in a season of a CSV file.", show_default="1")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 100,
-    recipe: Annotated[str, typer.Option(help="Defaults of the options that follow: paper, or tuned.")] = "paper",
+    recipe: Annotated[
+        str, typer.Option(help="Defaults of the options that follow: paper, or tuned.", autocompletion=names("recipe"))
+    ] = "paper",
     batch_size: Annotated[int, typer.Option(help="Windows in each optimiser step; 0 for all.")] = 10,
     optimizer: Annotated[
-        str, typer.Option(help="rmsprop, adam, lbfgs, or spsa: two evaluations a step and no gradients of circuits.")
+        str,
+        typer.Option(
+            help="rmsprop, adam, lbfgs, or spsa: two evaluations a step and no gradients of circuits.",
+            autocompletion=names("optimizer"),
+        ),
     ] = "rmsprop",
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.01; spsa: 0.03; lbfgs: 1")] = None,
-    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant, or cosine.")] = "constant",
+    schedule: Annotated[
+        str, typer.Option(help="Of the learning rate: constant, or cosine.", autocompletion=names("schedule"))
+    ] = "constant",
     angle_std: Annotated[float, typer.Option(help="Of the angles at the start, in radians.")] = 0.01,
     spsa_eps: Annotated[float, typer.Option(help="Size of SPSA's perturbation, in radians.")] = 0.15,
     spsa_resamplings: Annotated[int, typer.Option(help="Perturbations that SPSA averages over in each step.")] = 1,
@@ -52,7 +69,8 @@ def train(
         str | None,
         typer.Option(
             help="Of the search: weighted-sum, softmax, gumbel-softmax, entropy, l1, shrinking or bilevel; a control: random, "
-            "best-of-random, uniform or frozen."
+            "best-of-random, uniform or frozen.",
+            autocompletion=names("strategy"),
         ),
     ] = None,
     strategy_option: Annotated[
@@ -67,7 +85,9 @@ def train(
     ] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="With --from: random parameters again.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
-    backend: Annotated[str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.")] = "statevector",
+    backend: Annotated[
+        str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.", autocompletion=backend_names)
+    ] = "statevector",
     backends: BackendsFile = None,
     confirm: Confirm = False,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
@@ -174,7 +194,9 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
 def derive(
     run: RunFolder,
     out: Annotated[Path, typer.Option(help="Run folder of the derived model.")],
-    strategy: Annotated[str, typer.Option(help="Score candidates by perturbation, contribution or weight.")] = "perturbation",
+    strategy: Annotated[
+        str, typer.Option(help="Score candidates by perturbation, contribution or weight.", autocompletion=names("derivation"))
+    ] = "perturbation",
     top_k: Annotated[int, typer.Option(help="Candidates that each gate keeps.")] = 1,
     refit: Annotated[bool, typer.Option(help="Fit the weights of the kept ones to the whole sums.")] = True,
     json: Json = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qlstm_qiskit.cli.completion import backend_names
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 def transpile(
     run: RunFolder,
-    backend: Annotated[str, typer.Option(help="A backend with a device; see `qlstm backends list`.")],
+    backend: Annotated[
+        str, typer.Option(help="A backend with a device; see `qlstm backends list`.", autocompletion=backend_names)
+    ],
     backends: BackendsFile = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the picture of the layouts.", show_default="RUN")] = None,
     json: Json = False,
