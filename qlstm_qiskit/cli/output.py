@@ -30,14 +30,47 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     for position, name in enumerate(header):
         left = position == 0 or name in text
         table.add_column(name, justify="left" if left else "right", no_wrap=not left, overflow="fold" if left else "ellipsis")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     console = Console()
-    console.print(table, width=None if console.is_terminal else _PIPE_WIDTH, crop=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    console.print(title, style="italic", markup=False, highlight=False)
+    console.print(table)
+
+
+class Steps:
+    """Progress over long steps: a line each, and a bar with the time left, on standard error; silent where it is no terminal.
+
+    Args:
+        what: What is counted.
+    """
+
+    def __init__(self, what: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn(what), TimeElapsedColumn(), TextColumn("left"))
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task(what, total=None)
+
+    def __enter__(self) -> Steps:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        """`done` of `total` are finished; say what the last one has come to."""
+        self._bar.update(self._task, completed=done, total=total)
+        if not self._bar.disable:
+            self._bar.console.print(text, highlight=False, markup=False)
 
 
 def _cell(value: object) -> str:

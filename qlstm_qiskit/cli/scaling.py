@@ -10,7 +10,7 @@ import typer
 
 from qlstm_qiskit.cli.completion import names
 from qlstm_qiskit.cli.options import Json
-from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.cli.output import Steps, print_json, print_table
 from qlstm_qiskit.errors import unknown_option
 
 if TYPE_CHECKING:
@@ -43,14 +43,15 @@ def scaling(
     from qlstm_qiskit.experiments.scaling import AXES, ScalingPlan, measure_scaling
     from qlstm_qiskit.report.scaling import write_scaling
 
-    names = list(AXES) if axes is None else [name.strip() for name in axes.split(",")]
-    for name in names:
+    asked = list(AXES) if axes is None else [name.strip() for name in axes.split(",")]
+    for name in asked:
         if name not in AXES:
             raise unknown_option("axis", name, AXES)
-    chosen = {axis: AXES[axis] for axis in names}
+    chosen = {axis: AXES[axis] for axis in asked}
     plan = ScalingPlan(axes=chosen, dataset=dataset, epochs=epochs, seeds=seeds, repeats=repeats)
     try:
-        records = measure_scaling(plan, out, jobs=jobs, report=None if json else _print_progress)
+        with Steps("points") as steps:
+            records = measure_scaling(plan, out, jobs=jobs, report=lambda n, of, record: steps(n, of, _said(record)))
     except KeyboardInterrupt:
         print(f"interrupted; the points that were measured are in {out}; go on with the same command", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -63,9 +64,9 @@ def scaling(
     print(f"Written: {', '.join([str(out / 'scaling.jsonl'), *files])}")
 
 
-def _print_progress(number: int, missing: int, record: ScalingRecord) -> None:
+def _said(record: ScalingRecord) -> str:
     size = ", ".join(f"{name} {value}" for name, value in record.point.model_dump().items())
-    print(f"{number} of {missing}: {size}: {record.qlstm.step_ms:.3g} ms a step", flush=True)
+    return f"{size}: {record.qlstm.step_ms:.3g} ms a step"
 
 
 def _print_scaling(plan: ScalingPlan, records: Sequence[ScalingRecord]) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from qlstm_qiskit.cli.completion import names
 from qlstm_qiskit.cli.options import Json
-from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.cli.output import Steps, print_json, print_table
 from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
@@ -62,7 +62,15 @@ def table(
             "--jobs is for this machine; a cluster has as many as it has processors. Give one of --jobs and --cluster."
         )
     try:
-        records = run_study(part, out, whole=chosen, jobs=jobs or cpu_count(), cluster=cluster, report=_say)
+        with Steps("runs") as steps:
+            records = run_study(
+                part,
+                out,
+                whole=chosen,
+                jobs=jobs or cpu_count(),
+                cluster=cluster,
+                report=lambda done, total, record: steps(done, total, _said(record)),
+            )
     except KeyboardInterrupt:
         print(f"interrupted; finished runs are in {out}, the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -78,11 +86,9 @@ def table(
     print(f"Written to {out}: table.md, table.json, {', '.join(path.name for path in figures)}, records.jsonl")
 
 
-def _say(done: int, total: int, record: dict[str, Any]) -> None:
-    """A line a run, where somebody looks."""
-    if sys.stderr.isatty():
-        what = "diverged" if "error" in record else f"test MSE {record['test_mse']:.3g}"
-        print(f"{done} of {total}: {record['row']} on {record['dataset']}, seed {record['seed']}: {what}", file=sys.stderr)
+def _said(record: dict[str, Any]) -> str:
+    what = "diverged" if "error" in record else f"test MSE {record['test_mse']:.3g}"
+    return f"{record['row']} on {record['dataset']}, seed {record['seed']}: {what}"
 
 
 def _print(found: Table) -> None:
@@ -95,6 +101,8 @@ def _print(found: Table) -> None:
     header = [name.replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
     print_table(f"Median {what} MSE (scaled) over seeds", ["model", *header], lines)
     for name, tests in found.families.items():
+        if not tests:
+            continue
         better = sum(test.comparison.verdict == "better" for test in tests)
         worse = sum(test.comparison.verdict == "worse" for test in tests)
         print(f"{name}: {len(tests)} tests; the first is better in {better}, worse in {worse}, undecided in the rest")
