@@ -1,0 +1,107 @@
+"""The quantum LSTM as an sktime forecaster: series in, series out, with their index.
+
+sktime and not darts, because its estimators are scikit-learn's, as `QLSTMRegressor` is one, it brings one small package along,
+and it has a conformance test for forecasters (`check_estimator`), which this one passes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from qlstm_qiskit.data import Scaler, sliding_windows
+from qlstm_qiskit.errors import DataError, require_at_least
+from qlstm_qiskit.training.regressor import QLSTMRegressor
+
+try:
+    from sktime.forecasting.base import BaseForecaster
+except ImportError as error:
+    raise ImportError("QLSTMForecaster needs sktime; install it with: pip install 'qlstm-qiskit[sktime]'") from error
+
+
+class QLSTMForecaster(BaseForecaster):
+    """A forecaster that predicts the row after a window, and feeds predictions back for further ones.
+
+    Several columns are predicted together, each from all of them. Values are scaled to [-1, 1] by those that were fitted.
+    Where it is used like others, by `evaluate`, in pipelines, with hierarchical data, is in sktime's documentation.
+
+    Args:
+        regressor: What is trained, a `QLSTMRegressor` with the options of model and training; one with its defaults where None.
+            It is cloned: fitting leaves it as it is.
+        window_length: Rows that it reads.
+
+    Attributes:
+        regressor_: The fitted regressor.
+        scaler_: Of the fitted rows.
+
+    Raises:
+        DataError: On fitting: fewer than window_length + 2 rows, or a value that is infinite.
+
+    Examples:
+        >>> from sktime.datasets import load_airline
+        >>> from qlstm_qiskit import QLSTMRegressor
+        >>> from qlstm_qiskit.training.sktime import QLSTMForecaster
+        >>> regressor = QLSTMRegressor("config1", hidden_size=2, depth=1, max_epochs=5)
+        >>> forecaster = QLSTMForecaster(regressor, window_length=12).fit(load_airline())
+        >>> forecaster.predict(fh=[1, 2, 3]).shape
+        (3,)
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {
+        "authors": ["qlstm_qiskit developers"],
+        "maintainers": ["qlstm_qiskit developers"],
+        "python_dependencies": ["torch", "qiskit"],
+        "capability:multivariate": True,
+        "capability:exogenous": False,
+        "capability:insample": False,
+        "capability:update": True,
+        "y_inner_mtype": "pd.DataFrame",
+        "X_inner_mtype": "pd.DataFrame",
+        "requires-fh-in-fit": False,
+    }
+
+    _config: ClassVar[dict[str, Any]] = {"remember_data": False}  # the rows that are needed are kept here
+
+    def __init__(self, regressor: QLSTMRegressor | None = None, window_length: int = 12) -> None:
+        self.regressor = regressor
+        self.window_length = window_length
+        super().__init__()
+
+    def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> QLSTMForecaster:
+        window = require_at_least("window_length", self.window_length, 1)
+        values = y.to_numpy(dtype=np.float64)
+        self._rows = y
+        if len(values) < window + 2:
+            raise DataError(f"y has {len(values)} rows; a window of {window} needs at least {window + 2} to learn from.")
+        self.scaler_ = Scaler.fit(values)
+        scaled = self.scaler_.transform(values)
+        self.regressor_ = QLSTMRegressor() if self.regressor is None else clone(self.regressor)
+        self.regressor_.fit(sliding_windows(scaled, window)[:-1], scaled[window:])
+        return self
+
+    def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> QLSTMForecaster:
+        """Go on from further rows; with `update_params`, train anew on all of them."""
+        rows = pd.concat([self._rows, y])
+        self._rows = rows[~rows.index.duplicated(keep="last")]
+        return self._fit(self._rows, X, None) if update_params else self
+
+    def _predict(self, fh: Any, X: pd.DataFrame | None) -> pd.DataFrame:
+        steps = fh.to_relative(self.cutoff).to_numpy().astype(int)
+        known = self.scaler_.transform(self._rows.to_numpy(dtype=np.float64)[-self.window_length :])
+        for _ in range(steps.max()):
+            following = self.regressor_.predict(known[None, -self.window_length :])
+            known = np.concatenate([known, following.reshape(1, -1)])
+        predicted = self.scaler_.inverse(known[self.window_length + steps - 1])
+        return pd.DataFrame(predicted, index=fh.to_absolute_index(self.cutoff), columns=self._rows.columns)
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:  # noqa: ARG003 (sktime's)
+        """Small models for sktime's conformance test."""
+        small: dict[str, Any] = {"hidden_size": 1, "depth": 1, "max_epochs": 1}
+        return [
+            {"regressor": QLSTMRegressor("config1", **small), "window_length": 3},
+            {"regressor": QLSTMRegressor("lstm", hidden_size=2, max_epochs=1), "window_length": 2},
+        ]
