@@ -34,6 +34,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "derivation": ("perturbation", "contribution", "weight"),
     "study": ("real", "recipe", "table2", "table2-tuned"),
     "format": ("qasm3", "qpy", "multilinear"),
+    "logger": ("tensorboard", "mlflow"),
     "task": ("predict", "train"),
 }
 

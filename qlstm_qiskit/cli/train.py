@@ -91,6 +91,13 @@ def train(
     backends: BackendsFile = None,
     confirm: Confirm = False,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Log epochs to tensorboard (RUN/tensorboard) or mlflow as well; may be repeated.",
+            autocompletion=names("logger"),
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; begin if none.")] = False,
     json: Json = False,
 ) -> None:
@@ -111,7 +118,7 @@ def train(
         options = options.confirmed()
     given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
     if resume and given <= _RESUME:
-        _train(None, out, json, resume=True)
+        _train(None, out, json, log or [], resume=True)
         return
     values = ctx.params | recipe_values(recipe, model, given)
     if start is None:
@@ -122,18 +129,22 @@ def train(
     else:
         spec = _spec_from(start, values, given, from_scratch)
         name = f"{start.name}-tuned"
-    _train(spec.on(options), out or Path("runs") / name, json, resume=resume)
+    _train(spec.on(options), out or Path("runs") / name, json, log or [], resume=resume)
 
 
-def _train(spec: RunSpec | None, out: Path | None, json: bool, *, resume: bool) -> None:
+def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str], *, resume: bool) -> None:
     """Train, and print what it has come to; with `resume`, what is in the folder, which must be this run where one is given."""
     from qlstm_qiskit.experiments import train_run
     from qlstm_qiskit.report import draw_run
+    from qlstm_qiskit.storage import exists
 
     if out is None:
         raise OptionError("--resume needs the run folder to go on with; give --out.")
     try:
-        run = train_run(spec, out, verbose=1) if spec is not None and not resume else _resumed(spec, out)
+        if spec is not None and not (resume and exists(out / "config.json")):
+            run = train_run(spec, out, loggers=loggers, verbose=1)
+        else:
+            run = _resumed(spec, out, loggers)
         figures = draw_run(run)
     except KeyboardInterrupt:
         what = f"the last finished epoch is in {out}"
@@ -147,13 +158,10 @@ def _train(spec: RunSpec | None, out: Path | None, json: bool, *, resume: bool) 
         raise typer.Exit(130)
 
 
-def _resumed(spec: RunSpec | None, out: Path) -> Run:
-    """The run of a folder, trained to its end; a new one where there is none."""
-    from qlstm_qiskit.experiments import is_unfinished, load_run, load_spec, require_same, resume_run, train_run
-    from qlstm_qiskit.storage import exists
+def _resumed(spec: RunSpec | None, out: Path, loggers: list[str]) -> Run:
+    """The run of a folder, trained to its end."""
+    from qlstm_qiskit.experiments import is_unfinished, load_run, load_spec, require_same, resume_run
 
-    if spec is not None and not exists(out / "config.json"):
-        return train_run(spec, out, verbose=1)
     found = load_spec(out)
     if spec is not None:
         require_same(out, spec)
@@ -162,7 +170,7 @@ def _resumed(spec: RunSpec | None, out: Path) -> Run:
         return load_run(out)
     if found.backend_options is not None and found.backend_options.leaves:
         raise OptionError(f"the circuits of {out} leave this machine; go on with: {_resume_command(out)}")
-    return resume_run(out, verbose=1)
+    return resume_run(out, loggers=loggers, verbose=1)
 
 
 def _resume_command(out: Path) -> str:
@@ -241,7 +249,7 @@ def _print_stages(stages: dict[str, dict[str, Any]]) -> None:
 
 
 #: What `--resume` may be given beside; anything else must be the whole command again.
-_RESUME = {"resume", "out", "json"}
+_RESUME = {"resume", "out", "json", "log"}
 
 _MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing", "angle_std")
 

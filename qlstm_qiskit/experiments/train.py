@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
+from qlstm_qiskit.experiments.loggers import make_loggers
 from qlstm_qiskit.experiments.metrics import errors_of, run_metrics, stages_before
 from qlstm_qiskit.experiments.plan import plan_work
 from qlstm_qiskit.experiments.recording import Recorder
@@ -39,7 +41,7 @@ from qlstm_qiskit.training import QLSTMRegressor
 from qlstm_qiskit.training.resume import read_progress
 
 
-def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
+def train_run(spec: RunSpec, out: Path, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
     """Train a model into a new run folder.
 
     The folder is made after everything that can be checked beforehand has been checked. Each finished epoch is written at
@@ -53,6 +55,7 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
     Args:
         spec: What to train.
         out: The folder; it must not hold a run yet.
+        loggers: Where else epochs are logged, names in `LOGGERS`.
         verbose: 1 shows a progress bar on a terminal.
 
     Raises:
@@ -62,10 +65,10 @@ def train_run(spec: RunSpec, out: Path, *, verbose: int = 0) -> Run:
             or while results were computed, which leaves a run without metrics.json.
     """
     refuse_existing(out)
-    return _train(spec, out, verbose, begun=False)
+    return _train(spec, out, loggers, verbose, begun=False)
 
 
-def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 0) -> Run:
+def resume_run(out: Path, *, options: BackendSpec | None = None, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
     """Go on with a training that ended before its last epoch, in its run folder; it ends in the bits of one that never ended.
 
     It goes on after the last epoch of its checkpoint. Where circuits leave this machine it is trained again from its config;
@@ -74,7 +77,7 @@ def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 
     Args:
         out: The folder.
         options: The run's backend with another access or other limits, see `hardware.rules.renewed`; by default as it was.
-        verbose: See `train_run`.
+        loggers, verbose: See `train_run`; epochs before are not logged again.
 
     Raises:
         RunError: The folder holds no run, or one that is finished; or its checkpoint is damaged, or of another training.
@@ -85,7 +88,7 @@ def resume_run(out: Path, *, options: BackendSpec | None = None, verbose: int = 
     spec = load_spec(out)
     if options is not None:
         spec = spec.on(options)
-    return _train(spec, out, verbose, begun=True)
+    return _train(spec, out, loggers, verbose, begun=True)
 
 
 def require_same(out: Path, spec: RunSpec) -> None:
@@ -124,7 +127,7 @@ def _settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
     return spec.model_copy(update=found), dataset, module
 
 
-def _train(spec: RunSpec, out: Path, verbose: int, *, begun: bool) -> Run:
+def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, begun: bool) -> Run:
     spec, dataset, module = _settle(spec)
     options = spec.backend_options
     assert options is not None
@@ -137,6 +140,7 @@ def _train(spec: RunSpec, out: Path, verbose: int, *, begun: bool) -> Run:
         if not begun:
             refuse_existing(out)  # another process may have been faster
         try:
+            regressor.set_params(callbacks=make_loggers(loggers, out, spec))
             return _train_into(out, spec, options, dataset, regressor, module)
         except BaseException:
             if not begun and not (out / MODEL).exists():
@@ -154,7 +158,11 @@ def _train_into(
     started = time.perf_counter() - sum(json.loads(line)["seconds"] for line in recorder.lines.values())
     write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
     backend = load_backend(options, record=out, run="train") if options.leaves else None
-    regressor.set_params(callbacks=[recorder], checkpoint=checkpoint, **({} if backend is None else {"backend": backend}))
+    regressor.set_params(
+        callbacks=[recorder, *(regressor.callbacks or [])],
+        checkpoint=checkpoint,
+        **({} if backend is None else {"backend": backend}),
+    )
     failed = None
     try:
         regressor.fit(dataset.x_train, dataset.y_train)

@@ -10,6 +10,7 @@ import pytest
 from qlstm_qiskit.cli.completion import NAMES, backend_names
 from qlstm_qiskit.data.named import DATASETS
 from qlstm_qiskit.experiments.export import FORMATS
+from qlstm_qiskit.experiments.loggers import LOGGERS
 from qlstm_qiskit.experiments.recipes import RECIPES
 from qlstm_qiskit.experiments.study import studies
 from qlstm_qiskit.hardware.specs_file import load_specs
@@ -28,6 +29,7 @@ ROOMS = {
     "derivation": set(DERIVATIONS),
     "study": set(studies()),
     "format": set(FORMATS),
+    "logger": set(LOGGERS),
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},
     "task": {"predict", "train"},
 }
