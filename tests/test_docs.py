@@ -18,6 +18,10 @@ import typer
 from qlstm_qiskit import errors
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.cli.app import app
+from qlstm_qiskit.experiments.statistics import COVERAGE, LEAST, RESAMPLES
+from qlstm_qiskit.hardware.cost import CIRCUIT_US, JOB_SECONDS
+from qlstm_qiskit.hardware.packing import AUTO_SHARE
+from qlstm_qiskit.training.spsa import _ALPHA, _GAMMA
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)
@@ -174,3 +178,29 @@ def test_what_the_results_page_says_is_what_the_table_says() -> None:
     )
     circuits = {cell["row"]: cell["n_circuits"] for cell in found["cells"]}
     assert (circuits["derived"], circuits["diffqas"]) == (4, 144)
+
+
+def test_numbers_in_the_text_are_those_of_the_package() -> None:
+    mathematics, cost = ((ROOT / "docs" / name).read_text() for name in ("mathematics.md", "how-to/cost.md"))
+    assert rf"{CIRCUIT_US:g}\,\mu\text{{s}}) + {JOB_SECONDS:g}\,\text{{s}}" in mathematics
+    assert f"+ {CIRCUIT_US:g} us) + {JOB_SECONDS:g} s a job" in cost
+    assert f"down to ${AUTO_SHARE}$ of the best" in mathematics
+    assert f"{COVERAGE:.0%}".replace("%", " %") in mathematics
+    assert f"with {RESAMPLES} resamples" in mathematics
+    assert LEAST == 6, "six values, six pairs"
+    assert f"(k+1)^{{{_GAMMA}}}" in mathematics
+    assert rf"\right)^{{{_ALPHA}}}" in mathematics
+
+
+def test_every_public_package_has_a_page() -> None:
+    """Those of `ROOMS`, and none beside them but the command line, which has a page of its own."""
+    package = ROOT / "qlstm_qiskit"
+    assert {path.parent.name for path in package.glob("*/__init__.py")} - {"cli"} == set(ROOMS)
+    source = (ROOT / "docs" / "pages.py").read_text()
+    assert set(re.findall(r'"qlstm_qiskit\.(\w+)"', source)) == set(ROOMS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_formulas_stand_alone(page: Path) -> None:
+    """Displayed ones begin in the first column: inside a list MyST takes them for text."""
+    assert not re.search(r"^[ \t]+\$\$", page.read_text(), flags=re.MULTILINE)
