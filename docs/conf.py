@@ -1,6 +1,5 @@
 """The documentation, by Sphinx: `make docs`. Nothing is fetched, no notebook is executed."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -62,10 +61,10 @@ nitpick_ignore_regex = [
 def prepare_docstring(app, what, name, obj, options, lines):
     """Keep reStructuredText from misreading prose.
 
-    A letter may follow a name, as in `QLSTMCell`s. And what stands before a colon in the description of an attribute is no
-    type, as napoleon has it: "Weights after each epoch: epoch, ...".
+    What stands before a colon in the description of an attribute is no type, as napoleon has it: "Weights after each epoch:
+    epoch, ...". For the rest see `pages.separated`.
     """
-    lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line) for line in lines]
+    lines[:] = map(pages.separated, lines)
     if what in {"attribute", "data", "property"}:
         lines[:0] = ["..", ""]
 

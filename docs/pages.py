@@ -68,7 +68,7 @@ def reference(room: str) -> str:
             home = ".".join(value.__module__.split(".")[:2])
             role = "class" if inspect.isclass(value) else "func"
             first = (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ")
-            lines += [f"   * - :py:{role}:`~{home}.{name}`", f"     - {first}"]
+            lines += [f"   * - :py:{role}:`~{home}.{name}`", f"     - {separated(first)}"]
         return "\n".join(lines) + "\n"
     for name, value in public(room):
         if getattr(value, "__module__", "").startswith("qlstm_qiskit") and (
@@ -80,6 +80,11 @@ def reference(room: str) -> str:
             if isinstance(value, Collection):
                 lines += [f"   Holds {', '.join(f'``{key}``' for key in value)}.", ""]
     return "\n".join(lines) + "\n"
+
+
+def separated(text: str) -> str:
+    """Text whose names in backticks may be followed by a letter, as in `QLSTMCell`s, in reStructuredText."""
+    return re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", text)
 
 
 def comment(room: str, name: str) -> list[str]:
