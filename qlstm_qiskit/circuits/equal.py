@@ -70,7 +70,13 @@ class Polynomial:
 
 
 def polynomial(program: Program, outputs: Sequence[Sequence[PauliTerm]], *, limit: int = COMPARISON_LIMIT) -> Polynomial | None:
-    """Write a circuit as a polynomial; None beyond `limit` terms, or where an angle is not linear in the parameters."""
+    """Write a circuit as a polynomial; None beyond `limit` terms, or where an angle is not linear in the parameters.
+
+    Args:
+        program: The lowered circuit.
+        outputs: For each output the Pauli terms of its observable.
+        limit: Terms of all outputs together.
+    """
     form = turn_form(program, outputs)
     if form.atoms:
         return None
@@ -96,6 +102,9 @@ def relabelling(f: Polynomial, g: Polynomial) -> Relabelling | None:
     """Write f in terms of g, or None if they differ (or, for very symmetric functions, if too many permutations fit).
 
     What is returned was checked term by term.
+
+    Args:
+        f, g: Polynomials of two circuits, with the same inputs.
     """
     if f.factors.shape != g.factors.shape or f.signature != g.signature:
         return None

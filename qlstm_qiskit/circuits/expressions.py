@@ -29,7 +29,10 @@ FUNCTIONS = frozenset(
 class Angle:
     """An angle in radians: ``offset + inputs . v + weights . theta``, or, where `tree` is given, that expression alone.
 
-    `inputs` and `weights` are ``(column, coefficient)`` pairs sorted by column.
+    Attributes:
+        offset: A constant, in radians.
+        inputs, weights: Pairs (column, coefficient), sorted by column.
+        tree: An expression that is not linear; the other fields are empty then.
     """
 
     offset: float = 0.0

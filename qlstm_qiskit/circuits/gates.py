@@ -25,7 +25,12 @@ Matrix = NDArray[np.complexfloating[Any, Any]]
 
 @dataclass(frozen=True)
 class Generator:
-    """A one-parameter gate ``U(a) = exp(-i scale a matrix)``."""
+    """A one-parameter gate ``U(a) = exp(-i scale a matrix)``.
+
+    Attributes:
+        matrix: The Hermitian generator, little-endian, (2^k, 2^k); its third power is itself.
+        scale: A factor of the angle, 1/2 for rotations.
+    """
 
     matrix: Matrix
     scale: float

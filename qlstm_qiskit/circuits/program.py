@@ -26,7 +26,12 @@ _TABLED = frozenset({*GENERATORS, *DECOMPOSITIONS})
 
 @dataclass(frozen=True, eq=False)
 class Fixed:
-    """A numeric unitary on `qubits`, little-endian in their order; shape ``(2^k, 2^k)``."""
+    """A numeric unitary.
+
+    Attributes:
+        qubits: Those that it acts on.
+        matrix: Little-endian in their order, (2^k, 2^k).
+    """
 
     qubits: tuple[int, ...]
     matrix: Matrix
@@ -34,7 +39,13 @@ class Fixed:
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """``exp(-i scale angle G)`` on `qubits`."""
+    """``exp(-i scale angle G)`` on `qubits`.
+
+    Attributes:
+        qubits: Those that it acts on.
+        generator: G and its scale.
+        angle: In radians.
+    """
 
     qubits: tuple[int, ...]
     generator: Generator
@@ -43,7 +54,12 @@ class Rotation:
 
 @dataclass(frozen=True)
 class PauliTerm:
-    """``coefficient * P`` where bit q of `x` (`z`) says that P has an X (Z) on qubit q; both bits make a Y."""
+    """``coefficient * P`` where bit q of `x` (`z`) says that P has an X (Z) on qubit q; both bits make a Y.
+
+    Attributes:
+        x, z: Bit masks.
+        coefficient: A real number.
+    """
 
     x: int
     z: int
@@ -52,7 +68,12 @@ class PauliTerm:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A lowered circuit on ``|0...0>``: apply `operations` in order."""
+    """A lowered circuit on ``|0...0>``: apply `operations` in order.
+
+    Attributes:
+        n_qubits, n_inputs, n_weights: Of the circuit.
+        operations: In the order of time.
+    """
 
     n_qubits: int
     n_inputs: int
@@ -153,6 +174,10 @@ def _unsupported(gate: Instruction, qubits: tuple[int, ...], reason: str) -> Cir
 
 def lower_observable(observable: SparsePauliOp, n_qubits: int) -> tuple[PauliTerm, ...]:
     """Translate a Hermitian sum of Pauli strings.
+
+    Args:
+        observable: Of Qiskit.
+        n_qubits: Of the circuit.
 
     Raises:
         CircuitError: Wrong number of qubits, or a coefficient that is not real.

@@ -84,6 +84,9 @@ def separated(program: Program) -> Program:
 
     The rotations correspond to the parameters of `split`. What is proven of this program holds for any values of the gates'
     angles, whatever they are computed from.
+
+    Args:
+        program: A lowered circuit.
     """
     count = 0
     operations: list[Fixed | Rotation] = []

@@ -15,6 +15,9 @@ from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 def read_table(path: Path | str) -> pd.DataFrame:
     """Read a CSV file with a header line as text, one row a time step.
 
+    Args:
+        path: Of the file.
+
     Raises:
         DataError: The file is missing, unreadable, empty, or names a column twice.
     """
@@ -39,6 +42,11 @@ def read_table(path: Path | str) -> pd.DataFrame:
 
 def numeric_columns(table: pd.DataFrame, names: Sequence[str], source: Path | str) -> Floats:
     """Take columns as float64, (rows, columns).
+
+    Args:
+        table: As `read_table` gives it, text.
+        names: Columns to take, in this order.
+        source: What the table was read from, for messages.
 
     Raises:
         DataError: A value is missing, not a number or not finite; the message says in which line.

@@ -19,6 +19,9 @@ class Scaler:
     """Column-wise affine map of [low, high] to [-1, 1]; plain numbers, so that a run can be stored and read back.
 
     A constant column (low equal to high) is only shifted, to 0.
+
+    Attributes:
+        low, high: Of each column, in original units.
     """
 
     low: tuple[float, ...]
@@ -116,17 +119,25 @@ class Dataset:
         return self.target_scaler.transform(self.values[rows[:, None] + steps])
 
     def mase_scale(self) -> float:
-        """What MASE divides a mean absolute error by: the mean |y_t - y_(t - season)| in the training part, in original units.
+        """What MASE divides a mean absolute error by: the mean of ``|y_t - y_(t - season)|`` in the training part.
 
-        Its rows are those that training windows read. It is 0 where they are constant, and MASE is not defined. Hyndman and
-        Koehler, International Journal of Forecasting 22 (2006) 679, with the naive forecast of the season.
+        In original units, over the rows that training windows read. It is 0 where they are constant, and MASE is not defined.
+        Hyndman and Koehler, International Journal of Forecasting 22 (2006) 679, with the naive forecast of the season.
         """
         known = self.values[: len(self.x_train) + self.window + self.horizon - 1]
         return float(np.mean(np.abs(known[self.season :] - known[: -self.season])))
 
 
 def sliding_windows(values: Floats, window: int) -> Floats:
-    """All runs of `window` consecutive rows of (rows, columns): (rows - window + 1, window, columns)."""
+    """All runs of `window` consecutive rows.
+
+    Args:
+        values: (rows, columns).
+        window: Rows in each run.
+
+    Returns:
+        (rows - window + 1, window, columns), a copy.
+    """
     return np.lib.stride_tricks.sliding_window_view(values, window, axis=0).transpose(0, 2, 1).copy()
 
 

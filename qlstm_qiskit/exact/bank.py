@@ -35,6 +35,7 @@ class ExactBank:
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or have no form where "form" is asked for.
+        OptionError: An unknown path.
     """
 
     def __init__(self, programs: Sequence[Program], observables: Sequence[Observables], path: str = "auto") -> None:
@@ -168,7 +169,16 @@ class ExactBank:
 
 
 def check_bank_parameters(n_weights: Sequence[int], weights: Tensor, mixing: Tensor | None) -> None:
-    """Raise `ShapeError` unless angles and structural weights fit candidates with these numbers of weights."""
+    """Make sure that angles and structural weights fit candidates with these numbers of weights.
+
+    Args:
+        n_weights: Of each candidate.
+        weights: Angles, (gates, sum of `n_weights`), float32 or float64.
+        mixing: Coefficients, (gates, candidates); None for a single candidate.
+
+    Raises:
+        ShapeError: A tensor has another shape or dtype.
+    """
     expected = (len(weights), sum(n_weights))
     if weights.dim() != 2 or tuple(weights.shape) != expected:
         raise ShapeError(f"weights have the shape {tuple(weights.shape)}; expected (gates, {expected[1]}).")
@@ -181,7 +191,14 @@ def check_bank_parameters(n_weights: Sequence[int], weights: Tensor, mixing: Ten
 
 
 class BoundBank:
-    """A bank with fixed angles and structural weights; call it with inputs, once for each time step."""
+    """A bank with fixed angles and structural weights; call it with inputs, once for each time step.
+
+    Args:
+        bank: Whose it is.
+        weights: Angles in radians, (gates, sum of `n_weights`).
+        parts: What is summed: from inputs (batch, n_inputs) to outputs (batch, gates, outputs).
+        is_native: Whether all of it runs by native operations: on the CPU, with first derivatives only.
+    """
 
     def __init__(
         self, bank: ExactBank, weights: Tensor, parts: Sequence[Callable[[Tensor], Tensor]], *, is_native: bool

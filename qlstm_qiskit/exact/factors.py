@@ -39,7 +39,15 @@ assert _TORCH_FUNCTIONS.keys() == FUNCTIONS
 
 
 def evaluate_tree(tree: Tree, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Any:
-    """Evaluate an expression tree on the columns of inputs and weights; they broadcast against one another."""
+    """Evaluate an expression tree on the columns of inputs and weights; they broadcast against one another.
+
+    Args:
+        tree: As in `Angle`.
+        inputs, weights: Columns, tensors of any shapes that broadcast.
+
+    Returns:
+        A tensor, or a number where the tree reads no column.
+    """
     if not isinstance(tree, tuple):
         return tree
     if tree[0] in ("x", "w"):

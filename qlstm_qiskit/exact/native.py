@@ -9,7 +9,11 @@ import numba
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first use. Sums may be reordered and multiply-adds fused, but NaN and infinity keep their meaning."""
+    """Compile on first use. Sums may be reordered and multiply-adds fused, but NaN and infinity keep their meaning.
+
+    Args:
+        function: On arrays and numbers, without Python objects.
+    """
     options: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy", "nogil": True}
     try:
         compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)

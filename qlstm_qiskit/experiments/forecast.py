@@ -16,6 +16,10 @@ from qlstm_qiskit.experiments.run import Run
 def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
     """One-step predictions for each row of a CSV file that has a whole window before it.
 
+    Args:
+        run: A trained run.
+        path: A CSV file with the run's columns, in original units.
+
     Returns:
         The file's columns, and `prediction` and (where the target is in the file) `persistence`, empty in the first rows.
 
@@ -43,6 +47,11 @@ def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
     """Forecast the `horizon` rows that follow a CSV file.
 
     Beyond what the model predicts at once, its predictions are fed back, which needs the target to be the only feature.
+
+    Args:
+        run: A trained run.
+        path: A CSV file with the run's columns, in original units.
+        horizon: Rows to forecast, at least 1.
 
     Returns:
         Columns `step` (1, 2, ...), `prediction` and, where the target is in the file, `persistence` (its last value).

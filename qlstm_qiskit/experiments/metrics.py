@@ -20,6 +20,10 @@ from qlstm_qiskit.storage import exists
 def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[str, float]:
     """Errors on the test part of a scaled prediction (n, horizon).
 
+    Args:
+        dataset: The series.
+        prediction: Of its test windows, in scaled units, (n, horizon).
+
     Returns:
         `mse` in scaled units, `rmse_original` and `mae_original` in original units; and `mase`, the MAE as a multiple of
         `dataset.mase_scale()`, but for a constant training part, where it is not defined.
@@ -35,7 +39,14 @@ def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[s
 
 
 def reference_errors(dataset: Dataset) -> dict[str, dict[str, float]]:
-    """Errors of the forecasts that need no model, by name: `persistence` and, for a season above 1, `seasonal_naive`."""
+    """Errors of the forecasts that need no model, by name: `persistence` and, for a season above 1, `seasonal_naive`.
+
+    Args:
+        dataset: The series.
+
+    Returns:
+        For each forecast what `forecast_errors` gives.
+    """
     errors = {"persistence": forecast_errors(dataset, dataset.persistence())}
     if dataset.season > 1:
         errors["seasonal_naive"] = forecast_errors(dataset, dataset.seasonal_naive())

@@ -21,6 +21,11 @@ from qlstm_qiskit.training.searching import SearchLoop
 def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> None:
     """Refuse predictions for `calls` times so many windows that the guard would stop on their way; nothing is submitted.
 
+    Args:
+        run: A trained run, on the backend that would evaluate it.
+        windows: Windows of data in each call.
+        calls: How often so many are predicted.
+
     Raises:
         BudgetError: They are above a limit of the guard, and `confirm` is not set.
     """

@@ -16,6 +16,10 @@ Floats = NDArray[np.float64]
 def rolled_windows(dataset: Dataset, steps: int) -> int:
     """How many test windows have a known future of so many steps, the first ones.
 
+    Args:
+        dataset: The series.
+        steps: Rows after a window, at least 1.
+
     Raises:
         OptionError: None has, or predictions of this series cannot be fed back.
     """
@@ -62,6 +66,10 @@ def rolled_out(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int
 def horizon_errors(predictions: Floats, truth: Floats, scale: float) -> dict[str, list[float]]:
     """Errors of each step of forecasts (n, steps): `rmse` in their units, and `mase`, the MAE as a multiple of `scale`.
 
+    Args:
+        predictions, truth: (n, steps), in original units.
+        scale: Of MASE, as `Dataset.mase_scale` gives it.
+
     Raises:
         OptionError: The scale is not positive, as `Dataset.mase_scale` of a constant training part.
     """
@@ -77,9 +85,15 @@ def horizon_errors(predictions: Floats, truth: Floats, scale: float) -> dict[str
 def rolled_errors(
     predict: Callable[[Floats], Floats] | None, dataset: Dataset, steps: int
 ) -> dict[str, dict[str, list[float]]]:
-    """`horizon_errors` of `model`, `persistence` and, for a season above 1, `seasonal_naive`; arguments as of `rolled_out`.
+    """`horizon_errors` of `model`, `persistence` and, for a season above 1, `seasonal_naive`.
 
-    There is no `model` where `predict` is None.
+    Args:
+        predict: From scaled windows (n, window, 1) to scaled predictions (n, 1); without it there is no `model`.
+        dataset: A series that is predicted from its own past, with horizon 1.
+        steps: How far.
+
+    Raises:
+        OptionError: As of `rolled_windows` and `horizon_errors`.
     """
     n, scale = rolled_windows(dataset, steps), dataset.mase_scale()
     known = {"persistence": dataset.persistence(steps)}

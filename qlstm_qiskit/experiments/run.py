@@ -165,7 +165,14 @@ def trace_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> tuple
 
 
 def load_spec(path: Path) -> RunSpec:
-    """Read how a run was trained; errors as of `load_run`."""
+    """Read how a run was trained.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        RunError: The folder is missing, or its config.json is missing or damaged.
+    """
     if not exists(path):
         raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
     return validated(RunSpec, _read_json(path / CONFIG), path / CONFIG)

@@ -21,7 +21,8 @@ class DataSpec(BaseModel):
 
     Attributes:
         dataset: Name of one of the paper's series, or of a real one.
-        csv: Path of a CSV file, with `target` and `features` (the target's own past by default).
+        csv: Path of a CSV file.
+        target, features: Columns of the file: the one to predict, and those to predict from (by default the target's own past).
         csv_sha256: Of the file's content when it was first read.
         window, horizon: Rows in a window and values to predict.
         train_fraction: Part of the windows that trains; 0.67 for the paper's series.
@@ -96,12 +97,18 @@ class Start(BaseModel):
 
 
 class RunSpec(BaseModel):
-    """A training run: arguments of `QLSTMRegressor` (`epochs` is its `max_epochs`); the others keep their defaults.
+    """A training run: a series, a model, how it is trained and where.
+
+    The other arguments of `QLSTMRegressor` keep their defaults.
 
     Attributes:
+        data: The series.
+        model, hidden_size, depth, n_qubits, input_map, mixing, num_layers, dropout, angle_std: As in `QLSTMRegressor`.
         genotype: The circuits of the model "derived".
         search: The strategy that trains the weights over candidates.
         start: Where it starts; random parameters where None.
+        epochs: `max_epochs` of `QLSTMRegressor`.
+        batch_size, optimizer, lr, schedule, spsa_eps, spsa_resamplings, valid_fraction, seed, dtype: As in `QLSTMRegressor`.
         backend: Name of an entry of backends.yaml.
         backend_options: That entry, as it was when the run was made; read from the file where None.
     """

@@ -14,7 +14,14 @@ from qlstm_qiskit.training.checkpoint import read_weights
 
 
 def start_from(path: Path) -> Start:
-    """A run as a start for another one."""
+    """A run as a start for another one.
+
+    Args:
+        path: Folder of the run that is gone on from.
+
+    Raises:
+        RunError: Its weights are missing or cannot be read.
+    """
     return Start(run=str(path.resolve()), sha256=weights_digest(path))
 
 

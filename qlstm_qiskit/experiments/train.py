@@ -92,7 +92,15 @@ def resume_run(out: Path, *, options: BackendSpec | None = None, loggers: Sequen
 
 
 def require_same(out: Path, spec: RunSpec) -> None:
-    """Raise `RunError` if a run folder holds another run than this one."""
+    """Make sure that a run folder holds this very run.
+
+    Args:
+        out: The folder.
+        spec: The run.
+
+    Raises:
+        RunError: They differ; the message says in what.
+    """
     there, here = (one.model_dump(mode="json") for one in (load_spec(out), _settle(spec)[0]))
     other = [name for name in there if there[name] != here[name]]
     if other:
@@ -106,7 +114,14 @@ def _short(value: object) -> str:
 
 
 def is_unfinished(out: Path) -> bool:
-    """Whether a run folder holds a training that ended before its last epoch: killed, stopped by an error, or by Ctrl-C."""
+    """Whether a run folder holds a training that ended before its last epoch: killed, stopped by an error, or by Ctrl-C.
+
+    Args:
+        out: The folder.
+
+    Raises:
+        RunError: Its metrics cannot be read.
+    """
     return not exists(out / METRICS) or bool(load_metrics(out).get("interrupted"))
 
 

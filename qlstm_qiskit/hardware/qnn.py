@@ -38,6 +38,9 @@ class OnePubEstimatorQNN(EstimatorQNN):
         default_precision: Standard error to ask of the estimator, in both passes; its own default where None.
         input_gradients: Whether `backward` computes gradients by the inputs.
         pass_manager: Transpiles the circuit, once; the observables follow its layout.
+
+    Raises:
+        OptionError: A gradient is given.
     """
 
     def __init__(

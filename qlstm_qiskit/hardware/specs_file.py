@@ -52,6 +52,10 @@ def load_specs(path: str | Path | None = None) -> dict[str, BackendSpec]:
 def find_spec(name: str, path: str | Path | None = None) -> BackendSpec:
     """Return the entry of that name; see `load_specs`.
 
+    Args:
+        name: Of the entry.
+        path: A file of entries; by default ./backends.yaml where there is one. Either is read on top of the packaged one.
+
     Raises:
         OptionError: There is none of that name; the message lists those that there are.
         SpecError: A file cannot be used.

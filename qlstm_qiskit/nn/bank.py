@@ -238,6 +238,9 @@ class CircuitBank(nn.Module):
 
         Returns:
             (..., gates, outputs).
+
+        Raises:
+            ShapeError: The inputs have another dtype or number of columns.
         """
         if inputs.dtype != self.angles.dtype:
             raise ShapeError(f"inputs have the dtype {inputs.dtype}, the parameters {self.angles.dtype}; convert one.")

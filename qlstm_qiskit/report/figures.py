@@ -19,7 +19,11 @@ from qlstm_qiskit.storage import write_atomically
 
 
 def draw_run(run: Run) -> list[Path]:
-    """Draw every figure that a run has into its folder, as PNG; return their paths."""
+    """Draw every figure that a run has into its folder, as PNG; return their paths.
+
+    Args:
+        run: A trained run.
+    """
     figures = {"forecast.png": forecast_figure(run), "loss.png": loss_figure(run)}
     weights = structural_weights_figure(run)
     if weights is not None:
@@ -34,7 +38,11 @@ def draw_run(run: Run) -> list[Path]:
 
 
 def forecast_figure(run: Run) -> Figure:
-    """The series with the model's one-step predictions and the line between training and test, in original units."""
+    """The series with the model's one-step predictions and the line between training and test, in original units.
+
+    Args:
+        run: A trained run.
+    """
     data = run.dataset
     figure, axes = _figure(8, 3.6)
     n_train = len(data.x_train)
@@ -52,7 +60,11 @@ def forecast_figure(run: Run) -> Figure:
 
 
 def loss_figure(run: Run) -> Figure:
-    """Training and test error after each epoch, on a logarithmic axis."""
+    """Training and test error after each epoch, on a logarithmic axis.
+
+    Args:
+        run: A trained run.
+    """
     figure, axes = _figure(6, 3.6)
     epochs = [line["epoch"] for line in run.history]
     for key, label in (("train_mse", "training (mean over the epoch)"), ("test_mse", "test (end of the epoch)")):
@@ -65,7 +77,11 @@ def loss_figure(run: Run) -> Figure:
 
 
 def structural_weights_figure(run: Run) -> Figure | None:
-    """Heat map of the coefficients, gates x candidates, for each layer; None for a model that has none."""
+    """Heat map of the coefficients, gates x candidates, for each layer; None for a model that has none.
+
+    Args:
+        run: A trained run.
+    """
     if not isinstance(run.forecaster.recurrent, QLSTM):
         return None
     banks = [cell.bank for cell in run.forecaster.recurrent.layers()]

@@ -73,8 +73,8 @@ def _by_perturbation(evidence: Evidence) -> list[Tensor]:
 
 
 #: Name -> score of each candidate of each gate, (gates, candidates) for each layer; the largest are kept.
-#: "weight": |w|, as in DARTS (arXiv 1806.09055). "contribution": the variance of w f over windows, time steps and outputs.
-#: "perturbation": the loss that it saves: how much it grows without it (Wang et al. 2021, arXiv 2108.04392).
+#: "weight": its absolute value, as in DARTS (arXiv 1806.09055). "contribution": the variance of w f over windows, time steps
+#: and outputs. "perturbation": the loss that it saves: how much it grows without it (Wang et al. 2021, arXiv 2108.04392).
 DERIVATIONS: Mapping[str, Callable[[Evidence], list[Tensor]]] = MappingProxyType(
     {"perturbation": _by_perturbation, "contribution": _by_contribution, "weight": _by_weight}
 )

@@ -20,7 +20,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class WeightedSum(Strategy):
-    """The paper's: a plain weighted sum, weights and angles trained together by the same loss."""
+    """The paper's: a plain weighted sum, weights and angles trained together by the same loss.
+
+    Attributes:
+        name: "weighted-sum".
+        device: A term for the cost on a device, added to the loss; none by default.
+    """
 
     name: Literal["weighted-sum"] = "weighted-sum"
     reference: ClassVar[str] = "DiffQAS-QLSTM, arXiv 2508.14955"
@@ -241,6 +246,7 @@ class FrozenCircuits(Strategy):
             parameter.requires_grad_(False)
 
 
+#: Name -> strategy.
 STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
     {
         kind.model_fields["name"].default: kind
@@ -279,6 +285,10 @@ AnyStrategy = Annotated[
 
 def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
     """A strategy by its name.
+
+    Args:
+        name: Of `STRATEGIES`.
+        options: Fields of the strategy; its defaults where they are left out.
 
     Raises:
         OptionError: An unknown name, or an option that it does not have or whose value is not allowed.

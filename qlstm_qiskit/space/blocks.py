@@ -27,6 +27,9 @@ def angle_encoding(n_qubits: int, axis: str, hadamard: bool = False) -> QuantumC
         n_qubits: Number of qubits, and of inputs ``x``.
         axis: "X", "Y" or "Z".
         hadamard: Put a Hadamard on every qubit first.
+
+    Raises:
+        OptionError: `n_qubits` is below 1, or the axis is unknown.
     """
     circuit = QuantumCircuit(require_at_least("n_qubits", n_qubits, 1))
     if hadamard:
@@ -35,12 +38,27 @@ def angle_encoding(n_qubits: int, axis: str, hadamard: bool = False) -> QuantumC
 
 
 def rotation_layer(n_qubits: int, axis: str) -> QuantumCircuit:
-    """One trained angle a qubit: ``R_axis(w_i)`` on qubit i."""
+    """One trained angle a qubit: ``R_axis(w_i)`` on qubit i.
+
+    Args:
+        n_qubits: Number of qubits, at least 1.
+        axis: "X", "Y" or "Z".
+
+    Raises:
+        OptionError: `n_qubits` is below 1, or the axis is unknown.
+    """
     return _rotations(require_at_least("n_qubits", n_qubits, 1), axis, "w")
 
 
 def linear_entangler(n_qubits: int) -> QuantumCircuit:
-    """CNOTs on neighbours: (0, 1), (2, 3), ... and then (1, 2), (3, 4), ..."""
+    """CNOTs on neighbours: (0, 1), (2, 3), ... and then (1, 2), (3, 4), ...
+
+    Args:
+        n_qubits: Number of qubits, at least 1.
+
+    Raises:
+        OptionError: `n_qubits` is below 1.
+    """
     circuit = QuantumCircuit(require_at_least("n_qubits", n_qubits, 1))
     for start in (0, 1):
         for qubit in range(start, n_qubits - 1, 2):
@@ -49,7 +67,14 @@ def linear_entangler(n_qubits: int) -> QuantumCircuit:
 
 
 def cyclic_entangler(n_qubits: int) -> QuantumCircuit:
-    """CNOTs round a ring, in order: (i, (i + 1) mod n) for i = 0 .. n - 1; none on a single qubit."""
+    """CNOTs round a ring, in order: (i, (i + 1) mod n) for i = 0 .. n - 1; none on a single qubit.
+
+    Args:
+        n_qubits: Number of qubits, at least 1.
+
+    Raises:
+        OptionError: `n_qubits` is below 1.
+    """
     circuit = QuantumCircuit(require_at_least("n_qubits", n_qubits, 1))
     if n_qubits > 1:
         for qubit in range(n_qubits):
@@ -58,7 +83,16 @@ def cyclic_entangler(n_qubits: int) -> QuantumCircuit:
 
 
 def variational_block(n_qubits: int, entangler: str, axis: str) -> QuantumCircuit:
-    """One layer of an ansatz: an entangler, then a rotation layer."""
+    """One layer of an ansatz: an entangler, then a rotation layer.
+
+    Args:
+        n_qubits: Number of qubits, at least 1.
+        entangler: "linear" or "cyclic".
+        axis: Of the rotations: "X", "Y" or "Z".
+
+    Raises:
+        OptionError: `n_qubits` is below 1, or a name is unknown.
+    """
     if entangler not in ENTANGLERS:
         raise unknown_option("entangler", entangler, ENTANGLERS)
     return ENTANGLERS[entangler](n_qubits).compose(rotation_layer(n_qubits, axis))
@@ -73,6 +107,7 @@ def _rotations(n_qubits: int, axis: str, name: str) -> QuantumCircuit:
     return circuit
 
 
+#: Name -> function that builds the entangler for a number of qubits.
 ENTANGLERS: Mapping[str, Builder] = MappingProxyType({"linear": linear_entangler, "cyclic": cyclic_entangler})
 
 #: The paper's six encodings; "H-RY" has the Hadamards, "RY" has not.

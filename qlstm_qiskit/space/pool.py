@@ -35,6 +35,9 @@ class SearchSpace:
         fixed: Given circuits.
         gates: For each gate of an LSTM the candidates that it sums over, by their places; None for all of them.
         leaves_out: What is dropped from it when its candidates are built, see `without_dead`.
+
+    Raises:
+        OptionError: It would have no candidate.
     """
 
     choices: tuple[tuple[str, Builder, Builder], ...] = ()

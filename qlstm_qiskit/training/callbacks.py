@@ -45,7 +45,11 @@ class LastEpoch(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar on standard error with the loss and the time left; silent where standard error is not a terminal."""
+    """A bar on standard error with the loss and the time left; silent where standard error is not a terminal.
+
+    Args:
+        description: What stands before the bar.
+    """
 
     def __init__(self, description: str = "training") -> None:
         self.description = description

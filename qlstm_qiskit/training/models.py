@@ -26,6 +26,7 @@ class ModelVariant:
     circuits: str = "trained"
 
 
+#: Name -> how a model differs from the paper's; None for the classical control.
 MODELS: Mapping[str, ModelVariant | None] = MappingProxyType(
     {
         "diffqas": ModelVariant(SearchSpace.paper),

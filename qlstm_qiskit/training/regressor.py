@@ -166,7 +166,11 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def check_options(self) -> None:
-        """Raise `OptionError` if an option of the training is not allowed; those of the model are checked when it is built."""
+        """Check the options of the training; those of the model are checked when it is built.
+
+        Raises:
+            OptionError: An option is out of its range, unknown, or does not go with another one.
+        """
         if self.dtype not in _DTYPES:
             raise unknown_option("dtype", self.dtype, _DTYPES)
         require_at_least("max_epochs", self.max_epochs, 1)

@@ -1,0 +1,206 @@
+"""The documentation: what it tells people to type works, every public name is described, every command has an example."""
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import shlex
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from qlstm_qiskit import errors
+from qlstm_qiskit.cli import main
+from qlstm_qiskit.cli.app import app
+from qlstm_qiskit.experiments.statistics import COVERAGE, LEAST, RESAMPLES
+from qlstm_qiskit.hardware.cost import CIRCUIT_US, JOB_SECONDS
+from qlstm_qiskit.hardware.packing import AUTO_SHARE
+from qlstm_qiskit.training.spsa import _ALPHA, _GAMMA
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)
+BLOCK = re.compile(r"^```(sh|python|yaml)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+WITH_CODE = [path for path in PAGES if BLOCK.search(path.read_text())]
+
+#: The public packages below `qlstm_qiskit` itself.
+ROOMS = ("circuits", "space", "search", "nn", "training", "hardware", "experiments", "data", "exact", "report")
+#: What builds an error for the caller to raise, or raises it.
+BUILDERS = {"unknown_option": "OptionError", "require_at_least": "OptionError"}
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda path: path.stem)
+def test_what_a_page_tells_to_type_works(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Blocks in order, in an empty folder beside the examples; training for one epoch. A block that names a file is one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    modules = set(sys.modules)
+    names: dict[str, object] = {}
+    for kind, block in BLOCK.findall(page.read_text()):
+        name = re.match(r"# ([\w.]+\.(?:py|yaml))\n", block)
+        if name:
+            (tmp_path / name[1]).write_text(block)
+        elif kind == "python":
+            exec(block, names)
+        elif kind == "sh":
+            for line in block.splitlines():
+                assert line.startswith("qlstm "), f"{line}: only commands of qlstm are tried"
+                run(line, capsys)
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = shlex.split(command)[1:]
+    if arguments[0] == "train" and "--resume" not in arguments:
+        arguments += ["--epochs", "1"]
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    streams = capsys.readouterr()
+    assert not caught.value.code, f"{command}: {streams.err}"
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    def walk(command: Any, words: list[str]) -> Iterator[tuple[str, Any]]:
+        if not hasattr(command, "commands"):
+            yield " ".join(words), command
+        for name, own in getattr(command, "commands", {}).items():
+            yield from walk(own, [*words, name])
+
+    yield from walk(typer.main.get_command(app), ["qlstm"])
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_command_has_an_example(name: str, command: Any) -> None:
+    assert f"Example: {name}" in (command.help or "")
+
+
+def described() -> dict[str, Any]:
+    """Every public class and function by its name. Constants and aliases of types are described where they are defined."""
+    found = {}
+    for name in ("qlstm_qiskit", *(f"qlstm_qiskit.{room}" for room in ROOMS)):
+        module = importlib.import_module(name)
+        assert module.__doc__, f"{module.__name__} says what it is"
+        for export in module.__all__:
+            value = getattr(module, export)
+            if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__.startswith("qlstm_qiskit"):
+                found[f"{value.__module__}.{export}"] = value
+    return found
+
+
+PUBLIC = described()
+
+
+def methods(value: Any) -> Iterator[tuple[str, Any, str]]:
+    """A function, or the public methods that a class defines itself, with the text that describes each."""
+    text = inspect.getdoc(value) or ""
+    if not inspect.isclass(value):
+        yield value.__name__, value, text
+        return
+    for name, own in vars(value).items():
+        function = getattr(own, "__func__", getattr(own, "fget", own))
+        if inspect.isfunction(function) and function.__code__.co_filename == inspect.getfile(value):  # not a dataclass's own
+            if name in {"__init__", "__post_init__"}:
+                yield name, function, text
+            elif not name.startswith("_"):
+                yield name, function, (inspect.getdoc(function) or "") + "\n" + text
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_public_is_described_with_its_arguments(name: str) -> None:
+    value = PUBLIC[name]
+    text = inspect.cleandoc(value.__doc__ or "")
+    assert text
+    if inspect.isclass(value) and getattr(value, "_is_protocol", False):
+        return  # nobody makes one
+    arguments = [key for key in inspect.signature(value).parameters if key not in {"self", "args", "kwargs"}]
+    if arguments:
+        section = re.search(r"^(Args|Attributes):\n", text, flags=re.MULTILINE)
+        assert section, f"{name} has arguments ({', '.join(arguments)}) and neither Args nor Attributes"
+        missing = [key for key in arguments if not re.search(rf"^ +([\w, ]+, )?{key}(, [\w, ]+)?:", text, flags=re.MULTILINE)]
+        assert not missing, f"{name} does not describe {', '.join(missing)}"
+
+
+def raised(function: Any) -> set[str]:
+    """Errors of `qlstm_qiskit.errors` that a function raises in its own body, not in functions that it calls."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    found, stack = set(), list(ast.iter_child_nodes(tree))
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            continue
+        stack += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+            found.add(BUILDERS.get(node.exc.func.id, node.exc.func.id))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "require_at_least":
+            found.add(BUILDERS[node.func.id])
+    return {name for name in found if issubclass(getattr(errors, name, type), errors.QLSTMError)}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_errors_that_are_raised_are_named(name: str) -> None:
+    for method, function, text in methods(PUBLIC[name]):
+        named = " ".join(re.findall(r"^Raises:\n((?: .*\n?|\n)+)", text, flags=re.MULTILINE))
+        missing = {error for error in raised(function) if error not in named}
+        assert not missing, f"{name}, {method}: {', '.join(sorted(missing))} not in its Raises section"
+
+
+def test_what_the_results_page_says_is_what_the_table_says() -> None:
+    """The statements of docs/results.md, which has its numbers from the files themselves."""
+    found = json.loads((ROOT / "results" / "table2-tuned" / "table.json").read_text())
+    tests = [test for family in found["families"].values() for test in family]
+
+    def verdicts(first: str, second: str) -> list[str]:
+        return [test["verdict"] for test in tests if (test["first"], test["second"]) == (first, second)]
+
+    assert set(verdicts("diffqas", "lstm")) == {"undecided"}
+    assert verdicts("derived", "lstm") == verdicts("best-of-random", "lstm") == ["worse"] * 5
+    assert set(verdicts("diffqas", "lstm-20")) == {"worse", "undecided"}
+    median = {(cell["row"], cell["dataset"]): cell["summary"]["median"] for cell in found["cells"]}
+    published = {cell["dataset"]: cell["published"] for cell in found["cells"] if cell["row"] == "diffqas"}
+    for row in {row for row, _ in median} - {"ridge", "persistence", "esn"}:
+        assert all(median[row, dataset] < published[dataset] for dataset in published)
+    assert sum(median["lstm", dataset] < median["diffqas", dataset] for dataset in published) >= 3
+    trained = {row for row, _ in median} - {"ridge", "persistence", "esn"}
+    for dataset in ("bessel", "damped_shm", "delayed_quantum_control"):
+        assert min(median["ridge", dataset], median["esn", dataset]) < 0.5 * min(median[row, dataset] for row in trained)
+    assert median["persistence", "narma10"] < min(
+        median[row, "narma10"] for row in {row for row, _ in median} - {"persistence"}
+    )
+    circuits = {cell["row"]: cell["n_circuits"] for cell in found["cells"]}
+    assert (circuits["derived"], circuits["diffqas"]) == (4, 144)
+
+
+def test_numbers_in_the_text_are_those_of_the_package() -> None:
+    mathematics, cost = ((ROOT / "docs" / name).read_text() for name in ("mathematics.md", "how-to/cost.md"))
+    assert rf"{CIRCUIT_US:g}\,\mu\text{{s}}) + {JOB_SECONDS:g}\,\text{{s}}" in mathematics
+    assert f"+ {CIRCUIT_US:g} us) + {JOB_SECONDS:g} s a job" in cost
+    assert f"down to ${AUTO_SHARE}$ of the best" in mathematics
+    assert f"{COVERAGE:.0%}".replace("%", " %") in mathematics
+    assert f"with {RESAMPLES} resamples" in mathematics
+    assert LEAST == 6, "six values, six pairs"
+    assert f"(k+1)^{{{_GAMMA}}}" in mathematics
+    assert rf"\right)^{{{_ALPHA}}}" in mathematics
+
+
+def test_every_public_package_has_a_page() -> None:
+    """Those of `ROOMS`, and none beside them but the command line, which has a page of its own."""
+    package = ROOT / "qlstm_qiskit"
+    assert {path.parent.name for path in package.glob("*/__init__.py")} - {"cli"} == set(ROOMS)
+    source = (ROOT / "docs" / "pages.py").read_text()
+    assert set(re.findall(r'"qlstm_qiskit\.(\w+)"', source)) == set(ROOMS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_formulas_stand_alone(page: Path) -> None:
+    """Displayed ones begin in the first column: inside a list MyST takes them for text."""
+    assert not re.search(r"^[ \t]+\$\$", page.read_text(), flags=re.MULTILINE)
