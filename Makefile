@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test grid lint docs clean
+.PHONY: demo test grid lint dist docs clean
 
 demo: $(VENV)/.installed
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; \
@@ -22,6 +22,15 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file= --strict examples/typed_project.py
+
+# Wheel and source distribution, checked as the index would, and the wheel used from another folder.
+dist: $(VENV)/.installed-dev
+	rm -rf dist build/wheel build/dist-runs
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(PIP) install --quiet --no-deps --target build/wheel dist/*.whl
+	cd build && PYTHONPATH=$(CURDIR)/build/wheel $(CURDIR)/$(BIN)/python $(CURDIR)/tests/use_wheel.py
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -W --keep-going -n -b html docs build/docs

@@ -21,6 +21,9 @@ from qlstm_qiskit.cli.train import derive, train
 from qlstm_qiskit.cli.transpile import transpile
 from qlstm_qiskit.errors import QLSTMError
 
+#: Packages of extras; see pyproject.toml.
+_OPTIONAL = ("reservoirpy", "ray", "sktime", "plotly", "tensorboard", "mlflow-skinny")
+
 app = typer.Typer(
     name="qlstm",
     help="Quantum LSTMs that design their own circuits (DiffQAS-QLSTM, arXiv 2508.14955).",
@@ -49,15 +52,27 @@ def _root(
 
 @app.command()
 def about(json: Json = False) -> None:
-    """Versions and machine, for a bug report.
+    """Versions and machine, for a bug report: no name of a user, a host or a folder is in it.
 
     Example: qlstm about
     """
     import os
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
 
     from qlstm_qiskit.experiments import versions
+    from qlstm_qiskit.experiments.environment import environment
 
-    facts = {**versions(), "cores": str(os.cpu_count())}
+    facts = versions()
+    for name in _OPTIONAL:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            facts[name] = "not installed"
+    made = environment()
+    facts |= {"commit": f"{made['commit']}{' with changes' if made['changed'] else ''}"} if made["commit"] else {}
+    facts |= {"processor": made["processor"], "cores": str(os.cpu_count()), "torch threads": str(torch.get_num_threads())}
     if json:
         print_json(facts)
         return

@@ -1,15 +1,18 @@
 """The command line as a user meets it."""
 
+import getpass
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from qlstm_qiskit.data import PAPER_SERIES
 from qlstm_qiskit.training import MODELS
@@ -170,7 +173,12 @@ def test_about(qlstm) -> None:
     code, out, _ = qlstm("about")
     assert code == 0
     assert "qiskit: 2." in out
-    assert "torch" in json.loads(qlstm("about", "--json")[1])
+    assert "processor: " in out
+    facts = json.loads(qlstm("about", "--json")[1])
+    assert facts["torch"] == torch.__version__
+    assert facts["ray"] == version("ray")
+    assert getpass.getuser() not in facts.values()
+    assert str(Path.home()) not in out
 
 
 MISTAKES = [
