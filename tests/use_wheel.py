@@ -5,14 +5,11 @@ import tempfile
 from pathlib import Path
 
 import qlstm_qiskit
-from qlstm_qiskit.cli import main
+from qlstm_qiskit.cli.app import app
 
 
 def run(*arguments: str) -> None:
-    try:
-        main(list(arguments))
-    except SystemExit as ended:
-        assert not ended.code, arguments
+    assert not app(list(arguments), standalone_mode=False), arguments
 
 
 assert Path(qlstm_qiskit.__file__).parents[1].name == "wheel", qlstm_qiskit.__file__
