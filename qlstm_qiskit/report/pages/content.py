@@ -60,7 +60,7 @@ class Grid:
     Attributes:
         caption: What it shows.
         header: Names of the columns.
-        rows: Cells as they are shown; the first names the row.
+        rows: Cells as they are shown, two texts below one another where a cell is a pair; the first names the row.
         left: Columns of words beside the first; all others are numbers, aligned to the right.
         notes: Said below the name of a row.
         download: The numbers as a file.
@@ -69,7 +69,7 @@ class Grid:
     kind: ClassVar[str] = "grid"
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[object]]
+    rows: Sequence[Sequence[str | tuple[str, str]]]
     left: Sequence[str] = ()
     notes: Mapping[str, str] | None = None
     download: Download | None = None
@@ -161,6 +161,16 @@ class Page:
             for part in section.parts:
                 found += [part] if isinstance(part, Plot) else list(part.plots) if isinstance(part, Panels) else []
         return found
+
+
+def stacked(rows: Sequence[Sequence[str]]) -> list[list[str | tuple[str, str]]]:
+    """The cells of a table, with a range in brackets below its number."""
+    return [[row[0], *(_pair(cell) for cell in row[1:])] for row in rows]
+
+
+def _pair(cell: str) -> str | tuple[str, str]:
+    number, _, interval = cell.partition(" ")
+    return (number, interval) if interval[:1] in {"(", "["} and interval else cell
 
 
 def number(value: float | None) -> str:

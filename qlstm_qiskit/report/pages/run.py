@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec, plan_run
-from qlstm_qiskit.experiments.run import METRICS
+from qlstm_qiskit.experiments.run import METRICS, load_metrics, validated
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.transpile import transpile_run
 from qlstm_qiskit.hardware import BackendSpec, find_spec
@@ -28,6 +30,30 @@ _FORECASTS = {"test": "model", "persistence": "persistence", "seasonal_naive": "
 _FIGURES = {"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}
 
 
+class _Stage(BaseModel):
+    epochs: int
+    n_circuits: int
+    valid_mse: float | None
+    test_mse: float
+
+
+class _Metrics(BaseModel):
+    """What a page needs of metrics.json."""
+
+    n_parameters: int
+    n_circuits: int
+    train_mse: float
+    valid_mse: float | None = None
+    test_mse: float
+    test: dict[str, float]
+    persistence: dict[str, float]
+    seasonal_naive: dict[str, float] = {}
+    stages: dict[str, _Stage] = {}
+    path: str | None = None
+    wall_seconds: float
+    versions: dict[str, str]
+
+
 def run_page(path: Path, backend: str | None = None, backends: Path | None = None) -> Page:
     """The page of a run folder; its model is evaluated on the exact interpreter.
 
@@ -43,6 +69,7 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
     if not exists(path / METRICS):
         hint = f"; finish it with `qlstm train --resume --out {path}`" if is_unfinished(path) else ""
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
+    validated(_Metrics, load_metrics(path), path / METRICS)
     chosen = None if backend is None else _on_this_machine(backend, backends)
     run = load_run(path, backend="statevector")
     sections = [_forecast(run), _errors(run), _losses(run), *_architecture(run), *_cost(run, chosen, backends)]
@@ -71,7 +98,8 @@ def _lead(spec: RunSpec, run: Run) -> list[str]:
 
 def _forecast(run: Run) -> Section:
     text = Text(
-        "One step ahead, in the series' own units. Drag over a part of the figure to see it larger; a double click shows all."
+        "One step ahead, in the series' own units. The buttons show a part of it; with a mouse, drag over what is to be "
+        "larger, and double-click for all."
     )
     return Section("Forecast", [text, forecast_plot(run)])
 
@@ -151,7 +179,10 @@ def _cost(run: Run, chosen: BackendSpec | None, backends: Path | None) -> Iterat
     rows.append(["time of the training", f"{metrics['wall_seconds']:.3g} s"])
     if metrics.get("path"):
         rows.append(["circuits evaluated as", metrics["path"].replace("form", "multilinear form")])
-    yield Section("Cost", [Grid("For one window.", ["", "value"], rows)])
+    yield Section(
+        "Cost",
+        [Grid("The model on this machine; circuits are those that a time step evaluates for one window.", ["", "value"], rows)],
+    )
     if chosen is not None and chosen.kind == "fake":
         about = "Predicting the test part. Planned, not run: the delay between shots plus 3 us for each shot, 2 s for each job."
         facts = [list(row) for row in plan_run(run.path, chosen).rows()]
@@ -219,8 +250,10 @@ def _public(spec: RunSpec) -> dict[str, Any]:
 
 
 def _versions(run: Run) -> Section:
-    rows: Sequence[Sequence[object]] = list(run.metrics["versions"].items())
-    return Section("Versions", [Grid("What the run was made with.", ["package", "version"], rows, left=("version",))])
+    return Section(
+        "Versions",
+        [Grid("What the run was made with.", ["package", "version"], list(run.metrics["versions"].items()), left=("version",))],
+    )
 
 
 def _again(spec: RunSpec, run: Run) -> Section:

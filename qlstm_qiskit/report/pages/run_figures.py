@@ -11,7 +11,7 @@ from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.report.architecture import LayerHistory, layer_histories
 from qlstm_qiskit.report.figures import forecast_columns
 from qlstm_qiskit.report.pages.content import Plot, csv_file
-from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, label, line, plotted
+from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, label, line, log_axis, plotted
 from qlstm_qiskit.space import GATES
 
 #: Candidates of a gate that are drawn in colour.
@@ -68,7 +68,12 @@ def loss_plot(run: Run) -> Plot:
     kept = {key: [entry.get(key) for entry in run.history] for key in named}
     kept = {key: values for key, values in kept.items() if any(value is not None for value in values)}
     traces = [line(named[key], epochs, values, *styles[key]) for key, values in kept.items()]
-    figure = plotted(traces, axis("epoch"), axis("MSE (scaled units)", type="log"), hovermode="x unified")
+    figure = plotted(
+        traces,
+        axis("epoch"),
+        log_axis("MSE (scaled units)", [value for values in kept.values() for value in values]),
+        hovermode="x unified",
+    )
     caption = "Mean squared error after each epoch, logarithmic axis."
     return Plot("loss", caption, figure, csv_file("loss", {"epoch": epochs, **kept}))
 
@@ -99,7 +104,7 @@ def _weights(layer: LayerHistory, gate: int, where: str, name: str) -> Plot:
         traces.append(line("", epochs, _plain(values[:, c]), FAINT, width=1, hovertemplate=hover, mode="lines") | few)
     for place, c in enumerate(leading):
         traces.append(line(layer.names[c], epochs, _plain(values[:, c]), COLOURS[place], DASHES[place], 2))
-    figure = plotted(traces, axis("epoch"), axis("coefficient (no unit)"))
+    figure = plotted(traces, axis("epoch"), axis("coefficient (no unit)"), showlegend=True)
     dropped = int(np.isnan(values[-1, there]).sum())
     caption = f"{where.capitalize()}: {len(there)} candidate{'s' * (len(there) > 1)}"
     caption += f", of which the search has dropped {dropped} (their lines end)." if dropped else "."

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.scaling import POINTS, Measured, ScalingRecord, load_scaling
-from qlstm_qiskit.report.pages.content import Grid, Listing, Page, Panels, Plot, Section, Text, csv_file, json_file
-from qlstm_qiskit.report.pages.figures import axis, line, plotted
+from qlstm_qiskit.report.pages.content import Grid, Listing, Page, Panels, Plot, Section, Text, csv_file, json_file, stacked
+from qlstm_qiskit.report.pages.figures import axis, line, log_axis, plotted
 from qlstm_qiskit.report.scaling import LABELS, axes_of, environment_lines, error_range, scaling_table
 
 Range = tuple[float, float, float]
 
 #: Name -> title, label of the axis, whether it is logarithmic, and middle, lowest and highest value.
 _FIGURES: dict[str, tuple[str, str, bool, Callable[[Measured], Range]]] = {
-    "step": ("time of a training step", "ms", True, lambda measured: (measured.step_ms,) * 3),
-    "memory": ("memory of model and step", "MiB", False, lambda measured: (measured.memory_mib,) * 3),
+    "step": ("time of a training step", "time (ms)", True, lambda measured: (measured.step_ms,) * 3),
+    "memory": ("memory of model and step", "memory (MiB)", False, lambda measured: (measured.memory_mib,) * 3),
     "error": ("test error, median and range over seeds", "MSE (scaled units)", True, error_range),
 }
 _MODELS = {"qlstm": ("quantum LSTM", "blue", "solid"), "lstm": ("torch.nn.LSTM", "black", "dash")}
@@ -45,7 +45,7 @@ def scaling_page(path: Path) -> Page:
     for name, own in lines.items():
         heads, *rows = scaling_table(name, own)
         download = json_file(f"along-{name}", [record.model_dump(mode="json") for record in own])
-        grid = Grid("All that was measured along this axis.", heads, rows, download=download)
+        grid = Grid("All that was measured along this axis.", heads, stacked(rows), download=download)
         title = LABELS[name][0].upper() + LABELS[name][1:]
         sections.append(Section(title, [Panels([_plot(name, what, own) for what in _FIGURES], columns=3), grid]))
     if not lines:
@@ -81,8 +81,9 @@ def _plot(name: str, what: str, own: list[ScalingRecord]) -> Plot:
         columns |= {
             f"{key}_{part}": [_finite(r[place]) for r in ranges] for place, part in enumerate(("median", "lowest", "highest"))
         }
-    horizontal = axis(LABELS[name], tickvals=x, **({} if name == "hidden" else {"type": "log", "dtick": None}))
-    vertical = axis(unit, **({"type": "log", "dtick": None} if logarithmic else {"rangemode": "tozero"}))
+    horizontal = axis(LABELS[name], tickvals=x, **({} if name == "hidden" else {"type": "log"}))
+    drawn = [value for key, own in columns.items() if key != name for value in own]
+    vertical = log_axis(unit, drawn) if logarithmic else axis(unit, rangemode="tozero")
     place = f"{name}-{what}"
     return Plot(place, title[0].upper() + title[1:] + ".", plotted(traces, horizontal, vertical), csv_file(place, columns))
 

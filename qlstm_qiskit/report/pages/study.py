@@ -12,9 +12,9 @@ from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.run import read_json
 from qlstm_qiskit.experiments.runner import ENVIRONMENTS, Record, load_study_folder
 from qlstm_qiskit.experiments.table import Table, table
-from qlstm_qiskit.report.pages.content import Grid, Listing, Page, Panels, Part, Plot, Section, Text, csv_file, json_file
-from qlstm_qiskit.report.pages.figures import axis, label, plotted
-from qlstm_qiskit.report.table import FIGURES, parts
+from qlstm_qiskit.report.pages.content import Grid, Listing, Page, Panels, Plot, Section, Text, csv_file, json_file, stacked
+from qlstm_qiskit.report.pages.figures import axis, label, log_axis, plotted
+from qlstm_qiskit.report.table import FIGURES, Part, parts
 from qlstm_qiskit.storage import exists
 
 
@@ -29,21 +29,27 @@ def study_page(path: Path) -> Page:
     if not found.cells:
         raise RunError(f"{path} holds no finished run of its study yet; go on with the `qlstm table` command that made it.")
     first, *others = parts(found)
-    lead = [text for text in (study.about, first.about) if text]
+    lead = [text.replace("`", "") for text in (study.about, first.about) if text]
     medians = Grid(
         "A row a model: trained parameters, circuits a time step, and for each series the median with its interval.",
         first.header,
-        first.rows,
+        stacked(first.rows),
         notes=first.notes,
         download=json_file("table", found.to_json()),
     )
     sections = [Section("Medians", [medians]), _figures(found, records)]
-    for part in others:
-        text: list[Part] = [Text(part.about)] if part.about else []
-        left = ("second", "series", "first is better") if part.tests else ()
-        sections.append(Section(part.title, [*text, Grid(part.title, part.header, part.rows, left=left)]))
+    sections += [Section(part.title, [_grid(part, found)]) for part in others]
     sections += [_environments(path, records), _again(study.model_dump(mode="json", exclude_defaults=True))]
     return Page("study", study.title or study.name, lead, sections)
+
+
+def _grid(part: Part, found: Table) -> Grid:
+    caption = part.about or "Mean of the middle half of the seeds, with its 95 % interval."
+    if part.tests:
+        counts = Counter(test.comparison.verdict for test in found.families[part.title.removeprefix("Tests: ")])
+        caption += f" The first is {', '.join(f'{verdict} in {count}' for verdict, count in counts.items())}."
+    left = ("second", "series", "first is better") if part.tests else ()
+    return Grid(caption, part.header, stacked(part.rows), left=left)
 
 
 def _figures(found: Table, records: list[Record]) -> Section:
@@ -112,7 +118,7 @@ def _panel(found: Table, rows: list[str], dataset: str, place: int, seeds: dict[
     ticks = {"tickvals": list(range(len(rows))), "ticktext": [label(row) for row in rows], "range": [len(rows) - 0.4, -0.6]}
     figure = plotted(
         traces,
-        axis(f"{what} (scaled units)", type="log"),
+        log_axis(f"{what} (scaled units)", each[found.study.primary] + published["x"]),
         axis("model", zeroline=False, **ticks),
         hovermode="closest",
     )
@@ -136,21 +142,13 @@ def _environments(path: Path, records: list[Record]) -> Section:
         commit = (
             f"{made['commit'][:10]}{', with changes' if made.get('changed') else ''}" if made.get("commit") else "no checkout"
         )
-        versions = ", ".join(f"{package} {version}" for package, version in made.get("versions", {}).items())
-        rows.append([name, f"{count:,}", commit, made.get("processor", ""), versions])
-    header = ["environment", "runs", "commit", "processor", "versions"]
-    return Section(
-        "Made with",
-        [
-            Grid(
-                "Where the runs were made.",
-                header,
-                rows,
-                left=("commit", "processor", "versions"),
-                download=json_file("environments", known),
-            )
-        ],
-    )
+        rows.append([name, f"{count:,}", commit, made.get("processor", "")])
+    header, left = ["environment", "runs", "commit", "processor"], ("commit", "processor")
+    where = Grid("Where the runs were made.", header, rows, left=left, download=json_file("environments", known))
+    versions = {name: known.get(name, {}).get("versions", {}) for name in counts}
+    packages = dict.fromkeys(package for own in versions.values() for package in own)
+    table = [[package, *(own.get(package, "") for own in versions.values())] for package in packages]
+    return Section("Made with", [where, Grid("With what, by environment.", ["package", *counts], table, left=tuple(counts))])
 
 
 def _again(study: dict[str, Any]) -> Section:

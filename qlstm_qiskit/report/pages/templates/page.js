@@ -30,7 +30,11 @@
     const colours = schemes[dark.matches ? "dark" : "light"];
     const { data, layout } = coloured(figures[name], colours, "");
     const lines = { gridcolor: colours.grid, linecolor: colours.gray, zerolinecolor: colours.grid, tickcolor: colours.gray };
-    for (const axis of ["xaxis", "yaxis"]) layout[axis] = { ...layout[axis], ...lines, showline: true, ticks: "outside" };
+    const shown = document.getElementById(name).layout; // undefined until it is drawn
+    for (const axis of ["xaxis", "yaxis"]) {
+      layout[axis] = { ...layout[axis], ...lines, showline: true, ticks: "outside" };
+      if (shown && shown[axis].autorange !== true) layout[axis].range = shown[axis].range; // stays where it was zoomed
+    }
     const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: colours.black };
     Object.assign(layout, {
       font, colorway: numbered.map((own) => colours[own]), paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
