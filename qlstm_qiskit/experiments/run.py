@@ -175,7 +175,7 @@ def load_spec(path: Path) -> RunSpec:
     """
     if not exists(path):
         raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
-    return validated(RunSpec, _read_json(path / CONFIG), path / CONFIG)
+    return validated(RunSpec, read_json(path / CONFIG), path / CONFIG)
 
 
 def load_header(path: Path) -> ModelHeader:
@@ -185,7 +185,7 @@ def load_header(path: Path) -> ModelHeader:
 
 def load_metrics(path: Path) -> dict[str, Any]:
     """Read the content of metrics.json; errors as of `load_run`."""
-    return _read_json(path / METRICS)
+    return read_json(path / METRICS)
 
 
 def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str = "evaluate") -> Run:
@@ -240,7 +240,8 @@ def validated(kind: type[Model], content: object, path: Path) -> Model:
         raise RunError(f"{path} is damaged or of another version: {place}: {first['msg']}.") from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds, or `RunError`."""
     try:
         content = json.loads(_read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,12 +18,12 @@ import torch
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from qlstm_qiskit.errors import RunError, TrainingError
+from qlstm_qiskit.errors import DataError, RunError, TrainingError
 from qlstm_qiskit.experiments.controls import Control
 from qlstm_qiskit.experiments.derive import derive_run
 from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.rollout import rolled_errors
-from qlstm_qiskit.experiments.run import CONFIG, Run, load_run
+from qlstm_qiskit.experiments.run import CONFIG, Run, load_run, validated
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.start import start_from
 from qlstm_qiskit.experiments.study import TRAINING, Chain, Study, Task
@@ -98,6 +99,21 @@ def read_records(out: Path) -> list[Record]:
     if not all({"id", "row", "dataset", "seed"} <= set(record) for record in records):
         raise RunError(f"{path} is damaged: a line is no record of a run.")
     return records
+
+
+def load_study_folder(out: Path) -> tuple[Study, list[Record]]:
+    """The study of a folder and its records, each at every place of the table that it belongs to.
+
+    Raises:
+        RunError: A file is missing or damaged.
+    """
+    study = validated(Study, _object(_text(out / STUDY), out / STUDY), out / STUDY)
+    records = read_records(out)
+    placed = {(record["row"], record["dataset"], record["seed"]): record for record in records}
+    by_id = {record["id"]: record for record in records}
+    with contextlib.suppress(DataError):  # of a file that is no longer there, which ids are made of
+        placed |= {(t.row, t.dataset, t.seed): _placed(by_id[t.id], t) for t in study.tasks() if t.id in by_id}
+    return study, list(placed.values())
 
 
 def run_task(task: Task, folder: Path) -> Record:

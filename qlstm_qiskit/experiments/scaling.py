@@ -221,14 +221,26 @@ def _conditions(plan: ScalingPlan) -> dict[str, Any]:
     return plan.model_dump(mode="json", exclude={"axes"})
 
 
+def load_scaling(out: Path) -> tuple[ScalingPlan, list[ScalingRecord]]:
+    """The plan of a folder, which names no axes, and what was measured.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    path = out / POINTS
+    lines = read_lines(path)
+    plan = validated(_Header, lines[0] if lines else None, path).plan
+    return validated(ScalingPlan, plan | {"axes": {}}, path), [validated(ScalingRecord, line, path) for line in lines[1:]]
+
+
 def _read(plan: ScalingPlan, path: Path) -> list[ScalingRecord]:
     """The records of a file, which must be of this plan."""
     if not exists(path):
         return []
-    lines = read_lines(path)
-    there, here = validated(_Header, lines[0] if lines else None, path).plan, _conditions(plan)
-    other = [name for name in here | there if there.get(name) != here.get(name)]
+    found, records = load_scaling(path.parent)
+    there, here = _conditions(found), _conditions(plan)
+    other = [name for name in here if there[name] != here[name]]
     if other:
-        said = ", ".join(f"{name} ({json.dumps(there.get(name))} there, {json.dumps(here.get(name))} here)" for name in other)
+        said = ", ".join(f"{name} ({json.dumps(there[name])} there, {json.dumps(here[name])} here)" for name in other)
         raise RunError(f"{path} holds another plan: it differs in {said}. Give the same options, or another folder.")
-    return [validated(ScalingRecord, line, path) for line in lines[1:]]
+    return records

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -63,8 +66,28 @@ def circuits_figure(circuits: Sequence[Drawn]) -> Figure:
     return figure
 
 
+def circuit_svg(candidate: Candidate, name: str) -> str:
+    """A circuit as an SVG element; `name` begins its identifiers, so that several can stand in one page."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with rc_context({"svg.hashsalt": "qlstm", "svg.fonttype": "path"}):
+        _drawing(candidate).figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+    svg = buffer.getvalue()
+    svg = re.sub(r'( id="|"#|url\(#)', rf"\g<1>{name}-", svg[svg.index("<svg") :])
+    return re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+
+
 def _picture(candidate: Candidate) -> NDArray[np.uint8]:
-    """A circuit as pixels (height, width, 4), without its margins; gates have the same size in every picture."""
+    """A circuit as pixels (height, width, 4), without its margins."""
+    canvas = _drawing(candidate)
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    used = np.argwhere((pixels[..., :3] < 250).any(axis=-1))
+    low, high = np.maximum(used.min(axis=0) - 8, 0), used.max(axis=0) + 8
+    return pixels[low[0] : high[0], low[1] : high[1]].copy()
+
+
+def _drawing(candidate: Candidate) -> FigureCanvasAgg:
+    """A circuit, drawn; gates have the same size in every picture."""
     size = (6.0, 4.0)
     for _ in range(2):  # the first drawing says how wide and high the circuit is
         figure = Figure(figsize=size, dpi=_DPI)
@@ -73,7 +96,4 @@ def _picture(candidate: Candidate) -> NDArray[np.uint8]:
         candidate.draw("mpl", ax=axes, style="bw", fold=_FOLD)
         size = (float(abs(np.subtract(*axes.get_xlim()))) * _UNIT, float(abs(np.subtract(*axes.get_ylim()))) * _UNIT)
     canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    used = np.argwhere((pixels[..., :3] < 250).any(axis=-1))
-    low, high = np.maximum(used.min(axis=0) - 8, 0), used.max(axis=0) + 8
-    return pixels[low[0] : high[0], low[1] : high[1]].copy()
+    return canvas

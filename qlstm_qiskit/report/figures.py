@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import QLSTM
@@ -37,22 +39,35 @@ def draw_run(run: Run) -> list[Path]:
     return paths + draw_architecture(run, run.architecture)
 
 
+def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
+    """One-step forecasts of all windows, in original units.
+
+    Args:
+        run: A trained run.
+
+    Returns:
+        `row` of the series that is predicted, from 0; `truth`, `prediction` and `persistence` there; each (n,), training
+        windows first.
+    """
+    data = run.dataset
+    predicted = np.concatenate([run.predict(data.x_train), run.predict(data.x_test)])[:, :1]
+    rows = np.arange(data.window, data.window + len(predicted))
+    truth = np.concatenate([data.y_train, data.y_test])[:, :1]
+    truth, predicted = (data.target_scaler.inverse(values)[:, 0] for values in (truth, predicted))
+    return {"row": rows, "truth": truth, "prediction": predicted, "persistence": data.values[rows - 1]}
+
+
 def forecast_figure(run: Run) -> Figure:
     """The series with the model's one-step predictions and the line between training and test, in original units.
 
     Args:
         run: A trained run.
     """
-    data = run.dataset
+    data, columns = run.dataset, forecast_columns(run)
     figure, axes = _figure(8, 3.6)
-    n_train = len(data.x_train)
-    truth = np.concatenate([data.y_train, data.y_test])[:, 0]
-    prediction = np.concatenate([run.predict(data.x_train), run.predict(data.x_test)])[:, 0]
-    steps = np.arange(len(truth)) + data.window
-    truth, prediction = (data.target_scaler.inverse(values[:, None])[:, 0] for values in (truth, prediction))
-    axes.plot(steps, truth, color="0.45", linewidth=1.6, label=data.target)
-    axes.plot(steps, prediction, color="C0", linewidth=1.0, label="prediction, one step ahead")
-    axes.axvline(data.window + n_train - 0.5, color="C3", linestyle="--", linewidth=1.0, label="training | test")
+    axes.plot(columns["row"], columns["truth"], color="0.45", linewidth=1.6, label=data.target)
+    axes.plot(columns["row"], columns["prediction"], color="C0", linewidth=1.0, label="prediction, one step ahead")
+    axes.axvline(data.window + len(data.x_train) - 0.5, color="C3", linestyle="--", linewidth=1.0, label="training | test")
     axes.set(xlabel="time step (row of the series)", ylabel=f"{data.target} (original units)")
     axes.set_title(f"{run.spec.model} on {data.name}, {run.epochs} epochs, seed {run.spec.seed}")
     axes.legend(loc="best", fontsize="small")

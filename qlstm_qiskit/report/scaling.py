@@ -17,7 +17,7 @@ from qlstm_qiskit.experiments.scaling import AXES, Measured, ScalingPlan, Scalin
 from qlstm_qiskit.storage import write_atomically
 
 #: Axis -> its label.
-_LABELS = {
+LABELS = {
     "depth": "depth (variational layers)",
     "candidates": "candidate circuits of each gate",
     "hidden": "hidden size",
@@ -95,7 +95,7 @@ def _draw(
     axes.set_xscale("log" if axis != "hidden" else "linear")
     axes.set_xticks(x, [str(value) for value in x])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel(_LABELS[axis])
+    axes.set_xlabel(LABELS[axis])
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
 
@@ -133,22 +133,25 @@ def scaling_report(plan: ScalingPlan, records: Sequence[ScalingRecord]) -> str:
         "![scaling](scaling.png)",
     ]
     for axis, own in lines.items():
-        text += ["", f"## {_LABELS[axis].capitalize()}", "", *_table(axis, own)]
+        heads, *rows = scaling_table(axis, own)
+        table = ["| " + " | ".join(line) + " |" for line in (heads, *rows)]
+        text += ["", f"## {LABELS[axis].capitalize()}", "", table[0], "|---" * len(heads) + "|", *table[1:]]
     chosen = {record.point.candidates: record.circuits for record in records if record.point.candidates < _ALL}
     if chosen:
         text += ["", "## Candidates", "", "Fewer than the paper's 36 are spread over its encodings and blocks:", ""]
         text += [f"- {count}: {', '.join(f'`{name}`' for name in names)}" for count, names in sorted(chosen.items())]
-    return "\n".join([*text, "", "## Made with", "", *_environments(records)]) + "\n"
+    return "\n".join([*text, "", "## Made with", "", *(f"- {line}" for line in environment_lines(records))]) + "\n"
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _table(axis: str, own: Sequence[ScalingRecord]) -> list[str]:
+def scaling_table(axis: str, own: Sequence[ScalingRecord]) -> list[list[str]]:
+    """What was measured along an axis: the names of the columns, then a row a point."""
     heads = [axis, "step, ms", "nn.LSTM", "ratio", "memory, MiB", "nn.LSTM", "loaded, MiB", "nn.LSTM"]
     heads += ["test MSE", "nn.LSTM", "circuits", "parameters", "nn.LSTM"]
-    rows = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    rows = [heads]
     for record in own:
         ours, theirs = record.qlstm, record.lstm
         cells = [f"{getattr(record.point, axis)}", f"{ours.step_ms:.3g}", f"{theirs.step_ms:.3g}"]
@@ -157,7 +160,7 @@ def _table(axis: str, own: Sequence[ScalingRecord]) -> list[str]:
             cells += [f"{getattr(measured, name):.1f}" for measured in (ours, theirs)]
         cells += [_errors(measured) for measured in (ours, theirs)]
         cells += [f"{ours.n_circuits:,}", f"{ours.n_parameters:,}", f"{theirs.n_parameters:,}"]
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     return rows
 
 
@@ -170,7 +173,7 @@ def _errors(measured: Measured) -> str:
     return text + (f", {diverged} diverged" if diverged else "")
 
 
-def _environments(records: Sequence[ScalingRecord]) -> list[str]:
+def environment_lines(records: Sequence[ScalingRecord]) -> list[str]:
     """A line for each commit, machine and set of versions, with the number of points."""
     counts: dict[str, int] = {}
     for record in records:
@@ -180,4 +183,4 @@ def _environments(records: Sequence[ScalingRecord]) -> list[str]:
         versions = ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())
         line = f"{code}; {made.get('processor')}; {versions}"
         counts[line] = counts.get(line, 0) + 1
-    return [f"- {_count(count, 'point')}: {line}" for line, count in counts.items()]
+    return [f"{_count(count, 'point')}: {line}" for line, count in counts.items()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ import numpy as np
 from qlstm_qiskit.experiments.statistics import LEAST
 from qlstm_qiskit.experiments.table import Cell, Table, Test
 from qlstm_qiskit.storage import write_atomically
+
+#: The figure that rows are compared by, in words.
+FIGURES = {"test_mse": "Test MSE", "valid_mse": "Validation MSE"}
 
 #: Colours that differ in lightness too.
 _OURS, _PUBLISHED = "#1f5fa8", "#c8511b"
@@ -26,51 +31,97 @@ _TEST_HEADER = ["first", "second", "series", "pairs", "ratio", "p (Holm)", "Clif
 _VERDICTS = {"better": "yes", "worse": "no, the reverse", "undecided": "undecided", "too few": "too few seeds"}
 
 
-def markdown(table: Table) -> str:
-    """The whole table in Markdown: medians with intervals, what was published, interquartile means, tests."""
-    study, datasets = table.study, list(table.study.datasets)
-    seeds = ", ".join(f"{name} {_count(table, name)}" for name in datasets)
-    figure = {"test_mse": "Test MSE", "valid_mse": "Validation MSE"}[study.primary]
-    parts = [
-        f"# {study.title or study.name}",
-        study.about,
-        f"{figure} of the last epoch, scaled units: median over seeds and 95 % interval (BCa bootstrap"
-        f"{_RANGES if _fewest(table) < LEAST else ''}). Recipe `{study.recipe}`; seeds: {seeds}."
-        + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else ""),
-        medians(table),
-    ]
+@dataclass(frozen=True)
+class Part:
+    """A table of a study's report.
+
+    Attributes:
+        title: Empty for the first one.
+        about: How it is read.
+        header: Names of the columns.
+        rows: Cells as text; the first is the name of a row of the study.
+        notes: On rows, by name.
+        tests: Whether it is of tests: its first two columns name rows.
+    """
+
+    title: str
+    about: str
+    header: list[str]
+    rows: list[list[str]]
+    notes: dict[str, str] = field(default_factory=dict)
+    tests: bool = False
+
+
+def parts(table: Table) -> list[Part]:
+    """The whole table: medians with intervals, what was published, MASE, interquartile means, restarts, tests."""
+    study = table.study
+    found = [_medians(table)]
     if study.published:
-        parts += [
-            "## Beside the published numbers",
-            "Published error, then where it lies among ours: below all of our seeds, within them, or above all of them.",
-            _grid(table, lambda cell: "" if cell.published is None else f"{cell.published:.6f} {cell.place}", published=True),
-        ]
+        found.append(
+            _grid(
+                table,
+                "Beside the published numbers",
+                "Published error, then where it lies among ours: below all of our seeds, within them, or above all of them.",
+                lambda cell: "" if cell.published is None else f"{cell.published:.6f} {cell.place}",
+                published=True,
+            )
+        )
     if study.steps:
-        parts += [
-            "## MASE",
+        about = (
             "Mean absolute error, as a multiple of the seasonal naive forecast in the training part; medians over seeds: "
-            f"one step ahead, then the mean over {study.steps} steps in which predictions are fed back.",
-            _grid(table, lambda cell: f"{_or_dash(cell.mase)} / {_or_dash(cell.rolled_mase)}"),
-        ]
-    parts += [
-        "## Interquartile means",
-        _grid(table, lambda cell: f"{_number(cell.summary.iqm)} {_interval(cell.summary.iqm_interval)}"),
-    ]
+            f"one step ahead, then the mean over {study.steps} steps in which predictions are fed back."
+        )
+        found.append(_grid(table, "MASE", about, lambda cell: f"{_or_dash(cell.mase)} / {_or_dash(cell.rolled_mase)}"))
+    found.append(
+        _grid(table, "Interquartile means", "", lambda c: f"{_number(c.summary.iqm)} {_interval(c.summary.iqm_interval)}")
+    )
     if study.primary == "valid_mse":
-        parts += [
-            "## Restarts",
-            "The same figure of the seed with the lowest training error: what starting as many times would come to.",
-            _grid(table, lambda cell: _number(cell.restarted) if cell.restarted is not None and len(cell.values) > 1 else ""),
-        ]
+        about = "The same figure of the seed with the lowest training error: what starting as many times would come to."
+        found.append(_grid(table, "Restarts", about, _restarted))
     for name, tests in table.families.items():
         if tests:
-            parts += [f"## Tests: {name}", _TESTS.format(len(tests)), _lines(_TEST_HEADER, [_test(test) for test in tests])]
-    return "\n\n".join(part for part in parts if part) + "\n"
+            rows = [_test(test) for test in tests]
+            found.append(Part(f"Tests: {name}", _TESTS.format(len(tests)), _TEST_HEADER, rows, tests=True))
+    return found
+
+
+def _medians(table: Table) -> Part:
+    """A row a model: parameters, circuits a step, and for each series the median with its interval."""
+    study = table.study
+    seeds = ", ".join(f"{name} {_count(table, name)}" for name in study.datasets)
+    about = (
+        f"{FIGURES[study.primary]} of the last epoch, scaled units: median over seeds and 95 % interval (BCa bootstrap"
+        f"{_RANGES if _fewest(table) < LEAST else ''}). Recipe `{study.recipe}`; seeds: {seeds}."
+        + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else "")
+    )
+    return _grid(
+        table,
+        "",
+        about,
+        lambda cell: f"{_number(cell.summary.median)} {_interval(cell.summary.median_interval)}",
+        sizes=True,
+    )
+
+
+def markdown(table: Table) -> str:
+    """The whole table in Markdown; see `parts`."""
+    text = [f"# {table.study.title or table.study.name}", table.study.about]
+    for part in parts(table):
+        text += [f"## {part.title}" if part.title else "", part.about, _markdown_rows(part)]
+    return "\n\n".join(piece for piece in text if piece) + "\n"
 
 
 def medians(table: Table) -> str:
-    """A row a model, in Markdown: parameters, circuits a step, and for each series the median with its interval."""
-    return _grid(table, lambda cell: f"{_number(cell.summary.median)} {_interval(cell.summary.median_interval)}", sizes=True)
+    """The first of `parts`, its rows alone, in Markdown."""
+    return _markdown_rows(_medians(table))
+
+
+def _markdown_rows(part: Part) -> str:
+    """The rows of a part, in Markdown."""
+    rows = part.rows
+    if not part.tests:
+        rows = [[f"`{row}`" + (f", {part.notes[row]}" if row in part.notes else ""), *cells] for row, *cells in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (part.header, ["---"] * len(part.header), *rows))
 
 
 def draw_table(table: Table, out: Path) -> list[Path]:
@@ -100,8 +151,7 @@ def draw_table(table: Table, out: Path) -> list[Path]:
         axis.tick_params(labelsize=7)
     axes[0][0].set_yticks(range(len(rows)), rows, fontsize=8)
     axes[0][0].invert_yaxis()
-    what = {"test_mse": "test MSE", "valid_mse": "validation MSE"}[table.study.primary]
-    figure.supxlabel(f"{what}, scaled units (log)", fontsize=8)
+    figure.supxlabel(f"{FIGURES[table.study.primary]}, scaled units (log)", fontsize=8)
     handles = [
         Line2D([], [], color=_OURS, marker="o", markersize=4, linewidth=1.6, label="median, 95 % interval"),
         Line2D([], [], color=_OURS, marker="|", linestyle="", alpha=0.5, label="each seed"),
@@ -130,34 +180,32 @@ def _draw_cell(axis: Any, place: int, cell: Cell) -> None:
         axis.plot(cell.published, place, "D", color=_PUBLISHED, markersize=4)
 
 
-def _grid(table: Table, text: Any, *, sizes: bool = False, published: bool = False) -> str:
+def _grid(
+    table: Table, title: str, about: str, text: Callable[[Cell], str], *, sizes: bool = False, published: bool = False
+) -> Part:
     """A row for each model and a column for each series."""
     datasets = list(table.study.datasets)
-    lines = []
+    lines, notes = [], {}
     for row, spec in table.study.rows.items():
         cells = [table.cells.get((row, dataset)) for dataset in datasets]
         known = [cell for cell in cells if cell is not None]
         if not known or (published and all(cell.published is None for cell in known)):
             continue
         size = [_or_dash(known[0].n_parameters), _or_dash(known[0].n_circuits)] if sizes else []
-        lines.append(
-            [
-                f"`{row}`" + (f", {spec.note}" if sizes and spec.note else ""),
-                *size,
-                *("" if c is None else text(c) for c in cells),
-            ]
-        )
-    return _lines(["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines)
+        lines.append([row, *size, *("" if cell is None else text(cell) for cell in cells)])
+        if sizes and spec.note:
+            notes[row] = spec.note
+    return Part(title, about, ["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines, notes)
 
 
-def _test(test: Test) -> list[Any]:
+def _restarted(cell: Cell) -> str:
+    return _number(cell.restarted) if cell.restarted is not None and len(cell.values) > 1 else ""
+
+
+def _test(test: Test) -> list[str]:
     found = test.comparison
-    numbers = [found.n, _number(found.ratio), f"{found.p_holm:.2g}", f"{found.delta:+.2f}"]
+    numbers = [str(found.n), _number(found.ratio), f"{found.p_holm:.2g}", f"{found.delta:+.2f}"]
     return [test.first, test.second, test.dataset, *numbers, _VERDICTS[found.verdict]]
-
-
-def _lines(header: list[str], rows: list[list[Any]]) -> str:
-    return "\n".join(["| " + " | ".join(map(str, line)) + " |" for line in (header, ["---"] * len(header), *rows)])
 
 
 def _count(table: Table, dataset: str) -> str:

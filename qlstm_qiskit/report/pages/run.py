@@ -1,0 +1,266 @@
+"""The page of a run: what it forecasts, how it was found, what it costs, how it is made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from qlstm_qiskit.errors import OptionError, RunError
+from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec, plan_run
+from qlstm_qiskit.experiments.run import METRICS, load_metrics, validated
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.transpile import transpile_run
+from qlstm_qiskit.hardware import BackendSpec, find_spec
+from qlstm_qiskit.hardware.isa_cache import cache_folder
+from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
+from qlstm_qiskit.report.pages.commands import again
+from qlstm_qiskit.report.pages.content import Drawing, Grid, Listing, Page, Panels, Part, Section, Text, json_file, number
+from qlstm_qiskit.report.pages.run_figures import forecast_plot, loss_plot, weight_plots
+from qlstm_qiskit.storage import exists
+
+#: Of a backend's entry: names of accounts, which a page that is handed on need not say.
+_PRIVATE = ("account", "instance", "token_env")
+
+_FORECASTS = {"test": "model", "persistence": "persistence", "seasonal_naive": "seasonal naive"}
+_FIGURES = {"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}
+
+
+class _Stage(BaseModel):
+    epochs: int
+    n_circuits: int
+    valid_mse: float | None
+    test_mse: float
+
+
+class _Metrics(BaseModel):
+    """What a page needs of metrics.json."""
+
+    n_parameters: int
+    n_circuits: int
+    train_mse: float
+    valid_mse: float | None = None
+    test_mse: float
+    test: dict[str, float]
+    persistence: dict[str, float]
+    seasonal_naive: dict[str, float] = {}
+    stages: dict[str, _Stage] = {}
+    path: str | None = None
+    wall_seconds: float
+    versions: dict[str, str]
+
+
+def run_page(path: Path, backend: str | None = None, backends: Path | None = None) -> Page:
+    """The page of a run folder; its model is evaluated on the exact interpreter.
+
+    Args:
+        path: The folder.
+        backend, backends: As in `write_report`.
+
+    Raises:
+        RunError: It is damaged or not finished.
+        OptionError: The backend has no device, may leave this machine, or the model has no circuits.
+    """
+    spec = load_spec(path)
+    if not exists(path / METRICS):
+        hint = f"; finish it with `qlstm train --resume --out {path}`" if is_unfinished(path) else ""
+        raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
+    validated(_Metrics, load_metrics(path), path / METRICS)
+    chosen = None if backend is None else _on_this_machine(backend, backends)
+    run = load_run(path, backend="statevector")
+    sections = [_forecast(run), _errors(run), _losses(run), *_architecture(run), *_cost(run, chosen, backends)]
+    sections += [_settings(spec), _versions(run), _again(spec, run)]
+    return Page("run", f"{spec.model} on {run.dataset.name}", _lead(spec, run), sections)
+
+
+def _on_this_machine(name: str, backends: Path | None) -> BackendSpec:
+    spec = find_spec(name, backends)
+    if not spec.local:
+        raise OptionError(f"backend {name!r} may leave this machine, and a page is made offline; give a fake one, as fake-fez.")
+    return spec
+
+
+def _lead(spec: RunSpec, run: Run) -> list[str]:
+    metrics = run.metrics
+    lines = [
+        f"{run.epochs} epochs, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
+        f"{metrics['n_circuits']:,} circuits a time step. Mean squared error on the test part {metrics['test_mse']:.3g}, "
+        f"of the persistence forecast (nothing changes) {metrics['persistence']['mse']:.3g}, scaled units."
+    ]
+    if metrics.get("interrupted"):
+        lines.append(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs.")
+    return lines
+
+
+def _forecast(run: Run) -> Section:
+    text = Text(
+        "One step ahead, in the series' own units. The buttons show a part of it; with a mouse, drag over what is to be "
+        "larger, and double-click for all."
+    )
+    return Section("Forecast", [text, forecast_plot(run)])
+
+
+def _errors(run: Run) -> Section:
+    metrics = run.metrics
+    rows = [
+        [label, *(number(metrics[name].get(key)) for key in _FIGURES)] for name, label in _FORECASTS.items() if name in metrics
+    ]
+    caption = "On the test part. RMSE and MAE are in original units; MASE is the MAE divided by that of the naive forecast "
+    caption += "within the training part."
+    parts: list[Part] = [Grid(caption, ["forecast", *_FIGURES.values()], rows, download=json_file("metrics", metrics))]
+    named = {"training": "train_mse", "validation": "valid_mse", "test": "test_mse"}
+    rows = [[name, number(metrics[key])] for name, key in named.items() if key in metrics]
+    parts.append(Grid("The model on each part of the series.", ["part", "MSE (scaled)"], rows))
+    if "stages" in metrics:
+        rows = [
+            [
+                name.replace("_", "-"),
+                str(stage["epochs"]),
+                f"{stage['n_circuits']:,}",
+                "trained on it" if stage["valid_mse"] is None else number(stage["valid_mse"]),
+                number(stage["test_mse"]),
+            ]
+            for name, stage in metrics["stages"].items()
+        ]
+        header = ["stage", "epochs", "circuits a step", "validation MSE (scaled)", "test MSE (scaled)"]
+        parts.append(Grid("From the search to one model.", header, rows))
+    return Section("Errors", parts)
+
+
+def _losses(run: Run) -> Section:
+    if not run.history:
+        return Section("Training", [Text("No history was kept.")])
+    text = "The test part is recorded and never used to choose anything."
+    if "fine_tuned" not in run.metrics.get("stages", {}) and "stages" in run.metrics:
+        text = "The history is that of the search that this model was derived from. " + text
+    return Section("Training", [Text(text), loss_plot(run)])
+
+
+def _architecture(run: Run) -> Iterator[Section]:
+    recurrent = run.forecaster.recurrent
+    if not isinstance(recurrent, QLSTM):
+        return
+    plots = list(weight_plots(run.architecture))
+    genotype = run.spec.genotype
+    parts: list[Part] = []
+    if genotype is not None:
+        rows = [
+            [gate, str(layer), choice.candidate, number(choice.weight), number(choice.score)]
+            for layer, gates in enumerate(genotype.layers, 1)
+            for gate, choices in gates.items()
+            for choice in choices
+        ]
+        caption = (
+            "What was kept of the search, with the weight that each circuit had then, and the score that it was chosen by."
+        )
+        download = json_file("genotype", genotype.model_dump(mode="json", exclude_defaults=True))
+        header = ["gate", "layer", "circuit", "weight", "score"]
+        parts.append(Grid(caption, header, rows, left=("layer", "circuit"), download=download))
+    if plots:
+        parts.append(Text("The coefficient of each candidate circuit in the sum of its gate, after each epoch."))
+        parts.append(Panels(plots))
+    if parts:
+        yield Section("Structural weights", parts)
+    drawings = [
+        Drawing(item.title, circuit_svg(item.candidate, f"circuit-{place}"))
+        for place, item in enumerate(circuits_of(recurrent), 1)
+    ]
+    if drawings:
+        yield Section("Circuits", [Text("x are the inputs, w the trained angles."), *drawings])
+
+
+def _cost(run: Run, chosen: BackendSpec | None, backends: Path | None) -> Iterator[Section]:
+    metrics = run.metrics
+    rows = [["circuits a time step", f"{metrics['n_circuits']:,}"], ["trained parameters", f"{metrics['n_parameters']:,}"]]
+    rows.append(["time of the training", f"{metrics['wall_seconds']:.3g} s"])
+    if metrics.get("path"):
+        rows.append(["circuits evaluated as", metrics["path"].replace("form", "multilinear form")])
+    yield Section(
+        "Cost",
+        [Grid("The model on this machine; circuits are those that a time step evaluates for one window.", ["", "value"], rows)],
+    )
+    if chosen is not None and chosen.kind == "fake":
+        about = "Predicting the test part. Planned, not run: the delay between shots plus 3 us for each shot, 2 s for each job."
+        facts = [list(row) for row in plan_run(run.path, chosen).rows()]
+        yield Section(f"Plan for {chosen.name}", [Grid(about, ["", "planned"], facts, left=("planned",))], below=True)
+    for name in [chosen.name] if chosen is not None else _transpiled_for(run.path, backends):
+        yield Section(f"Transpiled for {name}", _transpiled(run.path, name, backends), below=True)
+
+
+def _transpiled_for(path: Path, backends: Path | None) -> list[str]:
+    """The backends on this machine that `qlstm transpile` has fitted the run to: it leaves a picture of the layouts."""
+    found = []
+    for picture in sorted(path.glob("layout-*.png")):
+        name = picture.stem.removeprefix("layout-")
+        try:
+            found += [name] if find_spec(name, backends).local else []
+        except OptionError:  # of a file of backends that is not here
+            continue
+    return found
+
+
+def _transpiled(path: Path, backend: str, backends: Path | None) -> list[Part]:
+    found = transpile_run(path, backend, backends, cache_folder())
+    header = ["circuit", "layer", "gates", "2-qubit gates", "depth", "SWAPs", "success", "qubits"]
+    rows = [
+        [
+            report.name,
+            str(layer),
+            ", ".join(gates),
+            "{} → {}".format(*report.two_qubit_gates),
+            "{} → {}".format(*report.depth),
+            str(report.swaps),
+            f"{report.success:.3f}",
+            ", ".join("-" if qubit < 0 else str(qubit) for qubit in report.qubits),
+        ]
+        for layer, (reports, used) in enumerate(zip(found.layers, found.gates, strict=True), 1)
+        for report, gates in zip(reports, used, strict=True)
+    ]
+    caption = (
+        f"Before → after fitting to {found.device.name}. Success is the estimated probability of a run without an error, "
+        "readout included; qubits are those of the device."
+    )
+    warnings = dict.fromkeys(report.warning for reports in found.layers for report in reports if report.warning)
+    return [Grid(caption, header, rows, left=("layer", "gates", "qubits")), *(Text(f"{text}.") for text in warnings)]
+
+
+def _settings(spec: RunSpec) -> Section:
+    content = _public(spec)
+    rows = [[name, json.dumps(value)] for name, value in content["data"].items() if value is not None]
+    rows += [
+        [name, json.dumps(value)]
+        for name, value in content.items()
+        if name not in ("data", "genotype", "backend_options") and value is not None
+    ]
+    grid = Grid("The series, the model and its training.", ["option", "value"], rows, left=("value",))
+    listing = Listing(json.dumps(content, indent=2), "config.json", json_file("config", content))
+    return Section("Configuration", [grid, listing])
+
+
+def _public(spec: RunSpec) -> dict[str, Any]:
+    """The configuration without names of accounts."""
+    content: dict[str, Any] = json.loads(spec.model_dump_json())
+    for name in _PRIVATE:
+        (content["backend_options"] or {}).pop(name, None)
+    return content
+
+
+def _versions(run: Run) -> Section:
+    return Section(
+        "Versions",
+        [Grid("What the run was made with.", ["package", "version"], list(run.metrics["versions"].items()), left=("version",))],
+    )
+
+
+def _again(spec: RunSpec, run: Run) -> Section:
+    text = "The same versions, on the same kind of processor, give the same bits."
+    start = (
+        ""
+        if spec.start is None
+        else f" It starts from the run {spec.start.run}, whose weights have the SHA-256 {spec.start.sha256}."
+    )
+    return Section("Make it again", [Text(text + start), Listing(again(spec, run.path))])

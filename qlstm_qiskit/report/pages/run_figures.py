@@ -1,0 +1,116 @@
+"""Figures of a run's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from qlstm_qiskit.experiments import Run
+from qlstm_qiskit.report.architecture import LayerHistory, layer_histories
+from qlstm_qiskit.report.figures import forecast_columns
+from qlstm_qiskit.report.pages.content import Plot, csv_file
+from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, label, line, log_axis, plotted
+from qlstm_qiskit.space import GATES
+
+#: Candidates of a gate that are drawn in colour.
+_MOST_NAMED = 3
+
+
+def forecast_plot(run: Run) -> Plot:
+    """Truth, prediction and persistence of all windows, with buttons for each part."""
+    data, columns = run.dataset, forecast_columns(run)
+    n_train, rows = len(data.x_train), columns["row"].tolist()
+    traces = [
+        line(data.target, rows, columns["truth"].tolist(), INK, width=2.4, mode="lines", opacity=0.55),
+        line("persistence", rows, columns["persistence"].tolist(), "orange", "dot", 1.4, mode="lines"),
+        line("prediction", rows, columns["prediction"].tolist(), "blue", width=1.6, mode="lines"),
+    ]
+    edge = rows[n_train] - 0.5
+    border = {
+        "type": "line",
+        "x0": edge,
+        "x1": edge,
+        "y0": 0,
+        "y1": 1,
+        "yref": "paper",
+        "line": {"color": INK, "dash": "dash", "width": 1},
+    }
+    words = [
+        {"x": edge, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": side, "text": text, "showarrow": False}
+        for side, text in (("right", "training "), ("left", " test"))
+    ]
+    figure = plotted(
+        traces,
+        axis("row of the series (time step)", range=[rows[0] - 0.5, rows[-1] + 0.5]),
+        axis(f"{data.target} (original units)"),
+        shapes=[border],
+        annotations=words,
+        hovermode="x unified",
+    )
+    parts = ["training"] * n_train + ["test"] * (len(rows) - n_train)
+    views = {
+        "whole series": (rows[0] - 0.5, rows[-1] + 0.5),
+        "training part": (rows[0] - 0.5, edge),
+        "test part": (edge, rows[-1] + 0.5),
+    }
+    download = csv_file("forecast", {"row": rows, "part": parts, **{key: columns[key].tolist() for key in list(columns)[1:]}})
+    caption = f"{data.target} and its forecasts one step ahead, {n_train} training and {len(rows) - n_train} test windows."
+    return Plot("forecast", caption, figure, download, height=400, views=views)
+
+
+def loss_plot(run: Run) -> Plot:
+    """Errors after each epoch, on a logarithmic axis."""
+    epochs = [int(entry["epoch"]) for entry in run.history]
+    named = {"train_mse": "training, mean over the epoch", "valid_mse": "validation", "test_mse": "test"}
+    styles = {"train_mse": ("blue", "solid"), "valid_mse": ("orange", "dash"), "test_mse": (INK, "dot")}
+    kept = {key: [entry.get(key) for entry in run.history] for key in named}
+    kept = {key: values for key, values in kept.items() if any(value is not None for value in values)}
+    traces = [line(named[key], epochs, values, *styles[key]) for key, values in kept.items()]
+    figure = plotted(
+        traces,
+        axis("epoch"),
+        log_axis("MSE (scaled units)", [value for values in kept.values() for value in values]),
+        hovermode="x unified",
+    )
+    caption = "Mean squared error after each epoch, logarithmic axis."
+    return Plot("loss", caption, figure, csv_file("loss", {"epoch": epochs, **kept}))
+
+
+def weight_plots(history: Sequence[Mapping[str, Any]]) -> Iterator[Plot]:
+    """A figure for each layer and gate that sums over several candidates; none of a history of one epoch."""
+    if len(history) < 2:
+        return
+    layers = layer_histories(history)
+    for number, layer in enumerate(layers, 1):
+        if len(layer.names) < 2:
+            continue
+        for gate, name in enumerate(GATES):
+            where = f"{name} gate" + (f", layer {number}" if len(layers) > 1 else "")
+            yield _weights(layer, gate, where, f"weights-{number}-{name}")
+
+
+def _weights(layer: LayerHistory, gate: int, where: str, name: str) -> Plot:
+    values, epochs = layer.coefficients[:, gate], layer.epochs.tolist()
+    last = np.nan_to_num(np.abs(values[-1]))
+    leading = [int(c) for c in np.argsort(-last, kind="stable")[:_MOST_NAMED] if last[c] > 0]
+    there = [c for c in range(len(layer.names)) if not np.isnan(values[:, c]).all()]
+    others = [c for c in there if c not in leading]
+    traces = []
+    for place, c in enumerate(others):
+        few = {"name": f"{len(others)} other{'s' * (len(others) > 1)}", "showlegend": place == 0, "legendgroup": "others"}
+        hover = f"{label(layer.names[c])}: %{{y:.3g}}<extra></extra>"
+        traces.append(line("", epochs, _plain(values[:, c]), FAINT, width=1, hovertemplate=hover, mode="lines") | few)
+    for place, c in enumerate(leading):
+        traces.append(line(layer.names[c], epochs, _plain(values[:, c]), COLOURS[place], DASHES[place], 2))
+    figure = plotted(traces, axis("epoch"), axis("coefficient (no unit)"), showlegend=True)
+    dropped = int(np.isnan(values[-1, there]).sum())
+    caption = f"{where.capitalize()}: {len(there)} candidate{'s' * (len(there) > 1)}"
+    caption += f", of which the search has dropped {dropped} (their lines end)." if dropped else "."
+    columns = {"epoch": epochs} | {layer.names[c]: _plain(values[:, c]) for c in there}
+    return Plot(name, caption, figure, csv_file(name, columns), height=320)
+
+
+def _plain(values: Any) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

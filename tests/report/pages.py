@@ -1,0 +1,126 @@
+"""Folders whose names try to be markup, and what a page says, without a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+
+from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, train_run
+from qlstm_qiskit.experiments.runner import run_study
+from qlstm_qiskit.experiments.study import Study
+from qlstm_qiskit.space import GATES, Genotype, SearchSpace
+from qlstm_qiskit.space.genotype import Choice, StoredCircuit
+
+SCRIPT = "<script>alert(1)</script>"
+END = "</script><!--<img src=x onerror=alert(2)>"
+RAW = f"{SCRIPT}{END}"
+
+#: Elements without an end tag.
+_VOID = {"meta", "link", "br", "img", "hr", "path", "use"}
+
+
+class Parsed(HTMLParser):
+    """Elements of a page, in order, and their text.
+
+    Attributes:
+        elements: (tag, attributes).
+        texts: (tag that it is directly in, text).
+    """
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _VOID:
+            return
+        assert self._open.pop() == tag, f"</{tag}> ends another element"
+
+    def handle_data(self, data: str) -> None:
+        if self._open and data.strip():
+            self.texts.append((self._open[-1], data))
+
+    def text(self, *tags: str) -> list[str]:
+        """Of elements of these kinds, of all where none is given; scripts and styles are none."""
+        return [text for tag, text in self.texts if (tag in tags if tags else tag not in ("script", "style"))]
+
+    @property
+    def downloads(self) -> dict[str, str]:
+        """Files in the page: their names and contents."""
+        links = [own for tag, own in self.elements if tag == "a" and "download" in own]
+        return {str(own["download"]): base64.b64decode(unquote(str(own["href"]).split(",", 1)[1])).decode() for own in links}
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What plotly draws."""
+        return dict(json.loads(next(text for tag, text in self.texts if tag == "script" and text.startswith("{"))))
+
+
+def parsed(path: Path) -> Parsed:
+    return Parsed(path.read_text())
+
+
+def hostile_run(folder: Path) -> Run:
+    """A run of a CSV file and of a circuit whose names are scripts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    csv = folder / "series.csv"
+    csv.write_text("\n".join([f'"{RAW}"', *(str((row * 7) % 11) for row in range(30))]) + "\n")
+    x, w = ParameterVector("x", 2), ParameterVector("w", 2)
+    circuits = []
+    for name in (SCRIPT, END):
+        circuit = QuantumCircuit(2, name=name)
+        for qubit in range(2):
+            circuit.ry(x[qubit], qubit)
+            circuit.rx(w[qubit], qubit)
+        circuit.cx(0, 1)
+        circuits.append(circuit)
+    candidates = SearchSpace.from_circuits(circuits).candidates()
+    stored = {own.name: StoredCircuit.of(own) for own in candidates}
+    layer = {gate: tuple(Choice(candidate=name, weight=0.5) for name in stored) for gate in GATES}
+    genotype = Genotype(layers=(layer,), circuits=stored, provenance={"run": RAW})
+    data = DataSpec(csv=str(csv), target=RAW, window=2)
+    spec = RunSpec(data=data, model="derived", hidden_size=1, genotype=genotype, epochs=3, valid_fraction=0.2)
+    return train_run(spec, folder / "run")
+
+
+def hostile_study(folder: Path) -> Path:
+    """A study whose rows, title and family are scripts, of controls that take no time."""
+    study = Study.model_validate(
+        {
+            "name": RAW,
+            "title": RAW,
+            "about": RAW,
+            "seeds": 2,
+            "datasets": {"damped_shm": {}, "nile": {}},
+            "rows": {
+                SCRIPT: {"control": {"control": "esn"}, "note": RAW},
+                END: {"control": {"control": "ridge"}},
+                "persistence": {"control": {"control": "persistence"}},
+            },
+            "families": {RAW: [[SCRIPT, END]]},
+            "published": {SCRIPT: {"damped_shm": 0.0001}},
+            "steps": 2,
+        }
+    )
+    run_study(study, folder)
+    return folder

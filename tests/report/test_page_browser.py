@@ -1,0 +1,125 @@
+"""Report pages in a real browser: Debian's Chromium, without a window, offline."""
+
+import base64
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from qlstm_qiskit.report.page import write_report
+from tests.report.pages import END, SCRIPT, hostile_run, hostile_study
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WINDOWS = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium is installed: apt-get install chromium")
+        pytest.skip("no chromium is installed (apt-get install chromium), and CI is not set")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A page of a run and one of a study, of which all names are scripts."""
+    folder = tmp_path_factory.mktemp("pages")
+    write_report(hostile_run(folder).path, folder / "run.html")
+    write_report(hostile_study(folder / "study"), folder / "study.html")
+    return {kind: folder / f"{kind}.html" for kind in ("run", "study")}
+
+
+class Opened:
+    """A page in a context of its own, and what happened in it."""
+
+    def __init__(self, browser: Browser, file: Path, window: str, scheme: str) -> None:
+        phone = window == "phone"
+        self.context = browser.new_context(
+            viewport=WINDOWS[window], color_scheme=scheme, has_touch=phone, is_mobile=phone, accept_downloads=True
+        )
+        self.page: Page = self.context.new_page()
+        self.requests: list[str] = []
+        self.said: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.goto(file.as_uri())
+        self.page.wait_for_function("[...document.querySelectorAll('.canvas')].every((own) => own.querySelector('.main-svg'))")
+
+    def drawn(self) -> int:
+        """Figures with at least one mark in them."""
+        count = "[...document.querySelectorAll('.canvas')].filter((own) => own.querySelector('.trace path')).length"
+        return int(self.page.evaluate(count))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("kind", ["run", "study"])
+def test_a_page(browser: Browser, pages: dict[str, Path], kind: str, window: str, scheme: str) -> None:
+    opened = Opened(browser, pages[kind], window, scheme)
+    page = opened.page
+    figures = page.locator(".canvas").count()
+    assert figures == (6 if kind == "run" else 2)
+    assert opened.drawn() == figures
+    width, inner = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert width <= inner == WINDOWS[window]["width"]
+    text = page.locator("body").inner_text()
+    for expected in (SCRIPT, END, "Make it again", {"run": "Structural weights", "study": "Errors of all seeds"}[kind]):
+        assert expected in text
+    axes = page.locator(".canvas .xtitle, .canvas .ytitle").all_text_contents()
+    assert len(axes) == 2 * figures
+    assert all(axes)
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    letters = page.evaluate("getComputedStyle(document.querySelector('.canvas .xtitle')).fill")
+    assert (dark, letters) == ((True, "rgb(230, 233, 237)") if scheme == "dark" else (False, "rgb(27, 31, 36)"))
+    assert opened.requests == [pages[kind].as_uri()]
+    assert opened.said == []
+    opened.context.close()
+
+
+def test_names_are_drawn_as_text(browser: Browser, pages: dict[str, Path]) -> None:
+    for kind, place in (("run", "#weights-1-input .legend"), ("study", "#errors-1 .ytick")):
+        opened = Opened(browser, pages[kind], "desk", "light")
+        drawn = "".join(opened.page.locator(f"{place} text").all_text_contents())
+        assert SCRIPT in drawn
+        assert END in drawn
+        assert opened.said == []
+        opened.context.close()
+
+
+def test_links_give_the_data(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+    opened = Opened(browser, pages["run"], "desk", "light")
+    link = opened.page.locator("a[download='forecast.csv']")
+    with opened.page.expect_download() as caught:
+        link.click()
+    assert caught.value.suggested_filename == "forecast.csv"
+    caught.value.save_as(tmp_path / "forecast.csv")
+    content = (tmp_path / "forecast.csv").read_bytes()
+    assert content == base64.b64decode(unquote(str(link.get_attribute("href")).split(",", 1)[1]))
+    assert content.decode().startswith("row,part,truth,prediction,persistence\n2,training,")
+    opened.context.close()
+
+
+def test_zoom_and_a_change_of_scheme(browser: Browser, pages: dict[str, Path]) -> None:
+    opened = Opened(browser, pages["run"], "desk", "light")
+    ends = "document.getElementById('forecast').layout.xaxis.range"
+    whole = opened.page.evaluate(ends)
+    opened.page.get_by_role("button", name="test part").click()
+    low, high = opened.page.evaluate(ends)
+    assert whole[0] < low < high == whole[1]
+    colour = "document.querySelector('#loss .scatterlayer .js-line').style.stroke"
+    before = opened.page.evaluate(colour)
+    opened.page.emulate_media(color_scheme="dark")
+    opened.page.wait_for_function(f"{colour} !== {before!r}")
+    assert opened.page.evaluate(ends) == [low, high]
+    opened.context.close()

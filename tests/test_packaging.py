@@ -1,0 +1,43 @@
+"""What a public host runs: workflows that can be read, that try the Pythons we name, and that call what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PROJECT = (ROOT / "pyproject.toml").read_text()
+
+
+def steps(path: Path) -> list[str]:
+    jobs = yaml.safe_load(path.read_text())["jobs"].values()
+    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_call_what_is_there(path: Path) -> None:
+    commands = steps(path)
+    assert commands
+    for command in commands:
+        for part in re.findall(r"(?<![\w/])(?:\.ci|tests)/\w+", command):
+            assert (ROOT / part).exists(), command
+        for extra in re.findall(r"\.\[(\w+)\]", command):
+            assert re.search(rf"^{extra} = ", PROJECT, flags=re.MULTILINE), command
+
+
+def test_the_pythons_that_are_tried_are_those_that_are_promised() -> None:
+    promised = re.findall(r"Python :: (3\.\d+)", PROJECT)
+    versions = yaml.safe_load((ROOT / ".github" / "workflows" / "versions.yml").read_text())
+    assert versions["jobs"]["latest"]["strategy"]["matrix"]["python"] == promised
+    assert f'requires-python = ">={promised[0]}"' in PROJECT
+
+
+def test_the_image_installs_extras_that_exist() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (extras,) = re.findall(r"\.whl\)\[([\w,]+)\]", dockerfile)
+    for extra in extras.split(","):
+        assert re.search(rf"^{extra} = ", PROJECT, flags=re.MULTILINE), extra
+    for source in re.findall(r"^COPY (?!--from)(\S+) ", dockerfile, flags=re.MULTILINE):
+        assert (ROOT / source).exists()
