@@ -30,7 +30,7 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> 
         BudgetError: They are above a limit of the guard, and `confirm` is not set.
     """
     options, header = run.spec.backend_options, run.header
-    if options is None or not options.leaves or options.guard.confirm or not isinstance(run.forecaster.recurrent, QLSTM):
+    if options is None or not options.recorded or options.guard.confirm or not isinstance(run.forecaster.recurrent, QLSTM):
         return
     if options.guard.max_circuits is None and options.guard.max_qpu_seconds is None:
         return

@@ -22,6 +22,7 @@ from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.checkpoint import read_weights
+from qlstm_qiskit.training.fitting import Seeds
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -216,9 +217,10 @@ def _build(
 ) -> Forecaster:
     """The model with these parameters, in evaluation mode; its jobs, if any, are recorded as `work` on these parameters."""
     regressor, options = spec.regressor(), spec.backend_options
-    if options is not None and options.leaves:
+    if options is not None and options.recorded:
         name = f"{work} {options.name} {hashlib.sha256((path / MODEL).read_bytes()).hexdigest()[:8]}"
-        regressor.set_params(backend=load_backend(options, record=path, run=name, ordered=False))
+        seed = Seeds.of(spec.seed).backend if options.local else None  # a device's shots have none
+        regressor.set_params(backend=load_backend(options, seed=seed, record=path, run=name, ordered=False))
     with torch.random.fork_rng(devices=[]):
         forecaster = regressor.build_module(len(header.features), header.horizon)
     try:

@@ -121,7 +121,8 @@ class JobRunner(Jobs):
             except (UserWarning, *FOREIGN) as error:
                 failure = self._understand(error)
             else:
-                entry = self.ledger.submitted(entry, str(job.job_id()) if self.service is not None else None)
+                named = self.service is not None or self.spec.local  # a provider's id means nothing in another process
+                entry = self.ledger.submitted(entry, str(job.job_id()) if named else None)
                 return self._single(entry, job) if unclear and self.service is not None else (entry, job)
             entry = self.ledger.note(entry, failure.sentence)
             if failure.unclear and self.service is not None:

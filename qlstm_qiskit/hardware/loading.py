@@ -53,7 +53,8 @@ def load_backend(
         seed: Of simulated shots, where the entry has none of its own; fresh for each backend where None.
         record: Folder for the record of jobs that leave this machine (jobs.sqlite), made where it is missing. Work that is
             asked for again under the same `run` is answered from it, and unfinished jobs are waited for. By default a new
-            folder in the user's folder for state, so that nothing is lost and nothing is answered from the past.
+            folder in the user's folder for state, so that nothing is lost and nothing is answered from the past. A rehearsal
+            in local testing mode of kind "ibm" is recorded where a folder is given.
         run: Which work of the folder.
         ordered: Whether that work asks for the same jobs in the same order each time, as a training does; anything else is
             an error then, and it stays on the device that it was begun on. Otherwise a job is known by what it asks for, and
@@ -124,12 +125,13 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
     from qlstm_qiskit.hardware.packing import PackingExecutor
     from qlstm_qiskit.hardware.pinned import PinnedDevice, calibration_of
     from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
+    from qlstm_qiskit.hardware.primitives import Direct
 
     draws = Draws()
-    if not spec.leaves:
+    if not spec.recorded or (spec.local and record is None):
         connection, ledger = _connect(spec, None), None
         device = connection.device
-        inner = _local(spec, device, seed, draws)
+        inner = _local(spec, device, seed, Direct(draws))  # counts all jobs, so that each has a seed of its own
     else:
         file = (record or _state_folder()) / FILE
         ledger = Ledger(file) if file.is_file() else None
@@ -142,7 +144,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
         # a new calibration must not change the circuits of a run that goes on
         pin = ledger.pinned(run, device.name, calibration_of(device.target), None if ordered else MAX_AGE)
         runner = JobRunner(ledger, connection.service, spec, run, device, ordered=ordered, since=pin[1])
-        inner = _executor(spec, connection.make(seed), runner)
+        inner = _local(spec, device, seed, runner) if spec.local else _executor(spec, connection.make(seed), runner)
         device = PinnedDevice(device, pin[0])
     executor = PackingExecutor(MeteredExecutor(inner, spec), device.target, spec.pack)
     return PrimitiveBackend(spec, executor, _transpiler(spec, device), connection=connection, ledger=ledger, draws=draws)
@@ -175,7 +177,7 @@ def _connect(spec: BackendSpec, device: str | None) -> Connection:
     return connection
 
 
-def _local(spec: BackendSpec, device: BackendV2, seed: int | None, draws: Draws) -> Executor:
+def _local(spec: BackendSpec, device: BackendV2, seed: int | None, submit: Submit) -> Executor:
     """What stands for the device on this machine: IBM Runtime's primitives in local testing mode or, in a dry run, no noise."""
     from qlstm_qiskit.hardware.aer import AerExecutor
     from qlstm_qiskit.hardware.local import LocalExecutor
@@ -183,9 +185,9 @@ def _local(spec: BackendSpec, device: BackendV2, seed: int | None, draws: Draws)
     from qlstm_qiskit.hardware.runtime import make_primitive, seed_of_job
 
     if spec.guard.dry_run:
+        draws = submit.draws if isinstance(submit, Direct) else Draws()
         ideal = AerExecutor(spec.shots, seed=seed, draws=draws)
         return LocalExecutor(device, lambda _: ideal)
-    submit = Direct(draws)  # counts the jobs of all parts of the device, so that each has a seed of its own
     return LocalExecutor(
         device,
         lambda part: _executor(spec, lambda number, tags: make_primitive(spec, part, seed_of_job(seed, number), tags), submit),

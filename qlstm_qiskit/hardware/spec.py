@@ -158,6 +158,11 @@ class BackendSpec(_Options):
         """Whether circuits leave this machine, so that they cost money or time and are recorded."""
         return not (self.local or self.guard.dry_run)
 
+    @property
+    def recorded(self) -> bool:
+        """Whether a run folder records its jobs: those that leave this machine, and their rehearsal in local testing mode."""
+        return self.kind in {"ibm", "provider"} and not self.guard.dry_run
+
     def confirmed(self) -> BackendSpec:
         """The same, with leave to submit beyond the limits of the guard."""
         return self.model_copy(update={"guard": self.guard.model_copy(update={"confirm": True})})

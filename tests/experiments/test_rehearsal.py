@@ -1,0 +1,85 @@
+"""Local testing mode rehearses the record too: an evaluation that is interrupted goes on, and asks for nothing twice."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qlstm_qiskit.errors import BudgetError
+from qlstm_qiskit.experiments import Run, load_run, require_affordable_evaluation, train_run
+from qlstm_qiskit.hardware import BackendSpec, load_backend
+from qlstm_qiskit.hardware.jobs import JobRunner
+from qlstm_qiskit.hardware.ledger import FILE, Entry, Ledger
+from tests.experiments.device_work import WINDOW, spec, write_series
+
+LOCAL = BackendSpec.model_validate({"name": "rehearsal", "kind": "ibm", "channel": "local", "device": "manila", "shots": 64})
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Run:
+    return train_run(spec(write_series(tmp_path)).on("statevector"), tmp_path / "run")
+
+
+def predict(path: Path) -> np.ndarray:
+    run = load_run(path, backend=LOCAL)
+    try:
+        return run.predict(run.dataset.x_test)
+    finally:
+        run.close()
+
+
+def entries(path: Path) -> list[Entry]:
+    with Ledger(path / FILE, create=False) as ledger:
+        return ledger.entries()
+
+
+def test_an_interrupted_evaluation_goes_on(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = predict(Path(shutil.copytree(trained.path, tmp_path / "whole")))
+    plain, begun = JobRunner._begin, []
+
+    def interrupted(self, work):
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        begun.append(work)
+        return plain(self, work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobRunner, "_begin", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            predict(trained.path)
+    before = entries(trained.path)
+    assert [entry.status for entry in before] == ["done", "done"]
+    np.testing.assert_array_equal(predict(trained.path), whole)
+    after = entries(trained.path)
+    assert after[:2] == before
+    assert len(after) == WINDOW
+    assert len({entry.job for entry in after} - {None}) == WINDOW
+    np.testing.assert_array_equal(predict(trained.path), whole)
+    assert entries(trained.path) == after, "the same question is answered from the record"
+
+
+def test_the_guard_refuses_a_rehearsal_as_a_whole(trained: Run) -> None:
+    tight = LOCAL.model_copy(update={"guard": LOCAL.guard.model_copy(update={"max_qpu_seconds": 0.1})})
+    run = load_run(trained.path, backend=tight)
+    with pytest.raises(BudgetError, match="Nothing was submitted"):
+        require_affordable_evaluation(run, 1)
+    assert run.n_jobs == 0
+    run.close()
+
+
+def test_without_a_folder_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QLSTM_STATE", str(tmp_path / "state"))
+    assert load_backend(LOCAL).ledger is None
+    dry = LOCAL.model_copy(update={"guard": LOCAL.guard.model_copy(update={"dry_run": True})})
+    assert load_backend(dry, record=tmp_path / "dry").ledger is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_package_is_a_command_too() -> None:
+    found = subprocess.run([sys.executable, "-m", "qlstm_qiskit", "--version"], capture_output=True, text=True, check=True)
+    assert found.stdout
