@@ -54,7 +54,15 @@ class Opened:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         self.page.goto(file.as_uri())
-        self.page.wait_for_function("[...document.querySelectorAll('.canvas')].every((own) => own.querySelector('.main-svg'))")
+        self.wait_for("[...document.querySelectorAll('.canvas')].every((own) => own.querySelector('.main-svg'))")
+
+    def wait_for(self, condition: str) -> None:
+        """Until it is true; asked from here, since the page's policy does not let Playwright put a loop into it."""
+        for _ in range(600):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        pytest.fail(f"not true after 30 s: {condition}")
 
     def drawn(self) -> int:
         """Figures with at least one mark in them."""
@@ -97,6 +105,19 @@ def test_names_are_drawn_as_text(browser: Browser, pages: dict[str, Path]) -> No
         opened.context.close()
 
 
+def test_a_seed_says_which_it_is(browser: Browser, pages: dict[str, Path]) -> None:
+    opened = Opened(browser, pages["study"], "desk", "light")
+    opened.page.locator("#errors-1").scroll_into_view_if_needed()
+    box = opened.page.locator("#errors-1 .trace").first.locator("path").nth(1).bounding_box()
+    assert box is not None
+    opened.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 2)
+    opened.page.wait_for_selector("#errors-1 .hovertext")
+    said = "".join(opened.page.locator("#errors-1 .hovertext").all_text_contents())
+    assert said.startswith(f"{SCRIPT}, seed ")
+    assert opened.said == []
+    opened.context.close()
+
+
 def test_links_give_the_data(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
     opened = Opened(browser, pages["run"], "desk", "light")
     link = opened.page.locator("a[download='forecast.csv']")
@@ -120,6 +141,6 @@ def test_zoom_and_a_change_of_scheme(browser: Browser, pages: dict[str, Path]) -
     colour = "document.querySelector('#loss .scatterlayer .js-line').style.stroke"
     before = opened.page.evaluate(colour)
     opened.page.emulate_media(color_scheme="dark")
-    opened.page.wait_for_function(f"{colour} !== {before!r}")
+    opened.wait_for(f"{colour} !== {before!r}")
     assert opened.page.evaluate(ends) == [low, high]
     opened.context.close()

@@ -24,6 +24,9 @@ MARKERS = ("circle", "diamond", "square", "cross")
 _MOST_LABELLED = 5
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+#: Below so many epochs each has a label; plotly would put some between them.
+_FEW_EPOCHS = 8
+
 #: Beyond so many points a line has no markers.
 _MOST_MARKED = 24
 
@@ -76,7 +79,16 @@ def log_axis(title: str, values: Iterable[float | None]) -> dict[str, Any]:
         every = math.ceil((high - low) / _MOST_LABELLED)
         ticks = [10.0**power for power in powers]
         texts = [f"10{str(power).translate(_RAISED)}" if power % every == 0 else "" for power in powers]
-    return axis(title, type="log", tickmode="array", tickvals=ticks, ticktext=texts, tickangle=0)
+    ends = {}
+    if sum(low <= math.log10(tick) <= high for tick in ticks) < 2:  # none that could be read off
+        below, above = (tick for tick in ticks if math.log10(tick) < low), (tick for tick in ticks if math.log10(tick) > high)
+        ends = {"range": [math.log10(max(below)), math.log10(min(above))]}
+    return axis(title, type="log", tickmode="array", tickvals=ticks, ticktext=texts, tickangle=0, **ends)
+
+
+def epoch_axis(epochs: Sequence[int]) -> dict[str, Any]:
+    """The horizontal axis of what is recorded in each epoch."""
+    return axis("epoch", **({"dtick": 1} if len(epochs) < _FEW_EPOCHS else {}))
 
 
 def plotted(traces: Sequence[Mapping[str, Any]], x: Mapping[str, Any], y: Mapping[str, Any], **layout: Any) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _on_this_machine(name: str, backends: Path | None) -> BackendSpec:
 def _lead(spec: RunSpec, run: Run) -> list[str]:
     metrics = run.metrics
     lines = [
-        f"{run.epochs} epochs, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
+        f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
         f"{metrics['n_circuits']:,} circuits a time step. Mean squared error on the test part {metrics['test_mse']:.3g}, "
         f"of the persistence forecast (nothing changes) {metrics['persistence']['mse']:.3g}, scaled units."
     ]

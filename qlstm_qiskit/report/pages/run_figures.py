@@ -11,7 +11,7 @@ from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.report.architecture import LayerHistory, layer_histories
 from qlstm_qiskit.report.figures import forecast_columns
 from qlstm_qiskit.report.pages.content import Plot, csv_file
-from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, label, line, log_axis, plotted
+from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, epoch_axis, label, line, log_axis, plotted
 from qlstm_qiskit.space import GATES
 
 #: Candidates of a gate that are drawn in colour.
@@ -28,26 +28,12 @@ def forecast_plot(run: Run) -> Plot:
         line("prediction", rows, columns["prediction"].tolist(), "blue", width=1.6, mode="lines"),
     ]
     edge = rows[n_train] - 0.5
-    border = {
-        "type": "line",
-        "x0": edge,
-        "x1": edge,
-        "y0": 0,
-        "y1": 1,
-        "yref": "paper",
-        "line": {"color": INK, "dash": "dash", "width": 1},
-    }
-    words = [
-        {"x": edge, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": side, "text": text, "showarrow": False}
-        for side, text in (("right", "training "), ("left", " test"))
-    ]
     figure = plotted(
         traces,
         axis("row of the series (time step)", range=[rows[0] - 0.5, rows[-1] + 0.5]),
-        axis(f"{data.target} (original units)"),
-        shapes=[border],
-        annotations=words,
+        axis(f"{data.target} (original units)", exponentformat="power"),
         hovermode="x unified",
+        **_border(edge),
     )
     parts = ["training"] * n_train + ["test"] * (len(rows) - n_train)
     views = {
@@ -60,6 +46,17 @@ def forecast_plot(run: Run) -> Plot:
     return Plot("forecast", caption, figure, download, height=400, views=views)
 
 
+def _border(edge: float) -> dict[str, Any]:
+    """The line between training and test."""
+    dashed = {"color": INK, "dash": "dash", "width": 1}
+    border = {"type": "line", "x0": edge, "x1": edge, "y0": 0, "y1": 1, "yref": "paper", "line": dashed}
+    words = [
+        {"x": edge, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": side, "text": text, "showarrow": False}
+        for side, text in (("right", "training "), ("left", " test"))
+    ]
+    return {"shapes": [border], "annotations": words}
+
+
 def loss_plot(run: Run) -> Plot:
     """Errors after each epoch, on a logarithmic axis."""
     epochs = [int(entry["epoch"]) for entry in run.history]
@@ -70,7 +67,7 @@ def loss_plot(run: Run) -> Plot:
     traces = [line(named[key], epochs, values, *styles[key]) for key, values in kept.items()]
     figure = plotted(
         traces,
-        axis("epoch"),
+        epoch_axis(epochs),
         log_axis("MSE (scaled units)", [value for values in kept.values() for value in values]),
         hovermode="x unified",
     )
@@ -104,7 +101,7 @@ def _weights(layer: LayerHistory, gate: int, where: str, name: str) -> Plot:
         traces.append(line("", epochs, _plain(values[:, c]), FAINT, width=1, hovertemplate=hover, mode="lines") | few)
     for place, c in enumerate(leading):
         traces.append(line(layer.names[c], epochs, _plain(values[:, c]), COLOURS[place], DASHES[place], 2))
-    figure = plotted(traces, axis("epoch"), axis("coefficient (no unit)"), showlegend=True)
+    figure = plotted(traces, epoch_axis(epochs), axis("coefficient (no unit)"), showlegend=True)
     dropped = int(np.isnan(values[-1, there]).sum())
     caption = f"{where.capitalize()}: {len(there)} candidate{'s' * (len(there) > 1)}"
     caption += f", of which the search has dropped {dropped} (their lines end)." if dropped else "."

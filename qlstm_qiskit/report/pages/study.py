@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,20 @@ from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.run import read_json
 from qlstm_qiskit.experiments.runner import ENVIRONMENTS, Record, load_study_folder
 from qlstm_qiskit.experiments.table import Table, table
-from qlstm_qiskit.report.pages.content import Grid, Listing, Page, Panels, Plot, Section, Text, csv_file, json_file, stacked
-from qlstm_qiskit.report.pages.figures import axis, label, log_axis, plotted
+from qlstm_qiskit.report.pages.content import (
+    Grid,
+    Listing,
+    Page,
+    Panels,
+    Plot,
+    Section,
+    Text,
+    csv_file,
+    json_file,
+    number,
+    stacked,
+)
+from qlstm_qiskit.report.pages.figures import INK, axis, label, log_axis, plotted
 from qlstm_qiskit.report.table import FIGURES, Part, parts
 from qlstm_qiskit.storage import exists
 
@@ -68,64 +81,67 @@ def _figures(found: Table, records: list[Record]) -> Section:
 
 
 def _panel(found: Table, rows: list[str], dataset: str, place: int, seeds: dict[tuple[str, str], list[int]]) -> Plot:
-    what = FIGURES[found.study.primary]
-    each: dict[str, list[Any]] = {"model": [], "seed": [], found.study.primary: []}
-    ys, texts = [], []
-    middle: dict[str, list[Any]] = {"x": [], "y": [], "low": [], "high": [], "text": []}
-    published: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
-    for y, row in enumerate(rows):
-        cell = found.cells.get((row, dataset))
-        if cell is None:
-            continue
-        finite = [value for value in cell.values if math.isfinite(value)]
-        for seed, value in zip(sorted(seeds[row, dataset]), cell.values, strict=True):
-            each["model"].append(row)
-            each["seed"].append(seed)
-            each[found.study.primary].append(value if math.isfinite(value) else None)
-            ys.append(y)
-            texts.append(f"{label(row)}, seed {seed}: {value:.3g}")
-        if math.isfinite(cell.summary.median):
-            low, high = cell.summary.median_interval
-            high = min(high, max(finite))
-            middle["x"].append(cell.summary.median)
-            middle["y"].append(y)
-            middle["low"].append(cell.summary.median - low)
-            middle["high"].append(high - cell.summary.median)
-            middle["text"].append(f"{label(row)}: median {cell.summary.median:.3g}, interval {low:.2g} to {high:.2g}")
-        if cell.published is not None:
-            published["x"].append(cell.published)
-            published["y"].append(y)
-            published["text"].append(f"{label(row)}, published: {cell.published:.3g}")
-    hover = {"type": "scatter", "mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
-    one = {"symbol": "line-ns-open", "size": 9, "color": "blue", "line": {"width": 1.2, "color": "blue"}}
-    bars = {
-        "type": "data",
-        "symmetric": False,
-        "array": middle["high"],
-        "arrayminus": middle["low"],
-        "color": "black",
-        "width": 0,
-    }
-    traces: list[dict[str, Any]] = [
-        hover | {"name": "each seed", "x": each[found.study.primary], "y": ys, "text": texts, "marker": one},
-        hover
-        | {"name": "median, 95 % interval", "x": middle["x"], "y": middle["y"], "text": middle["text"]}
-        | {"error_x": bars, "marker": {"color": "black", "size": 7, "symbol": "circle"}},
+    study, what = found.study, FIGURES[found.study.primary]
+    each: dict[str, list[Any]] = {"model": [], "seed": [], study.primary: []}
+    for row in rows:
+        values = _values(found, row, dataset)
+        each["model"] += [row] * len(values)
+        each["seed"] += sorted(seeds.get((row, dataset), []))
+        each[study.primary] += [value if math.isfinite(value) else None for value in values]
+    traces = [
+        _each_seed(rows, each["model"], each["seed"], each[study.primary]),
+        _medians(found, rows, dataset),
+        *([_published(found, rows, dataset)] if study.published else []),
     ]
-    if found.study.published:
-        mark = {"color": "orange", "size": 9, "symbol": "diamond"}
-        traces.append(hover | {"name": "published", "marker": mark} | published)
     ticks = {"tickvals": list(range(len(rows))), "ticktext": [label(row) for row in rows], "range": [len(rows) - 0.4, -0.6]}
-    figure = plotted(
-        traces,
-        log_axis(f"{what} (scaled units)", each[found.study.primary] + published["x"]),
-        axis("model", zeroline=False, **ticks),
-        hovermode="closest",
-    )
-    diverged = sum(not math.isfinite(value) for value in (v for r in rows for v in _values(found, r, dataset)))
-    caption = dataset + (f"; {diverged} runs diverged and are not drawn" if diverged else "")
+    drawn = [value for trace in traces for value in trace["x"]]
+    horizontal = log_axis(f"{what} (scaled units)", drawn)
+    figure = plotted(traces, horizontal, axis("model", zeroline=False, **ticks), hovermode="closest")
+    diverged = each[study.primary].count(None)
+    caption = dataset + (f"; {diverged} run{'s' * (diverged > 1)} diverged, not drawn" if diverged else "")
     name = f"errors-{place}"
     return Plot(name, caption, figure, csv_file(name, each), height=110 + 26 * len(rows))
+
+
+def _marks(name: str, points: Sequence[tuple[float | None, int, str]], **options: Any) -> dict[str, Any]:
+    """Points (error, row, what is said of it) without lines."""
+    x, y, text = (list(column) for column in zip(*points, strict=True)) if points else ([], [], [])
+    hover = {"type": "scatter", "mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
+    return hover | {"name": name, "x": x, "y": y, "text": text} | options
+
+
+def _each_seed(rows: list[str], models: list[str], seeds: list[int], errors: list[float | None]) -> dict[str, Any]:
+    points = [
+        (error, rows.index(row), f"{label(row)}, seed {seed}: {number(error)}")
+        for row, seed, error in zip(models, seeds, errors, strict=True)
+    ]
+    mark = {"symbol": "line-ns-open", "size": 9, "color": "blue", "line": {"width": 1.2, "color": "blue"}}
+    return _marks("each seed", points, marker=mark)
+
+
+def _medians(found: Table, rows: list[str], dataset: str) -> dict[str, Any]:
+    points, above, below = [], [], []
+    for y, row in enumerate(rows):
+        finite = [value for value in _values(found, row, dataset) if math.isfinite(value)]
+        cell = found.cells.get((row, dataset))
+        if cell is None or not math.isfinite(cell.summary.median):
+            continue
+        middle, (low, high) = cell.summary.median, cell.summary.median_interval
+        points.append((middle, y, f"{label(row)}: median {middle:.3g}, interval {low:.2g} to {high:.2g}"))
+        above.append(min(high, max(finite)) - middle)
+        below.append(middle - low)
+    bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": INK, "width": 0}
+    mark = {"color": INK, "size": 7, "symbol": "circle"}
+    return _marks("median, 95 % interval", points, error_x=bars, marker=mark)
+
+
+def _published(found: Table, rows: list[str], dataset: str) -> dict[str, Any]:
+    points = [
+        (cell.published, y, f"{label(row)}, published: {cell.published:.3g}")
+        for y, row in enumerate(rows)
+        if (cell := found.cells.get((row, dataset))) is not None and cell.published is not None
+    ]
+    return _marks("published", points, marker={"color": "orange", "size": 9, "symbol": "diamond"})
 
 
 def _values(found: Table, row: str, dataset: str) -> tuple[float, ...]:
