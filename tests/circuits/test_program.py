@@ -1,5 +1,7 @@
 """Lowering: what a circuit becomes, and what is refused by name."""
 
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit
@@ -162,6 +164,7 @@ def test_complex_angle_is_refused() -> None:
         angle_of(1j * X[0])
 
 
+@pytest.mark.skipif(version("qiskit").startswith("2.0"), reason="Qiskit 2.0 translates it")
 def test_expressions_that_qiskit_cannot_translate_are_refused() -> None:
     with pytest.raises(CircuitError, match="rewrite it"):
         angle_of(2 ** X[0])
