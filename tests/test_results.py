@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qlstm_qiskit.experiments.runner import read_records
@@ -46,3 +47,72 @@ def test_the_readme_has_tables() -> None:
 @pytest.mark.parametrize("name", BLOCKS)
 def test_the_readme_says_what_the_records_say(name: str) -> None:
     assert BLOCKS[name] == medians(found(ROOT / name))
+
+
+def test_what_the_readme_says_of_recipes() -> None:
+    table = found(ROOT / "results" / "recipe")
+    error = {key: cell.summary.median for key, cell in table.cells.items()}
+    models, series = ("circuit", "search", "lstm"), list(table.study.datasets)
+    assert f"[{len(table.study.rows)} rows](results/recipe/table.md)" in README
+    gains = [error[f"{model} paper", name] / error[f"{model} lbfgs-50", name] for model in models for name in series]
+    assert "by factors of 3 to 8,000" in README
+    assert 3 < min(gains) < max(gains) < 8000
+    longer = [error[f"{model} lbfgs-50", name] < error[f"{model} lbfgs-10", name] for model in models for name in series]
+    assert sum(longer) >= 13, "nearly every case"
+    pairs = (("rmsprop-cosine", "paper"), ("adam-0.03", "adam-0.03-constant"))
+    falling = [
+        error[f"{model} {one}", name] < error[f"{model} {other}", name]
+        for one, other in pairs
+        for model in models
+        for name in series
+    ]
+    assert f"in {sum(falling)} of {len(falling)} cases" in README
+    soft = [error["search lbfgs-50 softmax", name] > error["search lbfgs-50", name] for name in series]
+    assert sum(soft) == 4
+    assert "worse on four of five series" in README
+    for model in models:
+        restarts = [
+            np.log(cell.restarted / cell.summary.median)
+            for (row, name), cell in table.cells.items()
+            if row.startswith(f"{model} lbfgs") and len(cell.values) > 1
+        ]
+        assert np.exp(np.mean(restarts)) == pytest.approx(2 / 3, abs=0.05)
+
+
+def test_what_the_readme_says_of_the_tuned_table() -> None:
+    table = found(ROOT / "results" / "table2-tuned")
+    median = {key: cell.summary.median for key, cell in table.cells.items()}
+    series = list(table.study.datasets)
+    best = table.study.published["diffqas"]
+    trained = [row for row, spec in table.study.rows.items() if spec.control is None]
+    assert all(median[row, name] < best[name] for row in trained for name in series)
+
+    def tests(first: str, second: str) -> list[str]:
+        return [
+            test.comparison.verdict
+            for own in table.families.values()
+            for test in own
+            if (test.first, test.second) == (first, second)
+        ]
+
+    def lower(first: str, second: str) -> int:
+        return sum(median[first, name] < median[second, name] for name in series)
+
+    against = [
+        t.comparison.p_holm for own in table.families.values() for t in own if (t.first, t.second) == ("diffqas", "lstm")
+    ]
+    assert min(against) > 0.1
+    assert lower("lstm", "diffqas") == 4
+    assert sorted(tests("diffqas", "lstm-20")) == ["undecided"] * 3 + ["worse"] * 2
+    for row in ("hybrid-derived", "hybrid-best-of-random"):
+        assert tests(row, "lstm") == ["undecided"] * 5
+        assert lower(row, "lstm") == 4
+        assert table.cells[row, "bessel"].n_parameters == 135
+    assert table.cells["lstm", "bessel"].n_parameters == 166
+    for row in ("derived", "best-of-random"):
+        assert tests(row, "lstm") == ["worse"] * 5
+    assert dict(zip(series, tests("diffqas", "config1"), strict=True)) == dict.fromkeys(series, "undecided") | {
+        "bessel": "better"
+    }
+    for row in ("diffqas-shared", "reservoir"):
+        assert tests("diffqas", row) == ["undecided"] * 5
