@@ -165,6 +165,8 @@ def test_what_the_results_page_says_is_what_the_table_says() -> None:
     assert set(verdicts("diffqas", "lstm")) == {"undecided"}
     assert verdicts("derived", "lstm") == verdicts("best-of-random", "lstm") == ["worse"] * 5
     assert set(verdicts("diffqas", "lstm-20")) == {"worse", "undecided"}
+    assert verdicts("hybrid-derived", "lstm") == ["undecided"] * 5
+    assert verdicts("hybrid-best-of-random", "lstm") == ["undecided", "undecided", "better", "undecided", "undecided"]
     median = {(cell["row"], cell["dataset"]): cell["summary"]["median"] for cell in found["cells"]}
     published = {cell["dataset"]: cell["published"] for cell in found["cells"] if cell["row"] == "diffqas"}
     for row in {row for row, _ in median} - {"ridge", "persistence", "esn"}:
