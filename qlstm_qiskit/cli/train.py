@@ -134,7 +134,7 @@ def train(
 
 def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str], *, resume: bool) -> None:
     """Train, and print what it has come to; with `resume`, what is in the folder, which must be this run where one is given."""
-    from qlstm_qiskit.experiments import train_run
+    from qlstm_qiskit.experiments import resume_command, train_run
     from qlstm_qiskit.report import draw_run
     from qlstm_qiskit.storage import exists
 
@@ -150,7 +150,7 @@ def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str
         what = f"the last finished epoch is in {out}"
         if not (out / "model.safetensors").exists():
             what = "no epoch was finished"
-        what += f"; go on with: {_resume_command(out)}" if (out / "config.json").exists() else " and nothing was kept"
+        what += f"; go on with: {resume_command(out)}" if (out / "config.json").exists() else " and nothing was kept"
         print(f"interrupted; {what}", file=sys.stderr)
         raise typer.Exit(130) from None
     _print_result(run, [str(path) for path in figures], json)
@@ -160,31 +160,31 @@ def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str
 
 def _resumed(spec: RunSpec | None, out: Path, loggers: list[str]) -> Run:
     """The run of a folder, trained to its end."""
-    from qlstm_qiskit.experiments import is_unfinished, load_run, load_spec, require_same, resume_run
+    from qlstm_qiskit.experiments import is_unfinished, load_run, load_spec, require_same, resume_command, resume_run
 
     found = load_spec(out)
     if spec is not None:
         require_same(out, spec)
     if not is_unfinished(out):
+        if loggers:
+            raise OptionError(f"--log has nothing to log: {out} was finished before.")
         print(f"{out} was finished before; this is its result", file=sys.stderr)
         return load_run(out)
     if found.backend_options is not None and found.backend_options.leaves:
-        raise OptionError(f"the circuits of {out} leave this machine; go on with: {_resume_command(out)}")
+        raise OptionError(f"the circuits of {out} leave this machine; go on with: {resume_command(out)}")
     return resume_run(out, loggers=loggers, verbose=1)
-
-
-def _resume_command(out: Path) -> str:
-    return f"qlstm jobs resume {out}" if (out / "jobs.sqlite").exists() else f"qlstm train --resume --out {out}"
 
 
 def _print_result(run: Run, figures: list[str], json: bool) -> None:
     """What a training has come to."""
+    from qlstm_qiskit.experiments import resume_command
+
     metrics, spec, out = run.metrics, run.spec, run.path
     if json:
         print_json(metrics | {"run": str(out), "figures": figures})
         return
     if metrics["interrupted"]:
-        print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs. Go on with: {_resume_command(out)}")
+        print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs. Go on with: {resume_command(out)}")
     print(
         f"{spec.model} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
         f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits a step, seed {spec.seed}"

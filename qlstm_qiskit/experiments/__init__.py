@@ -9,7 +9,7 @@ from qlstm_qiskit.experiments.rollout import horizon_errors, rolled_errors, roll
 from qlstm_qiskit.experiments.run import Run, load_run, load_spec
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec, Start
 from qlstm_qiskit.experiments.start import start_from
-from qlstm_qiskit.experiments.train import is_unfinished, require_same, resume_run, train_run
+from qlstm_qiskit.experiments.train import is_unfinished, require_same, resume_command, resume_run, train_run
 
 __all__ = [
     "RECIPES",
@@ -28,6 +28,7 @@ __all__ = [
     "reference_errors",
     "require_affordable_evaluation",
     "require_same",
+    "resume_command",
     "resume_run",
     "roll_out",
     "rolled_errors",

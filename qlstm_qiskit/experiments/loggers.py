@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from skorch.callbacks import Callback, MlflowLogger, TensorBoard
 
@@ -19,21 +21,55 @@ def _tensorboard(out: Path, _: RunSpec) -> Callback:
     return TensorBoard(SummaryWriter(str(out / "tensorboard")))
 
 
+class _Mlflow(MlflowLogger):
+    """skorch's, of which a server that fails does not end a training: it is warned of once, and logging stops.
+
+    The run folder has the model: nothing is uploaded, and nothing is pickled.
+    """
+
+    def __init__(self, run: Any, client: Any) -> None:
+        super().__init__(run, client, create_artifact=False)
+        self.lost_ = False
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        self._try(lambda: super(_Mlflow, self).on_epoch_end(net, **kwargs))
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        self._try(lambda: super(_Mlflow, self).on_train_end(net, **kwargs))
+
+    def fail(self) -> None:
+        """The training ended by an error."""
+        self._try(lambda: self.client.set_terminated(self.run.info.run_id, "FAILED"))
+
+    def _try(self, log: Callable[[], object]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if self.lost_:
+            return
+        try:
+            log()
+        except (MlflowException, OSError) as error:
+            self.lost_ = True
+            warnings.warn(f"mlflow is no longer logged to: {' '.join(str(error).split())}", stacklevel=2)
+
+
 def _mlflow(out: Path, spec: RunSpec) -> Callback:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "qlstm")
+    hidden = {"backend_options", "genotype", "start", "data"}  # accounts, and folders of this machine
+    params = spec.model_dump(mode="json", exclude_defaults=True, exclude=hidden)
     try:
         client = MlflowClient()
         experiment = client.get_experiment_by_name(name)
         place = client.create_experiment(name) if experiment is None else experiment.experiment_id
         run = client.create_run(place, run_name=out.name)
-        for key, value in spec.model_dump(mode="json", exclude_defaults=True, exclude={"backend_options", "genotype"}).items():
+        for key, value in {"series": spec.data.dataset or Path(str(spec.data.csv)).name, **params}.items():
             client.log_param(run.info.run_id, key, value)
     except MlflowException as error:
         raise OptionError(f"mlflow cannot be logged to: {' '.join(str(error).split())}") from None
-    return MlflowLogger(run, client, create_artifact=False)  # the run folder has the model, and nothing is pickled
+    return _Mlflow(run, client)
 
 
 #: Name -> the callback for a run folder. "tensorboard" writes to tensorboard/ in it; "mlflow" to where MLFLOW_TRACKING_URI

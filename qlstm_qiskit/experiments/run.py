@@ -195,8 +195,8 @@ def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str 
     Args:
         path: The folder.
         backend: The backend to evaluate on, by name or entry; by default the one that it was trained on.
-        work: What it will be used for. Jobs that leave this machine are recorded under it in the run folder, and the same work
-            of the same model is answered from the record.
+        work: What it will be used for. Jobs that leave this machine, and their rehearsal where `backend` asks for it, are
+            recorded under it in the run folder, and the same work of the same model is answered from the record.
 
     Raises:
         RunError: It is missing or damaged, or was written by another version of the format.
@@ -206,7 +206,9 @@ def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str 
         spec = spec.on(backend)
     content, tensors = read_weights(path / MODEL)
     header = validated(ModelHeader, content, path / MODEL)
-    forecaster = _build(spec, header, tensors, path, work)
+    options = spec.backend_options
+    recorded = options is not None and (options.leaves or (backend is not None and options.recorded))
+    forecaster = _build(spec, header, tensors, path, work if recorded else None)
     kind = spec.backend_options.kind if spec.backend_options is not None else "statevector"
     exact = None if kind == "statevector" else _build(spec.on("statevector"), header, tensors, path)
     return Run(path, spec, forecaster, header, exact)
@@ -215,9 +217,9 @@ def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str 
 def _build(
     spec: RunSpec, header: ModelHeader, tensors: dict[str, torch.Tensor], path: Path, work: str | None = None
 ) -> Forecaster:
-    """The model with these parameters, in evaluation mode; its jobs, if any, are recorded as `work` on these parameters."""
+    """The model with these parameters, in evaluation mode; its jobs are recorded as `work` on these parameters, if given."""
     regressor, options = spec.regressor(), spec.backend_options
-    if options is not None and options.recorded:
+    if options is not None and work is not None:
         name = f"{work} {options.name} {hashlib.sha256((path / MODEL).read_bytes()).hexdigest()[:8]}"
         seed = Seeds.of(spec.seed).backend if options.local else None  # a device's shots have none
         regressor.set_params(backend=load_backend(options, seed=seed, record=path, run=name, ordered=False))

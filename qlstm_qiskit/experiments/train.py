@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
@@ -154,10 +155,15 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
     with contextlib.nullcontext() if options.leaves else claimed(out):  # a record of jobs has a lock of its own
         if not begun:
             refuse_existing(out)  # another process may have been faster
+        made_loggers: list[Callback] = []
         try:
-            regressor.set_params(callbacks=make_loggers(loggers, out, spec))
+            made_loggers = make_loggers(loggers, out, spec)
+            regressor.set_params(callbacks=made_loggers)
             return _train_into(out, spec, options, dataset, regressor, module)
         except BaseException:
+            for logger in made_loggers:
+                if hasattr(logger, "fail"):
+                    logger.fail()
             if not begun and not (out / MODEL).exists():
                 _clear(out, made)
             raise
@@ -236,12 +242,21 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
 def refuse_existing(out: Path) -> None:
     """Raise `RunError` if a folder holds a run."""
     held = [name for name in (CONFIG, METRICS, HISTORY, MODEL) if exists(out / name)]
-    if held and exists(out / JOBS) and exists(out / CONFIG) and is_unfinished(out):
-        raise RunError(f"{out} holds an unfinished training with jobs; go on with: qlstm jobs resume {out}")
     if CONFIG in held and is_unfinished(out):
-        raise RunError(f"{out} holds an unfinished training; go on with: qlstm train --resume --out {out}")
+        raise RunError(f"{out} holds an unfinished training; go on with: {resume_command(out)}")
     if held:
         raise RunError(f"{out} already holds a run ({held[0]}); choose another folder or delete this one.")
+
+
+def resume_command(out: Path) -> str:
+    """What to type to go on with the unfinished training of a run folder.
+
+    Args:
+        out: The folder.
+    """
+    options = load_spec(out).backend_options
+    leaves = options is not None and options.leaves
+    return f"qlstm jobs resume {out}" if leaves else f"qlstm train --resume --out {out}"
 
 
 def make_folders(out: Path) -> list[Path]:

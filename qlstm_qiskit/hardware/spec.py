@@ -160,7 +160,7 @@ class BackendSpec(_Options):
 
     @property
     def recorded(self) -> bool:
-        """Whether a run folder records its jobs: those that leave this machine, and their rehearsal in local testing mode."""
+        """Whether jobs of evaluations may be recorded: those that leave this machine, and rehearsals in local testing mode."""
         return self.kind in {"ibm", "provider"} and not self.guard.dry_run
 
     def confirmed(self) -> BackendSpec:

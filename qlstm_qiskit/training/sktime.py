@@ -38,7 +38,7 @@ class QLSTMForecaster(BaseForecaster):
         scaler_: Of the fitted rows.
 
     Raises:
-        DataError: On fitting: fewer than window_length + 2 rows, or a value that is infinite.
+        DataError: On fitting: fewer than window_length + 2 rows, a row that is missing, or a value that is infinite.
 
     Examples:
         >>> from sktime.datasets import load_airline
@@ -74,6 +74,7 @@ class QLSTMForecaster(BaseForecaster):
         window = require_at_least("window_length", self.window_length, 1)
         values = y.to_numpy(dtype=np.float64)
         self._rows = y
+        _require_no_gap(y.index, _frequency(y.index))
         if len(values) < window + 2:
             raise DataError(f"y has {len(values)} rows; a window of {window} needs at least {window + 2} to learn from.")
         self.scaler_ = Scaler.fit(values)
@@ -83,14 +84,19 @@ class QLSTMForecaster(BaseForecaster):
         return self
 
     def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> QLSTMForecaster:
-        """Go on from further rows; with `update_params`, train anew on all of them."""
+        """Go on from further rows, or corrected ones; with `update_params`, train anew on all of them."""
         rows = pd.concat([self._rows, y])
-        self._rows = rows[~rows.index.duplicated(keep="last")]
-        return self._fit(self._rows, X, None) if update_params else self
+        rows = rows[~rows.index.duplicated(keep="last")].sort_index()
+        _require_no_gap(rows.index, _frequency(self._rows.index))
+        self._rows = rows
+        return self._fit(rows, X, None) if update_params else self
 
     def _predict(self, fh: Any, X: pd.DataFrame | None) -> pd.DataFrame:
         steps = fh.to_relative(self.cutoff).to_numpy().astype(int)
-        known = self.scaler_.transform(self._rows.to_numpy(dtype=np.float64)[-self.window_length :])
+        rows = self._rows.loc[: self.cutoff[0]]
+        if len(rows) < self.window_length:
+            raise DataError(f"there are {len(rows)} rows up to {self.cutoff[0]}; a window has {self.window_length}.")
+        known = self.scaler_.transform(rows.to_numpy(dtype=np.float64)[-self.window_length :])
         for _ in range(steps.max()):
             following = self.regressor_.predict(known[None, -self.window_length :])
             known = np.concatenate([known, following.reshape(1, -1)])
@@ -105,3 +111,23 @@ class QLSTMForecaster(BaseForecaster):
             {"regressor": QLSTMRegressor("config1", **small), "window_length": 3},
             {"regressor": QLSTMRegressor("lstm", hidden_size=2, max_epochs=1), "window_length": 2},
         ]
+
+
+def _frequency(index: pd.Index) -> Any:
+    """That of dates, where they have one."""
+    if not isinstance(index, pd.DatetimeIndex):
+        return getattr(index, "freq", None)
+    return index.freq or (pd.infer_freq(index) if len(index) > 2 else None)
+
+
+def _require_no_gap(index: pd.Index, frequency: Any) -> None:
+    """Raise `DataError` where rows are missing: a window is rows that follow one another. Dates without a frequency pass."""
+    first, last, whole = index[0], index[-1], len(index)
+    if isinstance(index, pd.PeriodIndex):
+        whole = len(pd.period_range(first, last, freq=index.freq))
+    elif isinstance(index, pd.DatetimeIndex):
+        whole = whole if frequency is None else len(pd.date_range(first, last, freq=frequency))
+    elif len(index) > 1:
+        whole = int((last - first) // np.diff(index.to_numpy()).min()) + 1
+    if whole != len(index):
+        raise DataError(f"y has {len(index)} rows where {whole} lie between {first} and {last}; fill the gap first.")

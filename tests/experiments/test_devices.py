@@ -331,7 +331,7 @@ def test_an_unfinished_training_names_the_command_that_goes_on(server: Server, c
     assert qlstm(*TRAIN, "--backend", "ibm")[0] == 2
     code, _, error = qlstm(*TRAIN, "--backend", "ibm")
     assert code == 2
-    assert "unfinished training with jobs; go on with: qlstm jobs resume run" in error
+    assert "unfinished training; go on with: qlstm jobs resume run" in error
 
 
 class TestTheCommands:

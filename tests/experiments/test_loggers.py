@@ -8,7 +8,7 @@ import mlflow
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, TrainingError
 from qlstm_qiskit.experiments import DataSpec, RunSpec, recording, resume_run, train_run
 
 SPEC = RunSpec(data=DataSpec(dataset="narma5"), model="config1", hidden_size=1, depth=1, epochs=3, valid_fraction=0.2)
@@ -57,6 +57,34 @@ def test_what_goes_on_logs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     resume_run(tmp_path / "run", loggers=["tensorboard"])
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("Loss/train_loss")] == [2, 3], "the second epoch was not finished"
+
+
+def test_a_server_that_fails_does_not_end_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/store")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    calls = []
+
+    def lost(self, *arguments, **options) -> None:
+        calls.append(arguments)
+        raise mlflow.exceptions.MlflowException("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "log_metric", lost)
+        with pytest.warns(UserWarning, match="mlflow is no longer logged to: gone"):
+            run = train_run(SPEC, tmp_path / "run", loggers=["mlflow"])
+    assert len(calls) == 1
+    assert run.epochs == 3
+
+
+def test_a_training_that_fails_is_a_failed_run_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/store")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    with pytest.raises(TrainingError):
+        train_run(SPEC.model_copy(update={"lr": 1e300}), tmp_path / "run", loggers=["mlflow"])
+    client = mlflow.MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("qlstm").experiment_id])
+    assert run.info.status == "FAILED"
+    assert str(tmp_path) not in str(run.data.params)
 
 
 def test_a_store_that_cannot_be_used_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,3 +86,32 @@ def test_without_sktime_one_line_says_what_to_install() -> None:
     assert done.stderr.splitlines()[-1] == (
         "ImportError: QLSTMForecaster needs sktime; install it with: pip install 'qlstm-qiskit[sktime]'"
     )
+
+
+def test_corrected_rows_are_put_in_their_place() -> None:
+    begun = QLSTMForecaster(SMALL, window_length=4).fit(SERIES)
+    corrected = SERIES.copy()
+    corrected.iloc[30:32] += 0.1
+    begun.update(corrected.iloc[30:40])
+    assert begun.predict(fh=[1, 2]).equals(QLSTMForecaster(SMALL, window_length=4).fit(corrected).predict(fh=[1, 2]))
+
+
+def test_a_forecast_is_made_from_the_rows_before_the_cutoff() -> None:
+    begun = QLSTMForecaster(SMALL, window_length=4).fit(SERIES)
+    begun.update(SERIES.iloc[20:24], update_params=False)  # of the past: sktime moves the cutoff there
+    predicted = begun.predict(fh=[1])
+    window = begun.scaler_.transform(SERIES.to_numpy()[20:24, None])
+    expected = begun.scaler_.inverse(begun.regressor_.predict(window[None]))[0, 0]
+    assert predicted.index[0] == INDEX[24]
+    assert predicted.iloc[0] == expected
+
+
+@pytest.mark.parametrize("index", [INDEX, INDEX.to_timestamp(), pd.RangeIndex(40)], ids=["period", "date", "number"])
+def test_a_gap_is_refused(index: pd.Index) -> None:
+    whole = SERIES.set_axis(index)
+    if not isinstance(index, pd.DatetimeIndex):  # dates with one missing have no frequency, and may be meant so
+        with pytest.raises(DataError, match="y has 39 rows where 40 lie between"):
+            QLSTMForecaster(SMALL, window_length=4).fit(whole.drop(index[20]))
+    begun = QLSTMForecaster(SMALL, window_length=4).fit(whole[:30])
+    with pytest.raises(DataError, match="fill the gap first"):
+        begun.update(whole[35:])
