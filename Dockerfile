@@ -1,4 +1,4 @@
-# docker build -t qlstm . && docker run --rm -v "$PWD:/data" qlstm train --dataset damped_shm --out runs/demo
+# docker build -t qlstm . && docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" qlstm train --dataset damped_shm --out runs/demo
 FROM python:3.11-slim AS build
 WORKDIR /source
 COPY . .

@@ -174,7 +174,9 @@ def test_what_the_results_page_says_is_what_the_table_says() -> None:
     assert sum(median["lstm", dataset] < median["diffqas", dataset] for dataset in published) >= 3
     trained = {row for row, _ in median} - {"ridge", "persistence", "esn"}
     for dataset in ("bessel", "damped_shm", "delayed_quantum_control"):
-        assert min(median["ridge", dataset], median["esn", dataset]) < 0.5 * min(median[row, dataset] for row in trained)
+        assert median["esn", dataset] < 0.5 * min(median[row, dataset] for row in trained)
+    for dataset in ("bessel", "delayed_quantum_control"):
+        assert median["ridge", dataset] < 0.5 * min(median[row, dataset] for row in trained)
     assert median["persistence", "narma10"] < min(
         median[row, "narma10"] for row in {row for row, _ in median} - {"persistence"}
     )

@@ -26,7 +26,7 @@ def found(folder: Path) -> Table:
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
 def test_records_are_those_of_a_packaged_study(folder: Path) -> None:
-    """Nothing was fitted to a study after the fact: each record is a task of the study that comes with the package."""
+    """Each record is a task of the study that comes with the package, and was made by committed code."""
     content = json.loads((folder / "study.json").read_text())
     assert content["name"] in studies()
     tasks = {task.id: task for task in load_study(content["name"], content.get("recipe")).tasks()}
@@ -117,3 +117,12 @@ def test_what_the_readme_says_of_the_tuned_table() -> None:
     }
     for row in ("diffqas-shared", "reservoir"):
         assert tests("diffqas", row) == ["undecided"] * 5
+    assert lower("hybrid-best-of-random", "hybrid-derived") == 3
+    lead = {name: min(median[row, name] for row in trained) / median["esn", name] for name in series}
+    assert 2 < lead["damped_shm"] < lead["bessel"] < 5
+    assert lead["delayed_quantum_control"] > 100
+    ridge = {name: median["ridge", name] < min(median[row, name] for row in trained) for name in series}
+    assert [ridge[name] for name in series[:3]] == [True, False, True]
+    assert f"{median['ridge', 'delayed_quantum_control']:.1g}" == "3e-12"
+    everybody = [median[row, "narma10"] for row in table.study.rows if row != "persistence"]
+    assert median["persistence", "narma10"] < min(everybody)

@@ -58,6 +58,8 @@ def write_report(path: Path | str, out: Path | str, *, backend: str | None = Non
             raise OptionError(f"a report page needs {package}: pip install 'qlstm-qiskit[report]'.")
     if out.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"out is {out}; a report page is a file that ends in .html.")
+    if not exists(out.parent):
+        raise RunError(f"there is no folder {out.parent} to write {out.name} into; make it first.")
     kind = folder_kind(path)
     if backend is not None and kind != "run":
         raise OptionError(f"--backend goes with a run folder; {path} is that of a {kind}.")

@@ -65,7 +65,7 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
         RunError: It is damaged or not finished.
         OptionError: The backend has no device, may leave this machine, or the model has no circuits.
     """
-    spec = load_spec(path)
+    spec = _without_folders(load_spec(path))
     if not exists(path / METRICS):
         hint = f"; finish it with `qlstm train --resume --out {path}`" if is_unfinished(path) else ""
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
@@ -75,6 +75,19 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
     sections = [_forecast(run), _errors(run), _losses(run), *_architecture(run), *_cost(run, chosen, backends)]
     sections += [_settings(spec), _versions(run), _again(spec, run)]
     return Page("run", f"{spec.model} on {run.dataset.name}", _lead(spec, run), sections)
+
+
+def _without_folders(spec: RunSpec) -> RunSpec:
+    """The spec with names in place of paths: a page that is handed on need not say where things lie."""
+    changes: dict[str, Any] = {}
+    if spec.data.csv is not None:
+        changes["data"] = spec.data.model_copy(update={"csv": Path(spec.data.csv).name})
+    if spec.start is not None:
+        changes["start"] = spec.start.model_copy(update={"run": Path(spec.start.run).name})
+    if spec.genotype is not None and "run" in spec.genotype.provenance:
+        provenance = spec.genotype.provenance | {"run": Path(spec.genotype.provenance["run"]).name}
+        changes["genotype"] = spec.genotype.model_copy(update={"provenance": provenance})
+    return spec.model_copy(update=changes)
 
 
 def _on_this_machine(name: str, backends: Path | None) -> BackendSpec:
