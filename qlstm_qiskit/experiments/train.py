@@ -254,7 +254,10 @@ def resume_command(out: Path) -> str:
     Args:
         out: The folder.
     """
-    options = load_spec(out).backend_options
+    try:
+        options = load_spec(out).backend_options
+    except RunError:  # damaged: what goes on with it says how
+        options = None
     leaves = options is not None and options.leaves
     return f"qlstm jobs resume {out}" if leaves else f"qlstm train --resume --out {out}"
 
