@@ -26,7 +26,7 @@ lint: $(VENV)/.installed-dev
 
 # Wheel and source distribution, checked as the index would, and the wheel used from another folder.
 dist: $(VENV)/.installed-dev
-	rm -rf dist build/wheel build/dist-runs
+	rm -rf dist build/wheel
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(PIP) install --quiet --no-deps --target build/wheel dist/*.whl

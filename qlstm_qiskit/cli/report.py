@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from qlstm_qiskit.cli.completion import backend_names
 from qlstm_qiskit.cli.options import BackendsFile, Json
 from qlstm_qiskit.cli.output import print_json
 
@@ -15,7 +16,11 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN|DIR", help="A run folder, or one of `qlstm table` or `scaling`.")],
     out: Annotated[Path, typer.Option(help="The page, FILE.html; one that is there is replaced.")],
     backend: Annotated[
-        str | None, typer.Option(help="Of a run: fit its circuits to this fake device, and plan what predicting costs there.")
+        str | None,
+        typer.Option(
+            help="Of a run: fit its circuits to this fake device, and plan what predicting costs there.",
+            autocompletion=backend_names,
+        ),
     ] = None,
     backends: BackendsFile = None,
     json: Json = False,

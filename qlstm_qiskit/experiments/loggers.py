@@ -90,3 +90,10 @@ def make_loggers(names: Sequence[str], out: Path, spec: RunSpec) -> list[Callbac
         return [LOGGERS[name](out, spec) for name in names]
     except ImportError as error:
         raise OptionError(f"logging to {' and '.join(names)}: {error}; pip install 'qlstm-qiskit[logging]'.") from None
+
+
+def note_failure(loggers: Sequence[Callback]) -> None:
+    """Tell those that keep a state of a run that its training ended by an error."""
+    for logger in loggers:
+        if isinstance(logger, _Mlflow):
+            logger.fail()

@@ -17,8 +17,8 @@ from qlstm_qiskit.errors import OptionError
 #: Resamples of a bootstrap, and the coverage of its intervals.
 RESAMPLES, COVERAGE = 9999, 0.95
 
-#: Below it the exact test cannot reach 5 % even uncorrected: 2 / 2^5 is 0.0625. Nor do fewer
-#: values span their distribution's median with 95 %.
+#: Below it the exact test cannot reach 5 % even uncorrected: 2 / 2^5 is 0.0625. Nor do fewer values
+#: span their distribution's median with 95 %.
 LEAST = 6
 
 #: Pairs up to which all signs are tried where differences are tied, which scipy's exact distribution does not know.

@@ -13,7 +13,7 @@ from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
-from qlstm_qiskit.experiments.loggers import make_loggers
+from qlstm_qiskit.experiments.loggers import make_loggers, note_failure
 from qlstm_qiskit.experiments.metrics import errors_of, run_metrics, stages_before
 from qlstm_qiskit.experiments.plan import plan_work
 from qlstm_qiskit.experiments.recording import Recorder
@@ -155,15 +155,13 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
     with contextlib.nullcontext() if options.leaves else claimed(out):  # a record of jobs has a lock of its own
         if not begun:
             refuse_existing(out)  # another process may have been faster
-        made_loggers: list[Callback] = []
+        callbacks: list[Callback] = []
         try:
-            made_loggers = make_loggers(loggers, out, spec)
-            regressor.set_params(callbacks=made_loggers)
+            callbacks = make_loggers(loggers, out, spec)
+            regressor.set_params(callbacks=callbacks)
             return _train_into(out, spec, options, dataset, regressor, module)
         except BaseException:
-            for logger in made_loggers:
-                if hasattr(logger, "fail"):
-                    logger.fail()
+            note_failure(callbacks)
             if not begun and not (out / MODEL).exists():
                 _clear(out, made)
             raise

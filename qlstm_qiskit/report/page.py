@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import OptionError, RunError
-from qlstm_qiskit.experiments.run import CONFIG
-from qlstm_qiskit.experiments.runner import RECORDS, STUDY
-from qlstm_qiskit.experiments.scaling import POINTS
 from qlstm_qiskit.storage import exists, write_atomically
 
 if TYPE_CHECKING:
@@ -76,6 +73,11 @@ def folder_kind(path: Path) -> str:
     Raises:
         RunError: None of these, or it is not there.
     """
+    # here, as figures of a run, which this package is imported for, need neither
+    from qlstm_qiskit.experiments.run import CONFIG
+    from qlstm_qiskit.experiments.runner import RECORDS, STUDY
+    from qlstm_qiskit.experiments.scaling import POINTS
+
     if not exists(path):
         raise RunError(f"there is no folder {path}; give a run folder, or the folder of a study or of `qlstm scaling`.")
     for kind, names in (("run", (CONFIG,)), ("study", (STUDY, RECORDS)), ("scaling", (POINTS,))):

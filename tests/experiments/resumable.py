@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
+from skorch import NeuralNet
 
 from qlstm_qiskit.experiments import DataSpec, RunSpec, is_unfinished, resume_run, train_run
+from qlstm_qiskit.experiments.recording import Recorder
 from qlstm_qiskit.search import make_strategy
 
 EPOCHS = 5
@@ -52,6 +58,21 @@ def train_to_the_end(spec: RunSpec, out: Path) -> None:
         train_run(spec, out)
     elif is_unfinished(out):
         resume_run(out)
+
+
+@contextmanager
+def interrupted_in(epoch: int) -> Iterator[None]:
+    """Trainings here meet Ctrl-C when this epoch has been recorded and its checkpoint has not been written."""
+    record = Recorder.on_epoch_end
+
+    def stop(self: Recorder, net: NeuralNet, **options: Any) -> None:
+        record(self, net, **options)
+        if len(net.history) == epoch:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "on_epoch_end", stop)
+        yield
 
 
 def outcome(out: Path) -> dict[str, object]:

@@ -9,7 +9,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from qlstm_qiskit.errors import OptionError, TrainingError
-from qlstm_qiskit.experiments import DataSpec, RunSpec, recording, resume_run, train_run
+from qlstm_qiskit.experiments import DataSpec, RunSpec, resume_run, train_run
+from tests.experiments.resumable import interrupted_in
 
 SPEC = RunSpec(data=DataSpec(dataset="narma5"), model="config1", hidden_size=1, depth=1, epochs=3, valid_fraction=0.2)
 
@@ -43,16 +44,8 @@ def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.list_artifacts(run.info.run_id) == []
 
 
-def test_what_goes_on_logs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = recording.Recorder.on_epoch_end
-
-    def stop(self, net, **options) -> None:
-        record(self, net, **options)
-        if len(net.history) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(recording.Recorder, "on_epoch_end", stop)
+def test_what_goes_on_logs_the_rest(tmp_path: Path) -> None:
+    with interrupted_in(2):
         train_run(SPEC, tmp_path / "run")
     resume_run(tmp_path / "run", loggers=["tensorboard"])
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit.errors import BudgetError, RunError
-from qlstm_qiskit.experiments import Run, load_run, recording, require_affordable_evaluation, resume_run, train_run
+from qlstm_qiskit.experiments import Run, load_run, require_affordable_evaluation, resume_run, train_run
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.jobs import JobRunner
 from qlstm_qiskit.hardware.ledger import FILE, Entry, Ledger
 from tests.experiments.device_work import WINDOW, spec, write_series
+from tests.experiments.resumable import interrupted_in
 
 LOCAL = BackendSpec.model_validate({"name": "rehearsal", "kind": "ibm", "channel": "local", "device": "manila", "shots": 64})
 
@@ -85,18 +86,10 @@ def test_the_package_is_a_command_too() -> None:
     assert found.stdout
 
 
-def test_a_training_here_is_not_recorded_and_goes_on_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_here_is_not_recorded_and_goes_on_as_such(tmp_path: Path) -> None:
     """What it is evaluated on in the end leaves no record that would be mistaken for one of its jobs."""
-    on_epoch = recording.Recorder.on_epoch_end
-
-    def stop(self, net, **options) -> None:
-        on_epoch(self, net, **options)
-        if len(net.history) == 2:
-            raise KeyboardInterrupt
-
     local = spec(write_series(tmp_path), LOCAL).model_copy(update={"optimizer": "spsa", "epochs": 3})
-    with monkeypatch.context() as patch:
-        patch.setattr(recording.Recorder, "on_epoch_end", stop)
+    with interrupted_in(2):
         train_run(local, tmp_path / "run")
     assert not (tmp_path / "run" / FILE).exists()
     predict(tmp_path / "run")  # asked for, and recorded
