@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,7 @@ from qlstm_qiskit.errors import OptionError
 #: Resamples of a bootstrap, and the coverage of its intervals.
 RESAMPLES, COVERAGE = 9999, 0.95
 
-#: Below it the exact test cannot reach 5 % even uncorrected: 2 / 2^5 is 0.0625. Nor do fewer values
-#: span their distribution's median with 95 %.
+#: Fewer values do not span their distribution's median with 95 %.
 LEAST = 6
 
 #: Pairs up to which all signs are tried where differences are tied, which scipy's exact distribution does not know.
@@ -84,6 +83,7 @@ class Comparison:
         ratio: Median of the paired ratios of errors, first to second; below 1 the first is better.
         p: Of the exact two-sided Wilcoxon signed-rank test on the differences of log errors.
         p_holm: Corrected for all comparisons of its family (Holm 1979); `p` until `corrected`.
+        p_least: What `p_holm` would be if the first won every pair here and elsewhere in the family.
         delta: Cliff's delta, P(first > second) - P(first < second): -1 where the first is always better, 1 where never.
     """
 
@@ -91,12 +91,13 @@ class Comparison:
     ratio: float
     p: float
     p_holm: float
+    p_least: float
     delta: float
 
     @property
     def verdict(self) -> str:
-        """Of the first: "better", "worse" or "undecided"; or "too few" where no number of such pairs could decide."""
-        if self.n < LEAST:
+        """Of the first: "better", "worse" or "undecided"; or "too few" where no outcome of so few pairs could decide."""
+        if self.p_least >= 1 - COVERAGE:
             return "too few"
         if self.p_holm >= 1 - COVERAGE:
             return "undecided"
@@ -122,7 +123,7 @@ def compare(first: ArrayLike, second: ArrayLike) -> Comparison:
         method = stats.PermutationMethod(n_resamples=2**a.size) if tied and a.size <= _PERMUTED else "auto" if tied else "exact"
         p = float(stats.wilcoxon(difference, method=method).pvalue)
     delta = 2 * float(stats.mannwhitneyu(a, b).statistic) / a.size**2 - 1
-    return Comparison(a.size, float(np.exp(np.median(difference))), p, p, delta)
+    return Comparison(a.size, float(np.exp(np.median(difference))), p, p, _least(a.size), delta)
 
 
 def corrected(family: Sequence[Comparison]) -> list[Comparison]:
@@ -132,4 +133,13 @@ def corrected(family: Sequence[Comparison]) -> list[Comparison]:
     if not family:
         return []
     found = multipletests([one.p for one in family], method="holm")[1]
-    return [Comparison(one.n, one.ratio, one.p, float(p), one.delta) for one, p in zip(family, found, strict=True)]
+    later = [sum(other.n <= one.n for other in family) for one in family]  # not rejected before this one, at best
+    return [
+        replace(one, p_holm=float(p), p_least=min(1.0, count * _least(one.n)))
+        for one, p, count in zip(family, found, later, strict=True)
+    ]
+
+
+def _least(n: int) -> float:
+    """The smallest p of the exact test on n pairs: all differences have one sign."""
+    return float(2.0 ** (1 - n))

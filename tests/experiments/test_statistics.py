@@ -52,6 +52,18 @@ def test_few_pairs_cannot_decide() -> None:
     assert found.verdict == "too few"
 
 
+def test_seeds_that_suffice_for_one_test_may_be_too_few_for_a_family() -> None:
+    """Six pairs reach p = 1/32: enough alone, not among ten tests, where another with more pairs takes no share."""
+    a, few, many = np.linspace(1, 2, 12), slice(6), slice(12)
+    wins = [compare(a[few], 3 * a[few] ** 2), compare(a[many], 3 * a[many] ** 2)]
+    assert [one.verdict for one in corrected(wins)] == ["better"] * 2
+    family = corrected([wins[0]] * 9 + [wins[1]])
+    assert [one.verdict for one in family] == ["too few"] * 9 + ["better"]
+    assert family[0].p_least == pytest.approx(9 / 32)
+    assert all(one.p_holm >= one.p_least for one in family)
+    assert corrected([compare(a[few], a[few])])[0].verdict == "undecided", "it might have been decided"
+
+
 def test_cliffs_delta_counts_pairs() -> None:
     a, b = RNG.uniform(1, 2, 12), RNG.uniform(1.2, 2.2, 12)
     expected = np.mean(np.sign(a[:, None] - b[None, :]))
