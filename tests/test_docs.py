@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from qlstm_qiskit import errors
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.cli.app import app
 from qlstm_qiskit.experiments.statistics import COVERAGE, LEAST, RESAMPLES
+from qlstm_qiskit.experiments.study import load_study
 from qlstm_qiskit.hardware.cost import CIRCUIT_US, JOB_SECONDS
 from qlstm_qiskit.hardware.packing import AUTO_SHARE
 from qlstm_qiskit.training.spsa import _ALPHA, _GAMMA
@@ -177,6 +179,13 @@ def test_what_the_results_page_says_is_what_the_table_says() -> None:
         assert median["esn", dataset] < 0.5 * min(median[row, dataset] for row in trained)
     for dataset in ("bessel", "delayed_quantum_control"):
         assert median["ridge", dataset] < 0.5 * min(median[row, dataset] for row in trained)
+    assert max(median["esn", "narma10"], median["ridge", "narma10"]) < min(median[row, "narma10"] for row in trained)
+    page = (ROOT / "docs" / "results.md").read_text()
+    counts = Counter(row.split()[0] for row in load_study("recipe").rows)
+    assert (
+        f"{counts['circuit']} settings of the circuit, {counts['search']} of the search and {counts['lstm']} of the LSTM"
+        in page
+    )
     assert median["persistence", "narma10"] < min(
         median[row, "narma10"] for row in {row for row, _ in median} - {"persistence"}
     )

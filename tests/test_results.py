@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qlstm_qiskit import load_dataset
 from qlstm_qiskit.experiments.runner import read_records
 from qlstm_qiskit.experiments.study import Study, load_study, studies
 from qlstm_qiskit.experiments.table import Table, table
-from qlstm_qiskit.report.table import medians
+from qlstm_qiskit.report.table import markdown, medians
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,6 +39,15 @@ def test_records_are_those_of_a_packaged_study(folder: Path) -> None:
     environments = json.loads((folder / "environments.json").read_text())
     assert {record["environment"] for record in records} <= set(environments)
     assert all(one["commit"] and one["changed"] is False for one in environments.values()), "made by committed code"
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_tables_are_made_of_the_records(folder: Path) -> None:
+    if not (folder / "table.md").exists():
+        pytest.skip("it is still running")
+    table = found(folder)
+    assert (folder / "table.md").read_text() == markdown(table)
+    assert json.loads((folder / "table.json").read_text()) == json.loads(json.dumps(table.to_json()))
 
 
 def test_the_readme_has_tables() -> None:
@@ -84,7 +94,7 @@ def test_what_the_readme_says_of_the_tuned_table() -> None:
     median = {key: cell.summary.median for key, cell in table.cells.items()}
     series = list(table.study.datasets)
     best = table.study.published["diffqas"]
-    trained = [row for row, spec in table.study.rows.items() if spec.control is None]
+    trained = [row for row, spec in table.study.rows.items() if spec.control is None and (row, "bessel") in median]
     assert all(median[row, name] < best[name] for row in trained for name in series)
 
     def tests(first: str, second: str) -> list[str]:
@@ -121,8 +131,25 @@ def test_what_the_readme_says_of_the_tuned_table() -> None:
     lead = {name: min(median[row, name] for row in trained) / median["esn", name] for name in series}
     assert 2 < lead["damped_shm"] < lead["bessel"] < 5
     assert lead["delayed_quantum_control"] > 100
+    assert 1 < lead["narma10"] < 1.1
+    assert lead["narma5"] < 1
     ridge = {name: median["ridge", name] < min(median[row, name] for row in trained) for name in series}
-    assert [ridge[name] for name in series[:3]] == [True, False, True]
+    assert [ridge[name] for name in series] == [True, False, True, False, True]
+    seconds = [
+        r["wall_seconds"] for r in read_records(ROOT / "results" / "table2") if r["row"] == "esn" and "wall_seconds" in r
+    ]
+    assert all(0.001 < value < 0.5 for value in seconds)
     assert f"{median['ridge', 'delayed_quantum_control']:.1g}" == "3e-12"
-    everybody = [median[row, "narma10"] for row in table.study.rows if row != "persistence"]
+    constant = {
+        (row, name): sum(value > 0.99 * np.var(load_dataset(name).y_test) for value in table.cells[row, name].values)
+        for row in trained
+        for name in series
+    }
+    assert {key: count for key, count in constant.items() if count} == {
+        ("derived", "narma5"): 4,
+        ("derived", "narma10"): 5,
+        ("hybrid-derived", "narma5"): 2,
+        ("hybrid-derived", "narma10"): 2,
+    }
+    everybody = [median[row, "narma10"] for row in trained]
     assert median["persistence", "narma10"] < min(everybody)

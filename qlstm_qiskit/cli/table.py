@@ -25,7 +25,12 @@ def table(
     recipe: Annotated[
         str | None, typer.Option(help="paper or tuned.", autocompletion=names("recipe"), show_default="the study's own")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds for each cell.", show_default="the study's own")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Seeds for each cell; no more for a series that the study gives fewer.", show_default="the study's own"
+        ),
+    ] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these series, A,B.", autocompletion=names("dataset"))] = None,
     rows: Annotated[str | None, typer.Option(help="Only these rows, A,B.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs in all runs, to try things out.")] = None,
@@ -33,7 +38,7 @@ def table(
     cluster: Annotated[str | None, typer.Option(help="A Ray cluster: its address, auto, or local.")] = None,
     json: Json = False,
 ) -> None:
-    """Run a study, what is missing of it, and make its table: medians with intervals, published numbers, paired tests.
+    """Run a study, what is missing of it, and make the table of all that its folder holds: medians, intervals, paired tests.
 
     Example: qlstm table --seeds 12 --out results/table2
 
@@ -43,7 +48,7 @@ def table(
 
     from joblib import cpu_count
 
-    from qlstm_qiskit.experiments.runner import run_study
+    from qlstm_qiskit.experiments.runner import load_study_folder, run_study
     from qlstm_qiskit.experiments.study import load_study
     from qlstm_qiskit.experiments.table import table as make_table
     from qlstm_qiskit.report.table import draw_table, markdown
@@ -63,7 +68,7 @@ def table(
         )
     try:
         with Steps("runs") as steps:
-            records = run_study(
+            run_study(
                 part,
                 out,
                 whole=chosen,
@@ -74,7 +79,7 @@ def table(
     except KeyboardInterrupt:
         print(f"interrupted; finished runs are in {out}, the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
-    found = make_table(part, records)
+    found = make_table(*load_study_folder(out))  # of all that is there, also where a part was asked for
     write_atomically(out / "table.md", markdown(found))
     content = found.to_json()
     write_atomically(out / "table.json", dumps(content, indent=1) + "\n")

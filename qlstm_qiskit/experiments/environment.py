@@ -24,7 +24,8 @@ def environment() -> dict[str, Any]:
         return found.stdout.strip()
 
     commit = git("rev-parse", "HEAD") if (folder / ".git").exists() else None
-    changed = None if commit is None else bool(git("status", "--porcelain", "--", "qlstm_qiskit"))
+    edits = None if commit is None else git("status", "--porcelain", "--", "qlstm_qiskit")
+    changed = None if edits is None else bool(edits)
     return {"commit": commit, "changed": changed, "processor": _processor(), "versions": versions()}
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,14 @@ def versions() -> dict[str, str]:
         "scipy",
         "scikit-learn",
         "skorch",
+        "statsmodels",
     )
-    return {
+    found = {
         "qlstm-qiskit": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{name: version(name) for name in packages},
     }
+    with contextlib.suppress(PackageNotFoundError):  # an extra
+        found["reservoirpy"] = version("reservoirpy")
+    return found

@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from qlstm_qiskit.experiments.controls import Control
 from qlstm_qiskit.experiments.derive import derive_run
 from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.rollout import rolled_errors
-from qlstm_qiskit.experiments.run import CONFIG, Run, load_run, validated
+from qlstm_qiskit.experiments.run import CONFIG, Run, load_metrics, load_run, validated
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.start import start_from
 from qlstm_qiskit.experiments.study import TRAINING, Chain, Study, Task
@@ -74,15 +75,16 @@ def run_study(
         _require_same(whole or study, out)
         records = {record["id"]: record for record in read_records(out)}
         missing = list({task.id: task for task in tasks if task.id not in records}.values())
+        order = _ids(whole or study, tasks)
         done = len(tasks) - len(missing)
         for record in _made(missing, out / "runs", jobs, cluster):
             record["environment"] = _note_environment(out, record["environment"])
             records[record["id"]] = record
-            _write_records(out, tasks, records)
+            _write_records(out, order, records)
             done += 1
             if report is not None:
                 report(done, len(tasks), record)
-        _write_records(out, tasks, records)
+        _write_records(out, order, records)
     return [_placed(records[task.id], task) for task in tasks]
 
 
@@ -107,8 +109,7 @@ def load_study_folder(out: Path) -> tuple[Study, list[Record]]:
     Raises:
         RunError: A file is missing or damaged.
     """
-    study = validated(Study, _object(_text(out / STUDY), out / STUDY), out / STUDY)
-    records = read_records(out)
+    study, records = _study(out / STUDY), read_records(out)
     placed = {(record["row"], record["dataset"], record["seed"]): record for record in records}
     by_id = {record["id"]: record for record in records}
     with contextlib.suppress(DataError):  # of a file that is no longer there, which ids are made of
@@ -123,7 +124,7 @@ def run_task(task: Task, folder: Path) -> Record:
     the `environment` that it was made in.
     """
     record: Record = {"id": task.id, "row": task.row, "dataset": task.dataset, "seed": task.seed}
-    threads = torch.get_num_threads()
+    threads, here = torch.get_num_threads(), environment()  # of the code that begins it
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
@@ -132,7 +133,7 @@ def run_task(task: Task, folder: Path) -> Record:
         record |= {"error": str(error), "test_mse": None}
     finally:
         torch.set_num_threads(threads)
-    return record | {"environment": environment()}
+    return record | {"environment": here}
 
 
 def _watched(task: Task, folder: Path, parent: int) -> Record:
@@ -154,13 +155,15 @@ def _watch(parent: int) -> None:
 def _figures(task: Task, out: Path) -> dict[str, Any]:
     work = task.work
     if isinstance(work, Control):
-        return work.errors(work.data.load(), task.steps)
+        started = time.perf_counter()
+        return work.errors(work.data.load(), task.steps) | {"wall_seconds": time.perf_counter() - started}
     run = _finished(work, out) if isinstance(work, RunSpec) else _chain(work, out)
     figures = {name: run.metrics[name] for name in _FIGURES if name in run.metrics}
     if task.steps:
         figures["rolled_out"] = rolled_errors(run.predict, run.dataset, task.steps)["model"]
     if isinstance(work, Chain):
         figures["stages"] = run.metrics.get("stages", {})
+        figures["wall_seconds"] += load_metrics(out / "search")["wall_seconds"]
         figures["circuits"] = _circuits(run)
     return figures
 
@@ -207,7 +210,12 @@ def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -
             yield from (run_task(task, folder) for task in tasks)
             return
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", inner_max_num_threads=1, backend="loky")
-        yield from parallel(delayed(_watched)(task, folder, os.getpid()) for task in tasks)
+        try:
+            yield from parallel(delayed(_watched)(task, folder, os.getpid()) for task in tasks)
+        except BrokenExecutor as error:
+            raise RunError(
+                "a process that trained was killed, perhaps for want of memory; the same command goes on, with fewer --jobs."
+            ) from error
         return
     from qlstm_qiskit.experiments.cluster import connected, lost_worker
 
@@ -235,28 +243,41 @@ def _placed(record: Record, task: Task) -> Record:
     return record | {"row": task.row, "dataset": task.dataset, "seed": task.seed}
 
 
-def _write_records(out: Path, tasks: Sequence[Task], records: dict[str, Record]) -> None:
-    """All records, those of this study first and in its order."""
-    order = list(dict.fromkeys([task.id for task in tasks if task.id in records]))
-    others = sorted(set(records) - set(order))
-    write_atomically(out / RECORDS, "".join(json.dumps(records[name]) + "\n" for name in [*order, *others]))
+def _ids(study: Study, tasks: Sequence[Task]) -> list[str]:
+    """In which order records are kept: that of the whole study, then what else there is of these tasks."""
+    with contextlib.suppress(DataError):  # of a file that is no longer there, which ids are made of
+        tasks = [*study.tasks(), *tasks]
+    return list(dict.fromkeys(task.id for task in tasks))
+
+
+def _write_records(out: Path, order: Sequence[str], records: dict[str, Record]) -> None:
+    """All records, those in `order` first."""
+    names = [name for name in order if name in records]
+    others = sorted(set(records) - set(names))
+    write_atomically(out / RECORDS, "".join(json.dumps(records[name]) + "\n" for name in [*names, *others]))
 
 
 def _require_same(study: Study, out: Path) -> None:
     """Write down what is run, or refuse a folder that was begun with something else; rows, series and tests may be added."""
-    mine, path = study.model_dump(mode="json", exclude_defaults=True), out / STUDY
+    path = out / STUDY
     if exists(path):
-        found = _object(_text(path), path)
+        found = _study(path)
         for name in ("name", "primary", "recipe", "common", "steps"):
-            if found.get(name) != mine.get(name):
-                there, here = found.get(name), mine.get(name)
+            there, here = getattr(found, name), getattr(study, name)
+            if there != here:
                 raise RunError(f"{out} holds a study with {name} {there!r}, not {here!r}; choose another folder.")
         for name in ("rows", "datasets", "families", "published"):
-            before, now = found.get(name, {}), mine.get(name, {})
+            before, now = getattr(found, name), getattr(study, name)
             changed = [key for key in before if before[key] != now.get(key)]
             if changed:
                 raise RunError(f"{out} holds a study with another {changed[0]!r} among its {name}; choose another folder.")
-    write_atomically(path, json.dumps(mine, indent=2) + "\n")
+    content = study.model_dump(mode="json", exclude_defaults=True)
+    fixed = {name: getattr(study, name) for name in ("name", "primary", "recipe", "seeds")}  # said even where it is the default
+    write_atomically(path, json.dumps(fixed | content, indent=2) + "\n")
+
+
+def _study(path: Path) -> Study:
+    return validated(Study, _object(_text(path), path), path)
 
 
 def _note_environment(out: Path, here: dict[str, Any]) -> str:

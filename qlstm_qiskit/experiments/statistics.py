@@ -34,8 +34,8 @@ class Summary:
         n: How many.
         median, iqm: Median, and mean of the middle half (interquartile mean, Agarwal et al. 2021, arXiv 2108.13264).
         median_interval, iqm_interval: 95 %, bias-corrected and accelerated bootstrap (Efron 1987); both ends equal where all
-            values are, infinite where a run diverged that the interval would need. The range of fewer values than `LEAST`, of
-            which no bootstrap has such a coverage.
+            values are. The range of fewer values than `LEAST`, of which no bootstrap has such a coverage, and where one is
+            infinite.
     """
 
     n: int
@@ -59,10 +59,8 @@ def summarise(values: ArrayLike, seed: int = 0) -> Summary:
 
 
 def _interval(values: NDArray[np.float64], statistic: Callable[..., Any], seed: int) -> Interval:
-    if len(values) < LEAST or np.all(values == values[0]):
+    if len(values) < LEAST or np.all(values == values[0]) or not np.isfinite(values).all():
         return float(values.min()), float(values.max())
-    if not np.isfinite(values).all():
-        return (float(values.min()), np.inf)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where BCa cannot be computed the percentile interval is taken
         for method in ("BCa", "percentile"):

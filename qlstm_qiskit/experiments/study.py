@@ -163,9 +163,7 @@ class Study(BaseModel):
                 if name not in known:
                     raise unknown_option(kind, name, known)
         kept = {name: row for name, row in self.rows.items() if rows is None or name in rows}
-        note = "" if rows is None and datasets is None else " This is a part of the study: p values are corrected within it."
         changes: dict[str, Any] = {
-            "about": self.about + note,
             "rows": kept,
             "datasets": {name: own for name, own in self.datasets.items() if datasets is None or name in datasets},
             "families": {name: [pair for pair in pairs if set(pair) <= set(kept)] for name, pairs in self.families.items()},
@@ -175,6 +173,10 @@ class Study(BaseModel):
             require_at_least("seeds", seeds, 1)
             changes |= {"seeds": seeds, "seeds_of": {name: min(n, seeds) for name, n in self.seeds_of.items()}}
         return self.model_copy(update=changes)
+
+    def seeds_for(self, dataset: str) -> int:
+        """How many seeds a series has."""
+        return self.seeds_of.get(dataset, self.seeds)
 
     def with_epochs(self, epochs: int) -> Study:
         """The same with another number of epochs in all runs, searches too: another study, to try things out."""
@@ -192,12 +194,11 @@ class Study(BaseModel):
         Raises:
             OptionError: A row has a field that its run does not know, or whose value is not allowed.
         """
-        last = max(self.seeds, *self.seeds_of.values()) if self.seeds_of else self.seeds
         return [
             self._task(label, dataset, seed)
-            for seed in range(last)
+            for seed in range(max(map(self.seeds_for, self.datasets)))
             for dataset in self.datasets
-            if seed < self.seeds_of.get(dataset, self.seeds)
+            if seed < self.seeds_for(dataset)
             for label in self.rows
         ]
 

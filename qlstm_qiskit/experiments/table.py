@@ -23,7 +23,7 @@ class Cell:
         summary: Of them.
         published: What others have reported; None where they have not.
         n_parameters, n_circuits: Of the model.
-        mase: Median over seeds of the one-step MASE on the test part, where it is defined.
+        mase: The one-step MASE on the test part over seeds, where it is defined.
         rolled_mase: The same of forecasts that are fed back, averaged over their steps, where the study has them.
         restarted: The primary figure of the seed with the lowest training error: what as many restarts come to.
     """
@@ -33,8 +33,8 @@ class Cell:
     published: float | None
     n_parameters: int | None
     n_circuits: int | None
-    mase: float | None = None
-    rolled_mase: float | None = None
+    mase: Summary | None = None
+    rolled_mase: Summary | None = None
     restarted: float | None = None
 
     @property
@@ -65,11 +65,23 @@ class Table:
         study: What was run.
         cells: By row and series.
         families: Tests by the name of their family.
+        hours: Of all runs, each on one core, together.
     """
 
     study: Study
     cells: dict[tuple[str, str], Cell]
     families: dict[str, list[Test]]
+    hours: float = 0.0
+
+    @property
+    def missing(self) -> int:
+        """Runs of the study that are not there."""
+        counts = {key: len(cell.values) for key, cell in self.cells.items()}
+        return sum(
+            max(self.study.seeds_for(dataset) - counts.get((row, dataset), 0), 0)
+            for row in self.study.rows
+            for dataset in self.study.datasets
+        )
 
     @property
     def diverged(self) -> int:
@@ -99,6 +111,8 @@ class Table:
             "title": self.study.title,
             "recipe": self.study.recipe,
             "primary": self.study.primary,
+            "missing": self.missing,
+            "hours": self.hours,
             "cells": cells,
             "families": families,
         }
@@ -117,7 +131,8 @@ def table(study: Study, records: Sequence[Record]) -> Table:
                 cells[row, dataset] = _cell(study, row, dataset, [own[seed] for seed in sorted(own)])
     errors = {key: {seed: _figure(record, study) for seed, record in own.items()} for key, own in values.items()}
     families = {name: _tests(pairs, study, errors) for name, pairs in study.families.items()}
-    return Table(study, cells, families)
+    seconds = {record.get("id"): record.get("wall_seconds", 0.0) for record in records}  # the same run may be in two rows
+    return Table(study, cells, families, sum(seconds.values()) / 3600)
 
 
 def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Cell:
@@ -133,8 +148,8 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
         published,
         last.get("n_parameters"),
         last.get("n_circuits"),
-        float(np.median(mase)) if mase else None,
-        float(np.median(rolled)) if rolled else None,
+        summarise(mase) if mase else None,
+        summarise(rolled) if rolled else None,
         min(trained)[1] if trained else None,
     )
 

@@ -128,6 +128,7 @@ def scaling_report(plan: ScalingPlan, records: Sequence[ScalingRecord]) -> str:
         "of the kind has trained in it; exact to about 1 MiB. loaded: what that smallest model had added after the imports.",
         f"- test MSE: after {_count(plan.epochs, 'epoch')} of the paper's training; median (smallest to largest) over "
         f"{_count(plan.seeds, 'seed')}, scaled units.",
+        "- along the window, training and test part hold other windows of the series: compare the models, not the points.",
         "- circuits: of a time step, for one window, in all four gates. parameters: trained numbers.",
         "",
         "![scaling](scaling.png)",

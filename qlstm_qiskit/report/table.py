@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qlstm_qiskit.experiments.statistics import LEAST
+from qlstm_qiskit.experiments.statistics import LEAST, Summary
 from qlstm_qiskit.experiments.table import Cell, Table, Test
 from qlstm_qiskit.storage import write_atomically
 
@@ -21,9 +21,10 @@ FIGURES = {"test_mse": "Test MSE", "valid_mse": "Validation MSE"}
 _OURS, _PUBLISHED = "#1f5fa8", "#c8511b"
 
 _TESTS = (
-    "Is the first better than the second? Exact Wilcoxon signed-rank test, paired by seed and split, on log errors; p is "
-    "corrected by Holm's method for the {} tests of this family. The ratio is the median of paired ratios of errors; Cliff's "
-    "delta is -1 where the first always has the lower error."
+    "Is the first better than the second? Exact Wilcoxon signed-rank test on log errors, paired by seed. All seeds share one "
+    "split, so this is about other starts and not about other data. p is corrected by Holm's method for the {} tests of this "
+    "family; so many seeds cannot reach less than {}. The ratio is the median of paired ratios of errors; Cliff's delta is -1 "
+    "where the first always has the lower error."
 )
 _RANGES = f"; the range where there are fewer than {LEAST} seeds"
 _TEST_HEADER = ["first", "second", "series", "pairs", "ratio", "p (Holm)", "Cliff's delta", "first is better"]
@@ -68,12 +69,13 @@ def parts(table: Table) -> list[Part]:
         )
     if study.steps:
         about = (
-            "Mean absolute error, as a multiple of the seasonal naive forecast in the training part; medians over seeds: "
-            f"one step ahead, then the mean over {study.steps} steps in which predictions are fed back."
+            "Mean absolute error, as a multiple of the seasonal naive forecast in the training part; medians over seeds with "
+            f"intervals: one step ahead, then the mean over {study.steps} steps in which predictions are fed back."
         )
-        found.append(_grid(table, "MASE", about, lambda cell: f"{_or_dash(cell.mase)} / {_or_dash(cell.rolled_mase)}"))
+        found.append(_grid(table, "MASE", about, lambda cell: f"{_scaled(cell.mase)} / {_scaled(cell.rolled_mase)}"))
+    about = "Mean of the middle half, without the n/4 (rounded down) lowest and highest of n seeds, with its interval."
     found.append(
-        _grid(table, "Interquartile means", "", lambda c: f"{_number(c.summary.iqm)} {_interval(c.summary.iqm_interval)}")
+        _grid(table, "Interquartile means", about, lambda c: f"{_number(c.summary.iqm)} {_interval(c.summary.iqm_interval)}")
     )
     if study.primary == "valid_mse":
         about = "The same figure of the seed with the lowest training error: what starting as many times would come to."
@@ -81,7 +83,9 @@ def parts(table: Table) -> list[Part]:
     for name, tests in table.families.items():
         if tests:
             rows = [_test(test) for test in tests]
-            found.append(Part(f"Tests: {name}", _TESTS.format(len(tests)), _TEST_HEADER, rows, tests=True))
+            least = min(test.comparison.p_least for test in tests)
+            about = _TESTS.format(len(tests), f"{least:.2g}")
+            found.append(Part(f"Tests: {name}", about, _TEST_HEADER, rows, tests=True))
     return found
 
 
@@ -91,8 +95,10 @@ def _medians(table: Table) -> Part:
     seeds = ", ".join(f"{name} {_count(table, name)}" for name in study.datasets)
     about = (
         f"{FIGURES[study.primary]} of the last epoch, scaled units: median over seeds and 95 % interval (BCa bootstrap"
-        f"{_RANGES if _fewest(table) < LEAST else ''}). Recipe `{study.recipe}`; seeds: {seeds}."
+        f"{_RANGES if _fewest(table) < LEAST else ''}), none where all seeds agree. Recipe `{study.recipe}`; seeds: {seeds}."
         + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else "")
+        + (f" {table.missing:,} runs of the study are missing; what is said below is about the others." * bool(table.missing))
+        + (f" The runs took {table.hours:.1f} hours of one core together." * bool(table.hours))
     )
     return _grid(
         table,
@@ -108,6 +114,7 @@ def markdown(table: Table) -> str:
     text = [f"# {table.study.title or table.study.name}", table.study.about]
     for part in parts(table):
         text += [f"## {part.title}" if part.title else "", part.about, _markdown_rows(part)]
+    text.append("Each run is a line of records.jsonl; environments.json names the commits, versions and processors.")
     return "\n\n".join(piece for piece in text if piece) + "\n"
 
 
@@ -152,8 +159,9 @@ def draw_table(table: Table, out: Path) -> list[Path]:
     axes[0][0].set_yticks(range(len(rows)), rows, fontsize=8)
     axes[0][0].invert_yaxis()
     figure.supxlabel(f"{FIGURES[table.study.primary]}, scaled units (log)", fontsize=8)
+    line = "median, 95 % interval" + (_RANGES if _fewest(table) < LEAST else "")
     handles = [
-        Line2D([], [], color=_OURS, marker="o", markersize=4, linewidth=1.6, label="median, 95 % interval"),
+        Line2D([], [], color=_OURS, marker="o", markersize=4, linewidth=1.6, label=line),
         Line2D([], [], color=_OURS, marker="|", linestyle="", alpha=0.5, label="each seed"),
     ]
     if table.study.published:
@@ -228,7 +236,13 @@ def _interval(interval: tuple[float, float]) -> str:
     return "" if low == high else f"[{_number(low)}, {_number(high)}]"
 
 
-def _or_dash(value: float | None) -> str:
-    if value is None:
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _scaled(found: Summary | None) -> str:
+    """A MASE with its interval: about 1, so two decimals."""
+    if found is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+    low, high = found.median_interval
+    return f"{found.median:.2f}" + (f" [{low:.2f}, {high:.2f}]" if low != high else "")

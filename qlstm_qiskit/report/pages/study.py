@@ -57,7 +57,7 @@ def study_page(path: Path) -> Page:
 
 
 def _grid(part: Part, found: Table) -> Grid:
-    caption = part.about or "Mean of the middle half of the seeds, with its 95 % interval."
+    caption = part.about
     if part.tests:
         counts = Counter(test.comparison.verdict for test in found.families[part.title.removeprefix("Tests: ")])
         caption += f" The first is {', '.join(f'{verdict} in {count}' for verdict, count in counts.items())}."
