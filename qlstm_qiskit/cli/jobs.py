@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
+from qlstm_qiskit.cli.options import BackendsFile, Json, Log, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import JobError, LedgerError, OptionError
 
@@ -64,6 +64,7 @@ def jobs_resume(
     run: RunFolder,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed and cancelled jobs again.")] = False,
     backends: BackendsFile = None,
+    log: Log = None,
     json: Json = False,
 ) -> None:
     """Fetch the results of all jobs that were submitted and never came back, and go on with an unfinished training.
@@ -74,24 +75,19 @@ def jobs_resume(
 
     Example: qlstm jobs resume runs/demo
     """
-    from qlstm_qiskit.hardware.fetch import fetch_pending, retry_ended
+    from qlstm_qiskit.hardware.fetch import retry_ended
 
+    if log:
+        from qlstm_qiskit.experiments import is_unfinished
+
+        if not is_unfinished(run):
+            raise OptionError(f"--log has nothing to log: {run} was finished before.")
     if _killed_early(run):
-        _go_on(run, backends, quiet=json)
+        _go_on(run, backends, log or [], quiet=json)
         return
-    fetched: list[Entry] = []
-    errors: list[JobError] = []
     with _ledger(run) as ledger:
         ledger.claim()
-        for spec in _backends_of(ledger, ledger.entries(statuses=["prepared", "submitted"]), backends):
-            service = _service(spec)
-            if service is not None:
-                done, failed = fetch_pending(ledger, service, spec)
-                fetched, errors = fetched + done, errors + failed
-            elif retry:  # they ended with their process
-                for entry in ledger.entries(statuses=["prepared", "submitted"]):
-                    if entry.backend == spec.name:
-                        ledger.ended(entry, "failed", "its process ended before its result was there")
+        fetched, errors = _fetched(ledger, backends, retry)
         again = retry_ended(ledger) if retry else []
         entries = ledger.entries()
     if json:
@@ -111,8 +107,26 @@ def jobs_resume(
     if errors:
         raise JobError(" ".join(map(str, errors)))
     trained = (run / "config.json").exists() and any(entry.run == "train" for entry in entries)
-    if not (trained and _go_on(run, backends, quiet=json)) and not json:
+    if not (trained and _go_on(run, backends, log or [], quiet=json)) and not json:
         _print_next([*fetched, *again, *(entry for entry in entries if entry.status == "prepared")])
+
+
+def _fetched(ledger: Ledger, file: Path | None, retry: bool) -> tuple[list[Entry], list[JobError]]:
+    """Fetch what was submitted: the jobs that are done now, and what went wrong with others."""
+    from qlstm_qiskit.hardware.fetch import fetch_pending
+
+    fetched: list[Entry] = []
+    errors: list[JobError] = []
+    for spec in _backends_of(ledger, ledger.entries(statuses=["prepared", "submitted"]), file):
+        service = _service(spec)
+        if service is not None:
+            done, failed = fetch_pending(ledger, service, spec)
+            fetched, errors = fetched + done, errors + failed
+        elif retry:  # they ended with their process
+            for entry in ledger.entries(statuses=["prepared", "submitted"]):
+                if entry.backend == spec.name:
+                    ledger.ended(entry, "failed", "its process ended before its result was there")
+    return fetched, errors
 
 
 def _print_next(entries: list[Entry]) -> None:
@@ -135,7 +149,7 @@ def _killed_early(run: Path) -> bool:
     return True
 
 
-def _go_on(run: Path, file: Path | None, *, quiet: bool) -> bool:
+def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool) -> bool:
     """Finish the training of a run folder; whether it was unfinished."""
     from qlstm_qiskit.experiments import is_unfinished, load_spec, resume_run
     from qlstm_qiskit.report import draw_run
@@ -143,7 +157,7 @@ def _go_on(run: Path, file: Path | None, *, quiet: bool) -> bool:
     if not is_unfinished(run):
         return False
     options = load_spec(run).backend_options
-    finished = resume_run(run, options=options and _today(options, file), verbose=0 if quiet else 1)
+    finished = resume_run(run, options=options and _today(options, file), loggers=loggers, verbose=0 if quiet else 1)
     draw_run(finished)
     if not quiet:
         print(f"Training went on to its end, epoch {finished.epochs}: test MSE {finished.metrics['test_mse']:.6g}")

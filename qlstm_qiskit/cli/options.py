@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qlstm_qiskit.cli.completion import backend_names
+from qlstm_qiskit.cli.completion import backend_names, names
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")]
@@ -23,5 +23,11 @@ BackendsFile = Annotated[
         metavar="FILE",
         help="Your entries, in a file like backends.yaml.",
         show_default="./backends.yaml where there is one",
+    ),
+]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Log epochs to tensorboard (RUN/tensorboard) or mlflow as well; may be repeated.", autocompletion=names("logger")
     ),
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.completion import backend_names, names
-from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, RunFolder
+from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, Log, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
 from qlstm_qiskit.errors import OptionError, unknown_option
@@ -91,13 +91,7 @@ def train(
     backends: BackendsFile = None,
     confirm: Confirm = False,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
-    log: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Log epochs to tensorboard (RUN/tensorboard) or mlflow as well; may be repeated.",
-            autocompletion=names("logger"),
-        ),
-    ] = None,
+    log: Log = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; begin if none.")] = False,
     json: Json = False,
 ) -> None:

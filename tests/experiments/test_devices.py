@@ -155,12 +155,14 @@ class TestStops:
         server.faults.clear()
         assert load_config(csv.parent / "run")["epochs"] == 2
         Path("backends.yaml").unlink()  # the run knows its backend
-        code, out, err = qlstm("jobs", "resume", "run")
+        code, out, err = qlstm("jobs", "resume", "run", "--log", "tensorboard")
         assert code == 0, err
         assert "Training went on to its end, epoch 2" in out
+        assert list(Path("run/tensorboard").iterdir()), "logged as it was asked for"
         self.assert_whole(server, csv.parent / "run", whole)
         assert qlstm("jobs", "resume", "run")[0] == 0
         self.assert_whole(server, csv.parent / "run", whole)
+        assert "--log has nothing to log" in qlstm("jobs", "resume", "run", "--log", "tensorboard")[2]
 
     @pytest.mark.parametrize("batches", [1, 3])
     def test_by_ctrl_c(
