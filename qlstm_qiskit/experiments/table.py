@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ class Cell:
         values: The primary figure, seed after seed; infinity where a run diverged.
         summary: Of them.
         published: What others have reported; None where they have not.
+        place: Where that lies: "below", "within" or "above" the errors over our seeds, these rounded to as many decimals as
+            published numbers of the study have; empty where there is none.
         n_parameters, n_circuits: Of the model.
         mase: The one-step MASE on the test part over seeds, where it is defined.
         rolled_mase: The same of forecasts that are fed back, averaged over their steps, where the study has them.
@@ -31,20 +34,12 @@ class Cell:
     values: tuple[float, ...]
     summary: Summary
     published: float | None
+    place: str
     n_parameters: int | None
     n_circuits: int | None
     mase: Summary | None = None
     rolled_mase: Summary | None = None
     restarted: float | None = None
-
-    @property
-    def place(self) -> str:
-        """Where the published error lies: "below", "within" or "above" the errors over our seeds; empty where there is none."""
-        if self.published is None:
-            return ""
-        if self.published < min(self.values):
-            return "below"
-        return "within" if self.published <= max(self.values) else "above"
 
 
 @dataclass(frozen=True)
@@ -90,9 +85,7 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain data; infinity is null."""
-        cells = [
-            {"row": row, "dataset": dataset, **_plain(cell), "place": cell.place} for (row, dataset), cell in self.cells.items()
-        ]
+        cells = [{"row": row, "dataset": dataset, **_plain(cell)} for (row, dataset), cell in self.cells.items()]
         families = {
             name: [
                 {
@@ -146,12 +139,22 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
         errors,
         summarise(errors),
         published,
+        _place(published, errors, study),
         last.get("n_parameters"),
         last.get("n_circuits"),
         summarise(mase) if mase else None,
         summarise(rolled) if rolled else None,
         min(trained)[1] if trained else None,
     )
+
+
+def _place(published: float | None, errors: Sequence[float], study: Study) -> str:
+    if published is None:
+        return ""
+    numbers = [str(number) for cells in study.published.values() for number in cells.values()]
+    decimals = max(-int(Decimal(number).as_tuple().exponent) for number in numbers)
+    rounded = [round(error, decimals) for error in errors]
+    return "below" if published < min(rounded) else "within" if published <= max(rounded) else "above"
 
 
 def _tests(pairs: Sequence[tuple[str, str]], study: Study, errors: dict[tuple[str, str], dict[int, float]]) -> list[Test]:

@@ -62,7 +62,8 @@ def parts(table: Table) -> list[Part]:
             _grid(
                 table,
                 "Beside the published numbers",
-                "Published error, then where it lies among ours: below all of our seeds, within them, or above all of them.",
+                "Published error, then where it lies among ours, rounded to as many decimals: below all seeds, within them, or "
+                "above all of them.",
                 lambda cell: "" if cell.published is None else f"{cell.published:.6f} {cell.place}",
                 published=True,
             )

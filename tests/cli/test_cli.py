@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from qlstm_qiskit.data import PAPER_SERIES
 from qlstm_qiskit.training import MODELS
@@ -175,7 +174,7 @@ def test_about(qlstm) -> None:
     assert "qiskit: 2." in out
     assert "processor: " in out
     facts = json.loads(qlstm("about", "--json")[1])
-    assert facts["torch"] == torch.__version__
+    assert facts["torch"] == version("torch")
     assert facts["ray"] == version("ray")
     assert getpass.getuser() not in facts.values()
     assert str(Path.home()) not in out
