@@ -169,6 +169,9 @@ def test_what_the_results_page_says_is_what_the_table_says() -> None:
     assert set(verdicts("diffqas", "lstm-20")) == {"worse", "undecided"}
     assert verdicts("hybrid-derived", "lstm") == ["undecided"] * 5
     assert verdicts("hybrid-best-of-random", "lstm") == ["undecided", "undecided", "better", "undecided", "undecided"]
+    assert verdicts("hybrid-config1", "lstm") == ["undecided"] * 5
+    for row in ("hybrid-derived", "hybrid-best-of-random"):
+        assert [place for place, verdict in enumerate(verdicts(row, "hybrid-config1")) if verdict == "better"] == [2]
     median = {(cell["row"], cell["dataset"]): cell["summary"]["median"] for cell in found["cells"]}
     published = {cell["dataset"]: cell["published"] for cell in found["cells"] if cell["row"] == "diffqas"}
     for row in {row for row, _ in median} - {"ridge", "persistence", "esn"}:

@@ -9,8 +9,10 @@ import pytest
 
 from qlstm_qiskit import load_dataset
 from qlstm_qiskit.experiments.runner import read_records
+from qlstm_qiskit.experiments.scaling import load_scaling
 from qlstm_qiskit.experiments.study import Study, load_study, studies
 from qlstm_qiskit.experiments.table import Table, table
+from qlstm_qiskit.report.scaling import scaling_report
 from qlstm_qiskit.report.table import markdown, medians
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +61,21 @@ def test_the_readme_says_what_the_records_say(name: str) -> None:
     assert BLOCKS[name] == medians(found(ROOT / name))
 
 
+def test_what_the_readme_says_of_scaling(tmp_path: Path) -> None:
+    folder = ROOT / "results" / "scaling"
+    plan, records = load_scaling(folder)
+    assert len(records) == 17
+    assert all(record.environment["commit"] and record.environment["changed"] is False for record in records)
+    ratios = [record.qlstm.step_ms / record.lstm.step_ms for record in records]
+    assert f"takes {min(ratios):.1f} to\n{max(ratios):.1f} times as long" in README
+    memory = [record.qlstm.memory_mib for record in records]
+    assert f"model and step {min(memory):.0f} to {max(memory):.0f} MiB" in README
+    assert "up to depth 8, 36 candidates, hidden size 6 and window 16" in README
+    highest = [max(getattr(record.point, axis) for record in records) for axis in ("depth", "candidates", "hidden", "window")]
+    assert highest == [8, 36, 6, 16]
+    assert (folder / "scaling.md").read_text() == scaling_report(plan, records)
+
+
 def test_what_the_readme_says_of_recipes() -> None:
     table = found(ROOT / "results" / "recipe")
     error = {key: cell.summary.median for key, cell in table.cells.items()}
@@ -89,12 +106,51 @@ def test_what_the_readme_says_of_recipes() -> None:
         assert np.exp(np.mean(restarts)) == pytest.approx(2 / 3, abs=0.05)
 
 
+def test_what_the_readme_says_of_the_papers_table() -> None:
+    table = found(ROOT / "results" / "table2")
+    verdict = {
+        (test.first, test.second, test.dataset): test.comparison.verdict for own in table.families.values() for test in own
+    }
+    series = ("bessel", "damped_shm", "narma5", "narma10")  # those with 12 seeds
+    assert all(len(table.cells[row, name].values) == 12 for row in table.study.rows for name in series)
+
+    def verdicts(first: str, second: str) -> list[str]:
+        return [verdict[first, second, name] for name in series]
+
+    places = {key: cell.place for key, cell in table.cells.items() if cell.published is not None}
+    assert f"{list(places.values()).count('within')} of its {len(places)} numbers" in README
+    for name in table.study.datasets:
+        assert places["diffqas", name] == "within"
+        for row in ("config3", "config5"):
+            assert {round(value, 6) for value in table.cells[row, name].values} == {table.cells[row, name].published}
+    better = {("reservoir", "bessel"), ("reservoir", "damped_shm"), ("reservoir-shared", "bessel")}
+    better |= {("reservoir-shared", "damped_shm"), ("diffqas-shared", "narma5"), ("diffqas-shared", "narma10")}
+    assert all(places[key] == "above" for key in better)
+    for name, factor in (("bessel", 2000), ("damped_shm", 160)):
+        values = table.cells["diffqas", name].values
+        assert max(values) / min(values) == pytest.approx(factor, rel=0.01)
+    for row in ("config2", "config3", "config5", "config6"):
+        assert verdicts("diffqas", row) == ["better"] * 4
+    assert verdicts("diffqas", "config4") == ["better", "better", "worse", "undecided"]
+    for first, second in (("diffqas", "config1"), ("diffqas", "diffqas-shared"), ("reservoir", "reservoir-shared")):
+        assert verdicts(first, second) == ["undecided"] * 4
+    assert verdicts("diffqas", "reservoir") == ["better", *["undecided"] * 3]
+    assert verdicts("diffqas", "lstm") == ["undecided"] * 3 + ["worse"]
+    assert verdicts("diffqas", "lstm-32") == ["worse", "undecided", "undecided", "worse"]
+    median = {key: cell.summary.median for key, cell in table.cells.items()}
+    for row in ("esn", "ridge"):
+        assert verdicts("diffqas", row) == ["worse"] * 4
+        assert all(median["diffqas", name] / median[row, name] > 7 for name in series)
+    assert verdicts("derived", "diffqas") == ["undecided", "better", "undecided", "undecided"]
+    assert verdicts("derived", "lstm") == ["undecided"] * 3 + ["worse"]
+
+
 def test_what_the_readme_says_of_the_tuned_table() -> None:
     table = found(ROOT / "results" / "table2-tuned")
     median = {key: cell.summary.median for key, cell in table.cells.items()}
     series = list(table.study.datasets)
     best = table.study.published["diffqas"]
-    trained = [row for row, spec in table.study.rows.items() if spec.control is None and (row, "bessel") in median]
+    trained = [row for row, spec in table.study.rows.items() if spec.control is None]
     assert all(median[row, name] < best[name] for row in trained for name in series)
 
     def tests(first: str, second: str) -> list[str]:
@@ -120,6 +176,9 @@ def test_what_the_readme_says_of_the_tuned_table() -> None:
         assert lower(row, "lstm") == 4
         assert table.cells[row, "bessel"].n_parameters == 135
     assert table.cells["lstm", "bessel"].n_parameters == 166
+    assert tests("hybrid-config1", "lstm") == tests("hybrid", "hybrid-config1") == ["undecided"] * 5
+    assert tests("hybrid-derived", "hybrid-config1") == ["undecided", "undecided", "better", "undecided", "worse"]
+    assert tests("hybrid-best-of-random", "hybrid-config1") == ["undecided", "undecided", "better", "undecided", "undecided"]
     for row in ("derived", "best-of-random"):
         assert tests(row, "lstm") == ["worse"] * 5
     assert dict(zip(series, tests("diffqas", "config1"), strict=True)) == dict.fromkeys(series, "undecided") | {
