@@ -81,7 +81,7 @@ class Comparison:
         ratio: Median of the paired ratios of errors, first to second; below 1 the first is better.
         p: Of the exact two-sided Wilcoxon signed-rank test on the differences of log errors.
         p_holm: Corrected for all comparisons of its family (Holm 1979); `p` until `corrected`.
-        p_least: What `p_holm` would be if the first won every pair here and elsewhere in the family.
+        p_least: The smallest `p_holm` that any outcome could reach; of a single test until `corrected`.
         delta: Cliff's delta, P(first > second) - P(first < second): -1 where the first is always better, 1 where never.
     """
 
