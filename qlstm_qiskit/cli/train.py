@@ -80,6 +80,10 @@ def train(
         float,
         typer.Option(help="Last part of the training windows that is held out, for validation.", show_default="0, or as RUN"),
     ] = 0.0,
+    patience: Annotated[
+        int,
+        typer.Option(help="End when so many epochs have not lowered the validation error, and keep the best; 0: all epochs."),
+    ] = 0,
     start: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="Go on from a run's model, such as one that was derived.")
     ] = None,
@@ -248,7 +252,18 @@ _RESUME = {"resume", "out", "json", "log"}
 _MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing", "angle_std")
 
 #: What `--from` may be given beside; the rest comes from that run.
-_CHANGES = ("epochs", "batch_size", "optimizer", "lr", "schedule", "spsa_eps", "spsa_resamplings", "seed", "valid_fraction")
+_CHANGES = (
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "lr",
+    "schedule",
+    "spsa_eps",
+    "spsa_resamplings",
+    "seed",
+    "valid_fraction",
+    "patience",
+)
 
 
 def _new_spec(given: dict[str, Any]) -> RunSpec:
@@ -290,7 +305,7 @@ def _spec_from(run: Path, values: dict[str, Any], given: set[str], from_scratch:
         names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
         raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {run}.")
     spec = load_spec(run)
-    changes: dict[str, Any] = {"search": None, "lr": None, "epochs": values["epochs"]}
+    changes: dict[str, Any] = {"search": None, "lr": None, "epochs": values["epochs"], "patience": values["patience"]}
     recipe = RECIPES[values["recipe"]] if "recipe" in given else {}
     allowed_here = (*_CHANGES, "angle_std") if from_scratch else _CHANGES  # angles that are there have no start
     changes |= {key: values[key] for key in allowed_here if key in given or key in recipe}

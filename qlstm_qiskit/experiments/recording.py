@@ -47,12 +47,16 @@ class Recorder(Callback):
         gates = layer.gates if isinstance(layer, QLSTM) and layer.has_dropped else None
         if epoch not in self.lines:
             self.lines[epoch] = json.dumps(self._line(module, row, gates))
-        write_atomically(self.out / HISTORY, "\n".join(self.lines.values()) + "\n")
+        self._write(HISTORY, self.lines, epoch)
         layers = _architecture(module)
         if layers:
             self.architecture[epoch] = json.dumps({"epoch": epoch, "layers": layers})
-            write_atomically(self.out / ARCHITECTURE, "\n".join(self.architecture.values()) + "\n")
+            self._write(ARCHITECTURE, self.architecture, epoch)
         save_weights(self.out / MODEL, module, header_of(self.dataset, epoch, gates).model_dump(mode="json"))
+
+    def _write(self, name: str, lines: dict[int, str], last: int) -> None:
+        """The lines until an epoch: later ones are not kept where the best epoch was an earlier one."""
+        write_atomically(self.out / name, "".join(line + "\n" for epoch, line in lines.items() if epoch <= last))
 
     def _line(self, module: Forecaster, row: dict[str, Any], gates: Gates | None) -> dict[str, Any]:
         """A finished epoch's line of the history."""

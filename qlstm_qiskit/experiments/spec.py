@@ -108,7 +108,8 @@ class RunSpec(BaseModel):
         search: The strategy that trains the weights over candidates.
         start: Where it starts; random parameters where None.
         epochs: `max_epochs` of `QLSTMRegressor`.
-        batch_size, optimizer, lr, schedule, spsa_eps, spsa_resamplings, valid_fraction, seed, dtype: As in `QLSTMRegressor`.
+        batch_size, optimizer, lr, schedule, spsa_eps, spsa_resamplings, valid_fraction, patience, seed, dtype: As in
+            `QLSTMRegressor`.
         backend: Name of an entry of backends.yaml.
         backend_options: That entry, as it was when the run was made; read from the file where None.
     """
@@ -123,6 +124,7 @@ class RunSpec(BaseModel):
     genotype: Genotype | None = None
     search: AnyStrategy | None = None
     valid_fraction: float = 0.0
+    patience: int = 0
     start: Start | None = None
     input_map: str = "identity"
     mixing: str = "linear"

@@ -22,7 +22,7 @@ STUDIES = Path(__file__).parent / "studies"
 
 
 #: Fields of a training that follows a search and does not take them from it.
-TRAINING = ("epochs", "batch_size", "optimizer", "schedule")
+TRAINING = ("epochs", "batch_size", "optimizer", "schedule", "patience")
 
 
 class Derive(BaseModel):

@@ -1,8 +1,9 @@
-"""What happens beside training: keeping the last finished epoch, noticing divergence, showing progress."""
+"""What happens beside training: keeping the last finished epoch or the best one, noticing divergence, showing progress."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,6 +43,41 @@ class LastEpoch(Callback):
         state = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
         layer = net.module_.recurrent
         self.epochs_, self.state_, self.gates_ = len(net.history), state, layer.gates if isinstance(layer, QLSTM) else None
+
+
+class BestEpoch(Callback):
+    """Keeps the parameters of the epoch with the lowest validation loss, and ends the training that brings none lower.
+
+    All that it knows but the parameters is in the history, so that a training that goes on ends where it would have ended.
+
+    Args:
+        patience: Epochs without a lower loss after which training ends.
+
+    Attributes:
+        state_: The parameters.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.state_: dict[str, torch.Tensor] = {}
+
+    @staticmethod
+    def best(history: Sequence[Mapping[str, Any]]) -> int:
+        """Epochs until the best one, itself included; the first of equal ones."""
+        losses = [loss if math.isfinite(loss := row["valid_loss"]) else math.inf for row in history]
+        return 1 + losses.index(min(losses))
+
+    def is_over(self, history: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether no further epoch is begun after these."""
+        return bool(history) and len(history) - self.best(history) >= self.patience
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        if self.is_over(net.history[:-1]):  # skorch has opened a row for this epoch
+            raise KeyboardInterrupt  # which is how skorch lets a callback end a training
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        if self.best(net.history) == len(net.history):
+            self.state_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
 
 
 class ProgressBar(Callback):

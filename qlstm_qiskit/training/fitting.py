@@ -17,7 +17,7 @@ from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
-from qlstm_qiskit.training.callbacks import LastEpoch, ProgressBar
+from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
 from qlstm_qiskit.training.inputs import describe, load_start
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
 from qlstm_qiskit.training.resume import Checkpoint, digest, plain_row
@@ -139,10 +139,11 @@ class Fit:
             load_start(module, options.start)
         tensors = None if self.valid is None else (torch.as_tensor(self.valid[0]), torch.as_tensor(self.valid[1]))
         loop, keeper = SearchLoop(options.strategy, module, tensors, self._batch_size), LastEpoch()
+        best = BestEpoch(options.patience) if options.patience else None
         if checkpoint is not None:
-            checkpoint.attach(loop, module, seed)
+            checkpoint.attach(loop, module, seed, best)
         bar = [ProgressBar(trial or options.model)] if options.verbose else []
-        callbacks = [("search", loop), keeper, *bar]
+        callbacks = [("search", loop), keeper, *([best] if best else []), *bar]
         if options.schedule != "constant":
             callbacks.append(Schedule(options.schedule, -(-len(self.train[0]) // self._batch_size)))
         if trial is None:
@@ -157,7 +158,7 @@ class Fit:
         finally:
             for callback in bar:
                 callback.on_train_end(net)
-        return self._outcome(net, keeper)
+        return self._outcome(net, keeper, best)
 
     def _net(self, module: Forecaster, loop: SearchLoop, callbacks: list[Callback | tuple[str, Callback]]) -> SearchNet:
         options = self.options
@@ -183,14 +184,18 @@ class Fit:
     def _batch_size(self) -> int:
         return self.options.batch_size or len(self.train[0])
 
-    def _outcome(self, net: SearchNet, keeper: LastEpoch) -> Fitted:
-        module, interrupted = net.module_, keeper.epochs_ < self.options.max_epochs
+    def _outcome(self, net: SearchNet, keeper: LastEpoch, best: BestEpoch | None) -> Fitted:
+        module, history = net.module_, [plain_row(row) for row in net.history[: keeper.epochs_]]
+        interrupted = len(history) < self.options.max_epochs and not (best is not None and best.is_over(history))
         if interrupted:
             if not keeper.epochs_:
                 raise KeyboardInterrupt
             if len(net.history) > keeper.epochs_:
                 module = net.module_ = self._restored(module, keeper)
-        return Fitted(net, module, [plain_row(row) for row in net.history[: keeper.epochs_]], interrupted)
+        elif best is not None:
+            module.load_state_dict(best.state_)
+            history = history[: best.best(history)]
+        return Fitted(net, module, history, interrupted)
 
     def _restored(self, module: Forecaster, keeper: LastEpoch) -> Forecaster:
         """The model of the last finished epoch: the same one, or another where it has dropped candidates since."""

@@ -44,6 +44,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         space: Candidates to use in place of the model's own; a sequence has one space for each layer.
         search: How weights over candidates are trained: a `Strategy` or its name; the paper's weighted sum where None.
         valid_fraction: Last part of the windows that does not train: its loss is recorded, and strategies may learn from it.
+        patience: End the training when so many epochs have not lowered the validation loss, and keep the epoch that had the
+            lowest, also where all epochs were trained; 0 trains them all and keeps the last.
         start: Parameters to start from in place of random ones, as in the `state_dict` of `module_`.
         n_qubits, input_map, mixing, num_layers, dropout, backend, angle_std: As in `QLSTM`.
         max_epochs, batch_size, shuffle: Of the training; batch_size 0 takes all windows at once.
@@ -65,9 +67,9 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
 
     Attributes:
         module_: The fitted `Forecaster`.
-        history_: One dictionary for each finished epoch: epoch, train_loss, valid_loss (with a validation part), dur
-            (seconds), ...
-        interrupted_: Whether training ended before `max_epochs`, by Ctrl-C or by a callback such as skorch's EarlyStopping.
+        history_: One dictionary for each finished epoch, with `patience` until the one that is kept: epoch, train_loss,
+            valid_loss (with a validation part), dur (seconds), ...
+        interrupted_: Whether training ended before `max_epochs` by Ctrl-C or by a callback such as skorch's EarlyStopping.
             An epoch that was not finished leaves no trace.
         n_features_in_: Size of the second axis of X, the window, as scikit-learn counts it.
     """
@@ -94,6 +96,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         spsa_resamplings: int = 1,
         shuffle: bool = False,
         valid_fraction: float = 0.0,
+        patience: int = 0,
         start: Mapping[str, Tensor] | None = None,
         backend: Backend | BackendSpec | str = "statevector",
         angle_std: float = 0.01,
@@ -123,6 +126,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         self.spsa_resamplings = spsa_resamplings
         self.shuffle = shuffle
         self.valid_fraction = valid_fraction
+        self.patience = patience
         self.start = start
         self.backend = backend
         self.angle_std = angle_std
@@ -179,6 +183,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             require_at_least("seed", self.seed, 0)
         if not 0 <= self.valid_fraction < 1:
             raise OptionError(f"valid_fraction is {self.valid_fraction}; it must be at least 0 and below 1.")
+        if require_at_least("patience", self.patience, 0) and not self.valid_fraction:
+            raise OptionError(f"patience={self.patience} needs a validation part; give valid_fraction, such as 0.2.")
         self._check_search()
         check_optimizer(self)
 
@@ -187,6 +193,10 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         if strategy.needs_validation and not self.valid_fraction:
             raise OptionError(
                 f"the strategy {strategy.name!r} learns from a validation part; give valid_fraction, such as 0.2."
+            )
+        if strategy.drops and self.patience:
+            raise OptionError(
+                f"the strategy {strategy.name!r} drops candidates on its way to the last epoch; leave out patience."
             )
         if self.search is not None and self.mixing != "linear":
             raise OptionError(

@@ -21,6 +21,7 @@ from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.hardware import Backend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists
+from qlstm_qiskit.training.callbacks import BestEpoch
 from qlstm_qiskit.training.checkpoint import read_weights, write_tensors
 from qlstm_qiskit.training.searching import SearchLoop
 
@@ -84,6 +85,7 @@ class Checkpoint(Callback):
         else:
             self.progress = Progress(options=options, data=data, root=root)
         self.loop: SearchLoop | None = None
+        self.best: BestEpoch | None = None
         self.backend: Backend | None = None
 
     def finish_trial(self, seed: int, loss: float | None, draws: int) -> None:
@@ -91,9 +93,9 @@ class Checkpoint(Callback):
         self.progress.trials[seed], self.progress.draws = loss, draws
         self._write({})
 
-    def attach(self, loop: SearchLoop, module: Forecaster, seed: int) -> None:
+    def attach(self, loop: SearchLoop, module: Forecaster, seed: int, best: BestEpoch | None = None) -> None:
         """Follow the training that counts; where it had begun, give the model what it had."""
-        self.loop, layer = loop, module.recurrent
+        self.loop, self.best, layer = loop, best, module.recurrent
         if isinstance(layer, QLSTM):
             self.backend = next(layer.layers()).bank.backend
         self.progress.seed = seed
@@ -115,6 +117,8 @@ class Checkpoint(Callback):
         if self.progress.weights_groups is not None:
             assert self.loop is not None
             _load(self.loop.own_optimizer(net.lr), self._part("weights_optimizer"), self.progress.weights_groups)
+        if self.best is not None:
+            self.best.state_ = self._part("best")
         torch.set_rng_state(self.tensors["rng"])
         self.tensors = {}
 
@@ -125,6 +129,8 @@ class Checkpoint(Callback):
         progress.gates = layer.gates if isinstance(layer, QLSTM) and layer.has_dropped else None
         progress.draws = 0 if self.backend is None else self.backend.draws.count
         tensors = {f"model/{name}": value for name, value in net.module_.state_dict().items()}
+        if self.best is not None:
+            tensors |= {f"best/{name}": value for name, value in self.best.state_.items()}
         tensors["rng"] = torch.get_rng_state()
         progress.groups = _save(net.optimizer_, "optimizer", tensors)
         if self.loop is not None and self.loop.optimizer is not None:

@@ -27,6 +27,7 @@ KINDS = {
     "adam": {"optimizer": "adam", "schedule": "cosine", "batch_size": 7},
     "lbfgs": {"optimizer": "lbfgs", "batch_size": 0},
     "validated": {"valid_fraction": 0.2},
+    "patient": {"valid_fraction": 0.2, "patience": 1, "lr": 0.1, "epochs": 30},
     "shrinking": {"search": ("shrinking", {"convex": True, "begin": 0.2, "end": 0.8}), "valid_fraction": 0.2},
     "bilevel": {"search": ("bilevel", {}), "valid_fraction": 0.4, "batch_size": 7},
     "gumbel": {"search": ("gumbel-softmax", {"straight_through": True})},

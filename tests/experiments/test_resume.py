@@ -12,11 +12,12 @@ from skorch.callbacks import Callback
 
 from qlstm_qiskit import QLSTMRegressor, load_backend, load_dataset, storage
 from qlstm_qiskit.errors import DataError, RunError
-from qlstm_qiskit.experiments import is_unfinished, recording, resume_run, train_run
+from qlstm_qiskit.experiments import is_unfinished, load_run, recording, resume_run, train, train_run
 from qlstm_qiskit.experiments.recording import Recorder
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.storage import claimed
 from qlstm_qiskit.training import fitting
+from qlstm_qiskit.training.resume import read_progress
 from tests.experiments.resumable import KINDS, outcome, small, train_to_the_end, write_series
 
 DATA = load_dataset("damped_shm")
@@ -49,6 +50,28 @@ def test_goes_on_to_the_same_bits(csv: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.undo()
     train_to_the_end(small(csv, kind), tmp_path / "cut")
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+
+
+def test_the_best_epoch_is_kept_over_an_interruption(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third is the best and the fourth the last: Ctrl-C in it, and a crash after it, before anything was concluded."""
+    spec = small(csv, "patient")
+    train_run(spec, tmp_path / "whole")
+    assert load_run(tmp_path / "whole").epochs == len(outcome(tmp_path / "whole")["history"]) == 3
+    ctrl_c_in_epoch(monkeypatch, 4)
+    train_run(spec, tmp_path / "cut")
+    monkeypatch.undo()
+    assert is_unfinished(tmp_path / "cut")
+    assert load_run(tmp_path / "cut").epochs == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_finish", lambda *args, **kwargs: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            resume_run(tmp_path / "cut")
+    assert read_progress(tmp_path / "cut" / "checkpoint.safetensors").epoch == 4
+    seen: list[int] = []
+    monkeypatch.setattr(Recorder, "on_batch_begin", lambda self, net, **kwargs: seen.append(1))
+    train_to_the_end(spec, tmp_path / "cut")
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+    assert seen == [], "it was over"
 
 
 def test_goes_on_where_it_was(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,31 @@ def test_early_stopping_keeps_what_it_chose() -> None:
     np.testing.assert_array_equal(fitted.predict(X), tiny(max_epochs=1).fit(X, Y).predict(X))
 
 
+@pytest.mark.parametrize(("lr", "patience", "over"), [(0.3, 3, True), (0.01, 3, True), (0.01, 9, False), (0.001, 1, False)])
+def test_patience_keeps_the_best_epoch(lr: float, patience: int, over: bool) -> None:
+    """The model is the one that training for so many epochs alone comes to; no epoch is begun after patience has run out."""
+    options = {"model": "config1", "hidden_size": 2, "depth": 1, "valid_fraction": 0.2, "lr": lr, "seed": 1}
+    whole = QLSTMRegressor(max_epochs=12, **options).fit(X, Y)
+    losses = [row["valid_loss"] for row in whole.history_]
+    begun: list[int] = []
+
+    class Counted(Callback):
+        def on_batch_begin(self, net, batch=None, training=None, **kwargs) -> None:
+            begun.append(len(net.history))
+
+    found = QLSTMRegressor(max_epochs=12, patience=patience, callbacks=[Counted()], **options).fit(X, Y)
+    first = next((n for n in range(1, 13) if n - (int(np.argmin(losses[:n])) + 1) >= patience), 12)
+    assert (first < 12) == over, "the case is the one that it is meant to be"
+    assert max(begun) == first
+    kept = int(np.argmin(losses[:first])) + 1
+    assert [row["valid_loss"] for row in found.history_] == losses[:kept]
+    assert not found.interrupted_
+    alone = QLSTMRegressor(max_epochs=kept, **options).fit(X, Y)
+    for name, value in alone.module_.state_dict().items():
+        torch.testing.assert_close(found.module_.state_dict()[name], value, rtol=0, atol=0)
+    np.testing.assert_array_equal(found.predict(X), alone.predict(X))
+
+
 def test_a_backend_object_and_a_changed_dtype() -> None:
     fitted = tiny(backend=load_backend()).fit(X, Y)
     expected = fitted.predict(X)
@@ -314,6 +339,9 @@ def test_each_optimiser_is_torchs_own() -> None:
         ({"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "search": "bilevel", "valid_fraction": 0.2}, "'bilevel'"),
         ({"schedule": "cosinus"}, "Did you mean .cosine."),
         ({"optimizer": "adams"}, "Did you mean .adam."),
+        ({"patience": 2}, "patience=2 needs a validation part; give valid_fraction"),
+        ({"patience": -1}, "patience is -1"),
+        ({"patience": 2, "valid_fraction": 0.2, "model": "diffqas", "search": "shrinking"}, "'shrinking' drops candidates"),
     ],
 )
 def test_options_of_the_training_are_checked(options: dict, message: str) -> None:

@@ -14,7 +14,7 @@ from qlstm_qiskit.storage import exists
 #: Fields that `qlstm train` has an option for.
 _DATA = ("dataset", "csv", "target", "window", "horizon", "train_fraction", "season")
 _MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing", "angle_std")
-_TRAINING = ("batch_size", "optimizer", "lr", "schedule", "spsa_eps", "spsa_resamplings")
+_TRAINING = ("batch_size", "optimizer", "lr", "schedule", "spsa_eps", "spsa_resamplings", "patience")
 _ALWAYS = ("epochs", "valid_fraction", "seed")
 _NO_PART = {"data", "search", "start", "genotype", "backend", "backend_options", *_ALWAYS}
 
