@@ -194,10 +194,6 @@ def test_what_the_readme_says_of_the_tuned_table() -> None:
     assert lead["narma5"] < 1
     ridge = {name: median["ridge", name] < min(median[row, name] for row in trained) for name in series}
     assert [ridge[name] for name in series] == [True, False, True, False, True]
-    seconds = [
-        r["wall_seconds"] for r in read_records(ROOT / "results" / "table2") if r["row"] == "esn" and "wall_seconds" in r
-    ]
-    assert all(0.001 < value < 0.5 for value in seconds)
     assert f"{median['ridge', 'delayed_quantum_control']:.1g}" == "3e-12"
     constant = {
         (row, name): sum(value > 0.99 * np.var(load_dataset(name).y_test) for value in table.cells[row, name].values)
