@@ -48,7 +48,8 @@ class LastEpoch(Callback):
 class BestEpoch(Callback):
     """Keeps the parameters of the epoch with the lowest validation loss, and ends the training that brings none lower.
 
-    All that it knows but the parameters is in the history, so that a training that goes on ends where it would have ended.
+    Not skorch's EarlyStopping, which begins anew where a training goes on after an interruption, and ends an epoch before the
+    callbacks that write it. All that this one knows but the parameters is in the history.
 
     Args:
         patience: Epochs without a lower loss after which training ends.

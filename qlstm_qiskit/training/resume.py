@@ -93,7 +93,7 @@ class Checkpoint(Callback):
         self.progress.trials[seed], self.progress.draws = loss, draws
         self._write({})
 
-    def attach(self, loop: SearchLoop, module: Forecaster, seed: int, best: BestEpoch | None = None) -> None:
+    def attach(self, loop: SearchLoop, module: Forecaster, seed: int, best: BestEpoch | None) -> None:
         """Follow the training that counts; where it had begun, give the model what it had."""
         self.loop, self.best, layer = loop, best, module.recurrent
         if isinstance(layer, QLSTM):
