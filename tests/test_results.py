@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit import load_dataset
-from qlstm_qiskit.experiments.runner import read_records
+from qlstm_qiskit.experiments.controls import Control
+from qlstm_qiskit.experiments.runner import read_records, run_task
 from qlstm_qiskit.experiments.scaling import load_scaling
 from qlstm_qiskit.experiments.study import Study, load_study, studies
 from qlstm_qiskit.experiments.table import Table, table
@@ -48,6 +49,27 @@ def test_tables_are_made_of_the_records(folder: Path) -> None:
     table = found(folder)
     assert (folder / "table.md").read_text() == markdown(table)
     assert json.loads((folder / "table.json").read_text()) == json.loads(json.dumps(table.to_json()))
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_controls_still_have_the_errors_of_the_records(folder: Path, tmp_path: Path) -> None:
+    """The series and the linear regression on them are what they were."""
+    content = json.loads((folder / "study.json").read_text())
+    tasks = {task.id: task for task in load_study(content["name"], content.get("recipe")).tasks()}
+    records = [record for record in read_records(folder) if record["seed"] == 0]
+    for record in records:
+        task = tasks[record["id"]]
+        if isinstance(task.work, Control) and task.work.control != "esn":
+            assert run_task(task, tmp_path)["test_mse"] == pytest.approx(record["test_mse"], rel=1e-6, abs=1e-11)
+
+
+@pytest.mark.parametrize(("row", "dataset"), [("config4", "narma5"), ("lstm", "narma10"), ("config3", "damped_shm")])
+def test_a_training_still_ends_as_the_records_say(row: str, dataset: str, tmp_path: Path) -> None:
+    """Bits are those of one processor; a hundred epochs on another still end close by."""
+    folder = ROOT / "results" / "table2"
+    (task,) = (task for task in load_study("table2").tasks() if (task.row, task.dataset, task.seed) == (row, dataset, 0))
+    (record,) = (record for record in read_records(folder) if record["id"] == task.id)
+    assert run_task(task, tmp_path)["test_mse"] == pytest.approx(record["test_mse"], rel=0.02)
 
 
 def test_the_readme_has_tables() -> None:

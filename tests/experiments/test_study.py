@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from qlstm_qiskit import load_dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
@@ -21,7 +22,7 @@ from qlstm_qiskit.experiments.recording import Recorder
 from qlstm_qiskit.experiments.rollout import rolled_errors
 from qlstm_qiskit.experiments.runner import read_records, run_study, run_task
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
-from qlstm_qiskit.experiments.study import STUDIES, Chain, Study, load_study, studies
+from qlstm_qiskit.experiments.study import STUDIES, Chain, Derive, Study, load_study, studies
 from qlstm_qiskit.experiments.table import table
 from qlstm_qiskit.report.table import draw_table, markdown
 from qlstm_qiskit.search import STRATEGIES
@@ -58,6 +59,40 @@ def test_an_id_is_a_hash_of_what_is_done_alone() -> None:
     assert {task.id for task in renamed.tasks()} == ids
     changed = SMALL.model_copy(update={"common": SMALL.common | {"epochs": 3}})
     assert not ids & {task.id for task in changed.tasks()}
+
+
+def test_ids_leave_out_defaults_which_therefore_must_stay() -> None:
+    """Another default would give records that are there to what they are not of. New fields may be added."""
+    run = {
+        "model": "diffqas",
+        "hidden_size": 5,
+        "depth": None,
+        "n_qubits": None,
+        "genotype": None,
+        "search": None,
+        "start": None,
+    }
+    run |= {
+        "input_map": "identity",
+        "mixing": "linear",
+        "num_layers": 1,
+        "dropout": 0.0,
+        "angle_std": 0.01,
+        "valid_fraction": 0.0,
+    }
+    run |= {"epochs": 100, "batch_size": 10, "optimizer": "rmsprop", "lr": None, "schedule": "constant", "patience": 0}
+    run |= {"backend": "statevector", "spsa_eps": 0.15, "spsa_resamplings": 1, "seed": 0, "dtype": "float64"}
+    known: dict[type[BaseModel], dict[str, object]] = {
+        RunSpec: run,
+        DataSpec: {"window": 4, "horizon": 1, "train_fraction": 0.67, "features": None, "season": None},
+        Control: {"seed": 0, "units": 100, "spectral_radius": 0.9, "input_scaling": 1.0},
+        Chain: {"derive": Derive(strategy="perturbation", top_k=1, refit=True), "tune": {}, "scratch": False},
+        STRATEGIES["shrinking"]: {"keep": 1, "begin": 0.3, "end": 0.7, "factor": 0.5, "convex": False},
+        STRATEGIES["gumbel-softmax"]: {"start": 1.0, "end": 0.1, "straight_through": False},
+        STRATEGIES["best-of-random"]: {"k": 36},
+    }
+    for kind, defaults in known.items():
+        assert {name: kind.model_fields[name].default for name in defaults} == defaults, kind.__name__
 
 
 def test_every_strategy_has_ids_of_its_own(tmp_path: Path) -> None:
