@@ -228,3 +228,39 @@ def test_what_the_readme_says_of_the_tuned_table() -> None:
     }
     everybody = [median[row, "narma10"] for row in trained]
     assert median["persistence", "narma10"] < min(everybody)
+
+
+def test_what_the_readme_says_of_real_series() -> None:
+    table = found(ROOT / "results" / "real")
+    assert all(len(cell.values) == 12 for cell in table.cells.values())
+    series = list(table.study.datasets)
+    assert series == ["sunspots", "nile", "elnino", "co2"]
+    median = {key: cell.summary.median for key, cell in table.cells.items()}
+
+    def tests(first: str, second: str) -> list[str]:
+        return [
+            test.comparison.verdict
+            for own in table.families.values()
+            for test in own
+            if (test.first, test.second) == (first, second)
+        ]
+
+    assert tests("diffqas", "ridge") == ["worse"] * 4
+    assert tests("diffqas-early", "ridge") == ["worse", "undecided", "worse", "worse"]
+    below = {(row, name) for row, name in median if median[row, name] < median["ridge", name]}
+    assert below == {("config1", "sunspots"), ("lstm-early", "elnino")}
+    assert not tests("config1", "ridge") + tests("lstm-early", "ridge")
+    factors = [median[row, "nile"] / median["persistence", "nile"] for row in ("diffqas", "lstm")]
+    assert np.round(factors).tolist() == [2, 4]
+    assert tests("lstm-early", "lstm") == ["better", "better", "undecided", "undecided"]
+    assert tests("diffqas-early", "diffqas") == ["undecided", "better", "undecided", "undecided"]
+    assert tests("diffqas-early", "diffqas-paper") == ["undecided"] * 4
+    assert tests("lstm-early", "lstm-paper") == ["undecided", "better", "undecided", "undecided"]
+    for pair in (("diffqas", "lstm"), ("diffqas-early", "lstm-early")):
+        assert tests(*pair) == ["undecided"] * 3 + ["worse"]
+    gains = [median[row, name] / median[f"{row}-early", name] for row in ("diffqas", "lstm") for name in ("sunspots", "nile")]
+    assert np.round([min(gains), max(gains)]).tolist() == [2, 6], "as docs/how-to/recipes.md has it"
+    ranked = sorted(table.study.rows, key=lambda row: median[row, "co2"])
+    assert ranked[:2] == ["ridge", "persistence"]
+    circuits = [row for row in table.study.rows if table.cells[row, "co2"].n_circuits]
+    assert set(ranked[-len(circuits) :]) == set(circuits)
