@@ -201,6 +201,8 @@ def test_what_the_readme_says_of_the_tuned_table() -> None:
     assert tests("hybrid-best-of-random", "hybrid-config1") == ["undecided", "undecided", "better", "undecided", "undecided"]
     for row in ("derived", "best-of-random"):
         assert tests(row, "lstm") == ["worse"] * 5
+    assert tests("diffqas-early", "diffqas") == ["undecided", "worse", "undecided", "undecided", "worse"]
+    assert tests("lstm-early", "lstm") == ["undecided", "undecided", "worse", "undecided", "worse"]
     assert dict(zip(series, tests("diffqas", "config1"), strict=True)) == dict.fromkeys(series, "undecided") | {
         "bessel": "better"
     }
