@@ -235,7 +235,7 @@ def load_study(name: str | Path, recipe: str | None = None) -> Study:
     """Read a study: one that comes with the package, by name, or a YAML file. `recipe` replaces its own.
 
     Raises:
-        OptionError: There is none, or it is not one.
+        OptionError: There is none, or it is not one, or it is for choosing a recipe and is given one.
     """
     path = STUDIES / f"{name}.yaml"
     if not path.is_file():
@@ -244,11 +244,15 @@ def load_study(name: str | Path, recipe: str | None = None) -> Study:
         raise OptionError(f"unknown study {str(name)!r}. Give a YAML file, or one of: {', '.join(studies())}.")
     try:
         content: Mapping[str, Any] = yaml.safe_load(path.read_text())
-        return Study.model_validate(dict(content) | ({} if recipe is None else {"recipe": recipe}))
+        own = Study.model_validate(content)
+        study = own if recipe is None else Study.model_validate(dict(content) | {"recipe": recipe})
     except ValidationError as error:
         raise OptionError(f"{path}: {_first(error)}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
         raise OptionError(f"{path} is no study: {' '.join(str(error).split())}") from None
+    if study.recipe != own.recipe and study.primary == "valid_mse":
+        raise OptionError(f"the study {study.name!r} is for choosing a recipe: its rows say theirs. Leave --recipe out.")
+    return study
 
 
 def studies() -> list[str]:

@@ -324,6 +324,11 @@ def test_the_control_has_the_parameters_of_the_search() -> None:
     assert min(range(20, 40), key=lambda hidden: abs(size("lstm", hidden) - wanted)) == 32
 
 
+def test_a_study_of_recipes_takes_none() -> None:
+    with pytest.raises(OptionError, match="for choosing a recipe"):
+        load_study("recipe", "tuned")
+
+
 def test_unknown_study() -> None:
     with pytest.raises(OptionError, match="unknown study 'tabel2'.*table2"):
         load_study("tabel2")
