@@ -70,13 +70,15 @@ def parts(table: Table) -> list[Part]:
         )
     if study.steps:
         about = (
-            "Mean absolute error, as a multiple of the seasonal naive forecast in the training part; medians over seeds with "
-            f"intervals: one step ahead, then the mean over {study.steps} steps in which predictions are fed back."
+            "Mean absolute error, as a multiple of that of the seasonal naive forecast in the training part: median over seeds "
+            "with its interval."
         )
-        found.append(_grid(table, "MASE", about, lambda cell: f"{_scaled(cell.mase)} / {_scaled(cell.rolled_mase)}"))
+        found.append(_grid(table, "MASE, one step ahead", about, lambda cell: _scaled(cell.mase)))
+        about = f"The mean over {study.steps} steps, in which predictions are fed back."
+        found.append(_grid(table, f"MASE, {study.steps} steps ahead", about, lambda cell: _scaled(cell.rolled_mase)))
     about = "Mean of the middle half, without the n/4 (rounded down) lowest and highest of n seeds, with its interval."
     found.append(
-        _grid(table, "Interquartile means", about, lambda c: f"{_number(c.summary.iqm)} {_interval(c.summary.iqm_interval)}")
+        _grid(table, "Interquartile means", about, lambda c: _number(c.summary.iqm) + _interval(c.summary.iqm_interval))
     )
     if study.primary == "valid_mse":
         about = "The same figure of the seed with the lowest training error: what starting as many times would come to."
@@ -105,7 +107,7 @@ def _medians(table: Table) -> Part:
         table,
         "",
         about,
-        lambda cell: f"{_number(cell.summary.median)} {_interval(cell.summary.median_interval)}",
+        lambda cell: _number(cell.summary.median) + _interval(cell.summary.median_interval),
         sizes=True,
     )
 
@@ -234,7 +236,7 @@ def _number(value: float) -> str:
 
 def _interval(interval: tuple[float, float]) -> str:
     low, high = interval
-    return "" if low == high else f"[{_number(low)}, {_number(high)}]"
+    return "" if low == high else f" [{_number(low)}, {_number(high)}]"
 
 
 def _or_dash(value: int | None) -> str:

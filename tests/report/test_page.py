@@ -187,7 +187,9 @@ def test_a_study(folder: Path, study: Path) -> None:
     found, content = parsed(folder / "study.html"), table(*load_study_folder(study))
     assert json.loads(found.downloads["table.json"]) == content.to_json()
     assert found.text("h2")[:2] == ["Medians", "Errors of all seeds"]
-    assert {"Beside the published numbers", "MASE", f"Tests: {RAW}", "Made with"} <= set(found.text("h2"))
+    assert {"Beside the published numbers", "MASE, one step ahead", "MASE, 2 steps ahead", f"Tests: {RAW}", "Made with"} <= set(
+        found.text("h2")
+    )
     assert "too few seeds" in found.text("td")
     drawn = columns(found, "errors-1.csv")
     assert drawn["seed"] == ["0", "1"] * 3
