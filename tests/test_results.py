@@ -81,6 +81,12 @@ def test_the_readme_says_what_the_records_say(name: str) -> None:
     assert BLOCKS[name] == medians(found(ROOT / name))
 
 
+def test_the_notebook_shows_the_committed_table() -> None:
+    cells = json.loads((ROOT / "notebooks" / "08_reproduce_the_table.ipynb").read_text())["cells"]
+    shown = ["".join(output.get("data", {}).get("text/markdown", "")) for cell in cells for output in cell.get("outputs", ())]
+    assert medians(found(ROOT / "results" / "table2-tuned")) in shown
+
+
 def test_what_the_readme_says_of_times() -> None:
     hours = [found(ROOT / "results" / name).hours for name in ("table2", "table2-tuned", "real")]
     once, twice = ["{:.1f}, {:.1f} and {:.1f} hours".format(*(x / n for x in hours)) for n in (1, 2)]
