@@ -113,13 +113,13 @@ class Study(BaseModel):
 
     Attributes:
         name, title: Of the table.
-        primary: The figure that rows are compared by, of the last epoch: the error on the test part, or, where the study is for
+        primary: The metric that rows are compared by, after training: the error on the test part, or, where the study is for
             choosing something, on the validation part.
         recipe: How models are trained, see `RECIPES`; a row's own fields come before it.
         seeds: How many, from 0; `seeds_of` for single series.
         datasets: Series by name, with further fields of their `DataSpec`.
         common: Fields of all runs.
-        steps: How far predictions are fed back on the test part, beside the primary figure; 0 for not at all.
+        steps: How far predictions are fed back on the test part, beside the primary metric; 0 for not at all.
         rows: By label.
         families: By name, pairs of rows that are compared on each series; p values are corrected within a family.
         published: Errors by row and series that others have reported.

@@ -20,7 +20,7 @@ class Cell:
     """One model on one series.
 
     Attributes:
-        values: The primary figure, seed after seed; infinity where a run diverged.
+        values: The primary metric, seed after seed; infinity where a run diverged.
         summary: Of them.
         published: What others have reported; None where they have not.
         place: Where that lies: "below", "within" or "above" the errors over our seeds, these rounded to as many decimals as
@@ -28,7 +28,7 @@ class Cell:
         n_parameters, n_circuits: Of the model.
         mase: The one-step MASE on the test part over seeds, where it is defined.
         rolled_mase: The same of forecasts that are fed back, averaged over their steps, where the study has them.
-        restarted: The primary figure of the seed with the lowest training error: what as many restarts come to.
+        restarted: The primary metric of the seed with the lowest training error: what as many restarts come to.
     """
 
     values: tuple[float, ...]

@@ -97,7 +97,7 @@ def _medians(table: Table) -> Part:
     study = table.study
     seeds = ", ".join(f"{name} {_count(table, name)}" for name in study.datasets)
     about = (
-        f"{FIGURES[study.primary]} of the last epoch, scaled units: median over seeds and 95 % interval (BCa bootstrap"
+        f"{FIGURES[study.primary]} after training, scaled units: median over seeds and 95 % interval (BCa bootstrap"
         f"{_RANGES if _fewest(table) < LEAST else ''}), none where all seeds agree. Recipe `{study.recipe}`; seeds: {seeds}."
         + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else "")
         + (f" {table.missing:,} runs of the study are missing; what is said below is about the others." * bool(table.missing))

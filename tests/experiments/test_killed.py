@@ -20,7 +20,7 @@ from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end
 from tests.experiments.studied import SMALL, numbers
 from tests.forked import child, ended
 
-KINDS = ("plain", "shrinking", "bilevel")
+KINDS = ("plain", "shrinking", "bilevel", "lbfgs", "patient")
 
 
 @pytest.fixture(scope="module")
