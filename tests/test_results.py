@@ -11,6 +11,7 @@ from qlstm_qiskit.experiments.runner import read_records, run_task
 from qlstm_qiskit.experiments.study import Study, load_study, studies
 from qlstm_qiskit.experiments.table import Table, table
 from qlstm_qiskit.report.table import markdown, medians
+from tests.experiments.studied import numbers
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = dict(
@@ -69,6 +70,16 @@ def test_a_training_still_ends_as_the_records_say(row: str, dataset: str, tmp_pa
     (task,) = (task for task in load_study("table2").tasks() if (task.row, task.dataset, task.seed) == (row, dataset, 0))
     (record,) = (record for record in read_records(folder) if record["id"] == task.id)
     assert run_task(task, tmp_path)["test_mse"] == pytest.approx(record["test_mse"], rel=0.02)
+
+
+def test_a_cluster_has_given_the_same_numbers() -> None:
+    """`qlstm table --cluster local`, on the same kind of processor: to the last bit."""
+    here, cluster = (
+        {record["id"]: record for record in numbers(ROOT / "results" / name)} for name in ("table2", "table2-cluster")
+    )
+    assert cluster == {key: here[key] for key in cluster}
+    whole = [record for record in cluster.values() if record["dataset"] != "delayed_quantum_control"]
+    assert len(whole) == 17 * 4 * 12
 
 
 def test_the_readme_has_tables() -> None:
