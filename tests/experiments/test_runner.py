@@ -1,0 +1,148 @@
+"""Runs of a study: what is run, recorded, skipped, resumed and refused."""
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.experiments import load_run, runner
+from qlstm_qiskit.experiments.recording import Recorder
+from qlstm_qiskit.experiments.runner import read_records, run_study, run_task
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.study import Chain, Study
+from tests.experiments.studied import SMALL, numbers
+
+
+def test_ctrl_c_in_a_training_is_no_result(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """skorch ends a training at Ctrl-C and says nothing; at jobs=1 it would be recorded."""
+    part = SMALL.part(rows=["circuit"], datasets=["narma5"])
+
+    def on_batch_end(self, net, batch=None, training=None, **kwargs) -> None:
+        if training and len(net.history) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_batch_end", on_batch_end, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(part, tmp_path / "out", whole=SMALL)
+    assert read_records(tmp_path / "out") == []
+    run_study(part, tmp_path / "out", whole=SMALL)
+    assert numbers(tmp_path / "out") == [r for r in numbers(done) if (r["row"], r["dataset"]) == ("circuit", "narma5")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("records.jsonl", "[1]\n"), ("records.jsonl", '{"id": "x"}\n'), ("study.json", "{"), ("environments.json", "[]")],
+)
+def test_damaged_files_are_one_line(done: Path, tmp_path: Path, name: str, text: str) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "copy"))
+    (out / name).write_text(text)
+    with pytest.raises(RunError, match=f"{name} is damaged"):
+        run_study(SMALL.part(rows=["ridge"], seeds=4), out, whole=SMALL)
+
+
+def test_records(done: Path) -> None:
+    records = read_records(done)
+    assert [(r["row"], r["dataset"], r["seed"]) for r in records] == [(t.row, t.dataset, t.seed) for t in SMALL.tasks()]
+    for record in records:
+        task = next(task for task in SMALL.tasks() if task.id == record["id"])
+        if isinstance(task.work, RunSpec):
+            metrics = load_run(done / "runs" / record["id"]).metrics
+            assert (record["test_mse"], record["n_parameters"]) == (metrics["test_mse"], metrics["n_parameters"])
+        elif isinstance(task.work, Chain):
+            last = load_run(done / "runs" / record["id"] / "tuned")
+            assert (last.spec.epochs, last.spec.lr, last.spec.valid_fraction) == (3, 0.005, 0.0)
+            assert record["test_mse"] == last.metrics["test_mse"]
+            assert set(record["stages"]) == {"search", "derived", "fine_tuned"}
+            assert record["wall_seconds"] == sum(
+                load_run(done / "runs" / record["id"] / stage).metrics["wall_seconds"] for stage in ("search", "tuned")
+            )
+            assert set(record["circuits"]) == {"input", "forget", "cell", "output"}
+    environments = json.loads((done / "environments.json").read_text())
+    assert {record["environment"] for record in records} == set(environments)
+    assert all({"commit", "changed", "versions", "processor"} <= set(one) for one in environments.values())
+
+
+def test_what_was_fixed_is_written_down_even_where_it_is_the_default(done: Path, tmp_path: Path) -> None:
+    content = json.loads((done / "study.json").read_text())
+    assert (content["primary"], content["recipe"], content["seeds"]) == ("test_mse", "paper", SMALL.seeds)
+    out = Path(shutil.copytree(done, tmp_path / "copy"))
+    (out / "study.json").write_text(json.dumps({name: value for name, value in content.items() if name != "primary"}))
+    run_study(SMALL, out)
+    assert json.loads((out / "study.json").read_text()) == content, "folders of before are the same study"
+
+
+def test_finished_runs_are_skipped_and_seeds_are_added(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "copy"))
+    begun: list[tuple[str, int]] = []
+    plain = run_task
+    monkeypatch.setattr(runner, "run_task", lambda task, folder: begun.append((task.row, task.seed)) or plain(task, folder))
+    shutil.rmtree(out / "runs")  # records are enough
+    run_study(SMALL, out)
+    assert begun == []
+    assert numbers(out) == numbers(done)
+    run_study(SMALL.part(rows=["ridge", "persistence"], seeds=3), out, whole=SMALL)
+    assert begun == [("ridge", 2), ("persistence", 2)]
+    run_study(SMALL.part(rows=["ridge"], seeds=1), out, whole=SMALL)
+    assert json.loads((out / "study.json").read_text()) == json.loads((done / "study.json").read_text())
+    assert len(read_records(out)) == 17, "records of other parts of the study are kept"
+    assert numbers(out)[:15] == numbers(done), "and all are in the order of the whole study"
+
+
+def test_a_finished_run_without_a_record_is_read(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "copy"))
+    (out / "records.jsonl").unlink()
+    monkeypatch.setattr(runner, "train_run", None)
+    monkeypatch.setattr(runner, "resume_run", None)
+    run_study(SMALL, out)
+    assert numbers(out) == numbers(done)
+
+
+def test_processes_give_the_same_numbers(done: Path, tmp_path: Path) -> None:
+    said: list[tuple[int, int]] = []
+    run_study(SMALL, tmp_path / "two", jobs=2, report=lambda n, total, record: said.append((n, total)))
+    assert numbers(tmp_path / "two") == numbers(done)
+    assert said == [(n, 15) for n in range(1, 16)]
+
+
+def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
+    """As by the system where memory runs out."""
+
+    def kill(pid: int = os.getpid()) -> None:
+        import psutil
+
+        while not (workers := [one for one in psutil.Process(pid).children() if "LokyProcess" in " ".join(one.cmdline())]):
+            time.sleep(0.02)
+        workers[0].kill()
+
+    study = SMALL.with_epochs(2000).part(rows=["circuit"], datasets=["narma5", "damped_shm"])
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with pytest.raises(RunError, match="a process that trained was killed"):
+        run_study(study, tmp_path / "out", jobs=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": "tuned"}, "recipe 'paper', not 'tuned'|recipe None, not 'tuned'"),
+        ({"name": "other"}, "name 'small', not 'other'"),
+        ({"common": {"hidden_size": 2}}, "common"),
+        ({"primary": "valid_mse"}, "primary"),
+        ({"rows": SMALL.model_dump()["rows"] | {"lstm": {"run": {"model": "lstm", "hidden_size": 9}}}}, "another 'lstm'"),
+        ({"datasets": {"damped_shm": {"window": 2}, "narma5": {"window": 9}}}, "another 'narma5'"),
+        ({"families": {"all": [["lstm", "circuit"]]}}, "another 'all' among its families"),
+        ({"published": {"circuit": {"damped_shm": 0.06}}}, "another 'circuit' among its published"),
+    ],
+)
+def test_a_folder_of_another_study_is_refused(done: Path, changes: dict, message: str) -> None:
+    before = numbers(done)
+    with pytest.raises(RunError, match=message):
+        run_study(Study.model_validate(SMALL.model_dump() | changes), done)
+    assert numbers(done) == before
