@@ -256,11 +256,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path, count: int | None = None) -> list[dict[str, Any]]:
-    """The first lines of a file of JSON lines; all where `count` is None."""
+    """The first lines of a file with a JSON object for each epoch; all where `count` is None."""
     try:
-        return [json.loads(line) for line in _read_text(path).splitlines()[:count]]
-    except json.JSONDecodeError as error:
+        lines = [json.loads(line) for line in _read_text(path).splitlines()[:count]]
+    except (json.JSONDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}.") from None
+    if not all(isinstance(line, dict) and "epoch" in line for line in lines):
+        raise RunError(f"{path} is damaged: a line is not that of an epoch.")
+    return lines
 
 
 def _read_text(path: Path) -> str:

@@ -174,7 +174,7 @@ def _train_into(
     checkpoint = None if options.leaves else out / CHECKPOINT  # a device's record answers all that was done, from the start
     epochs = 0 if checkpoint is None or not exists(checkpoint) else read_progress(checkpoint).epoch
     recorder = Recorder(out, dataset, module if options.leaves else None, epochs)
-    started = time.perf_counter() - sum(json.loads(line)["seconds"] for line in recorder.lines.values())
+    started = time.perf_counter() - sum(json.loads(line).get("seconds", 0.0) for line in recorder.lines.values())
     write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
     backend = load_backend(options, record=out, run="train") if options.leaves else None
     regressor.set_params(

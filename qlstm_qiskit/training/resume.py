@@ -188,7 +188,8 @@ def _require_same(path: Path, found: Progress, options: Mapping[str, Any], data:
 def _save(optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor]) -> list[dict[str, Any]]:
     """Put an optimiser's state among tensors, as PREFIX/PARAMETER/NAME or, of lists, PREFIX/PARAMETER/NAME/PLACE.
 
-    Returns its groups as plain values; numbers in the state of a parameter become tensors of no dimension.
+    Returns its groups as plain values; numbers in the state of a parameter become tensors of no dimension, and so does an empty
+    list, as that of L-BFGS where the gradient has never changed enough.
     """
     state = optimizer.state_dict()
     for parameter, own in state["state"].items():
@@ -196,7 +197,9 @@ def _save(optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor]) -> list
             if name == "al":  # room in which L-BFGS computes, of the length of its history; nothing is kept there
                 continue
             place = f"{prefix}/{parameter}/{name}"
-            if isinstance(value, list):
+            if value == []:
+                tensors[f"{place}/empty"] = torch.tensor(0)
+            elif isinstance(value, list):
                 tensors |= {f"{place}/{k}": item for k, item in enumerate(value) if item is not None}
             elif isinstance(value, Tensor):
                 tensors[place] = value
@@ -216,6 +219,8 @@ def _load(optimizer: Optimizer, tensors: Mapping[str, Tensor], groups: list[dict
             own[name] = tensors[place]
         elif rest == ["number"]:
             own[name] = tensors[place].item()
+        elif rest == ["empty"]:
+            own[name] = []
         else:
             own.setdefault(name, []).append(tensors[place])
     try:

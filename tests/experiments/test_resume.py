@@ -185,6 +185,23 @@ def test_trials_share_the_shots_of_a_backend_object(tmp_path: Path, monkeypatch:
     assert [row["train_loss"] for row in resumed.history_] == [row["train_loss"] for row in whole.history_]
 
 
+def test_lbfgs_goes_on_where_it_has_seen_no_curvature(tmp_path: Path) -> None:
+    """The gradient of a model that has converged changes by nothing; its optimiser has empty lists of what it has seen."""
+
+    def model(**more) -> QLSTMRegressor:
+        return QLSTMRegressor("lstm", 1, optimizer="lbfgs", batch_size=0, lr=1e-12, **more)
+
+    def fit(**more) -> QLSTMRegressor:
+        found = model(max_epochs=1).fit(X, 0 * Y)
+        start = {name: torch.zeros_like(value) for name, value in found.module_.state_dict().items()}
+        return model(max_epochs=3, start=start, **more).fit(X, 0 * Y + 1e-9)
+
+    file = tmp_path / "fit.safetensors"
+    assert fit(checkpoint=file, callbacks=[Stop(2)]).interrupted_
+    assert any(name.endswith("/old_dirs/empty") for name in load_file(file)), "or this shows nothing"
+    assert (fit(checkpoint=file).predict(X) == fit().predict(X)).all()
+
+
 @pytest.fixture
 def cut(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An unfinished run."""
@@ -215,6 +232,10 @@ def foreign(run: Path, csv: Path) -> None:
     save_file({"a": torch.zeros(3)}, run / "checkpoint.safetensors")
 
 
+def history(run: Path, csv: Path) -> None:
+    (run / "history.jsonl").write_text("[1]\n[2]\n")
+
+
 def weights(run: Path, csv: Path) -> None:
     shutil.copy(run / "model.safetensors", run / "checkpoint.safetensors")
 
@@ -231,6 +252,7 @@ def pickled(run: Path, csv: Path) -> None:
         (empty, "damaged or was not written by this package"),
         (foreign, "damaged or was not written by this package"),
         (weights, "no checkpoint of a training"),
+        (history, "history.jsonl is damaged: a line is not that of an epoch"),
         (pickled, "damaged or was not written by this package"),
     ],
 )
