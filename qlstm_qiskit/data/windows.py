@@ -97,6 +97,11 @@ class Dataset:
     def horizon(self) -> int:
         return self.y_train.shape[1]
 
+    @property
+    def n_known(self) -> int:
+        """Rows before the first that a test window predicts: those that training windows read."""
+        return len(self.x_train) + self.window + self.horizon - 1
+
     def validation(self, fraction: float) -> tuple[Floats, Floats]:
         """The last part of the training windows and their targets, at least one: what `valid_fraction` holds out."""
         first = len(self.x_train) - max(int(fraction * len(self.x_train)), 1)
@@ -115,7 +120,7 @@ class Dataset:
         Beyond a season the last known one is repeated. With a season of 1 it is `persistence`.
         """
         steps = np.arange(self.horizon if horizon is None else horizon) % self.season - self.season
-        rows = len(self.x_train) + self.window + np.arange(len(self.x_test))  # the first one that each window predicts
+        rows = self.n_known + np.arange(len(self.x_test))  # the first one that each window predicts
         return self.target_scaler.transform(self.values[rows[:, None] + steps])
 
     def mase_scale(self) -> float:
@@ -124,7 +129,7 @@ class Dataset:
         In original units, over the rows that training windows read. It is 0 where they are constant, and MASE is not defined.
         Hyndman and Koehler, International Journal of Forecasting 22 (2006) 679, with the naive forecast of the season.
         """
-        known = self.values[: len(self.x_train) + self.window + self.horizon - 1]
+        known = self.values[: self.n_known]
         return float(np.mean(np.abs(known[self.season :] - known[: -self.season])))
 
 
@@ -164,7 +169,8 @@ def make_dataset(
         features, target_name: Their names.
         window: Rows in each input window.
         horizon: How many of the target's next values a window predicts.
-        train_fraction: Part of the windows (rounded down) that trains; the rest tests.
+        train_fraction: Part of the windows (rounded down) before the first that tests. They train, but for the last
+            horizon - 1, whose targets test windows predict too.
         scalers: For inputs and target; by default fitted on the rows that training windows read, and no others.
         drop_last: Windows to leave out at the end.
         season: Rows in a season of the target; 1 where it has none.
@@ -179,20 +185,21 @@ def make_dataset(
     if not 0 < train_fraction < 1:
         raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
     n_windows = len(inputs) - window - horizon + 1 - drop_last
-    n_train = math.floor(train_fraction * n_windows)
+    first = math.floor(train_fraction * n_windows)  # that tests
+    n_train = first - (horizon - 1)
     if n_windows < 2 or n_train < 1:
         raise DataError(
             f"{name} has {len(inputs)} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict, "
             f"{max(n_train, 0)} of them to train; give a longer series, a smaller window or a smaller horizon."
         )
-    if n_train + window <= season:
+    if first + window <= season:
         raise DataError(
-            f"{name} has {n_train + window} rows before the first that tests, and a season of {season} needs {season + 1}; "
+            f"{name} has {first + window} rows before the first that tests, and a season of {season} needs {season + 1}; "
             "give a larger train_fraction, a longer series or a smaller season."
         )
     column = np.asarray(target, dtype=np.float64)[:, None]
-    train_rows = n_train + window + horizon - 1
-    input_scaler, target_scaler = scalers or (Scaler.fit(inputs[:train_rows]), Scaler.fit(column[:train_rows]))
+    known = first + window  # rows before the first that is tested
+    input_scaler, target_scaler = scalers or (Scaler.fit(inputs[:known]), Scaler.fit(column[:known]))
     scaled, scaled_target = input_scaler.transform(inputs), target_scaler.transform(column)
     x = sliding_windows(scaled, window)[:n_windows]
     y = sliding_windows(scaled_target[window:], horizon)[:n_windows, :, 0]
@@ -203,11 +210,11 @@ def make_dataset(
         target=target_name,
         x_train=x[:n_train],
         y_train=y[:n_train],
-        x_test=x[n_train:],
-        y_test=y[n_train:],
+        x_test=x[first:],
+        y_test=y[first:],
         input_scaler=input_scaler,
         target_scaler=target_scaler,
-        last_test=last[n_train:],
+        last_test=last[first:],
         values=column[:, 0].copy(),
         season=season,
     )

@@ -106,5 +106,5 @@ def rolled_errors(
 
 def _truth(dataset: Dataset, steps: int) -> Floats:
     """What follows each test window whose future is known, (n, steps), in original units."""
-    first = len(dataset.x_train) + dataset.window
+    first = dataset.n_known
     return sliding_windows(dataset.values[first : first + len(dataset.x_test), None], steps)[:, :, 0]

@@ -47,11 +47,11 @@ def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
 
     Returns:
         `row` of the series that is predicted, from 0; `truth`, `prediction` and `persistence` there; each (n,), training
-        windows first.
+        windows first, a gap of horizon - 1 rows before the test part.
     """
     data = run.dataset
     predicted = np.concatenate([run.predict(data.x_train), run.predict(data.x_test)])[:, :1]
-    rows = np.arange(data.window, data.window + len(predicted))
+    rows = np.concatenate([data.window + np.arange(len(data.x_train)), data.n_known + np.arange(len(data.x_test))])
     truth = np.concatenate([data.y_train, data.y_test])[:, :1]
     truth, predicted = (data.target_scaler.inverse(values)[:, 0] for values in (truth, predicted))
     return {"row": rows, "truth": truth, "prediction": predicted, "persistence": data.values[rows - 1]}
@@ -67,7 +67,7 @@ def forecast_figure(run: Run) -> Figure:
     figure, axes = _figure(8, 3.6)
     axes.plot(columns["row"], columns["truth"], color="0.45", linewidth=1.6, label=data.target)
     axes.plot(columns["row"], columns["prediction"], color="C0", linewidth=1.0, label="prediction, one step ahead")
-    axes.axvline(data.window + len(data.x_train) - 0.5, color="C3", linestyle="--", linewidth=1.0, label="training | test")
+    axes.axvline(data.n_known - 0.5, color="C3", linestyle="--", linewidth=1.0, label="training | test")
     axes.set(xlabel="time step (row of the series)", ylabel=f"{data.target} (original units)")
     axes.set_title(f"{run.spec.model} on {data.name}, {run.epochs} epochs, seed {run.spec.seed}")
     axes.legend(loc="best", fontsize="small")

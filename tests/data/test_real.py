@@ -91,7 +91,8 @@ def test_no_month_knows_of_a_later_one() -> None:
 def test_the_test_part_changes_nothing_in_the_training_part(name: str, fraction: float) -> None:
     data, changed = load_dataset(name, window=5, horizon=2, train_fraction=fraction), REAL_SERIES[name].read()
     n_windows = len(changed) - 5 - 2 + 1
-    assert (len(data.x_train), len(data.x_test)) == (int(fraction * n_windows), n_windows - int(fraction * n_windows))
+    first = int(fraction * n_windows)
+    assert (len(data.x_train), len(data.x_test)) == (first - 1, n_windows - first)
     seen = len(data.x_train) + 5 + 2 - 1
     assert data.input_scaler == data.target_scaler == Scaler.fit(changed[:seen, None])
     changed[seen:] *= -1000
@@ -102,7 +103,7 @@ def test_the_test_part_changes_nothing_in_the_training_part(name: str, fraction:
     assert other.mase_scale() == data.mase_scale()
     np.testing.assert_array_equal(other.x_train, data.x_train)
     np.testing.assert_array_equal(other.y_train, data.y_train)
-    assert not np.array_equal(other.y_test, data.y_test)
+    assert not np.any(other.y_test == data.y_test), "nothing that is tested was seen"
 
 
 def seasonal(rows: int = 40, season: int = 4, slope: float = 0.0, horizon: int = 1) -> Dataset:
@@ -115,9 +116,10 @@ def seasonal(rows: int = 40, season: int = 4, slope: float = 0.0, horizon: int =
 def test_seasonal_naive_by_hand() -> None:
     data = seasonal(slope=0.5, horizon=6)
     np.testing.assert_allclose(
-        data.target_scaler.inverse(data.seasonal_naive(1)), data.values[data.x_train.shape[0] - 1 :][:11, None]
+        data.target_scaler.inverse(data.seasonal_naive(1)), data.values[data.n_known - 4 :][: len(data.x_test), None]
     )
-    first = len(data.x_train) + data.window  # the row that the first test window predicts first
+    first = len(data.values) - len(data.x_test) - 5  # the row that the first test window predicts first
+    assert first == data.n_known == int(0.67 * 32) + 3
     v = data.values
     expected = [v[first - 4], v[first - 3], v[first - 2], v[first - 1], v[first - 4], v[first - 3]]
     np.testing.assert_allclose(data.target_scaler.inverse(data.seasonal_naive())[0], expected)
