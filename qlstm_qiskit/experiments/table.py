@@ -26,7 +26,7 @@ class Cell:
         place: Where that lies: "below", "within" or "above" the errors over our seeds, these rounded to as many decimals as
             published numbers of the study have; empty where there is none.
         n_parameters, n_circuits: Of the model.
-        mase: The one-step MASE on the test part over seeds, where it is defined.
+        mase: The one-step MASE on the test part over seeds, where it is defined; infinity where a run diverged.
         rolled_mase: The same of forecasts that are fed back, averaged over their steps, where the study has them.
         restarted: The primary metric of the seed with the lowest training error: what as many restarts come to.
     """
@@ -132,9 +132,9 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
     errors = tuple(_figure(record, study) for record in records)
     last = next((r for r in records if "n_parameters" in r), {})
     published = study.published.get(row, {}).get(dataset)
-    mase = [record["test"]["mase"] for record in records if "mase" in record.get("test", {})]
+    mase = [record.get("test", {}).get("mase") for record in records]
     trained = [(record["train_mse"], error) for record, error in zip(records, errors, strict=True) if "train_mse" in record]
-    rolled = [float(np.mean(record["rolled_out"]["mase"])) for record in records if "rolled_out" in record]
+    rolled = [float(np.mean(record["rolled_out"]["mase"])) if "rolled_out" in record else None for record in records]
     return Cell(
         errors,
         summarise(errors),
@@ -142,10 +142,18 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
         _place(published, errors, study),
         last.get("n_parameters"),
         last.get("n_circuits"),
-        summarise(mase) if mase else None,
-        summarise(rolled) if rolled else None,
+        _over_seeds(mase, records),
+        _over_seeds(rolled, records),
         min(trained)[1] if trained else None,
     )
+
+
+def _over_seeds(values: Sequence[float | None], records: Sequence[Record]) -> Summary | None:
+    """A figure beside the primary one: infinity where a run diverged, None where no run has it."""
+    if all(value is None for value in values):
+        return None
+    known = [np.inf if "error" in record else value for record, value in zip(records, values, strict=True)]
+    return summarise([value for value in known if value is not None])
 
 
 def _place(published: float | None, errors: Sequence[float], study: Study) -> str:

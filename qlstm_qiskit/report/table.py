@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qlstm_qiskit.experiments.statistics import LEAST, Summary
+from qlstm_qiskit.experiments.statistics import LEAST, PERMUTED, Summary
 from qlstm_qiskit.experiments.table import Cell, Table, Test
 from qlstm_qiskit.storage import write_atomically
 
@@ -26,7 +26,6 @@ _TESTS = (
     "family; so many seeds cannot reach less than {}. The ratio is the median of paired ratios of errors; Cliff's delta is -1 "
     "where the first always has the lower error."
 )
-_RANGES = f"; the range where there are fewer than {LEAST} seeds"
 _TEST_HEADER = ["first", "second", "series", "pairs", "ratio", "p (Holm)", "Cliff's delta", "first is better"]
 
 _VERDICTS = {"better": "yes", "worse": "no, the reverse", "undecided": "undecided", "too few": "too few seeds"}
@@ -88,6 +87,8 @@ def parts(table: Table) -> list[Part]:
             rows = [_test(test) for test in tests]
             least = min(test.comparison.p_least for test in tests)
             about = _TESTS.format(len(tests), f"{least:.2g}")
+            if max(test.comparison.n for test in tests) > PERMUTED:
+                about += f" Of more than {PERMUTED} pairs with ties, p is that of the normal approximation."
             found.append(Part(f"Tests: {name}", about, _TEST_HEADER, rows, tests=True))
     return found
 
@@ -98,7 +99,7 @@ def _medians(table: Table) -> Part:
     seeds = ", ".join(f"{name} {_count(table, name)}" for name in study.datasets)
     about = (
         f"{FIGURES[study.primary]} after training, scaled units: median over seeds and 95 % interval (BCa bootstrap"
-        f"{_RANGES if _fewest(table) < LEAST else ''}), none where all seeds agree. Recipe `{study.recipe}`; seeds: {seeds}."
+        f"{_ranges(table)}), none where all seeds agree. Recipe `{study.recipe}`; seeds: {seeds}."
         + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else "")
         + (f" {table.missing:,} runs of the study are missing; what is said below is about the others." * bool(table.missing))
         + (f" The runs took {table.hours:.1f} hours of one core together." * bool(table.hours))
@@ -162,7 +163,7 @@ def draw_table(table: Table, out: Path) -> list[Path]:
     axes[0][0].set_yticks(range(len(rows)), rows, fontsize=8)
     axes[0][0].invert_yaxis()
     figure.supxlabel(f"{FIGURES[table.study.primary]}, scaled units (log)", fontsize=8)
-    line = "median, 95 % interval" + (_RANGES if _fewest(table) < LEAST else "")
+    line = "median, 95 % interval" + _ranges(table)
     handles = [
         Line2D([], [], color=_OURS, marker="o", markersize=4, linewidth=1.6, label=line),
         Line2D([], [], color=_OURS, marker="|", linestyle="", alpha=0.5, label="each seed"),
@@ -228,6 +229,12 @@ def _count(table: Table, dataset: str) -> str:
 
 def _fewest(table: Table) -> int:
     return min((len(cell.values) for cell in table.cells.values()), default=0)
+
+
+def _ranges(table: Table) -> str:
+    """What is added where some intervals are ranges."""
+    reasons = [f"there are fewer than {LEAST} seeds"] * (_fewest(table) < LEAST) + ["a run diverged"] * bool(table.diverged)
+    return f"; the range where {' or '.join(reasons)}" if reasons else ""
 
 
 def _number(value: float) -> str:

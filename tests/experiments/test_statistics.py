@@ -90,6 +90,27 @@ def test_diverged_runs_are_the_worst() -> None:
     assert summary.median_interval == (1.0, np.inf)
 
 
+def test_errors_of_nothing_and_of_infinity_are_compared() -> None:
+    """A forecast may be exact, and a row may diverge throughout: both have a place, without a warning."""
+    ones, large = np.ones(8) * np.linspace(1, 2, 8), np.full(8, np.inf)
+    assert compare(np.zeros(8), ones).verdict == compare(ones, large).verdict == "better"
+    found = compare(large, ones / 1e5)
+    assert (found.verdict, found.ratio, found.rank_biserial) == ("worse", np.inf, 1)
+
+
+def test_the_direction_is_that_of_the_test() -> None:
+    """Where most pairs are equal, or many are lost by little, the median ratio says nothing of it, or the contrary."""
+    equal = compare([1.0] * 7 + [0.5, 0.6, 0.7, 0.8, 0.9, 0.95], [1.0] * 13)
+    assert (equal.ratio, equal.p, equal.verdict) == (1, 2 / 2**6, "better")
+    lost, won = 1.01 + np.arange(16) / 1e4, 0.1 + np.arange(14) / 1e3
+    some = compare([*lost, *won], [1.0] * 30)
+    assert some.ratio > 1
+    assert some.p < 0.05
+    assert some.verdict == "better"
+    for found in (equal, some):
+        assert -1 <= found.rank_biserial < 0
+
+
 def test_summary() -> None:
     values = np.array([1.0, 2, 3, 4, 5, 6, 7, 100])
     summary = summarise(values)
@@ -108,7 +129,7 @@ def test_an_interval_covers_the_median_as_often_as_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "message"), [([1, 2], [1], "as many runs"), ([], [], "as many runs"), ([0, 1], [1, 1], "above 0")]
+    ("a", "b", "message"), [([1, 2], [1], "as many runs"), ([], [], "as many runs"), ([-1, 1], [1, 1], "negative")]
 )
 def test_what_cannot_be_compared_is_refused(a, b, message: str) -> None:
     with pytest.raises(OptionError, match=message):

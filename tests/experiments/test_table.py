@@ -53,8 +53,16 @@ def test_a_run_that_diverges_is_a_record(tmp_path: Path, monkeypatch: pytest.Mon
     assert [(r["test_mse"], r["error"]) for r in records] == [(None, "training diverged in epoch 1")]
     found = table(study, records)
     assert found.diverged == 1
-    assert found.cells["lstm", "narma5"].summary.median == np.inf
+    cell = found.cells["lstm", "narma5"]
+    assert cell.summary.median == np.inf
     assert "1 runs diverged and count as infinite" in markdown(found)
+    assert "the range where there are fewer than 6 seeds or a run diverged" in markdown(found)
+    assert found.hours > 0, "it took its time"
+    assert (cell.mase, cell.rolled_mase) == (None, None), "no run has it"
+    others = [{"row": "lstm", "dataset": "narma5", "seed": n, "test_mse": 0.1, "test": {"mase": 0.5}} for n in (1, 2)]
+    both = table(study.model_copy(update={"seeds_of": {}, "seeds": 3}), [*records, *others]).cells["lstm", "narma5"]
+    assert both.mase.n == 3
+    assert both.mase.median_interval == (0.5, np.inf), "as the primary figure"
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["cells"][0]["values"] == [None]
     draw_table(found, tmp_path)
 
