@@ -1,8 +1,9 @@
 """Runs: their specs, training into a folder, reading back, forecasting."""
 
 from qlstm_qiskit.experiments.derive import derive_run
+from qlstm_qiskit.experiments.environment import versions
 from qlstm_qiskit.experiments.forecast import predict_table, roll_out
-from qlstm_qiskit.experiments.metrics import forecast_errors, reference_errors, versions
+from qlstm_qiskit.experiments.metrics import forecast_errors, reference_errors
 from qlstm_qiskit.experiments.plan import plan_run, require_affordable_evaluation
 from qlstm_qiskit.experiments.recipes import RECIPES
 from qlstm_qiskit.experiments.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows

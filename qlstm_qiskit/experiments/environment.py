@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from qlstm_qiskit.experiments.metrics import versions
+from qlstm_qiskit import __version__
 
 
 @lru_cache
@@ -35,3 +37,28 @@ def _processor() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    packages = (
+        "qiskit",
+        "qiskit-aer",
+        "qiskit-ibm-runtime",
+        "qiskit-machine-learning",
+        "torch",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "skorch",
+        "statsmodels",
+    )
+    found = {
+        "qlstm-qiskit": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: version(name) for name in packages},
+    }
+    with contextlib.suppress(PackageNotFoundError):  # an extra
+        found["reservoirpy"] = version("reservoirpy")
+    return found

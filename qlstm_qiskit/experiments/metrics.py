@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.run import METRICS, Run, load_metrics
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.storage import exists
@@ -58,9 +55,10 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     """The content of metrics.json, but for what only the training knows."""
     spec, module, recurrent = run.spec, run.forecaster, run.forecaster.recurrent
     test = forecast_errors(dataset, run.predict(dataset.x_test))
-    valid = {}
+    valid, n_trained = {}, len(dataset.x_train)
     if spec.valid_fraction:
         windows, targets = dataset.validation(spec.valid_fraction)
+        n_trained -= len(windows)
         valid = {"valid_mse": float(np.mean((run.predict(windows) - targets) ** 2))}
     return {
         "dataset": dataset.name,
@@ -72,7 +70,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "search": None if spec.search is None else spec.search.name,
         "backend": spec.backend,
         "evaluated_on": spec.backend,
-        "train_mse": float(np.mean((run.predict(dataset.x_train) - dataset.y_train) ** 2)),
+        "train_mse": float(np.mean((run.predict(dataset.x_train[:n_trained]) - dataset.y_train[:n_trained]) ** 2)),
         **valid,
         "test_mse": test["mse"],
         "test": test,
@@ -82,7 +80,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "path": next(recurrent.layers()).bank.path(samples=spec.batch_size or len(dataset.x_train), calls=dataset.window)
         if isinstance(recurrent, QLSTM)
         else None,
-        "versions": versions(),
+        **environment(),
     }
 
 
@@ -110,28 +108,3 @@ def stages_before(run: Run) -> dict[str, Any]:
         return {}
     before = Path(run.spec.start.run)
     return dict(load_metrics(before).get("stages", {})) if exists(before / METRICS) else {}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what results depend on."""
-    packages = (
-        "qiskit",
-        "qiskit-aer",
-        "qiskit-ibm-runtime",
-        "qiskit-machine-learning",
-        "torch",
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "skorch",
-        "statsmodels",
-    )
-    found = {
-        "qlstm-qiskit": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **{name: version(name) for name in packages},
-    }
-    with contextlib.suppress(PackageNotFoundError):  # an extra
-        found["reservoirpy"] = version("reservoirpy")
-    return found

@@ -26,7 +26,7 @@ from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.rollout import rolled_errors
 from qlstm_qiskit.experiments.run import CONFIG, Run, load_metrics, load_run, validated
 from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.experiments.start import start_from
+from qlstm_qiskit.experiments.start import move_start, start_from
 from qlstm_qiskit.experiments.study import TRAINING, Chain, Study, Task
 from qlstm_qiskit.experiments.train import is_unfinished, make_folders, resume_run, train_run
 from qlstm_qiskit.storage import claimed, exists, write_atomically
@@ -66,10 +66,13 @@ def run_study(
         report: Called with the number of finished runs, that of all, and the last record.
 
     Raises:
-        OptionError: A row cannot be run.
+        OptionError: A row cannot be run, or predictions of a series cannot be fed back.
         RunError: The folder holds another study, or cannot be written to.
     """
     tasks, out = study.tasks(), out.resolve()  # workers of a cluster have folders of their own to be relative to
+    if study.steps:
+        for name in study.datasets:
+            rolled_errors(None, study.data(name).load(), study.steps)  # what cannot be is said before anything is trained
     make_folders(out)
     with claimed(out):
         _require_same(whole or study, out)
@@ -106,34 +109,43 @@ def read_records(out: Path) -> list[Record]:
 def load_study_folder(out: Path) -> tuple[Study, list[Record]]:
     """The study of a folder and its records, each at every place of the table that it belongs to.
 
+    Records of something else that was done there before, as on a file that has changed, are left out.
+
     Raises:
         RunError: A file is missing or damaged.
     """
     study, records = _study(out / STUDY), read_records(out)
-    placed = {(record["row"], record["dataset"], record["seed"]): record for record in records}
     by_id = {record["id"]: record for record in records}
-    with contextlib.suppress(DataError):  # of a file that is no longer there, which ids are made of
-        placed |= {(t.row, t.dataset, t.seed): _placed(by_id[t.id], t) for t in study.tasks() if t.id in by_id}
-    return study, list(placed.values())
+    tasks = {}
+    try:
+        for task in study.tasks():
+            tasks[task.row, task.dataset, task.seed] = task
+        for record in records:  # of further seeds
+            place = record["row"], record["dataset"], record["seed"]
+            if place not in tasks and place[0] in study.rows and place[1] in study.datasets:
+                tasks[place] = study.task(*place)
+    except DataError:  # of a file that is no longer there, which ids are made of
+        return study, records
+    return study, [_placed(by_id[task.id], task) for task in tasks.values() if task.id in by_id]
 
 
 def run_task(task: Task, folder: Path) -> Record:
     """Do one task, or finish it, in a folder of its own; errors of training are part of the record.
 
     The record has the task's id and place, `test_mse` and other figures of the last epoch, or `error` where it diverged, and
-    the `environment` that it was made in.
+    the `environment` that it was finished in.
     """
-    record: Record = {"id": task.id, "row": task.row, "dataset": task.dataset, "seed": task.seed}
-    threads, here = torch.get_num_threads(), environment()  # of the code that begins it
+    record: Record = {"id": task.id, "row": task.row, "dataset": task.dataset, "seed": task.seed, "environment": environment()}
+    threads, started = torch.get_num_threads(), time.perf_counter()
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
             record |= _figures(task, folder / task.id)
     except TrainingError as error:
-        record |= {"error": str(error), "test_mse": None}
+        record |= {"error": str(error), "test_mse": None, "wall_seconds": time.perf_counter() - started}
     finally:
         torch.set_num_threads(threads)
-    return record | {"environment": here}
+    return record
 
 
 def _watched(task: Task, folder: Path, parent: int) -> Record:
@@ -159,6 +171,8 @@ def _figures(task: Task, out: Path) -> dict[str, Any]:
         return work.errors(work.data.load(), task.steps) | {"wall_seconds": time.perf_counter() - started}
     run = _finished(work, out) if isinstance(work, RunSpec) else _chain(work, out)
     figures = {name: run.metrics[name] for name in _FIGURES if name in run.metrics}
+    if set(environment()) <= set(run.metrics):  # of the process that trained, not of the one that reads
+        figures["environment"] = {name: run.metrics[name] for name in environment()}
     if task.steps:
         figures["rolled_out"] = rolled_errors(run.predict, run.dataset, task.steps)["model"]
     if isinstance(work, Chain):
@@ -172,8 +186,11 @@ def _finished(spec: RunSpec, out: Path) -> Run:
     """A run trained to its end: begun, gone on with, or read."""
     if not exists(out / CONFIG):
         run = train_run(spec, out)
+    elif is_unfinished(out):
+        move_start(out, spec.start)
+        run = resume_run(out)
     else:
-        run = resume_run(out) if is_unfinished(out) else load_run(out)
+        run = load_run(out)
     if run.metrics["interrupted"]:  # by Ctrl-C, which ends a training and is not passed on
         raise KeyboardInterrupt
     return run
@@ -189,7 +206,7 @@ def _chain(chain: Chain, out: Path) -> Run:
     spec = load_run(derived).spec
     given = {"search": None, "valid_fraction": 0.0, "lr": None, "start": None if chain.scratch else start_from(derived)}
     defaults = {name: RunSpec.model_fields[name].default for name in TRAINING}
-    return _finished(spec.model_copy(update=defaults | given | chain.tune), out / "tuned")
+    return _finished(RunSpec.model_validate(dict(spec) | defaults | given | chain.tune), out / "tuned")
 
 
 def _circuits(run: Run) -> dict[str, list[str]]:

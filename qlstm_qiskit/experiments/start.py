@@ -8,8 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.experiments.run import MODEL
+from qlstm_qiskit.experiments.run import CONFIG, MODEL, load_spec
 from qlstm_qiskit.experiments.spec import Start
+from qlstm_qiskit.storage import write_atomically
 from qlstm_qiskit.training.checkpoint import read_weights
 
 
@@ -35,6 +36,22 @@ def read_start(start: Start) -> dict[str, Tensor]:
     if start.sha256 != weights_digest(path):
         raise RunError(f"{path / MODEL} has changed since this run was made; restore it or train a new run.")
     return read_weights(path / MODEL)[1]
+
+
+def move_start(path: Path, start: Start | None) -> None:
+    """Tell an unfinished run where its start is now, if it is the same one in another place.
+
+    Args:
+        path: Folder of the run.
+        start: Its start.
+
+    Raises:
+        RunError: The folder is damaged.
+    """
+    spec = load_spec(path)
+    if start is None or spec.start is None or spec.start == start or spec.start.sha256 != start.sha256:
+        return
+    write_atomically(path / CONFIG, spec.model_copy(update={"start": start}).model_dump_json(indent=2) + "\n")
 
 
 def weights_digest(path: Path) -> str:

@@ -79,6 +79,8 @@ class Row(BaseModel):
             raise ValueError("has exactly one of run and control")
         if self.control is not None and self.search is not None:
             raise ValueError("is a control, which has no search")
+        if self.search is None and (self.scratch or self.derive != Derive()):
+            raise ValueError("has no search, which derive and scratch go with")
         return self
 
 
@@ -133,10 +135,10 @@ class Study(BaseModel):
     recipe: str = "paper"
     seeds: PositiveInt = 12
     seeds_of: dict[str, PositiveInt] = {}
-    datasets: dict[str, dict[str, Any]]
+    datasets: dict[str, dict[str, Any]] = Field(min_length=1)
     common: dict[str, Any] = {}
     steps: int = Field(default=0, ge=0)
-    rows: dict[str, Row]
+    rows: dict[str, Row] = Field(min_length=1)
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
     about: str = Field(default="", description="What the table says of itself.")
@@ -148,6 +150,9 @@ class Study(BaseModel):
         for name in {row for pairs in self.families.values() for pair in pairs for row in pair} | set(self.published):
             if name not in self.rows:
                 raise unknown_option("row", name, self.rows)
+        for name in {*self.seeds_of, *(series for cells in self.published.values() for series in cells)}:
+            if name not in self.datasets:
+                raise unknown_option("series", name, self.datasets)
         return self
 
     def part(
@@ -163,15 +168,21 @@ class Study(BaseModel):
                 if name not in known:
                     raise unknown_option(kind, name, known)
         kept = {name: row for name, row in self.rows.items() if rows is None or name in rows}
+        series = {name: own for name, own in self.datasets.items() if datasets is None or name in datasets}
         changes: dict[str, Any] = {
             "rows": kept,
-            "datasets": {name: own for name, own in self.datasets.items() if datasets is None or name in datasets},
+            "datasets": series,
+            "seeds_of": {name: n if seeds is None else min(n, seeds) for name, n in self.seeds_of.items() if name in series},
             "families": {name: [pair for pair in pairs if set(pair) <= set(kept)] for name, pairs in self.families.items()},
-            "published": {name: cells for name, cells in self.published.items() if name in kept},
+            "published": {
+                row: {name: error for name, error in cells.items() if name in series}
+                for row, cells in self.published.items()
+                if row in kept
+            },
         }
         if seeds is not None:
             require_at_least("seeds", seeds, 1)
-            changes |= {"seeds": seeds, "seeds_of": {name: min(n, seeds) for name, n in self.seeds_of.items()}}
+            changes["seeds"] = seeds
         return self.model_copy(update=changes)
 
     def seeds_for(self, dataset: str) -> int:
@@ -192,20 +203,35 @@ class Study(BaseModel):
         """All trainings, seed after seed.
 
         Raises:
-            OptionError: A row has a field that its run does not know, or whose value is not allowed.
+            OptionError: A row has a field that its run does not know, or whose value is not allowed; or it cannot have the
+                primary metric.
+            DataError: A file that is part of what is done cannot be read.
         """
         return [
-            self._task(label, dataset, seed)
+            self.task(label, dataset, seed)
             for seed in range(max(map(self.seeds_for, self.datasets)))
             for dataset in self.datasets
             if seed < self.seeds_for(dataset)
             for label in self.rows
         ]
 
-    def _task(self, label: str, dataset: str, seed: int) -> Task:
+    def data(self, dataset: str) -> DataSpec:
+        """How a series is read, with the content of a file: it is part of what is done.
+
+        Raises:
+            OptionError: It has a field that there is none of.
+            DataError: The file cannot be read.
+        """
+        own = self.datasets[dataset]
+        try:
+            return DataSpec.model_validate(own if "csv" in own else {"dataset": dataset} | own).pinned()
+        except ValidationError as error:
+            raise OptionError(f"series {dataset!r} of the study {self.name!r}: {_first(error)}") from None
+
+    def task(self, label: str, dataset: str, seed: int) -> Task:
+        """The training at a place of the table; errors as of `tasks`."""
         row = self.rows[label]
-        data = self.datasets[dataset]
-        own = {"data": data if "csv" in data else {"dataset": dataset} | data, "seed": seed}
+        own = {"data": self.data(dataset), "seed": seed}
         run = self.common | (row.run or {})
         recipe = recipe_fields(self.recipe, run.get("model", "diffqas"))
         try:
@@ -221,13 +247,20 @@ class Study(BaseModel):
                 work = _pinned(RunSpec.model_validate(own | recipe | run))
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
+        if self.primary == "valid_mse" and not _holds_out(work):
+            raise OptionError(f"row {label!r} of the study {self.name!r} has no valid_mse; give its run a valid_fraction.")
         return Task(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
 
 
+def _holds_out(work: RunSpec | Chain | Control) -> bool:
+    """Whether the last training leaves a validation part."""
+    if isinstance(work, Chain):
+        return bool(work.tune.get("valid_fraction"))
+    return isinstance(work, RunSpec) and bool(work.valid_fraction)
+
+
 def _pinned(spec: RunSpec) -> RunSpec:
-    """With the content of files that it names: they are part of what is done."""
-    if spec.data.csv is not None:
-        spec = spec.model_copy(update={"data": spec.data.pinned()})
+    """With the backend that it names as backends.yaml has it now: it is part of what is done."""
     return spec if spec.backend == RunSpec.model_fields["backend"].default else spec.on(spec.backend)
 
 

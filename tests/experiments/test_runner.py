@@ -12,10 +12,12 @@ import pytest
 
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments import load_run, runner
+from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.recording import Recorder
-from qlstm_qiskit.experiments.runner import read_records, run_study, run_task
+from qlstm_qiskit.experiments.runner import load_study_folder, read_records, run_study, run_task
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.study import Chain, Study
+from tests.experiments.resumable import interrupted_in, write_series
 from tests.experiments.studied import SMALL, numbers
 
 
@@ -104,6 +106,42 @@ def test_a_finished_run_without_a_record_is_read(done: Path, tmp_path: Path, mon
     assert numbers(out) == numbers(done)
 
 
+def test_a_record_is_of_the_process_that_trained(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of one with other code that reads what is finished."""
+    out = Path(shutil.copytree(done, tmp_path / "copy"))
+    (out / "records.jsonl").unlink()
+    monkeypatch.setattr(runner, "environment", lambda: environment() | {"commit": "another"})
+    part = SMALL.part(rows=["circuit", "derived", "ridge"], datasets=["narma5"])
+    known = {record["row"]: record["environment"] for record in read_records(done)}
+    records = {record["row"]: record["environment"] for record in run_study(part, out, whole=SMALL)}
+    assert records["circuit"] == records["derived"] == known["circuit"]
+    assert records["ridge"] != known["ridge"], "it was computed anew"
+
+
+def test_an_unfinished_study_may_be_moved(done: Path, tmp_path: Path) -> None:
+    """Also in the last training of a chain, which starts from another folder of the study."""
+    part, here, there = SMALL.part(rows=["derived"], datasets=["narma5"]), tmp_path / "here", tmp_path / "there"
+    with interrupted_in(2), pytest.raises(KeyboardInterrupt):  # the last epoch of the search, which is finished then
+        run_study(part, here, whole=SMALL)
+    here.rename(there)
+    run_study(part, there, whole=SMALL)
+    assert numbers(there) == [r for r in numbers(done) if (r["row"], r["dataset"]) == ("derived", "narma5")]
+
+
+def test_records_of_a_file_before_it_changed_are_not_in_the_table(tmp_path: Path) -> None:
+    rows = {"ridge": {"control": {"control": "ridge"}}, "persistence": {"control": {"control": "persistence"}}}
+    path = write_series(tmp_path / "wave.csv")
+    study = Study.model_validate({"name": "s", "datasets": {"mine": {"csv": str(path), "target": "value"}}, "rows": rows})
+    before = run_study(study.part(seeds=3), tmp_path / "out", whole=study)
+    assert load_study_folder(tmp_path / "out")[1] == before
+    path.write_text(path.read_text().replace("0.0\n", "1.0\n", 1))
+    after = run_study(study.part(seeds=1), tmp_path / "out", whole=study)
+    assert load_study_folder(tmp_path / "out")[1] == after
+    assert {record["id"] for record in after}.isdisjoint(record["id"] for record in before)
+    path.unlink()
+    assert len(load_study_folder(tmp_path / "out")[1]) == 8, "as they lie there, where nobody can tell"
+
+
 def test_processes_give_the_same_numbers(done: Path, tmp_path: Path) -> None:
     said: list[tuple[int, int]] = []
     run_study(SMALL, tmp_path / "two", jobs=2, report=lambda n, total, record: said.append((n, total)))
@@ -134,7 +172,15 @@ def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
         ({"recipe": "tuned"}, "recipe 'paper', not 'tuned'|recipe None, not 'tuned'"),
         ({"name": "other"}, "name 'small', not 'other'"),
         ({"common": {"hidden_size": 2}}, "common"),
-        ({"primary": "valid_mse"}, "primary"),
+        (
+            {
+                "primary": "valid_mse",
+                "rows": {"lstm": {"run": {"model": "lstm", "valid_fraction": 0.2}}},
+                "families": {},
+                "published": {},
+            },
+            "primary",
+        ),
         ({"rows": SMALL.model_dump()["rows"] | {"lstm": {"run": {"model": "lstm", "hidden_size": 9}}}}, "another 'lstm'"),
         ({"datasets": {"damped_shm": {"window": 2}, "narma5": {"window": 9}}}, "another 'narma5'"),
         ({"families": {"all": [["lstm", "circuit"]]}}, "another 'all' among its families"),

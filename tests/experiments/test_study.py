@@ -90,10 +90,10 @@ def test_the_content_of_a_file_is_part_of_an_id(tmp_path: Path) -> None:
     found = set()
     for text in ("v\n1\n2\n", "v\n1\n3\n"):
         path.write_text(text)
-        rows = {"row": {"run": {"model": "lstm"}}}
+        rows = {"row": {"run": {"model": "lstm"}}, "control": {"control": {"control": "ridge"}}}
         study = Study.model_validate({"name": "s", "datasets": {"mine": {"csv": str(path), "target": "v"}}, "rows": rows})
         found |= {task.id for task in study.tasks() if task.seed == 0}
-    assert len(found) == 2
+    assert len(found) == 4
 
 
 def test_a_recipe_is_for_what_is_compared_and_not_for_searches() -> None:
@@ -114,6 +114,12 @@ def test_a_recipe_is_for_what_is_compared_and_not_for_searches() -> None:
         ({"rows": {"a": {"control": {"control": "ridge"}, "search": {}}}}, "no search"),
         ({"families": {"f": [["circuit", "nobody"]]}}, "unknown row 'nobody'"),
         ({"published": {"circuits": {}}}, "Did you mean 'circuit'"),
+        ({"published": {"circuit": {"narma": 0.1}}}, "unknown series 'narma'. Did you mean 'narma5'"),
+        ({"seeds_of": {"narma": 1}}, "unknown series 'narma'. Did you mean 'narma5'"),
+        ({"rows": {"a": {"run": {}, "scratch": True}}}, "has no search, which derive and scratch go with"),
+        ({"rows": {"a": {"run": {}, "derive": {"top_k": 3}}}}, "has no search"),
+        ({"rows": {}}, "rows: Dictionary should have at least 1 item"),
+        ({"datasets": {}}, "datasets: Dictionary should have at least 1 item"),
         ({"recipe": "secret"}, "unknown recipe 'secret'"),
         ({"seeds": 0}, "seeds"),
         ({"primary": "best_mse"}, "primary"),
@@ -135,6 +141,26 @@ def test_a_field_that_no_run_has(tmp_path: Path) -> None:
     rows["derived"]["run"] = {"epoch": 5}
     with pytest.raises(OptionError, match="row 'derived' of the study 'small': epoch"):
         run_study(Study.model_validate(SMALL.model_dump() | {"rows": rows}), tmp_path / "out")
+    datasets = SMALL.model_dump()["datasets"] | {"narma5": {"windows": 3}}
+    with pytest.raises(OptionError, match="series 'narma5' of the study 'small': windows"):
+        run_study(Study.model_validate(SMALL.model_dump() | {"datasets": datasets}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "message"),
+    [
+        ({"primary": "valid_mse"}, "ridge", "row 'ridge' of the study 'small' has no valid_mse"),
+        ({"primary": "valid_mse"}, "circuit", "row 'circuit' of the study 'small' has no valid_mse"),
+        ({"primary": "valid_mse"}, "derived", "row 'derived' of the study 'small' has no valid_mse"),
+        ({"steps": 2}, "circuit", "rolling out"),
+    ],
+)
+def test_what_cannot_end_in_a_table_is_not_begun(tmp_path: Path, changes: dict, row: str, message: str) -> None:
+    """narma5 is predicted from another series, and nothing else has a validation part in its last training."""
+    study = Study.model_validate(SMALL.model_dump() | changes).part(rows=[row])
+    with pytest.raises(OptionError, match=message):
+        run_study(study, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
