@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit import load_dataset
-from qlstm_qiskit.experiments.runner import read_records
+from qlstm_qiskit.experiments.records import read_records
 from qlstm_qiskit.experiments.scaling import load_scaling
 from qlstm_qiskit.experiments.statistics import compare, corrected
 from qlstm_qiskit.experiments.table import Table

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from qlstm_qiskit.experiments.controls import Control
-from qlstm_qiskit.experiments.runner import read_records, run_task
+from qlstm_qiskit.experiments.records import read_records
+from qlstm_qiskit.experiments.runner import run_task
 from qlstm_qiskit.experiments.study import Study, Task, load_study, studies
 from qlstm_qiskit.experiments.table import Table, table
 from qlstm_qiskit.report.table import markdown, medians

@@ -48,7 +48,8 @@ def table(
 
     from joblib import cpu_count
 
-    from qlstm_qiskit.experiments.runner import load_study_folder, run_study
+    from qlstm_qiskit.experiments.records import load_study_folder
+    from qlstm_qiskit.experiments.runner import run_study
     from qlstm_qiskit.experiments.study import load_study
     from qlstm_qiskit.experiments.table import table as make_table
     from qlstm_qiskit.report.table import draw_table, markdown

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
 import shutil
 import threading
@@ -19,27 +16,32 @@ import torch
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from qlstm_qiskit.errors import DataError, RunError, TrainingError
+from qlstm_qiskit.errors import RunError, TrainingError
 from qlstm_qiskit.experiments.controls import Control
 from qlstm_qiskit.experiments.derive import derive_run
 from qlstm_qiskit.experiments.environment import environment
+from qlstm_qiskit.experiments.records import (
+    Record,
+    note_environment,
+    ordered_ids,
+    placed,
+    read_records,
+    require_same_study,
+    write_records,
+)
 from qlstm_qiskit.experiments.rollout import rolled_errors
-from qlstm_qiskit.experiments.run import CONFIG, Run, load_metrics, load_run, validated
+from qlstm_qiskit.experiments.run import CONFIG, Run, load_metrics, load_run
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.start import move_start, start_from
 from qlstm_qiskit.experiments.study import TRAINING, Chain, Study, Task
 from qlstm_qiskit.experiments.train import is_unfinished, make_folders, resume_run, train_run
-from qlstm_qiskit.storage import claimed, exists, write_atomically
-
-STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json"
+from qlstm_qiskit.storage import claimed, exists
 
 #: What a run's metrics give to its record.
 _FIGURES = ("train_mse", "valid_mse", "test_mse", "test", "epochs", "n_parameters", "n_circuits", "wall_seconds")
 
 #: Times that a cluster may lose workers without a single run being finished in between.
 _PATIENCE = 3
-
-Record = dict[str, Any]
 
 
 def run_study(
@@ -75,58 +77,20 @@ def run_study(
             rolled_errors(None, study.data(name).load(), study.steps)  # what cannot be is said before anything is trained
     make_folders(out)
     with claimed(out):
-        _require_same(whole or study, out)
+        require_same_study(whole or study, out)
         records = {record["id"]: record for record in read_records(out)}
         missing = list({task.id: task for task in tasks if task.id not in records}.values())
-        order = _ids(whole or study, tasks)
+        order = ordered_ids(whole or study, tasks)
         done = len(tasks) - len(missing)
         for record in _made(missing, out / "runs", jobs, cluster):
-            record["environment"] = _note_environment(out, record["environment"])
+            record["environment"] = note_environment(out, record["environment"])
             records[record["id"]] = record
-            _write_records(out, order, records)
+            write_records(out, order, records)
             done += 1
             if report is not None:
                 report(done, len(tasks), record)
-        _write_records(out, order, records)
-    return [_placed(records[task.id], task) for task in tasks]
-
-
-def read_records(out: Path) -> list[Record]:
-    """The records of a folder; none where there are none.
-
-    Raises:
-        RunError: They are damaged.
-    """
-    path = out / RECORDS
-    if not exists(path):
-        return []
-    records = [_object(line, path) for line in _text(path).splitlines()]
-    if not all({"id", "row", "dataset", "seed"} <= set(record) for record in records):
-        raise RunError(f"{path} is damaged: a line is no record of a run.")
-    return records
-
-
-def load_study_folder(out: Path) -> tuple[Study, list[Record]]:
-    """The study of a folder and its records, each at every place of the table that it belongs to.
-
-    Records of something else that was done there before, as on a file that has changed, are left out.
-
-    Raises:
-        RunError: A file is missing or damaged.
-    """
-    study, records = _study(out / STUDY), read_records(out)
-    by_id = {record["id"]: record for record in records}
-    tasks = {}
-    try:
-        for task in study.tasks():
-            tasks[task.row, task.dataset, task.seed] = task
-        for record in records:  # of further seeds
-            place = record["row"], record["dataset"], record["seed"]
-            if place not in tasks and place[0] in study.rows and place[1] in study.datasets:
-                tasks[place] = study.task(*place)
-    except DataError:  # of a file that is no longer there, which ids are made of
-        return study, records
-    return study, [_placed(by_id[task.id], task) for task in tasks.values() if task.id in by_id]
+        write_records(out, order, records)
+    return [placed(records[task.id], task) for task in tasks]
 
 
 def run_task(task: Task, folder: Path) -> Record:
@@ -253,72 +217,3 @@ def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -
                     raise
                 if failures > _PATIENCE:
                     raise RunError(f"the cluster loses its workers: {' '.join(str(error).split())[:300]}") from error
-
-
-def _placed(record: Record, task: Task) -> Record:
-    """A record at another place of the table where the same is done."""
-    return record | {"row": task.row, "dataset": task.dataset, "seed": task.seed}
-
-
-def _ids(study: Study, tasks: Sequence[Task]) -> list[str]:
-    """In which order records are kept: that of the whole study, then what else there is of these tasks."""
-    with contextlib.suppress(DataError):  # of a file that is no longer there, which ids are made of
-        tasks = [*study.tasks(), *tasks]
-    return list(dict.fromkeys(task.id for task in tasks))
-
-
-def _write_records(out: Path, order: Sequence[str], records: dict[str, Record]) -> None:
-    """All records, those in `order` first."""
-    names = [name for name in order if name in records]
-    others = sorted(set(records) - set(names))
-    write_atomically(out / RECORDS, "".join(json.dumps(records[name]) + "\n" for name in [*names, *others]))
-
-
-def _require_same(study: Study, out: Path) -> None:
-    """Write down what is run, or refuse a folder that was begun with something else; rows, series and tests may be added."""
-    path = out / STUDY
-    if exists(path):
-        found = _study(path)
-        for name in ("name", "primary", "recipe", "common", "steps"):
-            there, here = getattr(found, name), getattr(study, name)
-            if there != here:
-                raise RunError(f"{out} holds a study with {name} {there!r}, not {here!r}; choose another folder.")
-        for name in ("rows", "datasets", "families", "published"):
-            before, now = getattr(found, name), getattr(study, name)
-            changed = [key for key in before if before[key] != now.get(key)]
-            if changed:
-                raise RunError(f"{out} holds a study with another {changed[0]!r} among its {name}; choose another folder.")
-    content = study.model_dump(mode="json", exclude_defaults=True)
-    fixed = {name: getattr(study, name) for name in ("name", "primary", "recipe", "seeds")}  # said even where it is the default
-    write_atomically(path, json.dumps(fixed | content, indent=2) + "\n")
-
-
-def _study(path: Path) -> Study:
-    return validated(Study, _object(_text(path), path), path)
-
-
-def _note_environment(out: Path, here: dict[str, Any]) -> str:
-    """Write down where a record was made; return the name of it that the record has."""
-    path = out / ENVIRONMENTS
-    known = _object(_text(path), path) if exists(path) else {}
-    name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:8]
-    if name not in known:
-        write_atomically(path, json.dumps(known | {name: here}, indent=2) + "\n")
-    return name
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}.") from None
-
-
-def _object(text: str, path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from None
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is damaged: it does not hold JSON objects.")
-    return content

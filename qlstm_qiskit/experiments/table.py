@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.runner import Record
+from qlstm_qiskit.experiments.records import Record
 from qlstm_qiskit.experiments.statistics import Comparison, Summary, compare, corrected, summarise
 from qlstm_qiskit.experiments.study import Study
 

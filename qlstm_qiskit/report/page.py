@@ -74,8 +74,8 @@ def folder_kind(path: Path) -> str:
         RunError: None of these, or it is not there.
     """
     # here, as figures of a run, which this package is imported for, need neither
+    from qlstm_qiskit.experiments.records import RECORDS, STUDY
     from qlstm_qiskit.experiments.run import CONFIG
-    from qlstm_qiskit.experiments.runner import RECORDS, STUDY
     from qlstm_qiskit.experiments.scaling import POINTS
 
     if not exists(path):

@@ -14,7 +14,8 @@ from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments import load_run, runner
 from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.recording import Recorder
-from qlstm_qiskit.experiments.runner import load_study_folder, read_records, run_study, run_task
+from qlstm_qiskit.experiments.records import load_study_folder, read_records
+from qlstm_qiskit.experiments.runner import run_study, run_task
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.study import Chain, Study
 from tests.experiments.resumable import interrupted_in, write_series

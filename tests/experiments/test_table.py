@@ -8,7 +8,8 @@ import pytest
 
 from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.experiments import runner
-from qlstm_qiskit.experiments.runner import read_records, run_study
+from qlstm_qiskit.experiments.records import read_records
+from qlstm_qiskit.experiments.runner import run_study
 from qlstm_qiskit.experiments.study import Study, load_study
 from qlstm_qiskit.experiments.table import table
 from qlstm_qiskit.report.table import draw_table, markdown

@@ -15,7 +15,7 @@ import pytest
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, start_from, train_run
-from qlstm_qiskit.experiments.runner import load_study_folder
+from qlstm_qiskit.experiments.records import load_study_folder
 from qlstm_qiskit.experiments.scaling import load_scaling, measure_scaling
 from qlstm_qiskit.experiments.table import table
 from qlstm_qiskit.report import page

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.experiments.records import ENVIRONMENTS, Record, load_study_folder
 from qlstm_qiskit.experiments.run import read_json
-from qlstm_qiskit.experiments.runner import ENVIRONMENTS, Record, load_study_folder
 from qlstm_qiskit.experiments.table import Table, table
 from qlstm_qiskit.report.pages.content import (
     Grid,
