@@ -11,7 +11,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.experiments.run import ARCHITECTURE, HISTORY, MODEL, ModelHeader, predict_windows, read_lines
+from qlstm_qiskit.experiments.run import ARCHITECTURE, HISTORY, MODEL, ModelHeader, predict_windows, read_epochs
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists, write_atomically
 from qlstm_qiskit.training.checkpoint import save_weights
@@ -36,7 +36,7 @@ class Recorder(Callback):
     def _before(self, name: str, epochs: int) -> dict[int, str]:
         """The lines of the first epochs, by epoch."""
         path = self.out / name
-        return {line["epoch"]: json.dumps(line) for line in read_lines(path, epochs)} if epochs and exists(path) else {}
+        return {line["epoch"]: json.dumps(line) for line in read_epochs(path, epochs)} if epochs and exists(path) else {}
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.record(net.module_, net.history[-1])

@@ -111,13 +111,13 @@ class Run:
     @cached_property
     def history(self) -> list[dict[str, float]]:
         """A dictionary for each finished epoch: epoch, train_mse, valid_mse (with a validation part), test_mse, seconds."""
-        return read_lines(self.path / HISTORY, self.epochs)
+        return read_epochs(self.path / HISTORY, self.epochs)
 
     @cached_property
     def architecture(self) -> list[dict[str, Any]]:
         """Weights after each epoch: epoch, and for each layer `candidates` and `coefficients`, (gates, candidates)."""
         path = self.path / ARCHITECTURE
-        return read_lines(path, self.epochs) if exists(path) else []
+        return read_epochs(path, self.epochs) if exists(path) else []
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -256,12 +256,20 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path, count: int | None = None) -> list[dict[str, Any]]:
-    """The first lines of a file with a JSON object for each epoch; all where `count` is None."""
+    """The first lines of a file of JSON objects; all where `count` is None."""
     try:
         lines = [json.loads(line) for line in _read_text(path).splitlines()[:count]]
     except (json.JSONDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}.") from None
-    if not all(isinstance(line, dict) and "epoch" in line for line in lines):
+    if not all(isinstance(line, dict) for line in lines):
+        raise RunError(f"{path} is damaged: a line is no JSON object.")
+    return lines
+
+
+def read_epochs(path: Path, count: int) -> list[dict[str, Any]]:
+    """The lines of the first epochs, as `read_lines`."""
+    lines = read_lines(path, count)
+    if not all("epoch" in line for line in lines):
         raise RunError(f"{path} is damaged: a line is not that of an epoch.")
     return lines
 

@@ -233,7 +233,7 @@ def foreign(run: Path, csv: Path) -> None:
 
 
 def history(run: Path, csv: Path) -> None:
-    (run / "history.jsonl").write_text("[1]\n[2]\n")
+    (run / "history.jsonl").write_text('{"loss": 1}\n{"loss": 2}\n')
 
 
 def weights(run: Path, csv: Path) -> None:
