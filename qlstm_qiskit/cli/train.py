@@ -44,7 +44,9 @@ def train(
     ] = "linear",
     window: Annotated[int, typer.Option(help="Rows that the model reads.")] = 4,
     horizon: Annotated[int, typer.Option(help="Rows that the model predicts at once.")] = 1,
-    train_fraction: Annotated[float, typer.Option(help="Part of the windows that trains; fixed for the paper's.")] = 0.67,
+    train_fraction: Annotated[
+        float, typer.Option(help="Part of the windows before the test part; fixed for the paper's.")
+    ] = 0.67,
     season: Annotated[int | None, typer.Option(help="Rows in a season of a CSV file.", show_default="1")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 100,
     recipe: Annotated[

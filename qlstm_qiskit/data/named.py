@@ -23,7 +23,7 @@ def load_dataset(name: str, *, window: int = 4, horizon: int = 1, train_fraction
     Args:
         name: "bessel", "damped_shm", "delayed_quantum_control", "narma5" or "narma10"; or one of `REAL_SERIES`.
         window, horizon: Rows in a window and values to predict; 4 and 1 in the paper.
-        train_fraction: Part of the windows (rounded down) that trains; 0.67 for the paper's series.
+        train_fraction: Part of the windows (rounded down) before the first that tests; 0.67 for the paper's series.
 
     Raises:
         OptionError: No series of that name, or an option out of range.

@@ -52,7 +52,10 @@ def reference_errors(dataset: Dataset) -> dict[str, dict[str, float]]:
 
 
 def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
-    """The content of metrics.json, but for what only the training knows."""
+    """The content of metrics.json, but for what only the training knows.
+
+    `train_mse` is of the windows that trained, not of a validation part.
+    """
     spec, module, recurrent = run.spec, run.forecaster, run.forecaster.recurrent
     test = forecast_errors(dataset, run.predict(dataset.x_test))
     valid, n_trained = {}, len(dataset.x_train)

@@ -45,7 +45,8 @@ def write_records(out: Path, order: Sequence[str], records: dict[str, Record]) -
 def load_study_folder(out: Path) -> tuple[Study, list[Record]]:
     """The study of a folder and its records, each at every place of the table that it belongs to.
 
-    Records of something else that was done there before, as on a file that has changed, are left out.
+    Records of something else that was done there before, as on a file that has changed, are left out; where that file cannot be
+    read, the last study that was run there has the place.
 
     Raises:
         RunError: A file is missing or damaged.
@@ -61,7 +62,8 @@ def load_study_folder(out: Path) -> tuple[Study, list[Record]]:
             if place not in tasks and place[0] in study.rows and place[1] in study.datasets:
                 tasks[place] = study.task(*place)
     except DataError:  # of a file that is no longer there, which ids are made of
-        return study, records
+        first = {(record["row"], record["dataset"], record["seed"]): record for record in reversed(records)}
+        return study, list(first.values())
     return study, [placed(by_id[task.id], task) for task in tasks.values() if task.id in by_id]
 
 
@@ -92,6 +94,10 @@ def require_same_study(study: Study, out: Path) -> None:
                 raise RunError(f"{out} holds a study with {name} {there!r}, not {here!r}; choose another folder.")
         for name in ("rows", "datasets", "families", "published"):
             before, now = getattr(found, name), getattr(study, name)
+            if name == "published":  # cells may be added to a row
+                before, now = (
+                    {f"{row} on {key}": one[key] for row, one in cells.items() for key in one} for cells in (before, now)
+                )
             changed = [key for key in before if before[key] != now.get(key)]
             if changed:
                 raise RunError(f"{out} holds a study with another {changed[0]!r} among its {name}; choose another folder.")

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Dataset, Scaler
-from qlstm_qiskit.errors import OptionError, RunError
+from qlstm_qiskit.errors import DataError, OptionError, RunError
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
@@ -105,8 +105,17 @@ class Run:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The series that it was trained on, read again."""
-        return self.spec.data.load()
+        """The series that it was trained on, read again.
+
+        Raises:
+            DataError: It cannot be read, or is cut or scaled otherwise than it was.
+        """
+        dataset = self.spec.data.load()
+        for name in ("input_scaler", "target_scaler"):
+            then, now = getattr(self.header, name), getattr(dataset, name)
+            if not np.allclose([then.low, then.high], [now.low, now.high], rtol=1e-6, atol=0):
+                raise DataError(f"{dataset.name} was cut or scaled otherwise when {self.path} was trained; train a new run.")
+        return dataset
 
     @cached_property
     def history(self) -> list[dict[str, float]]:

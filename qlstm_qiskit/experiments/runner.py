@@ -32,7 +32,7 @@ from qlstm_qiskit.experiments.records import (
 from qlstm_qiskit.experiments.rollout import rolled_errors
 from qlstm_qiskit.experiments.run import CONFIG, Run, load_metrics, load_run
 from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.experiments.start import move_start, start_from
+from qlstm_qiskit.experiments.start import relocate, start_from
 from qlstm_qiskit.experiments.study import TRAINING, Chain, Study, Task
 from qlstm_qiskit.experiments.train import is_unfinished, make_folders, resume_run, train_run
 from qlstm_qiskit.storage import claimed, exists
@@ -148,13 +148,11 @@ def _figures(task: Task, out: Path) -> dict[str, Any]:
 
 def _finished(spec: RunSpec, out: Path) -> Run:
     """A run trained to its end: begun, gone on with, or read."""
-    if not exists(out / CONFIG):
-        run = train_run(spec, out)
-    elif is_unfinished(out):
-        move_start(out, spec.start)
-        run = resume_run(out)
+    if exists(out / CONFIG):
+        relocate(out, spec)
+        run = resume_run(out) if is_unfinished(out) else load_run(out)
     else:
-        run = load_run(out)
+        run = train_run(spec, out)
     if run.metrics["interrupted"]:  # by Ctrl-C, which ends a training and is not passed on
         raise KeyboardInterrupt
     return run
@@ -167,8 +165,8 @@ def _chain(chain: Chain, out: Path) -> Run:
     if not exists(derived / CONFIG):
         shutil.rmtree(derived, ignore_errors=True)  # of a process that was killed while it wrote
         derive_run(out / "search", derived, **chain.derive.model_dump())
-    spec = load_run(derived).spec
-    given = {"search": None, "valid_fraction": 0.0, "lr": None, "start": None if chain.scratch else start_from(derived)}
+    spec, start = load_run(derived).spec, None if chain.scratch else start_from(derived)
+    given = {"data": chain.search.data, "search": None, "valid_fraction": 0.0, "lr": None, "start": start}
     defaults = {name: RunSpec.model_fields[name].default for name in TRAINING}
     return _finished(RunSpec.model_validate(dict(spec) | defaults | given | chain.tune), out / "tuned")
 

@@ -25,7 +25,7 @@ class DataSpec(BaseModel):
         target, features: Columns of the file: the one to predict, and those to predict from (by default the target's own past).
         csv_sha256: Of the file's content when it was first read.
         window, horizon: Rows in a window and values to predict.
-        train_fraction: Part of the windows that trains; 0.67 for the paper's series.
+        train_fraction: Part of the windows before the first that tests; 0.67 for the paper's series.
         season: Rows in a season of a CSV file's target; 1 where None.
     """
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.run import CONFIG, MODEL, load_spec
-from qlstm_qiskit.experiments.spec import Start
+from qlstm_qiskit.experiments.spec import RunSpec, Start
 from qlstm_qiskit.storage import write_atomically
 from qlstm_qiskit.training.checkpoint import read_weights
 
@@ -38,20 +39,25 @@ def read_start(start: Start) -> dict[str, Tensor]:
     return read_weights(path / MODEL)[1]
 
 
-def move_start(path: Path, start: Start | None) -> None:
-    """Tell an unfinished run where its start is now, if it is the same one in another place.
+def relocate(path: Path, spec: RunSpec) -> None:
+    """Tell a run where its start and its file are now, if they are the same ones in another place.
 
     Args:
         path: Folder of the run.
-        start: Its start.
+        spec: The run, with the places of now.
 
     Raises:
         RunError: The folder is damaged.
     """
-    spec = load_spec(path)
-    if start is None or spec.start is None or spec.start == start or spec.start.sha256 != start.sha256:
-        return
-    write_atomically(path / CONFIG, spec.model_copy(update={"start": start}).model_dump_json(indent=2) + "\n")
+    there = load_spec(path)
+    changes: dict[str, Any] = {}
+    if there.start is not None and spec.start is not None and there.start.sha256 == spec.start.sha256:
+        changes["start"] = spec.start
+    if there.data.csv_sha256 is not None and there.data.csv_sha256 == spec.data.csv_sha256:
+        changes["data"] = there.data.model_copy(update={"csv": spec.data.csv})
+    moved = there.model_copy(update=changes)
+    if moved != there:
+        write_atomically(path / CONFIG, moved.model_dump_json(indent=2) + "\n")
 
 
 def weights_digest(path: Path) -> str:

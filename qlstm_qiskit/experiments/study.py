@@ -103,8 +103,10 @@ class Task(BaseModel):
 
     @property
     def id(self) -> str:
-        """A hash of what is done; its place in the table has no part in it."""
-        content: dict[str, Any] = {type(self.work).__name__: self.work.model_dump(mode="json", exclude_defaults=True)}
+        """A hash of what is done; its place in the table has no part in it, nor has that of a file whose content is known."""
+        place: Any = {"search": {"data": {"csv"}}} if isinstance(self.work, Chain) else {"data": {"csv"}}
+        done = self.work.model_dump(mode="json", exclude_defaults=True, exclude=place)
+        content: dict[str, Any] = {type(self.work).__name__: done}
         if self.steps:
             content["steps"] = self.steps
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -140,7 +140,44 @@ def test_records_of_a_file_before_it_changed_are_not_in_the_table(tmp_path: Path
     assert load_study_folder(tmp_path / "out")[1] == after
     assert {record["id"] for record in after}.isdisjoint(record["id"] for record in before)
     path.unlink()
-    assert len(load_study_folder(tmp_path / "out")[1]) == 8, "as they lie there, where nobody can tell"
+    left = {(record["row"], record["seed"]): record for record in load_study_folder(tmp_path / "out")[1]}
+    assert [left[record["row"], 0] for record in after] == after, "what was done last, where nobody can tell"
+    assert len(left) == 6
+
+
+def test_a_study_moves_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by a relative path: what is finished stays, what is unfinished goes on, also between the stages of a chain."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    write_series(here / "wave.csv")
+    rows = {name: row for name, row in SMALL.model_dump()["rows"].items() if name in ("circuit", "derived", "ridge")}
+    datasets = {"wave": {"csv": "wave.csv", "target": "value"}}
+    content = {"name": "s", "seeds": 1, "common": SMALL.common, "rows": rows, "datasets": datasets}
+    study = Study.model_validate(content)
+    monkeypatch.chdir(here)
+    whole = run_study(study, Path("whole"))
+    with interrupted_in(2), pytest.raises(KeyboardInterrupt):
+        run_study(study.part(rows=["derived"]), Path("out"), whole=study)
+    here.rename(there)
+    monkeypatch.chdir(there)
+    assert load_study_folder(Path("whole"))[1] == whole
+    run_study(study, Path("out"))
+    assert numbers(Path("out")) == numbers(Path("whole"))
+    shutil.rmtree("out/runs/" + next(record["id"] for record in whole if record["row"] == "derived") + "/tuned")
+    shutil.rmtree("out/runs/" + next(record["id"] for record in whole if record["row"] == "derived") + "/derived")
+    Path("out/records.jsonl").unlink()
+    there.rename(here)
+    monkeypatch.chdir(here)
+    run_study(study, Path("out"))
+    assert numbers(Path("out")) == numbers(Path("whole"))
+
+
+def test_series_and_their_published_errors_may_be_added(tmp_path: Path) -> None:
+    published = {"ridge": {"damped_shm": 0.1, "narma5": 0.2}}
+    study = Study.model_validate(SMALL.model_dump() | {"published": published}).part(rows=["ridge"], seeds=1)
+    run_study(study.part(datasets=["narma5"]), tmp_path / "out")
+    run_study(study, tmp_path / "out")
+    assert load_study_folder(tmp_path / "out")[0].published == published
 
 
 def test_processes_give_the_same_numbers(done: Path, tmp_path: Path) -> None:
@@ -185,7 +222,7 @@ def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
         ({"rows": SMALL.model_dump()["rows"] | {"lstm": {"run": {"model": "lstm", "hidden_size": 9}}}}, "another 'lstm'"),
         ({"datasets": {"damped_shm": {"window": 2}, "narma5": {"window": 9}}}, "another 'narma5'"),
         ({"families": {"all": [["lstm", "circuit"]]}}, "another 'all' among its families"),
-        ({"published": {"circuit": {"damped_shm": 0.06}}}, "another 'circuit' among its published"),
+        ({"published": {"circuit": {"damped_shm": 0.06}}}, "another 'circuit on damped_shm' among its published"),
     ],
 )
 def test_a_folder_of_another_study_is_refused(done: Path, changes: dict, message: str) -> None:

@@ -19,6 +19,8 @@ from qlstm_qiskit.errors import CapacityError, DataError, OptionError, RunError,
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, load_run, predict_table, recording, roll_out, train_run
 from qlstm_qiskit.experiments import train as train_module
 from qlstm_qiskit.experiments.recording import Recorder
+from qlstm_qiskit.report.figures import forecast_columns
+from qlstm_qiskit.report.pages.run_figures import forecast_plot
 from qlstm_qiskit.storage import write_atomically
 
 SERIES = np.sin(np.arange(60) / 3) * 40 + 100
@@ -55,6 +57,22 @@ def test_the_training_error_is_of_what_trained(tmp_path: Path) -> None:
     n = len(errors) - int(0.2 * len(errors))
     assert run.metrics["train_mse"] == pytest.approx(errors[:n].mean(), rel=1e-12)
     assert run.metrics["valid_mse"] == pytest.approx(errors[n:].mean(), rel=1e-12)
+
+
+def test_a_run_of_several_rows_ahead(tmp_path: Path) -> None:
+    """Its figures have a gap where windows do not train; one that was cut otherwise is refused."""
+    spec = RunSpec(data=DataSpec(dataset="nile", horizon=3), model="lstm", hidden_size=1, epochs=1)
+    run = train_run(spec, tmp_path / "run")
+    data, columns, plot = run.dataset, forecast_columns(run), forecast_plot(run)
+    np.testing.assert_allclose(columns["truth"], data.values[columns["row"]])
+    n = len(data.x_train)
+    assert list(columns["row"][[n - 1, n]]) == [data.n_known - 3, data.n_known]
+    assert plot.views["test part"][0] == data.n_known - 0.5
+    config = json.loads((run.path / "config.json").read_text())
+    config["data"]["horizon"] = 1
+    (run.path / "config.json").write_text(json.dumps(config | {"data": config["data"] | {"train_fraction": 0.3}}))
+    with pytest.raises(DataError, match="nile was cut or scaled otherwise when .* was trained"):
+        load_run(run.path).dataset  # noqa: B018
 
 
 def test_folder_holds_what_the_contract_names(trained: Run) -> None:

@@ -189,5 +189,8 @@ def test_a_part_of_a_study() -> None:
     part = SMALL.part(rows=["circuit", "lstm"], datasets=["narma5"], seeds=4)
     assert [(task.row, task.seed) for task in part.tasks()] == [("circuit", 0), ("lstm", 0)]
     assert part.families == {"all": [("circuit", "lstm")]}
+    assert part.published == {"circuit": {}}
+    assert SMALL.part(datasets=["damped_shm"]).seeds_of == {}
+    assert Study.model_validate(part.model_dump()) == part
     with pytest.raises(OptionError, match="unknown series 'narma'. Did you mean 'narma5'"):
         SMALL.part(datasets=["narma"])
