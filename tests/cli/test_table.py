@@ -104,6 +104,7 @@ def test_ctrl_c_and_the_same_command_again(tmp_path: Path, study: Path, qlstm) -
     out, err = process.communicate(timeout=120)
     if process.returncode:  # unless it was faster
         assert (process.returncode, out) == (130, "")
-        assert err.splitlines()[-1] == "interrupted; finished runs are in out, the same command goes on"
+        said = "interrupted; finished runs are in out, the same command goes on"
+        assert said in err.splitlines()  # loky's tracker of resources may have a word after it
     assert qlstm("table", "--study", study, "--jobs", 1, "--out", "out")[0] == 0
     assert len(Path("out/records.jsonl").read_text().splitlines()) == 15
