@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qlstm_qiskit.errors import DataError, RunError
-from qlstm_qiskit.experiments.run import validated
+from qlstm_qiskit.experiments.run import read_json, read_lines, validated
 from qlstm_qiskit.experiments.study import Study, Task
 from qlstm_qiskit.storage import exists, write_atomically
 
@@ -29,7 +29,7 @@ def read_records(out: Path) -> list[Record]:
     path = out / RECORDS
     if not exists(path):
         return []
-    records = [_object(line, path) for line in _text(path).splitlines()]
+    records = read_lines(path)
     if not all({"id", "row", "dataset", "seed"} <= set(record) for record in records):
         raise RunError(f"{path} is damaged: a line is no record of a run.")
     return records
@@ -109,7 +109,7 @@ def require_same_study(study: Study, out: Path) -> None:
 def note_environment(out: Path, here: dict[str, Any]) -> str:
     """Write down where a record was made; return the name of it that the record has."""
     path = out / ENVIRONMENTS
-    known = _object(_text(path), path) if exists(path) else {}
+    known = read_json(path) if exists(path) else {}
     name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:8]
     if name not in known:
         write_atomically(path, json.dumps(known | {name: here}, indent=2) + "\n")
@@ -117,21 +117,4 @@ def note_environment(out: Path, here: dict[str, Any]) -> str:
 
 
 def _study(path: Path) -> Study:
-    return validated(Study, _object(_text(path), path), path)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}.") from None
-
-
-def _object(text: str, path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from None
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is damaged: it does not hold JSON objects.")
-    return content
+    return validated(Study, read_json(path), path)
