@@ -33,8 +33,7 @@ def products(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     if torch.is_grad_enabled():
         low, high = _Tables.apply(angles, width)  # type: ignore[no-untyped-call]
         return low, high
-    low_table, high_table = kernels.tables_forward(angles.detach().contiguous().numpy(), width)
-    return torch.from_numpy(low_table), torch.from_numpy(high_table)
+    return _tables(angles, width)
 
 
 def features(angles: Tensor, form: MultilinearForm) -> Tensor:
@@ -48,6 +47,13 @@ def same_tensor(before: Tensor, now: Tensor) -> bool:
     return before.dtype == now.dtype and before.device == now.device and torch.equal(before, now)
 
 
+def _tables(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    values = angles.detach().contiguous().numpy()
+    low, high = (np.empty((len(values), 3**n), values.dtype) for n in (width, values.shape[1] - width))
+    kernels.tables_forward(values, width, low, high)
+    return torch.from_numpy(low), torch.from_numpy(high)
+
+
 def _run(form: MultilinearForm, weights: Tensor, mixing: Tensor) -> tuple[Array, tuple[Array, Array, Array]]:
     """The matrix, and what the backward pass needs: cosine, sine and the rotated coefficients."""
     columns, coefficients = weights.detach().numpy().T, mixing.detach().numpy().T
@@ -55,7 +61,8 @@ def _run(form: MultilinearForm, weights: Tensor, mixing: Tensor) -> tuple[Array,
     matrix = np.empty((len(form.feature_codes) * form.n_outputs, g), dtype)
     state = form.take_buffer(g, dtype)
     angles, sections, steps, start, entries = form.constants(dtype)
-    cosine, sine = kernels.build_forward(columns, coefficients, angles, sections, steps, start, entries, state, matrix)
+    cosine, sine = np.empty(len(angles[0]) * g, dtype), np.empty(len(angles[0]) * g, dtype)
+    kernels.build_forward(columns, coefficients, angles, sections, steps, start, entries, cosine, sine, state, matrix)
     return matrix.reshape(len(form.feature_codes), -1), (cosine, sine, state)
 
 
@@ -125,7 +132,7 @@ class _Tables(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
-        low, high = (torch.from_numpy(t) for t in kernels.tables_forward(angles.detach().contiguous().numpy(), width))
+        low, high = _tables(angles, width)
         ctx.save_for_backward(low, high)
         ctx.width, ctx.n_qubits = width, angles.shape[1]
         return low, high
@@ -134,9 +141,8 @@ class _Tables(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_low: Tensor, by_high: Tensor) -> tuple[Tensor, None]:
         low, high = (table.detach().numpy() for table in ctx.saved_tensors)
-        by_angles = kernels.tables_backward(
-            low, high, by_low.contiguous().numpy(), by_high.contiguous().numpy(), ctx.width, ctx.n_qubits
-        )
+        by_angles = np.empty((len(low), ctx.n_qubits), low.dtype)
+        kernels.tables_backward(low, high, by_low.contiguous().numpy(), by_high.contiguous().numpy(), ctx.width, by_angles)
         return torch.from_numpy(by_angles), None
 
 
@@ -145,13 +151,17 @@ class _Features(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, angles: Tensor, form: MultilinearForm) -> Tensor:
-        result, tables = kernels.features_forward(angles.detach().contiguous().numpy(), form._width, form._codes)
+        values, (n_parts, n_features) = angles.detach().contiguous().numpy(), form._codes.shape
+        tables = np.empty((len(values), n_parts, 3**form._width), values.dtype)
+        result = np.empty((len(values), n_features), values.dtype)
+        kernels.features_forward(values, form._width, form._codes, tables, result)
         ctx.form, ctx.tables, ctx.n_qubits = form, tables, angles.shape[1]
         return torch.from_numpy(result)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        form = ctx.form
-        by_angles = kernels.features_backward(gradient.contiguous().numpy(), form._width, form._codes, ctx.tables, ctx.n_qubits)
+        form, tables = ctx.form, ctx.tables
+        by_angles = np.empty((len(tables), ctx.n_qubits), tables.dtype)
+        kernels.features_backward(gradient.contiguous().numpy(), form._width, form._codes, tables, by_angles)
         return torch.from_numpy(by_angles), None

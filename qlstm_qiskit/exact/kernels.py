@@ -3,6 +3,8 @@
 Layouts: g, the gates of the LSTM, runs fastest everywhere: `weights` (columns, g), `mixing` (candidates, g), `form` (features x
 outputs, g), `state` (rows, g). A section holds one output of the candidates of one structure. Its coefficients are the rows
 ``base + node * c + candidate``, so that one plane rotation acts on a run of c * g numbers, and all of them stay in cache.
+
+What comes first is read, what comes last is filled.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ def build_forward(
     steps: tuple[Array, Array, Array],
     start: Array,
     entries: tuple[Array, Array, Array, Array],
+    cosine: Array,
+    sine: Array,
     state: Array,
     form: Array,
-) -> tuple[Array, Array]:
-    """Fill `form` and `state`; return cosine and sine of all angles, flat.
+) -> None:
+    """Fill `cosine` and `sine` of all angles (angles x g, flat), `state` and `form`.
 
     Args:
         weights, mixing: The parameters.
@@ -43,7 +47,6 @@ def build_forward(
     rotation, first, second = steps
     slot, row, candidate, factor = entries
     g = weights.shape[1]
-    cosine, sine = np.empty(len(offset) * g, weights.dtype), np.empty(len(offset) * g, weights.dtype)
     for a in range(len(offset)):
         for i in range(g):
             angle = offset[a]
@@ -69,7 +72,6 @@ def build_forward(
         for i in range(g):
             for e in range(entry_low, entry_high):
                 form[slot[e], i] += factor[e] * mixing[candidate[e], i] * own[row[e], i]
-    return cosine, sine
 
 
 @jit
@@ -171,37 +173,30 @@ def _products(angles: Array, table: Array) -> None:
 
 
 @jit
-def tables_forward(angles: Array, width: int) -> tuple[Array, Array]:
+def tables_forward(angles: Array, width: int, low: Array, high: Array) -> None:
     """Products over the first `width` qubits and over the others, (samples, 3^qubits) each."""
-    n_samples, n_qubits = angles.shape
-    low = np.empty((n_samples, 3**width), angles.dtype)
-    high = np.empty((n_samples, 3 ** (n_qubits - width)), angles.dtype)
-    for b in range(n_samples):
+    for b in range(len(angles)):
         _products(angles[b, :width], low[b])
         _products(angles[b, width:], high[b])
-    return low, high
 
 
 @jit
-def tables_backward(low: Array, high: Array, by_low: Array, by_high: Array, width: int, n_qubits: int) -> Array:
+def tables_backward(low: Array, high: Array, by_low: Array, by_high: Array, width: int, by_angles: Array) -> None:
     """Gradient by the angles, (samples, qubits)."""
-    result = np.zeros((len(low), n_qubits), low.dtype)
+    by_angles[:] = 0
     for b in range(len(low)):
-        _slope(low[b], by_low[b], result[b, :width])
-        _slope(high[b], by_high[b], result[b, width:])
-    return result
+        _slope(low[b], by_low[b], by_angles[b, :width])
+        _slope(high[b], by_high[b], by_angles[b, width:])
 
 
 @jit
-def features_forward(angles: Array, width: int, codes: Array) -> tuple[Array, Array]:
-    """Features (samples, features) of angles (samples, qubits), and the tables that they are products of.
+def features_forward(angles: Array, width: int, codes: Array, tables: Array, features: Array) -> None:
+    """Features (samples, features) of angles (samples, qubits), products of `tables` (samples, parts, 3^width).
 
     `codes` (parts, features) says which product of each run of `width` qubits a feature takes.
     """
     n_samples, n_qubits = angles.shape
     n_parts = len(codes)
-    tables = np.empty((n_samples, n_parts, 3**width), angles.dtype)
-    result = np.empty((n_samples, codes.shape[1]), angles.dtype)
     for b in range(n_samples):
         for p in range(n_parts):
             _products(angles[b, p * width : min((p + 1) * width, n_qubits)], tables[b, p])
@@ -209,8 +204,7 @@ def features_forward(angles: Array, width: int, codes: Array) -> tuple[Array, Ar
             product = tables[b, 0, codes[0, f]]
             for p in range(1, n_parts):
                 product *= tables[b, p, codes[p, f]]
-            result[b, f] = product
-    return result, tables
+            features[b, f] = product
 
 
 @jit
@@ -228,10 +222,10 @@ def _slope(table: Array, gradient: Array, result: Array) -> None:
 
 
 @jit
-def features_backward(gradient: Array, width: int, codes: Array, tables: Array, n_qubits: int) -> Array:
+def features_backward(gradient: Array, width: int, codes: Array, tables: Array, by_angles: Array) -> None:
     """Gradient by the angles, (samples, qubits)."""
-    n_parts = len(codes)
-    result = np.zeros((len(gradient), n_qubits), gradient.dtype)
+    n_parts, n_qubits = len(codes), by_angles.shape[1]
+    by_angles[:] = 0
     by_tables = np.empty((n_parts, tables.shape[2]), gradient.dtype)
     for b in range(len(gradient)):
         by_tables[:] = 0
@@ -243,5 +237,4 @@ def features_backward(gradient: Array, width: int, codes: Array, tables: Array, 
                         others *= tables[b, q, codes[q, f]]
                 by_tables[p, codes[p, f]] += others
         for p in range(n_parts):
-            _slope(tables[b, p], by_tables[p], result[b, p * width : min((p + 1) * width, n_qubits)])
-    return result
+            _slope(tables[b, p], by_tables[p], by_angles[b, p * width : min((p + 1) * width, n_qubits)])

@@ -12,7 +12,8 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile on first use. Sums may be reordered and multiply-adds fused, but NaN and infinity keep their meaning.
 
     Args:
-        function: On arrays and numbers, without Python objects.
+        function: On arrays and numbers, without Python objects. It fills arrays that it is given and returns none: to return an
+            array Numba calls Python, where a Ctrl-C would come back as a SystemError.
     """
     options: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy", "nogil": True}
     try:

@@ -26,8 +26,8 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
         if torch.is_grad_enabled():
             h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]
             return h, c
-        h_values, c_values, _ = _forward(gates.detach().numpy(), c.detach().numpy())
-        return torch.from_numpy(h_values), torch.from_numpy(c_values)
+        h, c, _ = _run(gates, c)
+        return h, c
     i, f, _, o = torch.sigmoid(gates).unbind(1)  # of all four: one operation costs less than three
     c = torch.addcmul(f * c, i, torch.tanh(gates[:, 2]))
     return o * torch.tanh(c), c
@@ -36,25 +36,31 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
 class _Update(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        h, after, ctx.active = _forward(gates.detach().numpy(), c.detach().numpy())
-        result = torch.from_numpy(after)
-        ctx.save_for_backward(c, result)  # by autograd, which notices a change in place
-        return torch.from_numpy(h), result
+        h, after, ctx.active = _run(gates, c)
+        ctx.save_for_backward(c, after)  # by autograd, which notices a change in place
+        return h, after
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_h: Tensor, by_c: Tensor) -> tuple[Tensor, Tensor]:
         before, after = (state.detach().contiguous().numpy() for state in ctx.saved_tensors)
-        by_gates, by_before = _backward(by_h.contiguous().numpy(), by_c.contiguous().numpy(), ctx.active, before, after)
+        by_gates, by_before = np.empty_like(ctx.active), np.empty_like(before)
+        _backward(by_h.contiguous().numpy(), by_c.contiguous().numpy(), ctx.active, before, after, by_gates, by_before)
         return torch.from_numpy(by_gates), torch.from_numpy(by_before)
 
 
+def _run(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Array]:
+    """Next h and c, and the gates after their activations."""
+    before = c.detach().numpy()
+    h, after, active = (np.empty(shape, before.dtype) for shape in (c.shape, c.shape, gates.shape))
+    _forward(gates.detach().numpy(), before, active, h, after)
+    return torch.from_numpy(h), torch.from_numpy(after), active
+
+
 @jit
-def _forward(gates: Array, c: Array) -> tuple[Array, Array, Array]:
-    """H and c, and the gates after their activations."""
+def _forward(gates: Array, c: Array, active: Array, h: Array, after: Array) -> None:
+    """Fill the gates after their activations, h and the c that follows."""
     n_samples, hidden = c.shape
-    h, after = np.empty((n_samples, hidden), c.dtype), np.empty((n_samples, hidden), c.dtype)
-    active = np.empty((n_samples, 4, hidden), c.dtype)
     for b in range(n_samples):
         for k in range(hidden):
             i = 1 / (1 + np.exp(-gates[b, 0, k]))
@@ -64,14 +70,12 @@ def _forward(gates: Array, c: Array) -> tuple[Array, Array, Array]:
             active[b, 0, k], active[b, 1, k], active[b, 2, k], active[b, 3, k] = i, f, g, o
             after[b, k] = f * c[b, k] + i * g
             h[b, k] = o * np.tanh(after[b, k])
-    return h, after, active
 
 
 @jit
-def _backward(by_h: Array, by_c: Array, active: Array, before: Array, after: Array) -> tuple[Array, Array]:
-    """Gradients by the pre-activations and by the former c."""
+def _backward(by_h: Array, by_c: Array, active: Array, before: Array, after: Array, by_gates: Array, by_before: Array) -> None:
+    """Fill the gradients by the pre-activations and by the former c."""
     n_samples, hidden = before.shape
-    by_gates, by_before = np.empty_like(active), np.empty_like(before)
     for b in range(n_samples):
         for k in range(hidden):
             i, f, g, o = active[b, 0, k], active[b, 1, k], active[b, 2, k], active[b, 3, k]
@@ -82,4 +86,3 @@ def _backward(by_h: Array, by_c: Array, active: Array, before: Array, after: Arr
             by_gates[b, 2, k] = total * i * (1 - g * g)
             by_gates[b, 3, k] = by_h[b, k] * t * o * (1 - o)
             by_before[b, k] = total * f
-    return by_gates, by_before
