@@ -4,7 +4,7 @@ from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
 from qlstm_qiskit.data.named import DATASETS, load_dataset
 from qlstm_qiskit.data.real import REAL_SERIES, RealSeries
-from qlstm_qiskit.data.windows import Dataset, Scaler, make_dataset, sliding_windows
+from qlstm_qiskit.data.windows import Dataset, Scaler, make_dataset, sliding_windows, split_validation
 
 __all__ = [
     "DATASETS",
@@ -19,4 +19,5 @@ __all__ = [
     "numeric_columns",
     "read_table",
     "sliding_windows",
+    "split_validation",
 ]

@@ -133,6 +133,26 @@ class Dataset:
         return float(np.mean(np.abs(known[self.season :] - known[: -self.season])))
 
 
+def split_validation(n_windows: int, horizon: int, fraction: float) -> tuple[int, int]:
+    """How many windows train, the first ones, and how many validate, the last ones.
+
+    Those between, one fewer than the horizon, do neither: the values that they predict are those of windows that validate.
+
+    Args:
+        n_windows: Windows in time order, each one step after the one before.
+        horizon: Values that each predicts.
+        fraction: Part of the windows that validates, rounded down; 0 for none.
+
+    Raises:
+        DataError: Nothing is left to train or to validate.
+    """
+    n_valid = int(fraction * n_windows)
+    n_train = n_windows - n_valid - (horizon - 1 if n_valid else 0)
+    if fraction and (n_valid < 1 or n_train < 1):
+        raise DataError(f"{n_windows} windows leave no validation part of {fraction}; give more of them.")
+    return n_train, n_valid
+
+
 def sliding_windows(values: Floats, window: int) -> Floats:
     """All runs of `window` consecutive rows.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.data import Dataset, split_validation
 from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.run import METRICS, Run, load_metrics
 from qlstm_qiskit.nn import QLSTM
@@ -58,10 +58,10 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     """
     spec, module, recurrent = run.spec, run.forecaster, run.forecaster.recurrent
     test = forecast_errors(dataset, run.predict(dataset.x_test))
-    valid, n_trained = {}, len(dataset.x_train)
+    n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, spec.valid_fraction)
+    valid = {}
     if spec.valid_fraction:
         windows, targets = dataset.validation(spec.valid_fraction)
-        n_trained -= len(windows)
         valid = {"valid_mse": float(np.mean((run.predict(windows) - targets) ** 2))}
     return {
         "dataset": dataset.name,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.experiments.run import ModelHeader, Run, load_header, load_spec
 from qlstm_qiskit.experiments.spec import RunSpec
@@ -106,7 +107,7 @@ def plan_work(
     if task == "predict" and header is not None and header.gates is not None:
         module.recurrent.keep(header.gates)
     packed, unpacked = Work(), Work()
-    for kind, size, times in _batches(spec, regressor.strategy, task, windows):
+    for kind, size, times in _batches(spec, regressor.strategy, task, windows, outputs):
         before = planned.work()
         _step(module, _windows(size, window, features, next(module.parameters()).dtype), kind, spec)
         after = planned.work()
@@ -114,15 +115,15 @@ def plan_work(
     return Plan(backend, packed, None if backend.pack == "off" else unpacked)
 
 
-def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int) -> Iterator[tuple[str, int, int]]:
+def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int, horizon: int) -> Iterator[tuple[str, int, int]]:
     """What is evaluated: "train" or "predict", the windows of a batch, and how often."""
-    n_valid = int(spec.valid_fraction * windows)
+    n_train, n_valid = split_validation(windows, horizon, spec.valid_fraction)
     trainings = 1 if strategy.trials == 1 else strategy.trials + 1  # the best one is trained again
     parts = [("predict", EVALUATION_BATCH, windows, 1)]
     if task == "train":
         steps = 2 if strategy.alternates else 1
         parts = [
-            ("train", spec.batch_size or windows - n_valid, windows - n_valid, steps * trainings * spec.epochs),
+            ("train", spec.batch_size or n_train, n_train, steps * trainings * spec.epochs),
             ("predict", EVALUATION_BATCH, n_valid, trainings * spec.epochs),
         ]
     for kind, size, count, repeats in parts:

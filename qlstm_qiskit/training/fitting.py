@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
+from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.executor import Draws
@@ -70,21 +71,22 @@ class Fitted:
 
 
 class Fit:
-    """Trains a model as a regressor says, on the first windows, and validates on the rest.
+    """Trains a model as a regressor says, on the first windows, and validates on the last.
 
     Args:
         options: The regressor; it is not changed.
         windows, targets: (n, window, features) and (n, outputs).
-        n_train: Windows that train.
 
     Raises:
+        DataError: Too few windows for a validation part.
         RunError: The regressor's checkpoint is there and cannot be gone on from.
     """
 
-    def __init__(self, options: QLSTMRegressor, windows: NDArray[Any], targets: NDArray[Any], n_train: int) -> None:
+    def __init__(self, options: QLSTMRegressor, windows: NDArray[Any], targets: NDArray[Any]) -> None:
         self.options = options
+        n_train, n_valid = split_validation(len(windows), targets.shape[1], options.valid_fraction)
         self.train: Arrays = (windows[:n_train], targets[:n_train])
-        self.valid: Arrays | None = (windows[n_train:], targets[n_train:]) if n_train < len(windows) else None
+        self.valid: Arrays | None = (windows[-n_valid:], targets[-n_valid:]) if n_valid else None
         self.seeds, self.checkpoint = Seeds.of(options.seed), None
         if options.checkpoint is not None:
             data = digest(*self.train, *(self.valid or (None, None)))

@@ -44,6 +44,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         space: Candidates to use in place of the model's own; a sequence has one space for each layer.
         search: How weights over candidates are trained: a `Strategy` or its name; the paper's weighted sum where None.
         valid_fraction: Last part of the windows that does not train: its loss is recorded, and strategies may learn from it.
+            Nor do windows before it train whose targets lie in it, one fewer than a target has values.
         patience: End the training when so many epochs have not lowered the validation loss, and keep the epoch that had the
             lowest, also where all epochs were trained; 0 trains them all and keeps the last.
         start: Parameters to start from in place of random ones, as in the `state_dict` of `module_`.
@@ -155,11 +156,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         checked, y_checked = self._check_fit(X, y)
         windows = as_windows(checked)
         targets = y_checked.reshape(len(y_checked), -1)
-        n_valid = int(self.valid_fraction * len(windows))
-        if self.valid_fraction and not 0 < n_valid < len(windows):
-            raise DataError(f"{len(windows)} windows leave no validation part of {self.valid_fraction}; give more of them.")
         with torch.random.fork_rng(devices=[]):
-            fitted = Fit(self, windows, targets, len(windows) - n_valid).run()
+            fitted = Fit(self, windows, targets).run()
         self._net, self.module_, self.history_, self.interrupted_ = (
             fitted.net,
             fitted.module,

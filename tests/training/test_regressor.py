@@ -104,6 +104,18 @@ def test_early_stopping_keeps_what_it_chose() -> None:
     np.testing.assert_array_equal(fitted.predict(X), tiny(max_epochs=1).fit(X, Y).predict(X))
 
 
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_values_that_are_validated_do_not_train(horizon: int) -> None:
+    series = np.sin(np.arange(40.0))
+    validated = 4 + 37 - horizon - int(0.25 * (37 - horizon))  # the first value that the first such window predicts
+    states = []
+    for changed in (series, np.where(np.arange(40) < validated, series, 0.5)):
+        windows = np.lib.stride_tricks.sliding_window_view(changed, 4 + horizon)
+        fitted = tiny(valid_fraction=0.25, seed=0).fit(windows[:, :4], windows[:, 4:])
+        states.append(fitted.module_.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
 @pytest.mark.parametrize(("lr", "patience", "over"), [(0.3, 3, True), (0.01, 3, True), (0.01, 9, False), (0.001, 1, False)])
 def test_patience_keeps_the_best_epoch(lr: float, patience: int, over: bool) -> None:
     """The model is the one that training for so many epochs alone comes to; no epoch is begun after patience has run out."""
