@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 from collections.abc import Callable
+
+#: Seconds after which a child that hangs says where and ends. It is without the threads of its parent, and might wait for one.
+PATIENCE = 300
 
 
 def child(work: Callable[[], None]) -> int:
@@ -12,6 +16,7 @@ def child(work: Callable[[], None]) -> int:
     pid = os.fork()
     if pid == 0:
         code = 1
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         try:
             work()
             code = 0

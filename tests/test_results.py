@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,11 +51,21 @@ def test_records_are_those_of_a_packaged_study(folder: Path) -> None:
     assert all(one["commit"] and one["changed"] is False for one in environments.values()), "made by committed code"
 
 
+def without_fractions(text: str) -> tuple[Any, list[float]]:
+    """JSON with None for each fraction, and the fractions in their order."""
+    fractions: list[float] = []
+    return json.loads(text, parse_float=lambda digits: fractions.append(float(digits))), fractions
+
+
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
 def test_tables_are_made_of_the_records(folder: Path) -> None:
     table = found(folder)
     assert (folder / "table.md").read_text() == markdown(table)
-    assert json.loads((folder / "table.json").read_text()) == json.loads(json.dumps(table.to_json()))
+    (written, numbers), (made, others) = (
+        without_fractions(text) for text in ((folder / "table.json").read_text(), json.dumps(table.to_json()))
+    )
+    assert written == made
+    assert numbers == pytest.approx(others, rel=1e-9, abs=0)  # SciPy's versions differ in the last digit
 
 
 @pytest.mark.parametrize("folder", [path for path in COMMITTED if path.name != "recipe"], ids=lambda folder: folder.name)
@@ -65,7 +76,7 @@ def test_controls_still_have_the_errors_of_the_records(folder: Path, tmp_path: P
     controls = [(task, record) for task, record in pairs if isinstance(task.work, Control) and task.work.control != "esn"]
     assert controls
     for task, record in controls:
-        assert run_task(task, tmp_path)["test_mse"] == pytest.approx(record["test_mse"], rel=1e-6, abs=1e-11)
+        assert run_task(task, tmp_path)["test_mse"] == pytest.approx(record["test_mse"], rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize(("row", "dataset"), [("config4", "narma5"), ("lstm", "narma10"), ("config3", "damped_shm")])
