@@ -76,7 +76,8 @@ def test_controls_still_have_the_errors_of_the_records(folder: Path, tmp_path: P
     controls = [(task, record) for task, record in pairs if isinstance(task.work, Control) and task.work.control != "esn"]
     assert controls
     for task, record in controls:
-        assert run_task(task, tmp_path)["test_mse"] == pytest.approx(record["test_mse"], rel=1e-6, abs=1e-9)
+        error = run_task(task, tmp_path)["test_mse"]
+        assert error == pytest.approx(record["test_mse"], rel=1e-6, abs=1e-7)  # less is up to the version of scikit-learn
 
 
 @pytest.mark.parametrize(("row", "dataset"), [("config4", "narma5"), ("lstm", "narma10"), ("config3", "damped_shm")])
