@@ -48,6 +48,7 @@ def same_tensor(before: Tensor, now: Tensor) -> bool:
 
 
 def _tables(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """`products` without gradients."""
     values = angles.detach().contiguous().numpy()
     low, high = (np.empty((len(values), 3**n), values.dtype) for n in (width, values.shape[1] - width))
     kernels.tables_forward(values, width, low, high)

@@ -61,6 +61,7 @@ def plan_run(
 
     Raises:
         OptionError: An unknown task, a model without circuits, or a backend without a device.
+        DataError: So few windows to train on that none is left for the validation part.
     """
     if task not in ("predict", "train"):
         raise OptionError(f"task is {task!r}; it must be predict or train.")
@@ -117,10 +118,10 @@ def plan_work(
 
 def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int, horizon: int) -> Iterator[tuple[str, int, int]]:
     """What is evaluated: "train" or "predict", the windows of a batch, and how often."""
-    n_train, n_valid = split_validation(windows, horizon, spec.valid_fraction)
     trainings = 1 if strategy.trials == 1 else strategy.trials + 1  # the best one is trained again
     parts = [("predict", EVALUATION_BATCH, windows, 1)]
     if task == "train":
+        n_train, n_valid = split_validation(windows, horizon, spec.valid_fraction)
         steps = 2 if strategy.alternates else 1
         parts = [
             ("train", spec.batch_size or n_train, n_train, steps * trainings * spec.epochs),

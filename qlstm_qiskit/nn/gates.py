@@ -26,8 +26,7 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
         if torch.is_grad_enabled():
             h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]
             return h, c
-        h, c, _ = _run(gates, c)
-        return h, c
+        return _run(gates, c)[:2]
     i, f, _, o = torch.sigmoid(gates).unbind(1)  # of all four: one operation costs less than three
     c = torch.addcmul(f * c, i, torch.tanh(gates[:, 2]))
     return o * torch.tanh(c), c

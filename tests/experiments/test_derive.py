@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qlstm_qiskit.errors import OptionError, RunError
+from qlstm_qiskit.errors import DataError, OptionError, RunError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, plan_run, start_from, train_run
 from qlstm_qiskit.experiments import derive as derive_module
 from qlstm_qiskit.experiments.plan import plan_work
@@ -186,6 +186,18 @@ def test_plans_know_the_strategy(data: DataSpec, tmp_path: Path) -> None:
     assert 0 < valid < 0.1 * plain
     assert random < 0.5 * plain
     assert circuits("best-of-random", k=4) == pytest.approx(5 * random, rel=0.5), "other choices"
+
+
+def test_plans_of_predictions_ask_for_no_validation_part(data: DataSpec) -> None:
+    spec = RunSpec(data=data, hidden_size=1, depth=1, valid_fraction=0.25)
+
+    def planned(task: str, horizon: int = 1) -> int:
+        return plan_work(spec, find_spec("ibm"), task, 3, (4, 1, horizon), device="fez").unpacked.circuits
+
+    assert planned("predict") > 0
+    for horizon in (1, 3):
+        with pytest.raises(DataError, match="3 windows leave no validation part"):
+            planned("train", horizon)
 
 
 def test_what_is_in_the_way_or_has_no_circuits_is_refused(data: DataSpec, search: Run, derived: Run, tmp_path: Path) -> None:

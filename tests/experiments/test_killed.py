@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from qlstm_qiskit.experiments import RunSpec, is_unfinished, train_run
+from qlstm_qiskit.experiments import is_unfinished, train_run
 from qlstm_qiskit.experiments.runner import run_study
 from qlstm_qiskit.experiments.study import Study
 from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
@@ -65,18 +65,16 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole: dict)
 
 
 @pytest.mark.parametrize("moment", ["before", "half", "written", "after"])
-def test_killed_at_every_write(csv: Path, tmp_path: Path, moment: str) -> None:
+def test_killed_at_every_write(csv: Path, tmp_path: Path, whole: dict, moment: str) -> None:
     """In each file that a training writes: before, in the middle, before it gets its name, and after."""
-    epochs = 3  # candidates are dropped in each
-    spec = small(csv, "shrinking").model_copy(update={"epochs": epochs})
-    train_run(spec, tmp_path / "whole")
+    kind = "shrinking"
     for number in range(200):
         out = tmp_path / str(number)
-        if ended(child(lambda out=out, number=number: _killed_in_write(number, moment, spec, out))):
+        if ended(child(lambda out=out, number=number: _killed_in_write(number, moment, csv, kind, out))):
             break
-        assert ended(child(lambda out=out: train_to_the_end(spec, out)))
-        assert outcome(out) == outcome(tmp_path / "whole")
-    assert number > 3 * epochs
+        assert ended(child(lambda out=out: train_to_the_end(small(csv, kind), out)))
+        assert outcome(out) == whole[kind]
+    assert number > 3 * EPOCHS
 
 
 def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
@@ -145,7 +143,7 @@ def _epochs(out: Path) -> int:
     return _lines(out / "history.jsonl")
 
 
-def _killed_in_write(number: int, moment: str, spec: RunSpec, out: Path) -> None:
+def _killed_in_write(number: int, moment: str, csv: Path, kind: str, out: Path) -> None:
     """Train, and die in the write of this number."""
     seen = [0]
     fsync, replace = os.fsync, Path.replace
@@ -169,4 +167,4 @@ def _killed_in_write(number: int, moment: str, spec: RunSpec, out: Path) -> None
         return result
 
     os.fsync, Path.replace = on_fsync, on_replace  # type: ignore[method-assign]
-    train_to_the_end(spec, out)
+    train_to_the_end(small(csv, kind), out)
