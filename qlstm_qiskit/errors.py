@@ -46,6 +46,10 @@ class TrainingError(QLSTMError, ArithmeticError):
     """Training cannot go on: the loss is no longer a finite number."""
 
 
+class UnsupportedError(QLSTMError, RuntimeError):
+    """Something of torch that a module or its backend does not have, such as second derivatives by parameter shift."""
+
+
 class RunError(QLSTMError, RuntimeError):
     """A run folder is missing, damaged, in the way or cannot be written."""
 

@@ -5,5 +5,17 @@ from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_memory
 from qlstm_qiskit.exact.native import jit
+from qlstm_qiskit.exact.plain import arrays, gradients, is_watched
 
-__all__ = ["BoundBank", "ExactBank", "FourierSeries", "check_bank_parameters", "evaluate_tree", "jit", "require_memory"]
+__all__ = [
+    "BoundBank",
+    "ExactBank",
+    "FourierSeries",
+    "arrays",
+    "check_bank_parameters",
+    "evaluate_tree",
+    "gradients",
+    "is_watched",
+    "jit",
+    "require_memory",
+]

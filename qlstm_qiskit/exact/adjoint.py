@@ -1,7 +1,8 @@
-"""The form's differentiable operations; the gradients are written by hand and pass gradcheck."""
+"""The form's differentiable operations; the first derivatives are written by hand, those of higher order come from `plain`."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlstm_qiskit.exact import kernels
+from qlstm_qiskit.exact import kernels, plain
 
 if TYPE_CHECKING:
     from qlstm_qiskit.exact.form import MultilinearForm
@@ -19,6 +20,8 @@ Array = NDArray[Any]
 
 def build_matrix(weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
     """The form's matrix, (features, outputs x gates), from angles (gates, columns) and mixing (gates, candidates)."""
+    if plain.is_watched():
+        return plain.build_matrix(weights, mixing, form)
     if torch.is_grad_enabled():
         build = _Build if weights.requires_grad else _Mix
         matrix: Tensor = build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
@@ -30,6 +33,8 @@ def build_matrix(weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tens
 
 def products(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     """Products of 1, cos u and sin u over the first `width` qubits and over the others, of angles (batch, qubits)."""
+    if plain.is_watched():
+        return plain.tables(angles, width)
     if torch.is_grad_enabled():
         low, high = _Tables.apply(angles, width)  # type: ignore[no-untyped-call]
         return low, high
@@ -38,6 +43,8 @@ def products(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
 
 def features(angles: Tensor, form: MultilinearForm) -> Tensor:
     """The products of 1, cos u and sin u that the form uses, (batch, features), of angles (batch, qubits)."""
+    if plain.is_watched():
+        return plain.features(angles, form)
     result: Tensor = _Features.apply(angles, form)  # type: ignore[no-untyped-call]
     return result
 
@@ -81,16 +88,18 @@ class _Build(torch.autograd.Function):
         return torch.from_numpy(matrix)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         form, (weights, mixing) = ctx.form, ctx.saved_tensors
+        given = plain.arrays(gradient)
+        if given is None:
+            return (*plain.gradients(partial(plain.build_matrix, form=form), (weights, mixing), (gradient,)), None)
         if ctx.kept is None:  # a second pass over the same graph: the first one has used up the coefficients
             _, ctx.kept = _run(form, weights, mixing)
         cosine, sine, state = ctx.kept
         ctx.kept = None
         coefficients = mixing.detach().numpy().T
         angles, sections, steps, _, entries = form.constants(state.dtype)
-        by_form = gradient.contiguous().numpy().reshape(-1, len(weights))
+        by_form = given[0].reshape(-1, len(weights))
         by_weights = np.empty_like(weights.detach().numpy().T, order="F")
         by_mixing = np.empty_like(coefficients, order="F")
         kernels.build_backward(
@@ -114,14 +123,17 @@ class _Mix(torch.autograd.Function):
             _, sections, _, _, entries = form.constants(state.dtype)
             kernels.mix_forward(mixing.detach().numpy().T, sections, entries, state, filled)
             matrix = filled.reshape(len(form.feature_codes), -1)
+        ctx.save_for_backward(weights, mixing)  # for higher orders
         ctx.form, ctx.state, ctx.n_candidates = form, state, mixing.shape[1]
         return torch.from_numpy(matrix)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         form, state = ctx.form, ctx.state
-        by_form = gradient.contiguous().numpy().reshape(-1, state.shape[1])
+        given = plain.arrays(gradient)
+        if given is None:
+            return (*plain.gradients(partial(plain.build_matrix, form=form), ctx.saved_tensors, (gradient,)), None)
+        by_form = given[0].reshape(-1, state.shape[1])
         _, sections, _, _, entries = form.constants(state.dtype)
         by_mixing = np.empty((ctx.n_candidates, state.shape[1]), state.dtype, order="F")
         kernels.mix_backward(by_form, sections, entries, state, by_mixing)
@@ -134,16 +146,18 @@ class _Tables(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
         low, high = _tables(angles, width)
-        ctx.save_for_backward(low, high)
-        ctx.width, ctx.n_qubits = width, angles.shape[1]
+        ctx.save_for_backward(angles)  # for higher orders
+        ctx.tables, ctx.width, ctx.n_qubits = (low.numpy(), high.numpy()), width, angles.shape[1]
         return low, high
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, by_low: Tensor, by_high: Tensor) -> tuple[Tensor, None]:
-        low, high = (table.detach().numpy() for table in ctx.saved_tensors)
+    def backward(ctx: Any, by_low: Tensor, by_high: Tensor) -> tuple[Tensor | None, ...]:
+        given = plain.arrays(by_low, by_high)
+        if given is None:
+            return (*plain.gradients(partial(plain.tables, width=ctx.width), ctx.saved_tensors, (by_low, by_high)), None)
+        low, high = ctx.tables
         by_angles = np.empty((len(low), ctx.n_qubits), low.dtype)
-        kernels.tables_backward(low, high, by_low.contiguous().numpy(), by_high.contiguous().numpy(), ctx.width, by_angles)
+        kernels.tables_backward(low, high, *given, ctx.width, by_angles)
         return torch.from_numpy(by_angles), None
 
 
@@ -156,13 +170,16 @@ class _Features(torch.autograd.Function):
         tables = np.empty((len(values), n_parts, 3**form._width), values.dtype)
         result = np.empty((len(values), n_features), values.dtype)
         kernels.features_forward(values, form._width, form._codes, tables, result)
+        ctx.save_for_backward(angles)  # for higher orders
         ctx.form, ctx.tables, ctx.n_qubits = form, tables, angles.shape[1]
         return torch.from_numpy(result)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         form, tables = ctx.form, ctx.tables
+        given = plain.arrays(gradient)
+        if given is None:
+            return (*plain.gradients(partial(plain.features, form=form), ctx.saved_tensors, (gradient,)), None)
         by_angles = np.empty((len(tables), ctx.n_qubits), tables.dtype)
-        kernels.features_backward(gradient.contiguous().numpy(), form._width, form._codes, tables, by_angles)
+        kernels.features_backward(given[0], form._width, form._codes, tables, by_angles)
         return torch.from_numpy(by_angles), None

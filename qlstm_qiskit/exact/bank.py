@@ -16,6 +16,7 @@ from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.form import MultilinearForm, find_forms
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes
+from qlstm_qiskit.exact.plain import is_watched
 from qlstm_qiskit.exact.schedule import schedule
 from qlstm_qiskit.exact.states import Observables, StateBank
 
@@ -30,8 +31,8 @@ class ExactBank:
         programs: One lowered circuit for each candidate; all take the same number of inputs.
         observables: For each candidate its outputs, each a sum of Pauli terms; equally many for all candidates.
         path: "auto" takes the multilinear form for the candidates that have one, on the CPU, where it costs less than
-            states, and states for the others. "form" and "states" force one. Derivatives of second order and `torch.func`
-            transforms need "states". The form does not read an input that no output can depend on: NaN there goes unnoticed.
+            states, and states for the others. "form" and "states" force one. Both have derivatives of any order; beyond the
+            first they cost more. The form does not read an input that no output can depend on: NaN there goes unnoticed.
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or have no form where "form" is asked for.
@@ -83,7 +84,7 @@ class ExactBank:
             CapacityError: The pass would not fit in memory.
         """
         check_bank_parameters(self.n_weights, weights, mixing)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or is_watched():
             return self._bind(weights, mixing, samples, calls)
         last = self._last
         if last is None or last.samples < samples or not (_equal(last.weights, weights) and _equal(last.mixing, mixing)):
@@ -197,14 +198,14 @@ class BoundBank:
         bank: Whose it is.
         weights: Angles in radians, (gates, sum of `n_weights`).
         parts: What is summed: from inputs (batch, n_inputs) to outputs (batch, gates, outputs).
-        is_native: Whether all of it runs by native operations: on the CPU, with first derivatives only.
+        is_native: Whether all of it runs by native operations, on the CPU.
     """
 
     def __init__(
         self, bank: ExactBank, weights: Tensor, parts: Sequence[Callable[[Tensor], Tensor]], *, is_native: bool
     ) -> None:
         self._bank, self._weights, self._parts = bank, weights, parts
-        self.is_native = is_native  # all by native operations: on the CPU, with first derivatives only
+        self.is_native = is_native
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians.

@@ -22,9 +22,14 @@ from qlstm_qiskit.circuits import lower_observable, split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
 from qlstm_qiskit.exact import FourierSeries, check_bank_parameters
 from qlstm_qiskit.hardware.backend import CandidateLike, Pairs, StatevectorBackend
+from qlstm_qiskit.hardware.derivatives import last_derivative, require_unwatched
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare, Request, Values
 from qlstm_qiskit.hardware.reduction import reduced, unreduced
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
+
+
+#: What has only first derivatives.
+_WHAT = "circuits that a backend evaluates by jobs"
 
 
 class PrimitiveBank:
@@ -194,6 +199,7 @@ class BoundPrimitives:
         return self._expectations(inputs, 0).permute(2, 0, 1, 3)
 
     def _expectations(self, inputs: Tensor, constant: int) -> Tensor:
+        require_unwatched(_WHAT)
         bank, weights = self._bank, self._weights
         if inputs.dim() != 2 or inputs.shape[1] != bank.n_inputs:
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {bank.n_inputs}).")
@@ -218,12 +224,13 @@ class _Expectation(torch.autograd.Function):
         return bank._evaluate(angles)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor, None, None]:
         if ctx.jacobian is None:
             _differentiate(_unresolved(ctx))
-        parts = [torch.einsum("gbk,gbkp->gbp", by, own) for by, own in zip(by_values.unbind(1), ctx.jacobian, strict=True)]
-        return torch.cat(parts, dim=-1), None, None
+        with torch.no_grad():
+            parts = [torch.einsum("gbk,gbkp->gbp", by, own) for by, own in zip(by_values.unbind(1), ctx.jacobian, strict=True)]
+            by_angles = torch.cat(parts, dim=-1)
+        return last_derivative(_WHAT, (by_angles,), (by_values, *ctx.saved_tensors))[0], None, None
 
 
 def _unresolved(node: Any) -> list[Any]:

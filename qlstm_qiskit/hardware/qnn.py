@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from qlstm_qiskit.circuits import split
 from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.hardware.derivatives import last_derivative, require_unwatched
 from qlstm_qiskit.hardware.executor import ISACircuit, Values
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
 
@@ -127,6 +128,10 @@ def _with_all(circuit: QuantumCircuit, inputs: Sequence[Parameter]) -> QuantumCi
     return start.compose(circuit) if unused else circuit
 
 
+#: What has only first derivatives.
+_WHAT = "a connected network"
+
+
 class DtypeTorchConnector(TorchConnector):
     """A `TorchConnector` that computes in the dtype of its weights; the stock one rounds to float32.
 
@@ -154,6 +159,7 @@ class DtypeTorchConnector(TorchConnector):
 
     def forward(self, input_data: Tensor | None = None) -> Tensor:
         """Inputs (..., inputs) to outputs (..., outputs)."""
+        require_unwatched(_WHAT)
         inputs = self.weight.new_zeros(0) if input_data is None else input_data
         result: Tensor = _Network.apply(inputs, self.weight, self.neural_network)  # type: ignore[no-untyped-call]
         return result
@@ -170,23 +176,23 @@ class _Network(torch.autograd.Function):
         return torch.as_tensor(values).reshape(*inputs.shape[:-1], *network.output_shape).to(weights)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, by_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, by_outputs: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weights = ctx.saved_tensors
         by_inputs, by_weights = ctx.network.backward(_rows(inputs), weights.detach().cpu().numpy())
-        rows = by_outputs.reshape(-1, *ctx.network.output_shape).flatten(1)
+        with torch.no_grad():
+            rows = by_outputs.reshape(-1, *ctx.network.output_shape).flatten(1)
 
-        def product(jacobian: Values | None, size: int) -> Tensor | None:
-            if jacobian is None:
-                return None
-            return torch.einsum("bo,boi->bi", rows, torch.as_tensor(jacobian).to(rows).reshape(*rows.shape, size))
+            def product(jacobian: Values | None, size: int) -> Tensor | None:
+                if jacobian is None:
+                    return None
+                return torch.einsum("bo,boi->bi", rows, torch.as_tensor(jacobian).to(rows).reshape(*rows.shape, size))
 
-        by_x, by_w = product(by_inputs, inputs.shape[-1]), product(by_weights, len(weights))
-        return (
-            None if by_x is None else by_x.reshape(inputs.shape).to(inputs),
-            None if by_w is None else by_w.sum(0).to(weights),
-            None,
-        )
+            by_x, by_w = product(by_inputs, inputs.shape[-1]), product(by_weights, len(weights))
+            results = (
+                None if by_x is None else by_x.reshape(inputs.shape).to(inputs),
+                None if by_w is None else by_w.sum(0).to(weights),
+            )
+        return (*last_derivative(_WHAT, results, (by_outputs, inputs, weights)), None)
 
 
 def _rows(inputs: Tensor) -> Values:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlstm_qiskit.exact import jit
+from qlstm_qiskit.exact import arrays, gradients, is_watched, jit
 
 Array = NDArray[Any]
 
@@ -20,13 +20,18 @@ def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
     Args:
         gates: Pre-activations i, f, g, o, (batch, 4, hidden).
         c: (batch, hidden).
-        fused: As one native operation, which has first derivatives only and runs on the CPU; else in torch operations.
+        fused: As one native operation, which runs on the CPU; else in torch operations.
     """
-    if fused:
-        if torch.is_grad_enabled():
-            h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]
-            return h, c
-        return _run(gates, c)[:2]
+    if not fused or is_watched():
+        return _plain(gates, c)
+    if torch.is_grad_enabled():
+        h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]
+        return h, c
+    return _run(gates, c)[:2]
+
+
+def _plain(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Next h and c in torch operations."""
     i, f, _, o = torch.sigmoid(gates).unbind(1)  # of all four: one operation costs less than three
     c = torch.addcmul(f * c, i, torch.tanh(gates[:, 2]))
     return o * torch.tanh(c), c
@@ -36,15 +41,18 @@ class _Update(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         h, after, ctx.active = _run(gates, c)
-        ctx.save_for_backward(c, after)  # by autograd, which notices a change in place
+        ctx.save_for_backward(gates, c, after)  # by autograd, which notices a change in place
         return h, after
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, by_h: Tensor, by_c: Tensor) -> tuple[Tensor, Tensor]:
-        before, after = (state.detach().contiguous().numpy() for state in ctx.saved_tensors)
+    def backward(ctx: Any, by_h: Tensor, by_c: Tensor) -> tuple[Tensor | None, ...]:
+        gates, *states = ctx.saved_tensors
+        by = arrays(by_h, by_c)
+        if by is None:
+            return tuple(gradients(_plain, (gates, states[0]), (by_h, by_c)))
+        before, after = (state.detach().contiguous().numpy() for state in states)
         by_gates, by_before = np.empty_like(ctx.active), np.empty_like(before)
-        _backward(by_h.contiguous().numpy(), by_c.contiguous().numpy(), ctx.active, before, after, by_gates, by_before)
+        _backward(*by, ctx.active, before, after, by_gates, by_before)
         return torch.from_numpy(by_gates), torch.from_numpy(by_before)
 
 
