@@ -91,7 +91,7 @@ def tables(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
 def features(angles: Tensor, form: MultilinearForm) -> Tensor:
     """As `adjoint.features`."""
     result: Tensor | None = None
-    for part, codes in zip(angles.split(form._width, dim=1), form._codes, strict=True):
+    for part, codes in zip(torch.split(angles, form._width, dim=1), form._codes, strict=True):
         factor = _products(part)[:, _index(codes)]
         result = factor if result is None else result * factor
     assert result is not None
@@ -111,7 +111,9 @@ def build_matrix(weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tens
     """As `adjoint.build_matrix`: the rotations of one Pauli string at a time, each in all its planes."""
     angles, sections, steps, start, entries = form.constants(np.dtype(str(weights.dtype).removeprefix("torch.")))
     lanes = int(((sections[:, 1] - sections[:, 0]) * sections[:, 4]).sum()) * len(weights)
-    require_bytes(_BYTES_PER_TURN * lanes, "the multilinear form in plain torch, as second derivatives need it,", weights.device)
+    require_bytes(
+        _BYTES_PER_TURN * lanes, "the multilinear form in plain torch, as second derivatives need it,", weights.device
+    )
     turns = _turns(weights, angles)
     cosine, sine = turns.cos(), turns.sin()
     slot, row, candidate, factor = entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import torch
@@ -84,13 +85,17 @@ class StateBank:
 
     @cached_property
     def _groups(self) -> list[CandidateGroup]:
-        with torch.inference_mode(False):  # constants made in inference mode could not be used for training later
-            return [
-                CandidateGroup(
-                    [self._schedules[i] for i in indices], [self._observables[i] for i in indices], self._dtype, self._device
-                )
-                for indices in self._signatures
-            ]
+        # Constants made in inference mode, or in a transform or tracer, could not be used later: modes belong to a thread.
+        with ThreadPoolExecutor(max_workers=1) as plain_thread:
+            return plain_thread.submit(self._compile).result()
+
+    def _compile(self) -> list[CandidateGroup]:
+        return [
+            CandidateGroup(
+                [self._schedules[i] for i in indices], [self._observables[i] for i in indices], self._dtype, self._device
+            )
+            for indices in self._signatures
+        ]
 
     def _bind(self, weights: Tensor) -> list[tuple[CandidateGroup, dict[int, Tensor], Tensor]]:
         per_candidate = torch.split(weights, list(self._n_weights), dim=1)

@@ -22,11 +22,10 @@ from qlstm_qiskit.circuits import lower_observable, split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
 from qlstm_qiskit.exact import FourierSeries, check_bank_parameters
 from qlstm_qiskit.hardware.backend import CandidateLike, Pairs, StatevectorBackend
-from qlstm_qiskit.hardware.derivatives import last_derivative, require_unwatched
 from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Prepare, Request, Values
+from qlstm_qiskit.hardware.modules import last_derivative, require_unwatched
 from qlstm_qiskit.hardware.reduction import reduced, unreduced
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
-
 
 #: What has only first derivatives.
 _WHAT = "circuits that a backend evaluates by jobs"
@@ -224,7 +223,7 @@ class _Expectation(torch.autograd.Function):
         return bank._evaluate(angles)
 
     @staticmethod
-    def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, None, None]:
         if ctx.jacobian is None:
             _differentiate(_unresolved(ctx))
         with torch.no_grad():

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from qlstm_qiskit.circuits import split
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.hardware.derivatives import last_derivative, require_unwatched
 from qlstm_qiskit.hardware.executor import ISACircuit, Values
+from qlstm_qiskit.hardware.modules import Circuits, last_derivative, require_unwatched, whole
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
 
 
@@ -132,7 +132,7 @@ def _with_all(circuit: QuantumCircuit, inputs: Sequence[Parameter]) -> QuantumCi
 _WHAT = "a connected network"
 
 
-class DtypeTorchConnector(TorchConnector):
+class DtypeTorchConnector(Circuits, TorchConnector):
     """A `TorchConnector` that computes in the dtype of its weights; the stock one rounds to float32.
 
     Args:
@@ -157,6 +157,7 @@ class DtypeTorchConnector(TorchConnector):
         state_dict.pop(f"{prefix}_weights", None)  # what a stock connector saves beside `weight`
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
+    @whole
     def forward(self, input_data: Tensor | None = None) -> Tensor:
         """Inputs (..., inputs) to outputs (..., outputs)."""
         require_unwatched(_WHAT)
@@ -179,7 +180,7 @@ class _Network(torch.autograd.Function):
     def backward(ctx: Any, by_outputs: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weights = ctx.saved_tensors
         by_inputs, by_weights = ctx.network.backward(_rows(inputs), weights.detach().cpu().numpy())
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(weights.device.type, enabled=False):
             rows = by_outputs.reshape(-1, *ctx.network.output_shape).flatten(1)
 
             def product(jacobian: Values | None, size: int) -> Tensor | None:

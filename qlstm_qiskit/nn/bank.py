@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.exact import FourierSeries
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
+from qlstm_qiskit.hardware.modules import Circuits, whole
+from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward, require_device
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.space import Candidate
 
@@ -28,7 +30,7 @@ class Kept(NamedTuple):
     places: Tensor
 
 
-class CircuitBank(nn.Module):
+class CircuitBank(Circuits):
     """Weighted sums of candidate circuits: ``f_g(v) = sum_j w_gj f_j(v; theta_gj)`` for gates g.
 
     The angles theta and the structural weights w are parameters of the module. A bank with a single candidate has no
@@ -51,7 +53,7 @@ class CircuitBank(nn.Module):
         device, dtype: Of the parameters; float64 by default.
 
     Raises:
-        OptionError: An unknown option, or shared angles for candidates with different numbers of weights.
+        OptionError: An unknown option or device, or shared angles for candidates with different numbers of weights.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class CircuitBank(nn.Module):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        require_device(device)
         for kind, given, allowed in (
             ("sharing", sharing, SHARINGS),
             ("setting of circuits", circuits, CIRCUITS),
@@ -214,13 +217,26 @@ class CircuitBank(nn.Module):
 
     def expanded_angles(self) -> Tensor:
         """The angles of every candidate, (gates, weights of all candidates); zero where a gate lacks the candidate."""
+        self._let_hooks_set()
+        return self._expanded()
+
+    def _expanded(self) -> Tensor:
         if self.sharing == "shared":
             return self.angles.repeat(1, len(self.candidates))
         return self.angles if self.angles.dim() == 2 else _filled(self.angles, self._has_angle)
 
     def bind(self, *, samples: int, calls: int = 1) -> Bound:
-        """Fix the parameters for one forward pass of `calls` calls with `samples` samples each."""
-        return self._bank.bind(self.expanded_angles(), self.coefficients(), samples=samples, calls=calls)
+        """Fix the parameters for one forward pass of `calls` calls with `samples` samples each.
+
+        A bank with hooks is called for each input; a hook may set other parameters each time, as pruning does.
+        """
+        if does_more(self, CircuitBank):
+            return Called(self, samples, calls, has_own_forward(self, CircuitBank))
+        return self.bind_now(samples, calls)
+
+    def bind_now(self, samples: int, calls: int) -> Bound:
+        """As `bind`, with the parameters as they are now, without hooks."""
+        return self._bank.bind(self._expanded(), self.coefficients(), samples=samples, calls=calls)
 
     def path(self, *, samples: int, calls: int = 1) -> str:
         """How a forward pass of this size is evaluated: "form", "states", "form+states" (see `ExactBank`) or "primitives"."""
@@ -230,11 +246,13 @@ class CircuitBank(nn.Module):
         """The weighted sums as one truncated Fourier series of the inputs, exact; see `ExactBank.fourier`."""
         return self._bank.fourier(self.expanded_angles(), self.coefficients())
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    @whole
+    def forward(self, inputs: Tensor, bound: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Evaluate the weighted sums.
 
         Args:
             inputs: Angles in radians, (..., n_inputs), in the dtype of the parameters.
+            bound: What evaluates them, where the bank is bound for several calls.
 
         Returns:
             (..., gates, outputs).
@@ -247,8 +265,14 @@ class CircuitBank(nn.Module):
         if inputs.shape[-1:] != (self.n_inputs,):
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (..., {self.n_inputs}).")
         flat = inputs.reshape(math.prod(inputs.shape[:-1]), self.n_inputs)
-        values = self.bind(samples=len(flat))(flat)
+        values = (self.bind_now(len(flat), 1) if bound is None else bound)(flat)
         return values.reshape(*inputs.shape[:-1], self.n_gates, self.n_outputs)
+
+    def _let_hooks_set(self) -> None:
+        """Call a bank with hooks without its circuits: pruning and weight norm set parameters before each call."""
+        if does_more(self, CircuitBank) and not has_own_forward(self, CircuitBank):
+            shape = (self.n_gates, self.n_outputs)
+            self(self.angles.new_zeros(1, self.n_inputs), bound=lambda flat: flat.new_zeros(len(flat), *shape))
 
     def extra_repr(self) -> str:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound
+from qlstm_qiskit.hardware.modules import Circuits, whole
 from qlstm_qiskit.nn.bank import CircuitBank
+from qlstm_qiskit.nn.calls import does_more, has_own_forward, require_device
 from qlstm_qiskit.nn.gates import update
 from qlstm_qiskit.space import GATES, Candidate, Draft, SearchSpace
 
@@ -23,7 +26,7 @@ INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
 State = tuple[Tensor, Tensor]
 
 
-class QLSTMCell(nn.Module):
+class QLSTMCell(Circuits):
     """An LSTM cell whose four gate pre-activations are weighted sums of quantum circuits (arXiv 2508.14955).
 
     With v = [x, h]: ``i, f, o = sigmoid(QNN(v))``, ``g = tanh(QNN(v))``, ``c' = f c + i g``, ``h' = o tanh(c')``.
@@ -43,7 +46,7 @@ class QLSTMCell(nn.Module):
         removed: Names of candidates that the space has left out (`SearchSpace.without_dead`), with the reason.
 
     Raises:
-        OptionError: An unknown option, a size below 1, or circuits that do not fit the sizes.
+        OptionError: An unknown option or device, a size below 1, or circuits that do not fit the sizes.
         CapacityError: The circuits do not fit in memory.
     """
 
@@ -66,6 +69,7 @@ class QLSTMCell(nn.Module):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        require_device(device)
         self.input_size = require_at_least("input_size", input_size, 1)
         self.hidden_size = require_at_least("hidden_size", hidden_size, 1)
         if input_map not in INPUT_MAPS:
@@ -111,6 +115,12 @@ class QLSTMCell(nn.Module):
         """Fix the circuits' parameters for `calls` steps with `samples` samples each."""
         return self.bank.bind(samples=samples, calls=calls)
 
+    def stepper(self, bound: Bound) -> Callable[[Tensor, State], State]:
+        """What takes inputs and states to the next states: `step`, or, where it has hooks, the cell as a whole."""
+        if has_own_forward(self, QLSTMCell):
+            return self
+        return partial(self, bound=bound) if does_more(self, QLSTMCell) else partial(self.step, bound)
+
     def angles(self, inputs: Tensor, h: Tensor) -> Tensor:
         """What the circuits read, in radians: (batch, n_inputs) for `inputs` (batch, input_size) and h (batch, hidden_size)."""
         values = torch.cat((inputs, h), dim=1)
@@ -127,12 +137,14 @@ class QLSTMCell(nn.Module):
             gates = self.from_outputs(gates)
         return update(gates, c, fused=bound.is_native)
 
-    def forward(self, input: Tensor, hx: State | None = None) -> State:
+    @whole
+    def forward(self, input: Tensor, hx: State | None = None, bound: Bound | None = None) -> State:
         """One step, with shapes as in `torch.nn.LSTMCell`.
 
         Args:
             input: (batch, input_size), or (input_size,) without a batch.
             hx: h and c, each (batch, hidden_size) or (hidden_size,); zeros by default.
+            bound: What `bind` gave, for several steps.
 
         Returns:
             The next h and c, in the same shapes.
@@ -154,7 +166,7 @@ class QLSTMCell(nn.Module):
                 raise ShapeError(f"{name} has the shape {tuple(value.shape)}; expected {expected}.")
         h, c = (value.reshape(-1, self.hidden_size) for value in hx)
         rows = input.reshape(-1, self.input_size)
-        h, c = self.step(self.bind(samples=len(rows)), rows, (h, c))
+        h, c = self.step(self.bind(samples=len(rows)) if bound is None else bound, rows, (h, c))
         return h.reshape(expected), c.reshape(expected)
 
     def extra_repr(self) -> str:

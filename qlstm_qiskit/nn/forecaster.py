@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from qlstm_qiskit.hardware.modules import whole
+
 #: Windows that are evaluated at once where no gradients are needed.
 EVALUATION_BATCH = 128
 
@@ -25,6 +27,7 @@ class Forecaster(nn.Module):
         """Windows (batch, time, features) to predictions (batch, outputs)."""
         return self.trace(windows)[1]
 
+    @whole
     def trace(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """The recurrent layer's outputs (batch, time, hidden_size), and the predictions."""
         sequence, _ = self.recurrent(windows)

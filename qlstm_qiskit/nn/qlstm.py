@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, load_backend
+from qlstm_qiskit.hardware.modules import Circuits, whole
 from qlstm_qiskit.nn.bank import Kept
+from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.nn.cell import QLSTMCell, State, check_pair, check_tensor
 from qlstm_qiskit.space import SearchSpace
 
 
-class QLSTM(nn.Module):
+class QLSTM(Circuits):
     """A stack of `QLSTMCell`s over a sequence; arguments, shapes and defaults as in `torch.nn.LSTM` where they are the same.
 
     Args:
@@ -29,7 +31,7 @@ class QLSTM(nn.Module):
         device, dtype: Of the parameters; float64 by default.
 
     Raises:
-        OptionError: An unknown or unsupported option, or a size below 1.
+        OptionError: An unknown or unsupported option or device, or a size below 1.
         CapacityError: The circuits do not fit in memory.
     """
 
@@ -57,6 +59,7 @@ class QLSTM(nn.Module):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        require_device(device)
         if bidirectional:
             raise OptionError("bidirectional=True is not supported; run a second QLSTM on x.flip(time) and join them.")
         if proj_size:
@@ -133,6 +136,7 @@ class QLSTM(nn.Module):
         """Keep a part of the candidates of each layer and gate, in place; see `CircuitBank.restrict`."""
         return [kept for cell, gates in zip(self.layers(), layers, strict=True) for kept in cell.bank.restrict(gates)]
 
+    @whole
     def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
         """Run over a sequence.
 
@@ -152,11 +156,11 @@ class QLSTM(nn.Module):
         for layer, cell in enumerate(self.layers()):
             if layer and self.dropout:
                 sequence = nn.functional.dropout(sequence, self.dropout, self.training)
-            bound = cell.bind(samples=sequence.shape[1], calls=len(sequence) * self.num_layers)
+            advance = cell.stepper(cell.bind(samples=sequence.shape[1], calls=len(sequence) * self.num_layers))
             state = (h[layer], c[layer])
             outputs = []
             for step in sequence:
-                state = cell.step(bound, step, state)
+                state = advance(step, state)
                 outputs.append(state[0])
             sequence = torch.stack(outputs)
             last.append(state)

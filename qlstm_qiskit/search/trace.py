@@ -31,10 +31,11 @@ def trace_cells(layer: QLSTM, windows: Tensor) -> tuple[CellTrace, ...]:
         sequence = windows.transpose(0, 1)
         for cell in layer.layers():
             recorder = _Recorder(cell.bind(samples=sequence.shape[1], calls=len(sequence)))
+            advance = cell.stepper(recorder)
             state = (sequence.new_zeros(sequence.shape[1], layer.hidden_size),) * 2
             outputs = []
             for step in sequence:
-                state = cell.step(recorder, step, state)
+                state = advance(step, state)
                 outputs.append(state[0])
             sequence = torch.stack(outputs)
             traces.append(CellTrace(torch.stack(recorder.values), torch.stack(recorder.sums)))

@@ -18,6 +18,7 @@ from torch import Tensor
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.search import Strategy, WeightedSum, make_strategy
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.fitting import Fit, Seeds
@@ -175,6 +176,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         """
         if self.dtype not in _DTYPES:
             raise unknown_option("dtype", self.dtype, _DTYPES)
+        require_device(self.device)
         require_at_least("max_epochs", self.max_epochs, 1)
         require_at_least("batch_size", self.batch_size, 0)
         if self.seed is not None:

@@ -1,0 +1,86 @@
+"""How a module of this room is called where more than its `forward` is to be run, and on which devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.hardware import Bound
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.nn.bank import CircuitBank
+
+
+def does_more(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether calling a module does more than the `forward` of `kind`: it has hooks, or a `forward` of its own."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]
+        or has_own_forward(module, kind)
+    )
+
+
+def has_own_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module was given another `forward` than that of `kind`."""
+    return type(module).forward is not kind.forward or "forward" in vars(module)
+
+
+class Called:
+    """A bank with hooks in one pass: called for each input, and bound again only where a hook has set other parameters.
+
+    Args:
+        bank: Whose hooks are run.
+        samples, calls: As in `CircuitBank.bind`.
+        alone: The bank has a `forward` of its own, which is all that is called.
+    """
+
+    def __init__(self, bank: CircuitBank, samples: int, calls: int, alone: bool) -> None:
+        self._bank, self._sizes, self._alone = bank, (samples, calls), alone
+        self._bound: Bound | None = None
+        self._of: list[tuple[Tensor, int]] = []
+
+    @property
+    def is_native(self) -> bool:
+        return self._bound is not None and self._bound.is_native
+
+    def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
+        if self._alone:
+            return cast(Tensor, self._bank(inputs))
+        return cast(Tensor, self._bank(inputs, bound=lambda flat: self._current()(flat, constant=constant)))
+
+    def candidates(self, inputs: Tensor) -> Tensor:
+        """As `Bound.candidates`, with the parameters and inputs that hooks set before a call."""
+        found: list[Tensor] = []
+
+        def ask(flat: Tensor) -> Tensor:
+            found.append(self._current().candidates(flat))
+            return self._current()(flat)
+
+        self._bank(inputs, bound=ask)
+        return found[-1]
+
+    def _current(self) -> Bound:
+        values: tuple[Tensor | None, ...] = (self._bank.angles, self._bank.structural_weights)
+        of = [(value, value._version) for value in values if value is not None]
+        same = len(of) == len(self._of) and all(a is b and v == w for (a, v), (b, w) in zip(of, self._of, strict=True))
+        if self._bound is None or not same:
+            self._bound, self._of = self._bank.bind_now(*self._sizes), of
+        return self._bound
+
+
+def require_device(device: torch.device | str | None) -> None:
+    """Raise `OptionError` unless tensors can be made on a device; None is torch's default."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
+        reason = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+        raise OptionError(
+            f"device is {device!r}, which this installation of torch cannot use ({reason}); use 'cpu', or leave it out."
+        ) from error
