@@ -49,7 +49,11 @@ def jobs_show(
     """
     with _ledger(run) as ledger:
         entry = ledger.entry(id)
-        result = ledger.result(entry) if entry.status == "done" else None
+        result = None
+        if entry.status == "done":
+            from qlstm_qiskit.hardware.fetch import result_of
+
+            result = result_of(ledger, entry)
     if json:
         print_json(_facts(entry) | {"result": None if result is None else [array.tolist() for array in result]})
         return
@@ -228,9 +232,13 @@ def _backends_of(ledger: Ledger, entries: list[Entry], file: Path | None) -> lis
     found = {}
     for entry in entries:
         try:
-            found[entry.backend] = _today(BackendSpec.model_validate_json(ledger.remembered(entry) or ""), file)
+            recorded = BackendSpec.model_validate_json(ledger.remembered(entry) or "")
         except ValidationError:  # not recorded, or by another version
             found[entry.backend] = find_spec(entry.backend, file)
+            continue
+        if recorded.name != entry.backend:
+            raise ledger.damaged(f"job {entry.id} is of backend {entry.backend}, which is recorded as {recorded.name}")
+        found[entry.backend] = _today(recorded, file)
     return list(found.values())
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.hardware.failures import FOREIGN, Failure, understand
 from qlstm_qiskit.hardware.ledger import UNDER_WAY, UNSENT, Entry, Ledger, Values, age
-from qlstm_qiskit.hardware.primitives import Readout
+from qlstm_qiskit.hardware.results import Readout, ResultError
 from qlstm_qiskit.hardware.spec import BackendSpec
 
 log = logging.getLogger("qlstm_qiskit.hardware.jobs")
@@ -107,14 +107,21 @@ class Jobs:
         Raises:
             JobError: There is no result, or not yet.
         """
+        readout = readout_of(self.ledger, entry)
         if job is None:
+            if entry.job is None:
+                raise self.ledger.damaged(f"job {entry.id} was submitted and has no id")
             job = self.ask(lambda: self.service.job(entry.job), entry)
         if self.service is not None:
             self._wait(entry, job)
-        result = self._try(job.result, entry)
-        if isinstance(result, Failure):
-            raise self._ended(entry, result)
-        values = Readout.from_json(self.ledger.readout(entry)).values(result)
+        try:
+            result = self._try(job.result, entry)
+            if isinstance(result, Failure):
+                raise self._ended(entry, result)
+            values = readout.values(result)
+        except ResultError as error:
+            what = f"there is no usable result: {error}"
+            raise self.error(self.ledger.ended(entry, "failed", what), what, retry=True) from None
         entry = self.ledger.done(entry, values, self._usage(job))
         log.info("job %d (%s) is done", entry.id, entry.job)
         return values
@@ -162,6 +169,8 @@ class Jobs:
                 self._pause(attempt, failure)
             try:
                 return read()
+            except ResultError:
+                raise
             except FOREIGN as error:
                 failure = self._understand(error)
             if not failure.passing or self.service is None:
@@ -220,6 +229,32 @@ class Jobs:
 def _name(status: Any) -> str:
     """Runtime jobs give a string, local ones an enum."""
     return str(getattr(status, "name", status))
+
+
+def readout_of(ledger: Ledger, entry: Entry) -> Readout:
+    """How the result of a recorded job is read.
+
+    Raises:
+        LedgerError: The record does not say, or is damaged.
+    """
+    try:
+        return Readout.from_json(ledger.readout(entry))
+    except ValueError:
+        raise ledger.damaged(f"job {entry.id} does not say how its result is read") from None
+
+
+def result_of(ledger: Ledger, entry: Entry) -> list[Values]:
+    """The recorded result of a job that is done, which fits what was asked.
+
+    Raises:
+        LedgerError: It does not, or the record is damaged.
+    """
+    values, readout = ledger.result(entry), readout_of(ledger, entry)
+    try:
+        readout.require(values)
+    except ResultError as error:
+        raise ledger.damaged(f"the result of job {entry.id} is not what was asked for: {error}") from None
+    return values
 
 
 def fetch_pending(ledger: Ledger, service: Any, spec: BackendSpec, **clocks: Any) -> tuple[list[Entry], list[JobError]]:

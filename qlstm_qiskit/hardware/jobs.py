@@ -12,7 +12,7 @@ from typing import Any
 
 from qlstm_qiskit.errors import JobError, LedgerError
 from qlstm_qiskit.hardware.failures import FOREIGN
-from qlstm_qiskit.hardware.fetch import ATTEMPTS, Jobs, fetch_pending, log, retry_ended
+from qlstm_qiskit.hardware.fetch import ATTEMPTS, Jobs, fetch_pending, log, readout_of, result_of, retry_ended
 from qlstm_qiskit.hardware.ledger import UNSENT, Entry, Ledger, Values
 from qlstm_qiskit.hardware.primitives import Work
 from qlstm_qiskit.hardware.spec import BackendSpec
@@ -80,6 +80,8 @@ class JobRunner(Jobs):
                 f"{self.ledger.path}: job {entry.id}, step {step} of {self.run!r} on {entry.device}, was made for other "
                 "circuits, values or options, so the run was changed since. Undo the change, or start in a new run folder."
             )
+        if readout_of(self.ledger, entry).positions != work.readout.positions:
+            raise self.ledger.damaged(f"job {entry.id} says that something else was measured than is asked for")
         if entry.status in {"failed", "cancelled"}:
             raise self.error(entry, f"in an earlier attempt {entry.error}", retry=True)
         if entry.status == "done":
@@ -121,8 +123,7 @@ class JobRunner(Jobs):
             except (UserWarning, *FOREIGN) as error:
                 failure = self._understand(error)
             else:
-                named = self.service is not None or self.spec.local  # a provider's id means nothing in another process
-                entry = self.ledger.submitted(entry, str(job.job_id()) if named else None)
+                entry = self._accepted(entry, job)
                 return self._single(entry, job) if unclear and self.service is not None else (entry, job)
             entry = self.ledger.note(entry, failure.sentence)
             if failure.unclear and self.service is not None:
@@ -135,6 +136,19 @@ class JobRunner(Jobs):
         assert failure is not None
         raise self.stopped(entry, f"it could not be submitted: {failure.sentence}")
 
+    def _accepted(self, entry: Entry, job: Any) -> Entry:
+        """Record the id of a job that was just submitted."""
+        named = self.service is not None or self.spec.local  # a provider's id means nothing in another process
+        name = str(job.job_id()) if named else None
+        try:
+            return self.ledger.submitted(entry, name)
+        except LedgerError as error:
+            known = f" as {name}" if name else ""
+            found = "it is found by its tag" if self.service is not None else "it is not submitted again without --retry"
+            raise LedgerError(
+                f"job {entry.id} was submitted{known}, which could not be recorded: {error} When the run goes on {found}."
+            ) from None
+
     def _single(self, entry: Entry, job: Any) -> tuple[Entry, Any]:
         """A job that was submitted a second time, or the first one if the service has both after all."""
         try:
@@ -146,7 +160,7 @@ class JobRunner(Jobs):
         return self.ledger.submitted(entry, self.first(entry, [job, *before])), None
 
     def _finish(self, entry: Entry, job: Any) -> list[Values]:
-        values = self.ledger.result(entry) if entry.status == "done" else self.collect(entry, job)
+        values = result_of(self.ledger, entry) if entry.status == "done" else self.collect(entry, job)
         if self.ledger.path is None:
             self.ledger.forget(entry)
         return values

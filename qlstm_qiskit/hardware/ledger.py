@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import secrets
 import sqlite3
-import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,77 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.errors import LedgerError
+from qlstm_qiskit.hardware.entry import UNDER_WAY, Entry, Status, age, now, wrong_column
+from qlstm_qiskit.hardware.ledger_file import COLUMNS, FILE, advice_on, damaged, open_record
 from qlstm_qiskit.hardware.lock import Lock, lock_of
 
-Values = NDArray[np.float64]
-Status = Literal["prepared", "submitted", "done", "failed", "cancelled"]
+__all__ = ["FILE", "UNDER_WAY", "UNSENT", "Entry", "Ledger", "Status", "Values", "age", "now"]
 
-#: States of jobs that may still give a result.
-UNDER_WAY: tuple[Status, ...] = ("prepared", "submitted")
+Values = NDArray[np.float64]
 
 #: The error of a new attempt that has certainly not been submitted.
 UNSENT = "not submitted yet"
-
-FILE = "jobs.sqlite"
-VERSION = 1
-_SCHEMA = """
-CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY, run TEXT NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL, request TEXT NOT NULL,
-    tag TEXT NOT NULL UNIQUE, backend TEXT NOT NULL, device TEXT NOT NULL, status TEXT NOT NULL, job TEXT,
-    created TEXT NOT NULL, updated TEXT NOT NULL, pubs INTEGER NOT NULL, circuits INTEGER NOT NULL, shots INTEGER NOT NULL,
-    usage REAL, error TEXT, readout TEXT NOT NULL, result BLOB, UNIQUE (run, step, attempt)
-)
-"""
-_PINS = """
-CREATE TABLE pins (
-    run TEXT NOT NULL, device TEXT NOT NULL, made TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (run, device)
-)
-"""
-_SPECS = "CREATE TABLE specs (run TEXT NOT NULL, backend TEXT NOT NULL, spec TEXT NOT NULL, PRIMARY KEY (run, backend))"
-_COLUMNS = (
-    "id, run, step, attempt, request, tag, backend, device, status, job, created, updated, pubs, circuits, shots, usage, error"
-)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One job, as the ledger knows it.
-
-    Attributes:
-        id: Number of the entry in its ledger.
-        run: Which work of the run folder, e.g. "train".
-        step: Number of the job in that work, from 0.
-        attempt: From 0; a failed or cancelled job that is tried again is another attempt.
-        request: Hash of all that decides the result: circuits, values, shots, options.
-        tag: Unique; the service knows the job by it even where its id never arrived.
-        backend: Name of the entry of backends.yaml.
-        device: Name of the device.
-        status: "prepared": may have been submitted. "submitted": has a job id. "done": the result is here.
-        job: Id at the service.
-        created, updated: UTC, ISO 8601.
-        pubs, circuits: In the job.
-        shots: Of each circuit; 0 where exact.
-        usage: QPU seconds, where the service tells.
-        error: What went wrong last.
-    """
-
-    id: int
-    run: str
-    step: int
-    attempt: int
-    request: str
-    tag: str
-    backend: str
-    device: str
-    status: Status
-    job: str | None
-    created: str
-    updated: str
-    pubs: int
-    circuits: int
-    shots: int
-    usage: float | None
-    error: str | None
 
 
 class Ledger:
@@ -98,28 +36,13 @@ class Ledger:
         create: Make the file where there is none.
 
     Raises:
-        LedgerError: The file is missing and `create` is False, it cannot be written, or is not a ledger.
+        LedgerError: The file is missing and `create` is False, it is in use, cannot be read, is damaged, or is not a ledger.
     """
 
     def __init__(self, path: Path | None, create: bool = True) -> None:
         self.path = path
         self._lock: Lock | None = None
-        if path is not None and not create and not path.is_file():
-            raise LedgerError(f"{path.parent} has no record of jobs ({path.name}); nothing was submitted from this run folder.")
-        try:
-            self._db = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-        try:
-            # One file and a rollback journal: a process killed in a commit is undone when the file is next opened.
-            self._db.execute("PRAGMA synchronous = EXTRA")
-            version = self._version() or self._make()
-        except sqlite3.Error as error:
-            self._db.close()
-            raise self._unusable(error) from error
-        if version > VERSION:
-            self._db.close()
-            raise LedgerError(f"{path} was written by a later version of this package (format {version}); update the package.")
+        self._db = open_record(path, create)
 
     def __getstate__(self) -> None:
         raise TypeError("a ledger is an open file; pass its path on instead")
@@ -138,10 +61,11 @@ class Ledger:
         """Be in the only process that submits for this run, until all ledgers of it there are closed, or it ends.
 
         Raises:
-            LedgerError: Another process is at it.
+            LedgerError: Another process is at it, or the record has lost jobs, which would be submitted again.
         """
         if self.path is not None and self._lock is None:
             self._lock = lock_of(self.path)
+            self._require_whole()
 
     def pinned(self, run: str, device: str, content: str, max_age: timedelta | None = None) -> tuple[str, str]:
         """What was first given here for a run on a device: whatever its jobs depend on and may have changed since.
@@ -161,7 +85,9 @@ class Ledger:
             "INSERT OR IGNORE INTO pins (run, device, made, content) VALUES (?, ?, ?, ?)", (run, device, now(), content)
         )
         row = self._execute("SELECT content, made FROM pins WHERE run = ? AND device = ?", (run, device))[0]
-        return str(row[0]), str(row[1])
+        if not all(isinstance(value, str) for value in row):
+            raise self.damaged(f"the calibration of {device} is no text")
+        return row[0], row[1]
 
     def remember(self, run: str, backend: str, spec: str) -> None:
         """Keep what a backend was, as JSON, so that its jobs can be asked for without backends.yaml."""
@@ -170,7 +96,9 @@ class Ledger:
     def remembered(self, entry: Entry) -> str | None:
         """What the backend of a job was, as JSON."""
         rows = self._execute("SELECT spec FROM specs WHERE run = ? AND backend = ?", (entry.run, entry.backend))
-        return str(rows[0][0]) if rows else None
+        if rows and not isinstance(rows[0][0], str):
+            raise self.damaged(f"backend {entry.backend} is no text")
+        return rows[0][0] if rows else None
 
     def prepare(
         self,
@@ -228,18 +156,18 @@ class Ledger:
         Raises:
             LedgerError: There is none.
         """
-        rows = self._execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (id,))
+        rows = self._execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (id,)) if abs(id) < 1 << 63 else []
         if not rows:
             count = self._execute("SELECT COUNT(*) FROM jobs", ())[0][0]
             raise LedgerError(f"there is no job {id} in {self.path}; it has {count} jobs, see `qlstm jobs list`.")
-        return Entry(*rows[0])
+        return self._entry(rows[0])
 
     def latest(self, run: str, step: int) -> Entry | None:
         """The last attempt at a step of a run."""
         rows = self._execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE run = ? AND step = ? ORDER BY attempt DESC LIMIT 1", (run, step)
+            f"SELECT {COLUMNS} FROM jobs WHERE run = ? AND step = ? ORDER BY attempt DESC LIMIT 1", (run, step)
         )
-        return Entry(*rows[0]) if rows else None
+        return self._entry(rows[0]) if rows else None
 
     def latest_of(self, run: str, request: str, since: str = "") -> list[Entry]:
         """The last attempts at all steps of a run that asked for the same, since a moment (UTC), in the order of the steps."""
@@ -252,43 +180,59 @@ class Ledger:
 
     def entries(self, run: str | None = None, statuses: Sequence[Status] = ()) -> list[Entry]:
         """Entries in the order in which they were made."""
-        found = [Entry(*row) for row in self._execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY id", ())]
+        found = [self._entry(row) for row in self._execute(f"SELECT {COLUMNS} FROM jobs ORDER BY id", ())]
         return [e for e in found if (run is None or e.run == run) and (not statuses or e.status in statuses)]
 
     def result(self, entry: Entry) -> list[Values]:
-        """The arrays of a job that is done.
+        """The arrays of a job that is done, one for each of its PUBs; see `fetch.result_of` for their shapes.
 
         Raises:
             LedgerError: There is no result, or it is damaged.
         """
-        blob = self._execute("SELECT result FROM jobs WHERE id = ?", (entry.id,))[0][0]
+        blob = self._value("result", entry)
         try:
             with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-                return [arrays[str(index)] for index in range(len(arrays.files))]
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise LedgerError(
-                f"the result of job {entry.id} in {self.path} is damaged; restore the file from a copy."
-            ) from error
+                values = [arrays[str(index)] for index in range(len(arrays.files))]
+        except Exception:  # noqa: BLE001 - an archive can be wrong in any way
+            values = []
+        if len(values) != entry.pubs or any(array.dtype != np.float64 or not np.isfinite(array).all() for array in values):
+            raise self.damaged(f"the result of job {entry.id} is damaged")
+        return values
 
     def readout(self, entry: Entry) -> str:
-        """How the service's result becomes the arrays, see `primitives.Readout`."""
-        return str(self._execute("SELECT readout FROM jobs WHERE id = ?", (entry.id,))[0][0])
+        """How the service's result becomes the arrays, see `results.Readout`."""
+        text = self._value("readout", entry)
+        if not isinstance(text, str):
+            raise self.damaged(f"job {entry.id} does not say how its result is read")
+        return text
 
-    def _unusable(self, error: sqlite3.Error) -> LedgerError:
-        return LedgerError(f"cannot open the record of jobs {self.path}: {error}; restore a copy or move it away.")
+    def damaged(self, what: str) -> LedgerError:
+        """The error for a record that contradicts itself."""
+        return damaged(self.path, what)
 
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+    def _value(self, column: str, entry: Entry) -> Any:
+        rows = self._execute(f"SELECT {column} FROM jobs WHERE id = ?", (entry.id,))
+        if not rows:
+            raise self.damaged(f"job {entry.id} is gone")
+        return rows[0][0]
 
-    def _make(self) -> int:
-        self._db.execute("BEGIN IMMEDIATE")
-        if self._version() == 0:  # no other process was faster
-            self._db.execute(_SCHEMA)
-            self._db.execute(_PINS)
-            self._db.execute(_SPECS)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        self._db.execute("COMMIT")
-        return self._version()
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        entry = Entry(*row)
+        wrong = wrong_column(entry)
+        if wrong is not None:
+            name = f"job {entry.id}" if isinstance(entry.id, int) else "a job"
+            raise self.damaged(f"{name} has a {wrong} that no job has")
+        return entry
+
+    def _require_whole(self) -> None:
+        """Refuse a record in which a job is missing before others; its step would be taken for one that was never asked."""
+        attempts: dict[tuple[str, int], list[int]] = {}
+        for entry in self.entries():
+            attempts.setdefault((entry.run, entry.step), []).append(entry.attempt)
+        steps = Counter(run for run, _ in attempts)
+        for (run, step), found in attempts.items():
+            if step >= steps[run] or sorted(found) != list(range(len(found))):
+                raise self.damaged(f"jobs of {run!r} are missing")
 
     def _update(self, entry: Entry, **columns: object) -> Entry:
         columns["updated"] = now()
@@ -301,12 +245,11 @@ class Ledger:
             with closing(self._db.execute(statement, values)) as cursor:
                 return cursor.fetchall()
         except sqlite3.Error as error:
-            raise LedgerError(f"the record of jobs {self.path} cannot be used: {error}.") from error
-
-
-def age(entry: Entry) -> float:
-    """Seconds since something was last recorded of a job."""
-    return (datetime.now(timezone.utc) - datetime.fromisoformat(entry.updated)).total_seconds()
+            raise LedgerError(
+                f"the record of jobs {self.path} cannot be used: {error}; {advice_on(self.path, error)}."
+            ) from error
+        except OverflowError:
+            raise self.damaged("it holds a number that is too large") from None
 
 
 def _packed(values: Sequence[Values]) -> bytes:
@@ -318,8 +261,3 @@ def _packed(values: Sequence[Values]) -> bytes:
 
 def _new_tag() -> str:
     return f"qlstm-{secrets.token_hex(12)}"
-
-
-def now(before: timedelta = timedelta(0)) -> str:
-    """The time, or what it was some time before, as entries have it."""
-    return (datetime.now(timezone.utc) - before).isoformat(timespec="milliseconds")

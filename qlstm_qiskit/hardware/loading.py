@@ -131,7 +131,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
     if not spec.recorded or (spec.local and record is None):
         connection, ledger = _connect(spec, None), None
         device = connection.device
-        inner = _local(spec, device, seed, Direct(draws))  # counts all jobs, so that each has a seed of its own
+        inner = _local(spec, device, seed, Direct(draws, spec.name))  # counts all jobs, so that each has a seed of its own
     else:
         file = (record or _state_folder()) / FILE
         ledger = Ledger(file) if file.is_file() else None
@@ -199,7 +199,7 @@ def _executor(spec: BackendSpec, make: Callable[[int, Sequence[str]], Any], subm
 
     if spec.primitive == "sampler":
         return SamplerExecutor(make, spec.shots or 0, spec.guard, submit)
-    return EstimatorExecutor(make, spec.shots, spec.guard, submit)
+    return EstimatorExecutor(make, spec.shots, spec.guard, submit, mitigated=spec.mitigation.resilience_level > 0)
 
 
 def _transpiler(spec: BackendSpec, device: BackendV2) -> Prepare:

@@ -17,22 +17,38 @@ class Lock:
     def __init__(self, path: Path) -> None:
         import fcntl
 
-        self._file: IO[str] = path.with_name(path.name + ".lock").open("a+")
         try:
+            self._file: IO[str] = _file(path).open("a+", errors="replace")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.seek(0)
-            owner = self._file.read().strip()
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()))
+            self._file.flush()
+        except BlockingIOError:
             raise LedgerError(
-                f"another process ({owner or 'unknown'}) submits jobs for {path.parent}; wait for it or stop it."
+                f"another process ({owner_of(path) or 'unknown'}) submits jobs for {path.parent}; wait for it or stop it."
             ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        except OSError as error:
+            raise LedgerError(
+                f"cannot lock {_file(path)}: {error.strerror or error}; nothing is submitted without the lock. Free some space "
+                "if the disk is full, else make the folder one that can be written to."
+            ) from None
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):
             self._file.close()
+
+
+def owner_of(path: Path) -> str:
+    """The process that has submitted last for the run whose record is `path`; empty where nobody knows."""
+    try:
+        text = _file(path).read_text(errors="replace").strip()
+    except OSError:
+        return ""
+    return text if text.isdecimal() else ""
+
+
+def _file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 _locks: WeakValueDictionary[Path, Lock] = WeakValueDictionary()

@@ -6,6 +6,7 @@ for the circuits of today, or nothing that was submitted would be found again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -14,6 +15,7 @@ from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.errors import LedgerError
 from qlstm_qiskit.hardware.compact import empty_target
+from qlstm_qiskit.hardware.ledger_file import DAMAGED
 
 
 class PinnedDevice(BackendV2):
@@ -24,12 +26,12 @@ class PinnedDevice(BackendV2):
         calibration: What `calibration_of` wrote.
 
     Raises:
-        LedgerError: The device has no longer an instruction that was written down.
+        LedgerError: The device has no longer an instruction that was written down, or what was written down is damaged.
     """
 
     def __init__(self, device: BackendV2, calibration: str) -> None:
         super().__init__(name=device.name)
-        self._target = _restored(device.name, device.target, json.loads(calibration))
+        self._target = _read(device, calibration)
 
     @property
     def target(self) -> Target:
@@ -58,12 +60,31 @@ def calibration_of(target: Target) -> str:
         rows = [[list(qubits), *_figures(properties)] for qubits, properties in known.items()]
         instructions[name] = sorted(rows, key=lambda row: row[0])
     qubits = target.qubit_properties
-    return json.dumps(
-        {
-            "qubits": None if qubits is None else [None if q is None else [q.t1, q.t2, q.frequency] for q in qubits],
-            "instructions": instructions,
-        }
-    )
+    facts = {
+        "qubits": None if qubits is None else [None if q is None else [q.t1, q.t2, q.frequency] for q in qubits],
+        "instructions": instructions,
+    }
+    return json.dumps(facts | {"digest": _digest(facts)})
+
+
+def _read(device: BackendV2, calibration: str) -> Target:
+    """The target of what was written down; other circuits than then would be asked for if any of it were wrong."""
+    try:
+        facts = json.loads(calibration)
+        digest = facts.pop("digest", None)  # older versions have written none
+        if digest is None or digest == _digest(facts):
+            target = _restored(device.name, device.target, facts)
+            if target.num_qubits == device.target.num_qubits:
+                return target
+    except LedgerError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is damaged
+        pass
+    raise LedgerError(f"the calibration of {device.name} in the record of jobs is damaged; {DAMAGED}.")
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _figures(properties: InstructionProperties | None) -> tuple[float | None, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,47 +10,19 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2, BitArray
+from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.observables_array import ObservablesArray
 
 from qlstm_qiskit.hardware.chunks import Piece, chunks, unchunk
 from qlstm_qiskit.hardware.executor import Draws, ISACircuit, Request, Values
-from qlstm_qiskit.hardware.measurement import Basis, Term, means_of_bits, rotated
+from qlstm_qiskit.hardware.measurement import Basis, rotated
+from qlstm_qiskit.hardware.results import REGISTER, Readout, ResultError, bounds_of
 from qlstm_qiskit.hardware.spec import GuardSpec
 
 #: Makes the primitive for a job from the job's number and its tags: a fresh seed for each job, tags that the service keeps.
 MakeSampler = Callable[[int, Sequence[str]], BaseSamplerV2]
 MakeEstimator = Callable[[int, Sequence[str]], BaseEstimatorV2]
-
-_REGISTER = "c"
-#: Bits that are unpacked at a time.
-_BLOCK = 1 << 24
-
-
-@dataclass(frozen=True)
-class Readout:
-    """What to make of a job's result; plain data, so that a process without the circuits can fetch it.
-
-    Attributes:
-        positions: For each PUB of a sampler, the bits whose signs multiply to each term; None for an estimator.
-    """
-
-    positions: tuple[tuple[tuple[int, ...], ...], ...] | None = None
-
-    def values(self, result: Any) -> list[Values]:
-        """From a primitive's result: means of terms (sets, terms), or expectation values (sets, observables), of each PUB."""
-        if self.positions is None:
-            return [np.asarray(pub.data.evs, dtype=np.float64).T for pub in result]
-        return [_means(pub.data[_REGISTER], terms) for pub, terms in zip(result, self.positions, strict=True)]
-
-    def to_json(self) -> str:
-        return json.dumps({"positions": self.positions})
-
-    @classmethod
-    def from_json(cls, text: str) -> Readout:
-        positions = json.loads(text)["positions"]
-        return cls(None if positions is None else tuple(tuple(tuple(term) for term in terms) for terms in positions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +58,24 @@ class Direct:
 
     Attributes:
         draws: Jobs submitted so far; the number of the next job, from which its seed is made.
+        name: Of the backend, for messages.
     """
 
     draws: Draws = field(default_factory=Draws)
+    name: str = "of primitives"
 
     def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
         started = []
         for work in works:
             started.append(work.start(self.draws.count, ()))
             self.draws.count += 1
-        return [work.readout.values(job.result()) for work, job in zip(works, started, strict=True)]
+        return [self._read(work, job) for work, job in zip(works, started, strict=True)]
+
+    def _read(self, work: Work, job: Any) -> list[Values]:
+        try:
+            return work.readout.values(job.result())
+        except ResultError as error:
+            raise ResultError(f"backend {self.name}: there is no usable result: {error}.") from None
 
 
 @dataclass(eq=False)
@@ -139,7 +118,11 @@ class SamplerExecutor:
         bases = [basis for piece in pieces for basis in piece.request.circuit.measurement.bases]
         return Work(
             start=lambda number, tags: self.sampler(number, tags).run(pubs),
-            readout=Readout(tuple(tuple(term.positions for term in basis.terms) for basis in bases)),
+            readout=Readout(
+                positions=tuple(tuple(term.positions for term in basis.terms) for basis in bases),
+                sets=tuple(len(piece.request.values) for piece in pieces for _ in range(piece.pubs)),
+                shots=self.shots,
+            ),
             fingerprint=_fingerprint("sampler", self.shots, pieces),
             pubs=len(pubs),
             circuits=sum(piece.circuits for piece in pieces),
@@ -164,12 +147,14 @@ class EstimatorExecutor:
         shots: For each circuit, asked for as the precision 1 / sqrt(shots); None where the estimator is exact.
         guard: Limits of a job.
         submit: Runs jobs.
+        mitigated: Whether errors are mitigated, which takes values beyond their bounds.
     """
 
     estimator: MakeEstimator
     shots: int | None = None
     guard: GuardSpec = field(default_factory=GuardSpec)
     submit: Submit = field(default_factory=Direct)
+    mitigated: bool = False
     _observables: WeakKeyDictionary[ISACircuit, ObservablesArray] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
@@ -192,7 +177,10 @@ class EstimatorExecutor:
             pubs.append((circuit.circuit, self.observables(circuit), bindings(piece.request, leading=1), precision))
         return Work(
             start=lambda number, tags: self.estimator(number, tags).run(pubs),
-            readout=Readout(),
+            readout=Readout(
+                sets=tuple(len(piece.request.values) for piece in pieces),
+                bounds=tuple(bounds_of(piece.request.circuit.observables, self.shots, self.mitigated) for piece in pieces),
+            ),
             fingerprint=_fingerprint("estimator", self.shots or 0, pieces),
             pubs=len(pubs),
             circuits=sum(piece.circuits for piece in pieces),
@@ -209,7 +197,7 @@ class EstimatorExecutor:
 def measured(circuit: QuantumCircuit, basis: Basis, basis_gates: frozenset[str] | None = None) -> QuantumCircuit:
     """The circuit with the basis measured: its qubit i becomes bit i of the only classical register."""
     result = rotated(circuit, basis, basis_gates)
-    register = ClassicalRegister(len(basis.qubits), _REGISTER)
+    register = ClassicalRegister(len(basis.qubits), REGISTER)
     result.add_register(register)
     result.measure(basis.qubits, register)
     return result
@@ -238,17 +226,6 @@ def _run(submit: Submit, works: Sequence[Work]) -> list[list[Values]]:
 
 def _combine(piece: Piece, means: Sequence[Values]) -> Values:
     return piece.request.circuit.measurement.combine(means, len(piece.request.values))
-
-
-def _means(bits: BitArray, positions: Sequence[tuple[int, ...]]) -> Values:
-    """Means of the terms, (sets, terms), a block of sets at a time: bits take 8 times their packed size."""
-    basis = Basis((), (), tuple(Term(0, 1.0, tuple(term)) for term in positions))
-    (n_sets,) = bits.shape
-    block = max(1, _BLOCK // max(1, bits.num_shots * bits.num_bits))
-    parts = [
-        means_of_bits(basis, bits[start : start + block].to_bool_array(order="little")) for start in range(0, n_sets, block)
-    ]
-    return np.concatenate(parts)
 
 
 def _fingerprint(kind: str, shots: int, pieces: Sequence[Piece]) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import JobError, OptionError, unknown_option
 from qlstm_qiskit.hardware.devices import find_device, load_provider
 from qlstm_qiskit.hardware.failures import FOREIGN, Failure, understand
+from qlstm_qiskit.hardware.makers import maker_primitive, require_takes
 from qlstm_qiskit.hardware.spec import BackendSpec
 
 log = logging.getLogger(__name__)
@@ -96,11 +96,13 @@ def connect(spec: BackendSpec, n_qubits: int = 1, device: str | None = None) -> 
         device: Take this one where the backend leaves it open: a run that goes on needs the device that it was begun on.
 
     Raises:
-        OptionError: Account, environment variable or device are missing or unknown, or the device is too small.
+        OptionError: Account, environment variable or device are missing or unknown, or the device is too small, or does not
+            take the shots or the seed of the entry.
         JobError: The service cannot be reached, or does not accept the credentials.
     """
     if spec.kind == "provider":
         connection = Connection(None, load_provider(spec.provider or ""), spec)
+        require_takes(spec, connection.device)
     elif spec.local:
         connection = Connection(None, find_device(spec.device or ""), spec)
     else:
@@ -134,9 +136,7 @@ def make_primitive(spec: BackendSpec, mode: Any, seed: int | None = None, tags: 
         OptionError: The installed qiskit-ibm-runtime has no such primitive, or the device does not have that `rep_delay_us`.
     """
     if spec.kind == "provider":
-        seeded = seed is not None and hasattr(mode.options, "seed_simulator")
-        kind = BackendSamplerV2 if spec.primitive == "sampler" else BackendEstimatorV2
-        return kind(backend=mode, options={"seed_simulator": seed} if seeded else None)
+        return maker_primitive(spec, mode, seed)
     build = _primitive_class(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # chosen by name in backends.yaml, both old and new
