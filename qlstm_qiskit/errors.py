@@ -62,6 +62,10 @@ class LedgerError(QLSTMError, RuntimeError):
     """The record of a run's jobs is missing, damaged, in use, or belongs to other work."""
 
 
+class QLSTMWarning(UserWarning):
+    """Work goes on, and there is something to know before its results are trusted."""
+
+
 def unknown_option(kind: str, given: object, allowed: Iterable[str]) -> OptionError:
     """Build the error for a name that is not in a table, with the closest allowed name if there is one."""
     names = sorted(allowed)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +23,7 @@ from qlstm_qiskit.cli.space import space_app
 from qlstm_qiskit.cli.table import table
 from qlstm_qiskit.cli.train import derive, train
 from qlstm_qiskit.cli.transpile import transpile
-from qlstm_qiskit.errors import QLSTMError
+from qlstm_qiskit.errors import QLSTMError, QLSTMWarning
 
 #: Packages of extras; see pyproject.toml.
 _OPTIONAL = ("reservoirpy", "ray", "sktime", "plotly", "tensorboard", "mlflow-skinny")
@@ -84,7 +87,8 @@ def about(json: Json = False) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 on success, 2 on a user's mistake with one line on standard error, 130 on Ctrl-C."""
     try:
-        code = app(arguments, standalone_mode=False)
+        with _warnings_in_a_line():
+            code = app(arguments, standalone_mode=False)
     except QLSTMError as error:
         code = _fail(str(error))
     except KeyboardInterrupt:
@@ -94,6 +98,22 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         code = _fail(error.format_message())
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Show what this package warns of as one line on standard error, without a place in the code."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, QLSTMWarning):
+                print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                usual(message, category, *place)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _fail(message: str) -> int:

@@ -11,7 +11,9 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.hardware.compact import compact
+from qlstm_qiskit.hardware.devices import find_device
 from qlstm_qiskit.hardware.executor import Request
+from qlstm_qiskit.hardware.health import Health
 from qlstm_qiskit.hardware.loading import load_backend
 from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.hardware.spec import BackendSpec
@@ -38,6 +40,7 @@ def check_backend(spec: BackendSpec) -> dict[str, Any]:
             device = backend.connection.device
             facts |= {"account": "ok" if backend.connection.service is not None else "none needed"}
             facts |= {"device": f"{device.name}, {device.num_qubits} qubits"}
+        facts |= _calibration(spec, backend)
         theta = Parameter("theta")
         circuit = QuantumCircuit(1, name="check")
         circuit.ry(theta, 0)
@@ -54,3 +57,15 @@ def check_backend(spec: BackendSpec) -> dict[str, Any]:
             "choose other qubits (transpile.layout) or another device."
         )
     return facts
+
+
+def _calibration(spec: BackendSpec, backend: PrimitiveBackend) -> dict[str, str]:
+    """What the device says of itself that spoils results, if anything."""
+    if backend.connection is not None:
+        device = backend.connection.device
+    elif spec.noise is not None:
+        device = find_device(spec.noise.device)
+    else:
+        return {}
+    found = Health.of(device.target).sentences()
+    return {"calibration": "; ".join(found)} if found else {}

@@ -11,7 +11,8 @@ from typing import Any
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError, unknown_option
-from qlstm_qiskit.hardware.scrub import scrub
+from qlstm_qiskit.hardware.rules import NAME_ADVICE
+from qlstm_qiskit.hardware.scrub import is_secret, scrub
 from qlstm_qiskit.hardware.spec import BackendSpec
 
 #: What to do about a module that is not found: the folder of backends.yaml is not where Python looks by itself.
@@ -51,6 +52,8 @@ def find_device(name: str) -> BackendV2:
     Raises:
         OptionError: There is none; the message names the closest one.
     """
+    if is_secret(name):
+        raise OptionError(f"the name of the device cannot be used: {NAME_ADVICE}")
     classes = _fake_classes()
     key = _key(name)
     if key not in classes:
@@ -72,6 +75,8 @@ def load_provider(path: str) -> BackendV2:
     Raises:
         OptionError: It cannot be imported, fails when called, or is no `BackendV2`.
     """
+    if is_secret(path):
+        raise OptionError(f"the path of the provider cannot be used: {NAME_ADVICE}")
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
         raise OptionError(f"provider is {path!r}; it must be an import path 'module:name', such as 'my_lab.devices:backend'.")

@@ -18,13 +18,15 @@ from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
 from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.hardware.compact import empty_target
 
 Values = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 #: Partial embeddings that a search keeps; a linear circuit of 8 qubits has about 5,000 on a heavy-hex device of 156.
 BEAM = 20_000
-_FREE = ("barrier", "delay")
+#: What costs nothing.
+FREE = ("barrier", "delay")
 
 
 class ErrorMap:
@@ -93,6 +95,20 @@ class ErrorMap:
             found = np.flatnonzero(row)
             result[qubit, : len(found)] = found
         return result
+
+
+def alive(target: Target) -> Target:
+    """The device without instructions that are always wrong, for circuits that would be put on them."""
+    result = empty_target(target, target.num_qubits, target.qubit_properties)
+    for name in sorted(target.operation_names):
+        known = target[name]
+        if not known or None in known:  # for any qubits
+            result.add_instruction(target.operation_from_name(name), name=name)
+            continue
+        kept = {wires: own for wires, own in known.items() if own is None or own.error is None or own.error < 1}
+        if kept:
+            result.add_instruction(target.operation_from_name(name), kept, name=name)
+    return result
 
 
 def estimated_success(circuit: QuantumCircuit, target: Target | ErrorMap, measured: Iterable[int] = ()) -> float:
@@ -207,5 +223,5 @@ def _counts(circuit: QuantumCircuit) -> Counter[tuple[str, tuple[int, ...]]]:
     return Counter(
         (item.operation.name, tuple(circuit.find_bit(qubit).index for qubit in item.qubits))
         for item in circuit.data
-        if item.operation.name not in _FREE
+        if item.operation.name not in FREE
     )

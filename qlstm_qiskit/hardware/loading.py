@@ -203,9 +203,10 @@ def _executor(spec: BackendSpec, make: Callable[[int, Sequence[str]], Any], subm
 
 
 def _transpiler(spec: BackendSpec, device: BackendV2) -> Prepare:
+    from qlstm_qiskit.hardware.health import Watched
     from qlstm_qiskit.hardware.isa_cache import cache_folder
 
-    return _shared_transpiler(device, spec.transpile, cache_folder()).prepare
+    return Watched(_shared_transpiler(device, spec.transpile, cache_folder()))
 
 
 @lru_cache(maxsize=16)

@@ -29,6 +29,10 @@ TOKEN_ADVICE = (
     "give account: the name of an account saved by QiskitRuntimeService.save_account, or token_env: the name, in capitals, of "
     "an environment variable that holds the token."
 )
+#: The same about a name that is given elsewhere.
+NAME_ADVICE = (
+    "it looks like a token (and is not shown). Give a name; tokens are found by account or token_env in the entry of a backend."
+)
 _SECRET_KEY = re.compile("token|passw(or)?d|secret|credential|bearer|authorization|(api|access|private|iam|auth)key")
 
 
@@ -37,13 +41,29 @@ def is_secret_key(key: str) -> bool:
     return key != "token_env" and bool(_SECRET_KEY.search(re.sub("[^a-z]", "", key.lower())))
 
 
-def looks_like_token(text: str) -> bool:
-    """Whether a text has a long run of random letters and digits, as API keys have; a resource name of IBM Cloud has not."""
+def looks_like_token(text: str, named: bool = False) -> bool:
+    """Whether a text has a long run of random letters and digits, as API keys have; a resource name of IBM Cloud has not.
+
+    Args:
+        text: A value of an entry.
+        named: Whether it names code or a device: words in capitals with a number ("GenericBackendV2") are none then.
+    """
     if text.startswith("crn:"):
         return False
     runs = re.findall("[A-Za-z0-9]{16,}", text)
-    mixed = (all(re.search(kind, run) for kind in ("[a-z]", "[A-Z]", "[0-9]")) for run in runs)
-    return any(mixed) or any(re.fullmatch("[0-9a-fA-F]{32,}", run) for run in runs)
+    return any(_is_random(run) and not (named and _is_words(run)) for run in runs)
+
+
+def _is_random(run: str) -> bool:
+    digits = len(re.findall("[0-9]+", run))
+    mixed = all(re.search(kind, run) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    return mixed or bool(re.fullmatch("[0-9a-fA-F]{32,}", run)) or (len(run) >= 20 and digits >= 4)
+
+
+def _is_words(run: str) -> bool:
+    """Whether a run is made of words, three letters long on average, and of at most two numbers."""
+    pieces = re.findall("[A-Z]?[a-z]+|[A-Z]+|[0-9]+", run)
+    return len(run) >= 3 * len(pieces) and sum(piece.isdecimal() for piece in pieces) <= 2 and len(run) < 32
 
 
 def is_variable_name(text: str) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from qlstm_qiskit.hardware.rules import is_secret_key
+from qlstm_qiskit.hardware.rules import is_secret_key, looks_like_token
 
 #: Variables from which Qiskit and IBM's tools read a token, besides the one that a backend names and those that sound like it.
 VARIABLES = ("QISKIT_IBM_TOKEN", "IBM_QUANTUM_TOKEN", "IBMCLOUD_API_KEY")
@@ -33,6 +33,11 @@ def scrub(text: str, token_env: str | None = None) -> str:
     for secret in sorted(_secrets(token_env), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return _ANNOUNCED.sub(rf"\1\2{HIDDEN}", text)
+
+
+def is_secret(name: str) -> bool:
+    """Whether what should name something is a token: a known one, or what looks like one."""
+    return looks_like_token(name, named=True) or scrub(name) != name
 
 
 def _secrets(token_env: str | None) -> Iterable[str]:

@@ -30,6 +30,11 @@ class NoiseSpec(_Options):
     device: str
     readout: bool = True
 
+    @field_validator("device")
+    @classmethod
+    def _no_token(cls, value: str) -> str:
+        return _named("noise.device", value)
+
 
 class TranspileSpec(_Options):
     """How circuits become ISA circuits.
@@ -193,6 +198,18 @@ class BackendSpec(_Options):
             raise _conflict("name", "a backend's name is made of letters, digits, '-', '_' and '.'; rename it.")
         return name
 
+    @field_validator("name", "device", "provider")
+    @classmethod
+    def _name_of_something(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return None if value is None else _named(str(info.field_name), value)
+
+    @field_validator("tags")
+    @classmethod
+    def _plain_tags(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if any(map(looks_like_token, tags)):
+            raise _conflict("tags", f"a tag looks like a token; {TOKEN_ADVICE}")
+        return tags
+
     @field_validator("token_env", "account", "instance")
     @classmethod
     def _no_token(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -207,6 +224,13 @@ class BackendSpec(_Options):
         for field, message in conflicts(self):
             raise _conflict(field, message)
         return self
+
+
+def _named(field: str, value: str) -> str:
+    """The name of a device or of code, unless it is a token."""
+    if looks_like_token(value, named=True):
+        raise _conflict(field, f"{field} looks like a token; {TOKEN_ADVICE}")
+    return value
 
 
 def _conflict(field: str, message: str) -> PydanticCustomError:

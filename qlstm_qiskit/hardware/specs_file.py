@@ -11,8 +11,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from qlstm_qiskit.errors import SpecError, unknown_option
-from qlstm_qiskit.hardware.rules import TOKEN_ADVICE, is_secret_key, looks_like_token
+from qlstm_qiskit.errors import OptionError, SpecError, unknown_option
+from qlstm_qiskit.hardware.rules import NAME_ADVICE, TOKEN_ADVICE, is_secret_key, looks_like_token
+from qlstm_qiskit.hardware.scrub import is_secret
 from qlstm_qiskit.hardware.spec import BackendSpec
 
 #: The entries that every installation has.
@@ -21,8 +22,8 @@ PACKAGED = Path(__file__).with_name("backends.yaml")
 USERS = Path("backends.yaml")
 
 _Key = tuple[str, ...]
-#: Values of such keys are names of code and devices, and never a credential.
-_PLAIN = {("kind",), ("device",), ("provider",)}
+#: Values of such keys are names of code and devices, in words.
+_NAMES = {("kind",), ("device",), ("provider",)}
 #: Values of such keys are not repeated in messages.
 _PRIVATE = {"account", "instance", "token_env"}
 
@@ -60,6 +61,8 @@ def find_spec(name: str, path: str | Path | None = None) -> BackendSpec:
         OptionError: There is none of that name; the message lists those that there are.
         SpecError: A file cannot be used.
     """
+    if is_secret(name):
+        raise OptionError(f"the name of the backend cannot be used: {NAME_ADVICE}")
     if path is None and name not in _names(USERS):
         entries, lines = _read(PACKAGED)  # whatever else that file is, or holds
         if name in entries:
@@ -167,7 +170,7 @@ def _inspect(node: yaml.Node, path: Path, keys: _Key, lines: dict[_Key, str], se
             inner = (*keys, str(index))
             lines[inner] = f"{path}:{item.start_mark.line + 1}"
             _inspect(item, path, inner, lines, seen)
-    elif keys[-1:] not in _PLAIN and looks_like_token(node.value):
+    elif looks_like_token(node.value, named=keys[-1:] in _NAMES):
         raise SpecError(f"{place}: the value of {'.'.join(keys)!r} looks like a token; {TOKEN_ADVICE}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from qiskit.circuit import Gate, Parameter
 from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
+from qiskit.transpiler.exceptions import TranspilerError
 
 from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.hardware.compact import active_qubits, compact, moved
 from qlstm_qiskit.hardware.executor import ISACircuit
 from qlstm_qiskit.hardware.isa_cache import read_entry, write_entry
-from qlstm_qiskit.hardware.layout import ErrorMap, Footprint, best_place, estimated_success
+from qlstm_qiskit.hardware.layout import ErrorMap, Footprint, alive, best_place, estimated_success
 from qlstm_qiskit.hardware.spec import TranspileSpec
 from qlstm_qiskit.hardware.transpile_report import TranspileReport, compare
 
@@ -32,8 +34,8 @@ class Transpiler:
 
     For each of ``spec.seeds`` seeds a circuit gets a layout (with ``measure_aware`` that of a copy in which its qubits
     are measured, so that readout errors count), is transpiled, and is then moved to the best place of the device that
-    takes it as it is. The best by estimated success is kept. A seed that needs no SWAPs ends the search: others would
-    differ only in the place.
+    takes it as it is. The best by estimated success is kept. A seed that needs no SWAPs and no dead coupler ends the search:
+    others would differ only in the place. Where all of them need a dead coupler, the circuit is fitted to what is alive.
 
     Args:
         backend: The device.
@@ -50,7 +52,7 @@ class Transpiler:
         self.count = 0
         self._errors = ErrorMap(self.target) if self.target.num_qubits else None
         self._basis = _gate_names(self.target)
-        self._setting = repr((1, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items())))
+        self._setting = repr((2, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items())))
         self._made: dict[str, tuple[ISACircuit, TranspileReport]] = {}
         self._given: dict[tuple[str, str, tuple[Parameter, ...]], ISACircuit] = {}
         self._reports: dict[str, TranspileReport] = {}
@@ -132,18 +134,26 @@ class Transpiler:
         found: list[_Found] = []
         for seed in range(self.spec.seed, self.spec.seed + self.spec.seeds):
             found.append(self._settled(self._transpiled(circuit, observables, seed)))
-            if not found[-1].swaps:
+            if not found[-1].swaps and (self._errors is None or found[-1].score > 0):
                 break
-        return max(found, key=lambda item: (item.score, -item.swaps))  # the first of equals
+        best = max(found, key=lambda item: (item.score, -item.swaps))  # the first of equals
+        if self._errors is None or best.score > 0 or self.spec.layout is not None:
+            return best
+        with suppress(TranspilerError):  # nothing that is alive is large enough
+            other = self._settled(self._transpiled(circuit, observables, self.spec.seed, alive(self.target)))
+            return other if other.score > 0 else best
+        return best
 
-    def _transpiled(self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp], seed: int) -> _Found:
+    def _transpiled(
+        self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp], seed: int, target: Target | None = None
+    ) -> _Found:
         layout = None if self.spec.layout is None else list(self.spec.layout)
         if layout is None and self.spec.measure_aware:
             measured = _measured(observables)
             copy = circuit.copy()
             copy.add_bits(QuantumCircuit(0, len(measured)).clbits)
             copy.measure(measured, range(len(measured)))
-            placed = self._run(copy, seed).layout
+            placed = self._run(copy, seed, target).layout
             layout = None if placed is None else placed.initial_index_layout(filter_ancillas=True)
         swaps, last = 0, circuit.count_ops().get("swap", 0)
 
@@ -152,13 +162,15 @@ class Transpiler:
             now = state["dag"].count_ops().get("swap", 0)
             swaps, last = swaps + max(0, now - last), now
 
-        isa = self._run(circuit, seed, initial_layout=layout, callback=watch)
+        isa = self._run(circuit, seed, target, initial_layout=layout, callback=watch)
         qubits = range(circuit.num_qubits) if isa.layout is None else isa.layout.final_index_layout(filter_ancillas=True)
         laid = tuple(observable.apply_layout(isa.layout, isa.num_qubits) for observable in observables)
         return _Found(isa, laid, tuple(qubits), swaps)
 
-    def _run(self, circuit: QuantumCircuit, seed: int, **options: Any) -> QuantumCircuit:
-        return transpile(circuit, backend=self.backend, optimization_level=self.spec.level, seed_transpiler=seed, **options)
+    def _run(self, circuit: QuantumCircuit, seed: int, target: Target | None, **options: Any) -> QuantumCircuit:
+        """Transpile for the device, or for a target in its place."""
+        where: dict[str, Any] = {"backend": self.backend} if target is None else {"target": target}
+        return transpile(circuit, **where, optimization_level=self.spec.level, seed_transpiler=seed, **options)
 
     def _settled(self, found: _Found) -> _Found:
         """The circuit at the best place that takes it as it is, unless the layout is prescribed; and its score."""

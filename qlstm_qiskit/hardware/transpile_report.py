@@ -27,7 +27,7 @@ class TranspileReport:
         success: Estimated success probability of a run, readout of the measured qubits included; NaN where the device
             does not say how many qubits it has.
         qubits: Device qubit on which each qubit of the circuit ends, and is measured; -1 for one that does nothing.
-        warning: Where the SWAPs come from; None without any.
+        warning: Where the SWAPs come from, and what else speaks against the values; None without any.
     """
 
     name: str

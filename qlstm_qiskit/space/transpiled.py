@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.circuits import split
 from qlstm_qiskit.hardware.devices import device_of
+from qlstm_qiskit.hardware.health import doubt
 from qlstm_qiskit.hardware.isa_cache import cache_folder
 from qlstm_qiskit.hardware.spec import BackendSpec
 from qlstm_qiskit.hardware.specs_file import find_spec
@@ -39,5 +41,6 @@ def transpile_candidates(
     for candidate in candidates:
         item = split(candidate.circuit, candidate.inputs, candidate.weights)
         isa = transpiler.prepare(candidate.name, item.circuit, item.parameters, candidate.observables(n_outputs))
-        reports.append(transpiler.report(isa))
+        report, reason = transpiler.report(isa), doubt(transpiler, isa)
+        reports.append(replace(report, warning="; ".join(filter(None, [report.warning, reason])) or None))
     return device, tuple(reports)
