@@ -221,7 +221,7 @@ class Ledger:
         wrong = wrong_column(entry)
         if wrong is not None:
             name = f"job {entry.id}" if isinstance(entry.id, int) else "a job"
-            raise self.damaged(f"{name} has a {wrong} that no job has")
+            raise self.damaged(f"no job has such a value of {wrong} as {name}")
         return entry
 
     def _require_whole(self) -> None:

@@ -21,7 +21,7 @@ from qiskit.transpiler import Target
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.hardware.counts import counts_of
 from qlstm_qiskit.hardware.failures import FOREIGN
-from qlstm_qiskit.hardware.results import ResultError
+from qlstm_qiskit.hardware.results import ResultError, field_of
 from qlstm_qiskit.hardware.scrub import scrub
 from qlstm_qiskit.hardware.spec import BackendSpec
 
@@ -143,7 +143,7 @@ class ReadDevice(BackendV2):
     def _result(self, job: Any) -> Any:
         """What a job gives, or what `run` has given at once."""
         if not callable(getattr(job, "result", None)):
-            if hasattr(job, "results"):
+            if field_of(job, "results") is not None:
                 return job
             raise ResultError(f"run() of the device gave a {type(job).__name__}, which is neither a job nor a result")
         try:
@@ -152,7 +152,7 @@ class ReadDevice(BackendV2):
             self._raise(error)
 
     def _require_seed(self, result: Any, seed: int | None) -> None:
-        said = [getattr(item, "seed_simulator", None) for item in result.results]
+        said = [field_of(item, "seed_simulator") for item in field_of(result, "results")]
         if seed is not None and self._sure_of_seed and None not in said and seed not in said:
             raise ResultError("the device has ignored seed; leave seed out of the entry")
 
