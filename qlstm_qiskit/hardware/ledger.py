@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.errors import LedgerError
 from qlstm_qiskit.hardware.entry import UNDER_WAY, Entry, Status, age, now, wrong_column
-from qlstm_qiskit.hardware.ledger_file import COLUMNS, FILE, advice_on, damaged, open_record
+from qlstm_qiskit.hardware.ledger_file import BROKEN, COLUMNS, FILE, advice_on, damaged, open_record
 from qlstm_qiskit.hardware.lock import Lock, lock_of
 
 __all__ = ["FILE", "UNDER_WAY", "UNSENT", "Entry", "Ledger", "Status", "Values", "age", "now"]
@@ -248,8 +248,8 @@ class Ledger:
             raise LedgerError(
                 f"the record of jobs {self.path} cannot be used: {error}; {advice_on(self.path, error)}."
             ) from error
-        except OverflowError:
-            raise self.damaged("it holds a number that is too large") from None
+        except BROKEN:
+            raise self.damaged("it holds text or a number that is none") from None
 
 
 def _packed(values: Sequence[Values]) -> bytes:

@@ -15,6 +15,9 @@ from qlstm_qiskit.storage import _WRITING, exists
 #: What to do about a record that is damaged.
 DAMAGED = "restore a copy of the file: without its record jobs would be submitted, and paid for, again"
 
+#: What Python's module raises for text and numbers that it cannot turn into its own.
+BROKEN = (UnicodeError, OverflowError, MemoryError)
+
 FILE = "jobs.sqlite"
 VERSION = 1
 _SCHEMA = """
@@ -63,6 +66,9 @@ def open_record(path: Path | None, create: bool) -> sqlite3.Connection:
     except sqlite3.Error as error:
         database.close()
         raise _unusable(path, error) from error
+    except BROKEN:
+        database.close()
+        raise damaged(path, "SQLite finds text in it that is none") from None
     except LedgerError:
         database.close()
         raise

@@ -288,6 +288,12 @@ def test_a_locked_record_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyP
                 ledger.note(Ledger(None).prepare("a", 0, "r", "b", "d", "{}", 1, 1, 1), "x")
 
 
+def fill(ledger: Ledger) -> None:
+    """Write until there is no room for an entry."""
+    for step in range(1000):
+        ledger.prepare("fill", step, "", "", "", "", 1, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("pragma", "advice"),
     [("query_only = ON", "may read and write the file and its folder"), ("max_page_count = 1", "free some space on the disk")],
@@ -300,7 +306,7 @@ def test_what_cannot_be_recorded_is_not_submitted(folder: Path, whole: Path, pra
         jobs.run = "other"
         ledger._db.execute(f"PRAGMA {pragma}")
         with pytest.raises(LedgerError, match=advice) as caught:
-            ledger.remember("other", "ibm", "y" * 100_000)
+            fill(ledger)
         assert "move" not in str(caught.value)
         with pytest.raises(LedgerError, match=advice):
             do(jobs, steps=1)
