@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,9 @@ LEAST = 6
 
 #: Pairs up to which all signs are tried where differences are tied, which scipy's exact distribution does not know.
 PERMUTED = 16
+
+#: Ratios that differ by less, relatively, are tied: two errors in another unit are each rounded once more, by 2^-53 at most.
+_ROUNDED = Fraction(1, 2**49)
 
 Interval = tuple[float, float]
 
@@ -118,20 +122,35 @@ def compare(first: ArrayLike, second: ArrayLike) -> Comparison:
     if not (a >= 0).all() or not (b >= 0).all():
         raise OptionError("errors must not be negative to be compared by their ratios.")
     numbers = np.finfo(np.float64)
-    logs = [np.log(np.clip(values, numbers.tiny, numbers.max)) for values in (a, b)]  # of 0 and infinity too
-    difference = logs[0] - logs[1]
+    a_known, b_known = (np.clip(values, numbers.tiny, numbers.max) for values in (a, b))  # ratios of 0 and infinity too
+    difference = np.log(a_known) - np.log(b_known)
+    places = _signed_places(a_known, b_known)
     p, biserial = 1.0, 0.0
-    if np.any(difference):
-        tied = len(np.unique(abs(difference))) < a.size or not difference.all()
+    if places.any():
+        tied = len(np.unique(abs(places))) < a.size or not places.all()
         method = stats.PermutationMethod(n_resamples=2**a.size) if tied and a.size <= PERMUTED else "auto" if tied else "exact"
-        p = float(stats.wilcoxon(difference, method=method).pvalue)
-        different = difference[difference != 0]
+        p = float(stats.wilcoxon(places, method=method).pvalue)
+        different = places[places != 0]
         ranks = stats.rankdata(abs(different))
         biserial = float(np.sign(different) @ ranks / ranks.sum())
     delta = 2 * float(stats.mannwhitneyu(a, b).statistic) / a.size**2 - 1
     with np.errstate(over="ignore"):
         ratio = float(np.exp(np.median(difference)))
     return Comparison(a.size, ratio, p, p, _least(a.size), delta, biserial)
+
+
+def _signed_places(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Differences of log errors by their order alone: 1 for the smallest, the same for tied ones, 0 for none, with their signs.
+
+    Ratios are compared as fractions. Logarithms of equal ones differ in the last bit, so that the unit would decide on ties.
+    """
+    sizes = [Fraction(max(pair)) / Fraction(min(pair)) for pair in zip(a.tolist(), b.tolist(), strict=True)]
+    places, place, last = np.zeros(len(sizes), np.int64), 0, Fraction(0)
+    for number in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if sizes[number] > 1:  # equal errors are equal in every unit
+            place += sizes[number] > last * (1 + _ROUNDED)
+            places[number], last = place, sizes[number]
+    return places * np.where(a < b, -1, 1)
 
 
 def corrected(family: Sequence[Comparison]) -> list[Comparison]:

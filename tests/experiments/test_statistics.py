@@ -41,6 +41,34 @@ def test_ties_are_counted_too() -> None:
     assert found.p == pytest.approx(2 * np.mean(signs <= low), rel=1e-12)
 
 
+@pytest.mark.parametrize("unit", [1.0, 3.0, 0.1, 7.0, 1e-3, 2.0**-30, 1e12])
+def test_equal_ratios_are_tied_in_every_unit(unit: float) -> None:
+    """Ratios 1/2, 16, 16, 8, 2, 4: ranks 1.5, 5.5, 5.5, 4, 1.5, 3, one of the smallest against the others."""
+    a, b = [0.125, 4, 4, 2, 1, 2], [0.25, 0.25, 0.25, 0.25, 0.5, 0.5]
+    found = compare([unit * value for value in a], [unit * value for value in b])
+    assert found.p == pytest.approx(3 * 2 / 2**6, rel=1e-12), "signs with a rank sum of 0 (one) or 1.5 (two), two-sided"
+    assert found.rank_biserial == pytest.approx((21 - 1.5 - 1.5) / 21, rel=1e-12)
+
+
+def test_errors_that_differ_in_their_unit_alone_are_compared_alike() -> None:
+    """Errors and units without short binary forms: each product is rounded, and equal ratios stay tied."""
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        a = rng.uniform(0.01, 1, 8)
+        b = a * rng.choice([0.3, 0.3, 1 / 0.3, 1.7, 1.0], 8)
+        known = compare(a, b)
+        for unit in (0.1, 1 / 3, 1e-7, 12345.6789):
+            other = compare(a * unit, b * unit)
+            assert (other.p, other.rank_biserial) == (known.p, known.rank_biserial)
+
+
+def test_near_ratios_are_not_tied() -> None:
+    a = np.array([1 + 1e-14, 1 + 2e-14, 1 + 4e-14, 1 - 8e-14, 1.5, 1.6])
+    d = np.array([1, 2, 3, -4, 5, 6])
+    signs = np.array(list(itertools.product([0, 1], repeat=6))) @ abs(d)
+    assert compare(a, np.ones(6)).p == pytest.approx(2 * np.mean(signs <= 4), rel=1e-12)
+
+
 def test_equal_errors_decide_nothing() -> None:
     found = compare(np.ones(12), np.ones(12))
     assert (found.p, found.ratio, found.delta, found.verdict) == (1.0, 1.0, 0.0, "undecided")
