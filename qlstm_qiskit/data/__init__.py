@@ -3,8 +3,9 @@
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
 from qlstm_qiskit.data.named import DATASETS, load_dataset
+from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.real import REAL_SERIES, RealSeries
-from qlstm_qiskit.data.windows import Dataset, Scaler, make_dataset, sliding_windows, split_validation
+from qlstm_qiskit.data.windows import Dataset, Scaler, make_dataset, part_of, scaled_rows, sliding_windows, split_validation
 
 __all__ = [
     "DATASETS",
@@ -17,7 +18,10 @@ __all__ = [
     "load_dataset",
     "make_dataset",
     "numeric_columns",
+    "part_of",
     "read_table",
+    "require_time_order",
+    "scaled_rows",
     "sliding_windows",
     "split_validation",
 ]

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qlstm_qiskit.data.windows import Dataset, Floats, make_dataset
+from qlstm_qiskit.data.order import require_time_order
+from qlstm_qiskit.data.windows import LARGEST, Dataset, Floats, make_dataset
 from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 
 
@@ -49,7 +50,7 @@ def numeric_columns(table: pd.DataFrame, names: Sequence[str], source: Path | st
         source: What the table was read from, for messages.
 
     Raises:
-        DataError: A value is missing, not a number or not finite; the message says in which line.
+        DataError: A value is missing, not a number, not finite or above `LARGEST`; the message says in which line.
         OptionError: There is no column of that name.
     """
     for name in names:
@@ -59,10 +60,12 @@ def numeric_columns(table: pd.DataFrame, names: Sequence[str], source: Path | st
     for position, name in enumerate(names):
         text = table[name].str.strip()
         values[:, position] = pd.to_numeric(text, errors="coerce")
-        bad = np.flatnonzero(~np.isfinite(values[:, position]))
+        bad = np.flatnonzero(~(np.abs(values[:, position]) <= LARGEST))
         if len(bad):
-            given = text.iloc[bad[0]]
+            given, value = text.iloc[bad[0]], values[bad[0], position]
             what = f"{given!r} is not a finite number" if given else "a value is missing"
+            if np.isfinite(value):
+                what = f"{given!r} is above {LARGEST:g}; use a smaller unit if it is right"
             raise DataError(
                 f"{source}, line {bad[0] + 2}, column {name!r}: {what} "
                 f"({len(bad)} such in all); fill or remove such rows first."
@@ -89,7 +92,7 @@ def load_csv(
         window, horizon, train_fraction, season: As in `make_dataset`.
 
     Raises:
-        DataError: The file, a column or a value cannot be used, or the series is too short.
+        DataError: The file, a column or a value cannot be used, the newest row comes first, or the series is too short.
         OptionError: A column or an option is not allowed.
     """
     names = tuple(features) if features else (target,)
@@ -97,6 +100,7 @@ def load_csv(
         raise OptionError(f"features names a column twice: {', '.join(names)}.")
     table = read_table(path)
     values = numeric_columns(table, (*names, target), path)
+    require_time_order(table, target, path)
     return make_dataset(
         Path(path).stem,
         values[:, :-1],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 
 Floats = NDArray[np.float64]
+
+#: Of values, in original units and scaled: sums of their squares are still numbers. A range is at least its inverse.
+LARGEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,15 @@ class Scaler:
         """Take the range of each column of `values` (rows, columns).
 
         Raises:
-            DataError: A range overflows float64.
+            DataError: Values, or their range, are so large or so small that squares are no longer float64.
         """
         low, high = values.min(axis=0), values.max(axis=0)
-        wide = np.flatnonzero(~np.isfinite(high / 2 - low / 2) | (np.maximum(np.abs(low), np.abs(high)) > 1e150))
-        if len(wide):
-            raise DataError(f"column {wide[0]} runs from {low[wide[0]]:g} to {high[wide[0]]:g}; use a smaller unit.")
+        wide = ~(np.maximum(np.abs(low), np.abs(high)) <= LARGEST)
+        narrow = ~wide & (high > low) & (high - low < 1 / LARGEST)
+        for bad, unit in ((wide, "smaller"), (narrow, "larger")):
+            if bad.any():
+                column = int(np.flatnonzero(bad)[0])
+                raise DataError(f"column {column} runs from {low[column]:g} to {high[column]:g}; use a {unit} unit.")
         return cls(tuple(low.tolist()), tuple(high.tolist()))
 
     @classmethod
@@ -104,7 +111,7 @@ class Dataset:
 
     def validation(self, fraction: float) -> tuple[Floats, Floats]:
         """The last part of the training windows and their targets, at least one: what `valid_fraction` holds out."""
-        first = len(self.x_train) - max(int(fraction * len(self.x_train)), 1)
+        first = len(self.x_train) - max(part_of(fraction, len(self.x_train)), 1)
         return self.x_train[first:], self.y_train[first:]
 
     def persistence(self, horizon: int | None = None) -> Floats:
@@ -133,6 +140,19 @@ class Dataset:
         return float(np.mean(np.abs(known[self.season :] - known[: -self.season])))
 
 
+def part_of(fraction: float, count: int) -> int:
+    """So large a part of `count` things, rounded down.
+
+    The fraction is the decimal one that is written, or the computed one that rounds to it: 0.7 of 90 are 63, though their
+    product is 62.99999999999999 in floats; and 2 / 3 of 90 are 60, though it is written 0.6666666666666666.
+
+    Args:
+        fraction: At least 0.
+        count: How many there are.
+    """
+    return max(math.floor(fraction * count), math.floor(Fraction(str(fraction)) * count))
+
+
 def split_validation(n_windows: int, horizon: int, fraction: float) -> tuple[int, int]:
     """How many windows train, the first ones, and how many validate, the last ones.
 
@@ -146,7 +166,7 @@ def split_validation(n_windows: int, horizon: int, fraction: float) -> tuple[int
     Raises:
         DataError: Nothing is left to train or to validate.
     """
-    n_valid = int(fraction * n_windows)
+    n_valid = part_of(fraction, n_windows)
     n_train = n_windows - n_valid - (horizon - 1 if n_valid else 0)
     if fraction and (n_valid < 1 or n_train < 1):
         raise DataError(f"{n_windows} windows leave no validation part of {fraction}; give more of them.")
@@ -164,6 +184,30 @@ def sliding_windows(values: Floats, window: int) -> Floats:
         (rows - window + 1, window, columns), a copy.
     """
     return np.lib.stride_tricks.sliding_window_view(values, window, axis=0).transpose(0, 2, 1).copy()
+
+
+def scaled_rows(source: str, names: Sequence[str], values: Floats, scaler: Scaler) -> Floats:
+    """Scale rows (rows, columns), or refuse values that lie too far from those that the scaler was fitted on.
+
+    Args:
+        source, names: What the rows were read from, and their columns, for messages.
+        values: In original units.
+        scaler: From them to the model's.
+
+    Raises:
+        DataError: A scaled value is no number, or too large for its square to be one.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = scaler.transform(values)
+    bad = np.argwhere(~(np.abs(scaled) <= LARGEST))
+    if len(bad):
+        row, column = bad[0]
+        raise DataError(
+            f"{source}, row {row + 1} (line {row + 2} of a CSV file), column {names[column]!r}: {values[row, column]:g} is too "
+            f"far from what is trained on, {scaler.low[column]:g} to {scaler.high[column]:g} ({len(bad)} such in all); "
+            "correct or remove such rows."
+        )
+    return scaled
 
 
 def make_dataset(
@@ -196,7 +240,8 @@ def make_dataset(
         season: Rows in a season of the target; 1 where it has none.
 
     Raises:
-        DataError: The series is too short to give a window to each part, or a season before the first test row.
+        DataError: The series is too short to give a window to each part, or a season before the first test row; or a value is
+            no number, or too large.
         OptionError: An option is out of range.
     """
     require_at_least("window", window, 1)
@@ -205,7 +250,7 @@ def make_dataset(
     if not 0 < train_fraction < 1:
         raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
     n_windows = len(inputs) - window - horizon + 1 - drop_last
-    first = math.floor(train_fraction * n_windows)  # that tests
+    first = part_of(train_fraction, max(n_windows, 0))  # that tests
     n_train = first - (horizon - 1)
     if n_windows < 2 or n_train < 1:
         raise DataError(
@@ -220,7 +265,8 @@ def make_dataset(
     column = np.asarray(target, dtype=np.float64)[:, None]
     known = first + window  # rows before the first that is tested
     input_scaler, target_scaler = scalers or (Scaler.fit(inputs[:known]), Scaler.fit(column[:known]))
-    scaled, scaled_target = input_scaler.transform(inputs), target_scaler.transform(column)
+    scaled = scaled_rows(name, features, np.asarray(inputs, dtype=np.float64), input_scaler)
+    scaled_target = scaled_rows(name, (target_name,), column, target_scaler)
     x = sliding_windows(scaled, window)[:n_windows]
     y = sliding_windows(scaled_target[window:], horizon)[:n_windows, :, 0]
     last = scaled_target[window - 1 : window - 1 + n_windows]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qlstm_qiskit.data import numeric_columns, read_table, sliding_windows
+from qlstm_qiskit.data import numeric_columns, read_table, require_time_order, scaled_rows, sliding_windows
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 from qlstm_qiskit.experiments.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.run import Run
@@ -28,13 +28,13 @@ def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
         BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
     window = run.header.window
-    table, values = _read(run, path, window + 1)
+    table, _, scaled = _read(run, path, window + 1)
     taken = sorted({"prediction", "persistence"} & set(table.columns))
     if taken:
         raise DataError(f"{path} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
     table["prediction"] = np.nan
     known = numeric_columns(table, [run.header.target], path)[:, 0] if run.header.target in table.columns else None
-    windows = sliding_windows(run.header.input_scaler.transform(values), window)[:-1]
+    windows = sliding_windows(scaled, window)[:-1]
     require_affordable_evaluation(run, len(windows))
     table.loc[window:, "prediction"] = run.header.target_scaler.inverse(run.predict(windows)[:, :1])[:, 0]
     if known is not None:
@@ -61,7 +61,7 @@ def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
         BudgetError: As of `predict_table`.
     """
     require_at_least("horizon", horizon, 1)
-    table, values = _read(run, path, run.header.window)
+    table, values, _ = _read(run, path, run.header.window)
     header, at_once = run.header, run.header.horizon
     if horizon > at_once and header.features != (header.target,):
         raise OptionError(
@@ -82,10 +82,11 @@ def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
     return result
 
 
-def _read(run: Run, path: Path | str, n_rows: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """The file as a table, and the features' values in original units; at least `n_rows` rows."""
+def _read(run: Run, path: Path | str, n_rows: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """The file as a table, and the features' values in original units and scaled; at least `n_rows` rows."""
     table = read_table(path)
     values = numeric_columns(table, run.header.features, path)
+    require_time_order(table, run.header.target, path)
     if len(values) < n_rows:
         raise DataError(f"{path} has {len(values)} rows; a window of {run.header.window} needs at least {n_rows}.")
-    return table, values
+    return table, values, scaled_rows(str(path), run.header.features, values, run.header.input_scaler)

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
+from qlstm_qiskit.data import part_of
 from qlstm_qiskit.errors import OptionError, unknown_option
 from qlstm_qiskit.nn import CircuitBank
 from qlstm_qiskit.search.strategy import Gates, Strategy, distribution
@@ -160,7 +161,7 @@ class ProgressiveShrinking(Strategy):
         """How many of n candidates a gate may have."""
         sizes = [n]
         while sizes[-1] > self.keep:
-            sizes.append(max(self.keep, int(sizes[-1] * self.factor)))
+            sizes.append(max(self.keep, part_of(self.factor, sizes[-1])))
         if len(sizes) == 1 or progress < self.begin:
             return n
         width = max(self.end - self.begin, 1e-9) / max(len(sizes) - 2, 1)

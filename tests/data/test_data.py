@@ -1,14 +1,26 @@
 """The paper's series, windows, and CSV files."""
 
 import hashlib
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from qlstm_qiskit.data import DATASETS, PAPER_SERIES, REAL_SERIES, Scaler, load_csv, load_dataset, make_dataset
+from qlstm_qiskit.data import (
+    DATASETS,
+    PAPER_SERIES,
+    REAL_SERIES,
+    Scaler,
+    load_csv,
+    load_dataset,
+    make_dataset,
+    part_of,
+    split_validation,
+)
 from qlstm_qiskit.data.generators import bessel, damped_shm, delayed_quantum_control, narma
 from qlstm_qiskit.errors import DataError, OptionError
+from qlstm_qiskit.experiments import forecast_errors
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -203,7 +215,21 @@ def test_two_features(tmp_path: Path) -> None:
         ("a\n1\n2\n-inf\n", {}, DataError, "line 4, column 'a': '-inf'"),
         ("a\n1\n\n3\n", {}, DataError, "line 3, column 'a': a value is missing"),
         ("a\n" + "1\n" * 50 + "\n\n", {"features": ["a", "a"]}, OptionError, "twice"),
-        ("a\n1.7e308\n" + "-1.7e308\n" * 50, {}, DataError, "smaller unit"),
+        (
+            "a\n1.7e308\n" + "-1.7e308\n" * 50,
+            {},
+            DataError,
+            "line 2, column 'a': '1.7e308' is above 1e\\+150; use a smaller unit",
+        ),
+        ("a\n" + "1\n2\n" * 25 + "1e200\n", {}, DataError, "line 52, column 'a': '1e200' is above"),
+        ("a\n" + "0\n1e-155\n" * 25, {}, DataError, "column 0 runs from 0 to 1e-155; use a larger unit"),
+        ("a\n" + "0\n5e-324\n" * 25, {}, DataError, "use a larger unit"),
+        (
+            "a\n" + "0\n1e-20\n" * 25 + "1e140\n",
+            {},
+            DataError,
+            "line 52.*column 'a': 1e\\+140 is too far from what is trained on",
+        ),
         ("a\n1\n2\n3\n", {}, DataError, "has 3 rows, which give 0 windows of 4 rows"),
         ("a\n" + "1\n" * 5, {}, DataError, "has 5 rows, which give 1 windows"),
         ("a\n" + "1\n" * 50, {"window": 0}, OptionError, "window is 0"),
@@ -217,6 +243,44 @@ def test_bad_files_and_options(tmp_path: Path, content: str | None, options: dic
         path.write_text(content)
     with pytest.raises(error, match=message):
         load_csv(path, **({"target": "a"} | options))
+
+
+def test_the_largest_values_have_finite_errors(tmp_path: Path) -> None:
+    """In the part that tests, where no scaler is fitted: squares of what is let through are numbers."""
+    path = tmp_path / "large.csv"
+    path.write_text("a\n" + "1\n2\n" * 25 + "1e149\n-1e149\n1\n")
+    data = load_csv(path, "a")
+    with np.errstate(all="raise"):
+        errors = forecast_errors(data, data.persistence())
+    assert np.isfinite(list(errors.values())).all()
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.29, 0.57, 0.58, 0.67, 0.7, 0.9, np.float64(0.7), np.float32(0.7)])
+def test_a_part_is_rounded_down_once(fraction: float) -> None:
+    """Decimal arithmetic is the oracle; products of floats lose a window where the right one is whole."""
+    for count in range(1, 400):
+        exact = int(Decimal(str(fraction)) * count)
+        assert part_of(fraction, count) == exact
+        if 0 < exact < count:
+            assert split_validation(count, 1, fraction) == (count - exact, exact)
+    assert [part_of(k / 3, 90) for k in range(3)] == [0, 30, 60], "thirds that are computed"
+
+
+def test_no_window_is_lost_to_rounding() -> None:
+    y = np.arange(94.0)
+    data = make_dataset("a", y[:, None], y, features=["y"], target_name="y", train_fraction=0.7)
+    assert (len(data.x_train), len(data.x_test)) == (63, 27)
+    assert len(make_dataset("a", y[:, None], y, features=["y"], target_name="y", train_fraction=2 / 3).x_train) == 60
+    y = np.arange(153.0)
+    data = make_dataset("a", y[:, None], y, features=["y"], target_name="y")
+    assert len(data.x_train) == 99
+    assert len(make_dataset("a", y[:, None], y, features=["y"], target_name="y", window=3).validation(0.29)[0]) == 29
+
+
+def test_published_splits_have_no_such_product() -> None:
+    """0.67 and 0.2, of studies and series, are cut as products of floats are, at any length."""
+    for fraction in (0.67, 0.2):
+        assert all(part_of(fraction, count) == int(fraction * count) for count in range(1, 3000))
 
 
 def test_errors_in_original_units_survive_a_constant_training_part(tmp_path: Path) -> None:
