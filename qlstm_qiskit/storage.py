@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import secrets
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from qlstm_qiskit.errors import RunError
 
@@ -17,6 +20,23 @@ PATIENCE = 5.0
 
 #: Names of files that are being written end in this.
 _WRITING = ".qlstm-writing"
+
+
+def strict_json(content: Any, indent: int | None = None) -> str:
+    """Plain data as JSON that any reader takes: numbers that are not finite, which JSON does not know, are null."""
+    try:
+        return json.dumps(content, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(content), indent=indent, allow_nan=False)
+
+
+def finite(content: Any) -> Any:
+    """Plain data with None for numbers that are not finite."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def exists(path: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlstm_qiskit.cli.options import BackendsFile, Json, Log, RunFolder
+from qlstm_qiskit.cli.options import BackendsFile, Json, Log, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import JobError, LedgerError, OptionError
 
@@ -69,6 +69,7 @@ def jobs_resume(
     retry: Annotated[bool, typer.Option("--retry", help="Try failed and cancelled jobs again.")] = False,
     backends: BackendsFile = None,
     log: Log = None,
+    trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
     """Fetch the results of all jobs that were submitted and never came back, and go on with an unfinished training.
@@ -87,7 +88,7 @@ def jobs_resume(
         if not is_unfinished(run):
             raise OptionError(f"--log has nothing to log: {run} was finished before.")
     if _killed_early(run):
-        _go_on(run, backends, log or [], quiet=json)
+        _go_on(run, backends, log or [], quiet=json, trust=trust_provider)
         return
     with _ledger(run) as ledger:
         ledger.claim()
@@ -111,7 +112,7 @@ def jobs_resume(
     if errors:
         raise JobError(" ".join(map(str, errors)))
     trained = (run / "config.json").exists() and any(entry.run == "train" for entry in entries)
-    if not (trained and _go_on(run, backends, log or [], quiet=json)) and not json:
+    if not (trained and _go_on(run, backends, log or [], quiet=json, trust=trust_provider)) and not json:
         _print_next([*fetched, *again, *(entry for entry in entries if entry.status == "prepared")])
 
 
@@ -153,15 +154,18 @@ def _killed_early(run: Path) -> bool:
     return True
 
 
-def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool) -> bool:
+def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool, trust: bool) -> bool:
     """Finish the training of a run folder; whether it was unfinished."""
     from qlstm_qiskit.experiments import is_unfinished, load_spec, resume_run
+    from qlstm_qiskit.experiments.trust import require_trusted
     from qlstm_qiskit.report import draw_run
 
     if not is_unfinished(run):
         return False
-    options = load_spec(run).backend_options
-    finished = resume_run(run, options=options and _today(options, file), loggers=loggers, verbose=0 if quiet else 1)
+    spec = load_spec(run)
+    require_trusted(run, spec, trust, file)
+    options = spec.backend_options and _today(spec.backend_options, file)
+    finished = resume_run(run, options=options, loggers=loggers, verbose=0 if quiet else 1, trust=True)
     draw_run(finished)
     if not quiet:
         print(f"Training went on to its end, epoch {finished.epochs}: test MSE {finished.metrics['test_mse']:.6g}")

@@ -25,6 +25,10 @@ BackendsFile = Annotated[
         show_default="./backends.yaml where there is one",
     ),
 ]
+TrustProvider = Annotated[
+    bool,
+    typer.Option("--trust-provider", help="Call the code of a provider that only the folder's own config.json names."),
+]
 Log = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from qlstm_qiskit.storage import strict_json
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,7 +20,7 @@ def print_json(content: dict[str, Any], table: pd.DataFrame | None = None) -> No
     """Print one JSON object, with the rows of a table under "table" where one is given."""
     if table is not None:
         content = content | {"table": json.loads(table.to_json(orient="records"))}
-    print(json.dumps(content, indent=2))
+    print(strict_json(content, indent=2))
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]], text: Sequence[str] = ()) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, OtherBackend, RunFolder
+from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, OtherBackend, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError
 
@@ -24,6 +24,7 @@ def evaluate(
     backend: OtherBackend = None,
     backends: BackendsFile = None,
     confirm: Confirm = False,
+    trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
     """Evaluate a run on its test part again, on any backend.
@@ -42,7 +43,7 @@ def evaluate(
         rolled_windows,
     )
 
-    with closing(_load(run, backend, backends, confirm)) as loaded:
+    with closing(_load(run, backend, backends, confirm, trust_provider)) as loaded:
         data = loaded.dataset
         n_rolled = 0 if steps is None else rolled_windows(data, steps)
         require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0))
@@ -72,6 +73,7 @@ def predict(
     backend: OtherBackend = None,
     backends: BackendsFile = None,
     confirm: Confirm = False,
+    trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
     """Predict each row of a CSV file from the rows before it or, with --horizon, the rows that follow it.
@@ -83,7 +85,7 @@ def predict(
 
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
-    with closing(_load(run, backend, backends, confirm)) as loaded:
+    with closing(_load(run, backend, backends, confirm, trust_provider)) as loaded:
         before = loaded.n_jobs
         table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
         after = loaded.n_jobs
@@ -110,18 +112,19 @@ def predict(
     print(f"Wrote {len(table)} rows to {out}")
 
 
-def _load(run: Path, backend: str | None, backends: Path | None, confirm: bool) -> Run:
+def _load(run: Path, backend: str | None, backends: Path | None, confirm: bool, trust: bool) -> Run:
     from qlstm_qiskit.hardware import find_spec
 
     options = None if backend is None else find_spec(backend, backends)
     from qlstm_qiskit.experiments import load_run, load_spec
+    from qlstm_qiskit.experiments.trust import require_trusted
 
-    if confirm:
-        if options is None:
-            own = load_spec(run)
-            options = own.backend_options or find_spec(own.backend)
-        options = options.confirmed()
-    return load_run(run, backend=options)
+    if options is None:
+        own = load_spec(run)
+        require_trusted(run, own, trust, backends)
+        if confirm:
+            options = own.backend_options or find_spec(own.backend, backends)
+    return load_run(run, backend=options.confirmed() if options is not None and confirm else options, trust=True)
 
 
 def _print_jobs(before: int | None, after: int | None) -> None:

@@ -44,8 +44,6 @@ def table(
 
     Example: qlstm table --study table2-tuned --datasets bessel --seeds 3 --out runs/tuned
     """
-    from json import dumps
-
     from joblib import cpu_count
 
     from qlstm_qiskit.experiments.records import load_study_folder
@@ -53,7 +51,7 @@ def table(
     from qlstm_qiskit.experiments.study import load_study
     from qlstm_qiskit.experiments.table import table as make_table
     from qlstm_qiskit.report.table import draw_table, markdown
-    from qlstm_qiskit.storage import write_atomically
+    from qlstm_qiskit.storage import strict_json, write_atomically
 
     if recipe == "tuned" and study == "table2":
         study = "table2-tuned"  # the rows that are of interest there
@@ -83,7 +81,7 @@ def table(
     found = make_table(*load_study_folder(out))  # of all that is there, also where a part was asked for
     write_atomically(out / "table.md", markdown(found))
     content = found.to_json()
-    write_atomically(out / "table.json", dumps(content, indent=1) + "\n")
+    write_atomically(out / "table.json", strict_json(content, indent=1) + "\n")
     figures = draw_table(found, out)
     if json:
         print_json(content | {"out": str(out), "figures": [str(path) for path in figures]})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.completion import backend_names, names
-from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, Log, RunFolder
+from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, Log, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
 from qlstm_qiskit.errors import OptionError, unknown_option
@@ -99,6 +99,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
     log: Log = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; begin if none.")] = False,
+    trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
     """Train a model into a run folder, with figures.
@@ -118,7 +119,7 @@ def train(
         options = options.confirmed()
     given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
     if resume and given <= _RESUME:
-        _train(None, out, json, log or [], resume=True)
+        _train(None, out, json, log or [], resume=True, trust=trust_provider)
         return
     values = ctx.params | recipe_values(recipe, model, given)
     if start is None:
@@ -129,10 +130,10 @@ def train(
     else:
         spec = _spec_from(start, values, given, from_scratch)
         name = f"{start.name}-tuned"
-    _train(spec.on(options), out or Path("runs") / name, json, log or [], resume=resume)
+    _train(spec.on(options), out or Path("runs") / name, json, log or [], resume=resume, trust=trust_provider)
 
 
-def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str], *, resume: bool) -> None:
+def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str], *, resume: bool, trust: bool) -> None:
     """Train, and print what it has come to; with `resume`, what is in the folder, which must be this run where one is given."""
     from qlstm_qiskit.experiments import resume_command, train_run
     from qlstm_qiskit.report import draw_run
@@ -144,7 +145,7 @@ def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str
         if spec is not None and not (resume and exists(out / "config.json")):
             run = train_run(spec, out, loggers=loggers, verbose=1)
         else:
-            run = _resumed(spec, out, loggers)
+            run = _resumed(spec, out, loggers, trust)
         figures = draw_run(run)
     except KeyboardInterrupt:
         what = f"the last finished epoch is in {out}"
@@ -158,21 +159,23 @@ def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str
         raise typer.Exit(130)
 
 
-def _resumed(spec: RunSpec | None, out: Path, loggers: list[str]) -> Run:
+def _resumed(spec: RunSpec | None, out: Path, loggers: list[str], trust: bool) -> Run:
     """The run of a folder, trained to its end."""
     from qlstm_qiskit.experiments import is_unfinished, load_run, load_spec, require_same, resume_command, resume_run
 
     found = load_spec(out)
     if spec is not None:
         require_same(out, spec)
+        trust = True  # it is what the command says
     if not is_unfinished(out):
         if loggers:
             raise OptionError(f"--log has nothing to log: {out} was finished before.")
+        run = load_run(out, trust=trust)
         print(f"{out} was finished before; this is its result", file=sys.stderr)
-        return load_run(out)
+        return run
     if found.backend_options is not None and found.backend_options.leaves:
         raise OptionError(f"the circuits of {out} leave this machine; go on with: {resume_command(out)}")
-    return resume_run(out, loggers=loggers, verbose=1)
+    return resume_run(out, loggers=loggers, verbose=1, trust=trust)
 
 
 def _print_result(run: Run, figures: list[str], json: bool) -> None:
@@ -249,7 +252,7 @@ def _print_stages(stages: dict[str, dict[str, Any]]) -> None:
 
 
 #: What `--resume` may be given beside; anything else must be the whole command again.
-_RESUME = {"resume", "out", "json", "log"}
+_RESUME = {"resume", "out", "json", "log", "trust_provider"}
 
 _MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing", "angle_std")
 

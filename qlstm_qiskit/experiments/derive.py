@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.metrics import errors_of, run_metrics
-from qlstm_qiskit.experiments.recording import header_of
+from qlstm_qiskit.experiments.recording import header_of, weights_header
 from qlstm_qiskit.experiments.run import (
     CONFIG,
     GENOTYPE,
@@ -26,17 +25,18 @@ from qlstm_qiskit.experiments.run import (
 )
 from qlstm_qiskit.experiments.start import weights_digest
 from qlstm_qiskit.experiments.train import make_folders, refuse_existing
+from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.search import derive
 from qlstm_qiskit.space import Genotype
-from qlstm_qiskit.storage import exists, write_atomically
+from qlstm_qiskit.storage import exists, strict_json, write_atomically
 from qlstm_qiskit.training.checkpoint import save_weights
 
 #: Part of the training windows that candidates are scored on where the search has held none out.
 _DEFAULT_VALID = 0.2
 
 
-def derive_run(path: Path, out: Path, *, strategy: str = "perturbation", top_k: int = 1, refit: bool = True) -> Run:
+def derive_run(path: Path | str, out: Path | str, *, strategy: str = "perturbation", top_k: int = 1, refit: bool = True) -> Run:
     """Derive a model from the run of a search into a run folder of its own.
 
     Candidates are scored on the validation part; where the search has held none out, on the last fifth of its training windows.
@@ -51,12 +51,13 @@ def derive_run(path: Path, out: Path, *, strategy: str = "perturbation", top_k: 
         RunError: A folder is missing, damaged or in the way.
         OptionError: An unknown strategy, or the model has no circuits.
     """
+    path, out = Path(path), Path(out)
     refuse_existing(out)
     started = time.perf_counter()
-    run = load_run(path, backend="statevector")
+    run = load_run(path, backend=EXACT)
     if not isinstance(run.forecaster.recurrent, QLSTM):
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of a search.")
-    dataset, held_out = run.dataset, run.spec.valid_fraction
+    dataset, held_out = run.dataset, run.valid_fraction
     parameter = next(run.forecaster.parameters())
     windows, targets = (torch.as_tensor(part).to(parameter) for part in dataset.validation(held_out or _DEFAULT_VALID))
     provenance = {
@@ -86,12 +87,19 @@ def derive_run(path: Path, out: Path, *, strategy: str = "perturbation", top_k: 
 
 def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) -> Run:
     """The model that a genotype makes, as a run that is not written yet."""
-    changes = {"model": "derived", "genotype": genotype, "depth": genotype.depth, "search": None, "start": None}
+    changes = {
+        "model": "derived",
+        "genotype": genotype,
+        "depth": genotype.depth,
+        "search": None,
+        "start": None,
+        "data": run.data,
+    }
     spec = run.spec.model_copy(update=changes | {"mixing": "linear", "epochs": run.epochs})
     with torch.random.fork_rng(devices=[]):
         module = spec.regressor().build_module(len(run.header.features), run.header.horizon)
     module.load_state_dict(state)
-    return Run(out, spec.on("statevector"), module.eval(), header_of(run.dataset, run.epochs))
+    return Run(out, spec.on(EXACT), module.eval(), header_of(run.dataset, run.epochs))
 
 
 def _write(run: Run, history: bytes, metrics: dict[str, Any]) -> None:
@@ -101,8 +109,8 @@ def _write(run: Run, history: bytes, metrics: dict[str, Any]) -> None:
     try:
         write_atomically(out / GENOTYPE, run.spec.genotype.model_dump_json(indent=2, exclude_defaults=True) + "\n")
         write_atomically(out / HISTORY, history)
-        save_weights(out / MODEL, run.forecaster, run.header.model_dump(mode="json"))
-        write_atomically(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+        save_weights(out / MODEL, run.forecaster, weights_header(run.header, run.spec))
+        write_atomically(out / METRICS, strict_json(metrics, indent=2) + "\n")
         write_atomically(out / CONFIG, run.spec.model_dump_json(indent=2) + "\n")
     except BaseException:
         for name in (GENOTYPE, HISTORY, MODEL, METRICS, CONFIG):

@@ -31,6 +31,7 @@ from qlstm_qiskit.experiments.exported import (
 )
 from qlstm_qiskit.experiments.multilinear import multilinear_model
 from qlstm_qiskit.experiments.run import ModelHeader, load_run, predict_windows
+from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import QLSTM, Forecaster, QLSTMCell
 from qlstm_qiskit.space import GATES, Candidate
 from qlstm_qiskit.storage import exists, write_atomically
@@ -59,15 +60,15 @@ class Export:
     difference: float
 
 
-def export_run(path: Path, kind: str, out: Path) -> Export:
+def export_run(path: Path | str, kind: str, out: Path | str) -> Export:
     """Export the model of a run folder; see `export_model`.
 
     Raises:
         RunError: The folder cannot be read.
     """
     _require_known(kind)
-    run = load_run(path, backend="statevector")
-    return export_model(run.forecaster, run.header, out, kind)
+    run = load_run(path, backend=EXACT)
+    return export_model(run.forecaster, run.header, Path(out), kind)
 
 
 def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) -> Export:

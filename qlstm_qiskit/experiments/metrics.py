@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Dataset, split_validation
+from qlstm_qiskit.errors import DataError, ShapeError
+from qlstm_qiskit.experiments.agreement import METRICS
 from qlstm_qiskit.experiments.environment import environment
-from qlstm_qiskit.experiments.run import METRICS, Run, load_metrics
+from qlstm_qiskit.experiments.reading import read_json
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.storage import exists
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.experiments.run import Run
+
+
+def mean_squared_error(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """Of predictions (n, horizon) and what came true, of the same shape; infinity where it is no float64.
+
+    Raises:
+        ShapeError: Their shapes differ, which numpy might broadcast.
+    """
+    require_same_shape(prediction, truth)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.mean((prediction - truth) ** 2))
+
+
+def require_same_shape(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> None:
+    """Raise `ShapeError` where predictions have not the shape of what came true."""
+    if prediction.shape != truth.shape:
+        raise ShapeError(f"predictions have the shape {prediction.shape}; what came true has {truth.shape}.")
 
 
 def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[str, float]:
@@ -25,15 +47,24 @@ def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[s
     Returns:
         `mse` in scaled units, `rmse_original` and `mae_original` in original units; and `mase`, the MAE as a multiple of
         `dataset.mase_scale()`, but for a constant training part, where it is not defined.
+
+    Raises:
+        ShapeError: The prediction has another shape.
+        DataError: An error is no finite number.
     """
-    difference = dataset.target_scaler.inverse(prediction) - dataset.target_scaler.inverse(dataset.y_test)
-    errors = {
-        "mse": float(np.mean((prediction - dataset.y_test) ** 2)),
-        "rmse_original": float(np.sqrt(np.mean(difference**2))),
-        "mae_original": float(np.mean(np.abs(difference))),
-    }
-    scale = dataset.mase_scale()
-    return errors | ({"mase": errors["mae_original"] / scale} if scale else {})
+    errors, scale = {"mse": mean_squared_error(prediction, dataset.y_test)}, dataset.mase_scale()
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = dataset.target_scaler.inverse(prediction) - dataset.target_scaler.inverse(dataset.y_test)
+        errors["rmse_original"] = float(np.sqrt(np.mean(difference**2)))
+        errors["mae_original"] = float(np.mean(np.abs(difference)))
+    errors |= {"mase": errors["mae_original"] / scale} if scale else {}
+    lost = [name for name, value in errors.items() if not np.isfinite(value)]
+    if lost:
+        raise DataError(
+            f"the {lost[0]} of predictions of {dataset.name} is no finite number: they, or the values of {dataset.target!r}, "
+            "are too large; correct the data, or train again."
+        )
+    return errors
 
 
 def reference_errors(dataset: Dataset) -> dict[str, dict[str, float]]:
@@ -56,13 +87,13 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
 
     `train_mse` is of the windows that trained, not of a validation part.
     """
-    spec, module, recurrent = run.spec, run.forecaster, run.forecaster.recurrent
+    spec, fraction, module, recurrent = run.spec, run.valid_fraction, run.forecaster, run.forecaster.recurrent
     test = forecast_errors(dataset, run.predict(dataset.x_test))
-    n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, spec.valid_fraction)
+    n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, fraction)
     valid = {}
-    if spec.valid_fraction:
-        windows, targets = dataset.validation(spec.valid_fraction)
-        valid = {"valid_mse": float(np.mean((run.predict(windows) - targets) ** 2))}
+    if fraction:
+        windows, targets = dataset.validation(fraction)
+        valid = {"valid_mse": mean_squared_error(run.predict(windows), targets)}
     return {
         "dataset": dataset.name,
         "model": spec.model,
@@ -73,7 +104,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "search": None if spec.search is None else spec.search.name,
         "backend": spec.backend,
         "evaluated_on": spec.backend,
-        "train_mse": float(np.mean((run.predict(dataset.x_train[:n_trained]) - dataset.y_train[:n_trained]) ** 2)),
+        "train_mse": mean_squared_error(run.predict(dataset.x_train[:n_trained]), dataset.y_train[:n_trained]),
         **valid,
         "test_mse": test["mse"],
         "test": test,
@@ -97,9 +128,9 @@ def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:
             search, was trained on it.
     """
     parts = {"test_mse": (dataset.x_test, dataset.y_test)}
-    if 0 < held_out <= run.spec.valid_fraction:
+    if 0 < held_out <= run.valid_fraction:
         parts["valid_mse"] = dataset.validation(held_out)
-    errors = {name: float(np.mean((run.predict(windows) - targets) ** 2)) for name, (windows, targets) in parts.items()}
+    errors = {name: mean_squared_error(run.predict(windows), targets) for name, (windows, targets) in parts.items()}
     layer = run.forecaster.recurrent
     circuits = layer.n_circuits if isinstance(layer, QLSTM) else 0
     return {"epochs": run.epochs, "n_circuits": circuits, "valid_mse": errors.get("valid_mse"), "test_mse": errors["test_mse"]}
@@ -110,4 +141,4 @@ def stages_before(run: Run) -> dict[str, Any]:
     if run.spec.start is None or run.spec.genotype is None:
         return {}
     before = Path(run.spec.start.run)
-    return dict(load_metrics(before).get("stages", {})) if exists(before / METRICS) else {}
+    return dict(read_json(before / METRICS).get("stages", {})) if exists(before / METRICS) else {}

@@ -10,6 +10,7 @@ import torch
 
 from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import OptionError, require_at_least
+from qlstm_qiskit.experiments.agreement import require_same_cut
 from qlstm_qiskit.experiments.run import ModelHeader, Run, load_header, load_spec
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
@@ -41,7 +42,7 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> 
 
 
 def plan_run(
-    path: Path,
+    path: Path | str,
     backend: BackendSpec,
     task: str = "predict",
     *,
@@ -65,7 +66,8 @@ def plan_run(
     """
     if task not in ("predict", "train"):
         raise OptionError(f"task is {task!r}; it must be predict or train.")
-    spec, header = load_spec(path), load_header(path)
+    spec = load_spec(path)
+    header = load_header(path, spec)
     shape = (header.window, len(header.features), header.horizon)
     if horizon is not None:
         if task != "predict" or windows is not None:
@@ -74,6 +76,7 @@ def plan_run(
         return plan_work(spec, backend, task, 1, shape, device=device, header=header) * calls
     if windows is None:
         dataset = spec.data.load()
+        require_same_cut(dataset.name, Path(path), spec, header)
         windows = len(dataset.x_test if task == "predict" else dataset.x_train)
     require_at_least("windows", windows, 1)
     return plan_work(spec, backend, task, windows, shape, device=device, header=header)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from pydantic import BaseModel
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.experiments.run import ARCHITECTURE, HISTORY, MODEL, ModelHeader, predict_windows, read_epochs
+from qlstm_qiskit.experiments.agreement import ARCHITECTURE, HISTORY, MODEL
+from qlstm_qiskit.experiments.header import Gates, ModelHeader, RunHeader
+from qlstm_qiskit.experiments.metrics import mean_squared_error
+from qlstm_qiskit.experiments.reading import ArchitectureLine, HistoryLine, read_epochs
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.tracing import predict_windows
 from qlstm_qiskit.nn import QLSTM, Forecaster
-from qlstm_qiskit.storage import exists, write_atomically
+from qlstm_qiskit.storage import exists, strict_json, write_atomically
 from qlstm_qiskit.training.checkpoint import save_weights
-from qlstm_qiskit.training.resume import Gates
 
 
 class Recorder(Callback):
@@ -23,20 +26,24 @@ class Recorder(Callback):
 
     Args:
         out: The run folder.
+        spec: What is trained.
         dataset: Its data.
         exact: A model of the same kind that computes the test error, where the trained one would cost QPU time.
         epochs: Finished epochs of a training that goes on; their lines are kept.
     """
 
-    def __init__(self, out: Path, dataset: Dataset, exact: Forecaster | None = None, epochs: int = 0) -> None:
-        self.out, self.dataset, self.exact = out, dataset, exact
-        self.lines = self._before(HISTORY, epochs)
-        self.architecture = self._before(ARCHITECTURE, epochs)
+    def __init__(self, out: Path, spec: RunSpec, dataset: Dataset, exact: Forecaster | None = None, epochs: int = 0) -> None:
+        self.out, self.spec, self.dataset, self.exact = out, spec, dataset, exact
+        self.lines = self._before(HISTORY, epochs, HistoryLine)
+        self.architecture = self._before(ARCHITECTURE, epochs, ArchitectureLine)
 
-    def _before(self, name: str, epochs: int) -> dict[int, str]:
-        """The lines of the first epochs, by epoch."""
+    def _before(self, name: str, epochs: int, kind: type[BaseModel]) -> dict[int, str]:
+        """The lines of the first epochs, by epoch; of those after the best one they may have been cut already."""
         path = self.out / name
-        return {line["epoch"]: json.dumps(line) for line in read_epochs(path, epochs)} if epochs and exists(path) else {}
+        if not epochs or not exists(path):
+            return {}
+        lines = read_epochs(path, epochs, kind, whole=not self.spec.patience)
+        return {line["epoch"]: strict_json(line) for line in lines}
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.record(net.module_, net.history[-1])
@@ -46,13 +53,13 @@ class Recorder(Callback):
         epoch, layer = int(row["epoch"]), module.recurrent
         gates = layer.gates if isinstance(layer, QLSTM) and layer.has_dropped else None
         if epoch not in self.lines:
-            self.lines[epoch] = json.dumps(self._line(module, row, gates))
+            self.lines[epoch] = strict_json(self._line(module, row, gates))
         self._write(HISTORY, self.lines, epoch)
         layers = _architecture(module)
         if layers:
-            self.architecture[epoch] = json.dumps({"epoch": epoch, "layers": layers})
+            self.architecture[epoch] = strict_json({"epoch": epoch, "layers": layers})
             self._write(ARCHITECTURE, self.architecture, epoch)
-        save_weights(self.out / MODEL, module, header_of(self.dataset, epoch, gates).model_dump(mode="json"))
+        save_weights(self.out / MODEL, module, weights_header(header_of(self.dataset, epoch, gates), self.spec))
 
     def _write(self, name: str, lines: dict[int, str], last: int) -> None:
         """The lines until an epoch: later ones are not kept where the best epoch was an earlier one."""
@@ -70,7 +77,7 @@ class Recorder(Callback):
             "epoch": int(row["epoch"]),
             "train_mse": float(row["train_loss"]),
             **valid,
-            "test_mse": float(np.mean((prediction - self.dataset.y_test) ** 2)),
+            "test_mse": mean_squared_error(prediction, self.dataset.y_test),
             "seconds": float(row["dur"]),
         }
 
@@ -87,6 +94,11 @@ def header_of(data: Dataset, epoch: int, gates: Gates | None = None) -> ModelHea
         target_scaler=data.target_scaler,
         gates=gates,
     )
+
+
+def weights_header(header: ModelHeader, spec: RunSpec) -> dict[str, Any]:
+    """What the weights' file of a run holds beside them: plain data that `RunHeader` reads."""
+    return RunHeader(**dict(header), config=spec.lasting()).model_dump(mode="json")
 
 
 def _architecture(module: Forecaster) -> list[dict[str, Any]]:

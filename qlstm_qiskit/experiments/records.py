@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
+
 from qlstm_qiskit.errors import DataError, RunError
-from qlstm_qiskit.experiments.run import read_json, read_lines, validated
+from qlstm_qiskit.experiments.reading import read_json, read_lines, validated
 from qlstm_qiskit.experiments.study import Study, Task
-from qlstm_qiskit.storage import exists, write_atomically
+from qlstm_qiskit.storage import exists, strict_json, write_atomically
 
 STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json"
 
@@ -20,18 +23,52 @@ STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json
 Record = dict[str, Any]
 
 
-def read_records(out: Path) -> list[Record]:
+class _Line(BaseModel):
+    """A line of the records: what its readers need of it."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+    id: str
+    row: str
+    dataset: str
+    seed: int = Field(ge=0)
+    error: str | None = None
+    train_mse: float | None = None
+    valid_mse: float | None = None
+    test_mse: float | None = None
+    test: dict[str, float] = {}
+    rolled_out: dict[str, list[float]] | None = None
+    n_parameters: int | None = None
+    n_circuits: int | None = None
+    wall_seconds: float = Field(default=0.0, ge=0)
+    environment: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.error is None) == (self.test_mse is None):
+            raise ValueError("a run has either a test_mse or an error")
+        if self.rolled_out is not None and not self.rolled_out.get("mase"):
+            raise ValueError("rolled_out has no mase")
+        return self
+
+
+def read_records(out: Path | str) -> list[Record]:
     """The records of a folder; none where there are none.
 
     Raises:
         RunError: They are damaged.
     """
-    path = out / RECORDS
+    path = Path(out) / RECORDS
     if not exists(path):
         return []
     records = read_lines(path)
-    if not all({"id", "row", "dataset", "seed"} <= set(record) for record in records):
-        raise RunError(f"{path} is damaged: a line is no record of a run.")
+    for number, record in enumerate(records, 1):
+        try:
+            _Line.model_validate(record)
+        except ValidationError as error:
+            first = error.errors()[0]
+            what = f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
+            raise RunError(f"{path} is damaged: line {number} is no record of a run; {what}.") from None
     return records
 
 
@@ -39,10 +76,10 @@ def write_records(out: Path, order: Sequence[str], records: dict[str, Record]) -
     """All records, those in `order` first."""
     names = [name for name in order if name in records]
     others = sorted(set(records) - set(names))
-    write_atomically(out / RECORDS, "".join(json.dumps(records[name]) + "\n" for name in [*names, *others]))
+    write_atomically(out / RECORDS, "".join(strict_json(records[name]) + "\n" for name in [*names, *others]))
 
 
-def load_study_folder(out: Path) -> tuple[Study, list[Record]]:
+def load_study_folder(out: Path | str) -> tuple[Study, list[Record]]:
     """The study of a folder and its records, each at every place of the table that it belongs to.
 
     Records of something else that was done there before, as on a file that has changed, are left out; where that file cannot be
@@ -51,7 +88,7 @@ def load_study_folder(out: Path) -> tuple[Study, list[Record]]:
     Raises:
         RunError: A file is missing or damaged.
     """
-    study, records = _study(out / STUDY), read_records(out)
+    study, records = _study(Path(out) / STUDY), read_records(out)
     by_id = {record["id"]: record for record in records}
     tasks = {}
     try:
@@ -103,7 +140,7 @@ def require_same_study(study: Study, out: Path) -> None:
                 raise RunError(f"{out} holds a study with another {changed[0]!r} among its {name}; choose another folder.")
     content = study.model_dump(mode="json", exclude_defaults=True)
     fixed = {name: getattr(study, name) for name in ("name", "primary", "recipe", "seeds")}  # said even where it is the default
-    write_atomically(path, json.dumps(fixed | content, indent=2) + "\n")
+    write_atomically(path, strict_json(fixed | content, indent=2) + "\n")
 
 
 def note_environment(out: Path, here: dict[str, Any]) -> str:
@@ -112,7 +149,7 @@ def note_environment(out: Path, here: dict[str, Any]) -> str:
     known = read_json(path) if exists(path) else {}
     name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:8]
     if name not in known:
-        write_atomically(path, json.dumps(known | {name: here}, indent=2) + "\n")
+        write_atomically(path, strict_json(known | {name: here}, indent=2) + "\n")
     return name
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Dataset, sliding_windows
-from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
+from qlstm_qiskit.errors import DataError, OptionError, ShapeError, require_at_least
+from qlstm_qiskit.experiments.metrics import require_same_shape
 
 Floats = NDArray[np.float64]
 
@@ -72,14 +73,21 @@ def horizon_errors(predictions: Floats, truth: Floats, scale: float) -> dict[str
 
     Raises:
         OptionError: The scale is not positive, as `Dataset.mase_scale` of a constant training part.
+        ShapeError: Predictions have another shape than what came true.
+        DataError: An error is no finite number.
     """
+    require_same_shape(predictions, truth)
     if not scale > 0:
         raise OptionError(f"the scale of MASE is {scale}; it must be positive, so the training part must not be constant.")
-    difference = predictions - truth
-    return {
-        "rmse": np.sqrt(np.mean(difference**2, axis=0)).tolist(),
-        "mase": (np.mean(np.abs(difference), axis=0) / scale).tolist(),
-    }
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = predictions - truth
+        errors = {
+            "rmse": np.sqrt(np.mean(difference**2, axis=0)).tolist(),
+            "mase": (np.mean(np.abs(difference), axis=0) / scale).tolist(),
+        }
+    if not np.isfinite([*errors["rmse"], *errors["mase"]]).all():
+        raise DataError("predictions that are fed back grow beyond all numbers; take fewer steps, or train again.")
+    return errors
 
 
 def rolled_errors(

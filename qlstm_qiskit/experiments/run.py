@@ -3,79 +3,62 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from qlstm_qiskit import __version__
-from qlstm_qiskit.data import Dataset, Scaler
+from qlstm_qiskit.data import Dataset, Scaler, part_of
 from qlstm_qiskit.errors import DataError, OptionError, RunError
-from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.hardware import BackendSpec, load_backend
-from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+from qlstm_qiskit.experiments.agreement import (
+    ARCHITECTURE,
+    CHECKPOINT,
+    CONFIG,
+    GENOTYPE,
+    HISTORY,
+    METRICS,
+    MODEL,
+    read_architecture,
+    read_history,
+    require_agreement,
+    require_same_cut,
+)
+from qlstm_qiskit.experiments.header import ModelHeader, RunHeader, read_model
+from qlstm_qiskit.experiments.reading import read_json, read_lines, validated
+from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.tracing import Difference, predict_windows, trace_windows
+from qlstm_qiskit.experiments.trust import require_trusted
+from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
+from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists
-from qlstm_qiskit.training.checkpoint import read_weights
 from qlstm_qiskit.training.fitting import Seeds
 
-Model = TypeVar("Model", bound=BaseModel)
-
-CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
-ARCHITECTURE, GENOTYPE, CHECKPOINT = "architecture.jsonl", "genotype.json", "checkpoint.safetensors"
-
-
-class ModelHeader(BaseModel):
-    """What the weights' file says of itself: enough to apply the model to new data in original units.
-
-    Attributes:
-        format, version: Of the file, and of the package that wrote it.
-        epoch: Finished epochs.
-        features, target: Names of the columns that the model reads and predicts.
-        window, horizon: Rows that it reads and predicts.
-        input_scaler, target_scaler: From original units to the model's.
-        gates: For each layer and gate the candidates that were left, where a search has dropped some.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: Literal[1] = 1
-    version: str = __version__
-    epoch: PositiveInt
-    features: tuple[str, ...]
-    target: str
-    window: PositiveInt
-    horizon: PositiveInt
-    input_scaler: Scaler
-    target_scaler: Scaler
-    gates: tuple[tuple[tuple[str, ...], ...], ...] | None = None
-
-
-@dataclass
-class Difference:
-    """How far a backend is from the exact interpreter, over all windows so far.
-
-    Attributes:
-        n_windows: That were evaluated on both.
-        outputs, predictions: Mean squared differences of the recurrent layer's outputs in all time steps, and of the
-            predictions; scaled units.
-    """
-
-    n_windows: int = 0
-    outputs: float = 0.0
-    predictions: float = 0.0
-
-    def add(self, outputs: NDArray[np.float64], predictions: NDArray[np.float64]) -> None:
-        """Take differences of n windows into the means."""
-        before, self.n_windows = self.n_windows, self.n_windows + len(predictions)
-        part = len(predictions) / self.n_windows
-        self.outputs = before / self.n_windows * self.outputs + part * float(np.mean(outputs**2))
-        self.predictions = before / self.n_windows * self.predictions + part * float(np.mean(predictions**2))
+__all__ = [
+    "ARCHITECTURE",
+    "CHECKPOINT",
+    "CONFIG",
+    "GENOTYPE",
+    "HISTORY",
+    "METRICS",
+    "MODEL",
+    "Difference",
+    "ModelHeader",
+    "Run",
+    "load_header",
+    "load_metrics",
+    "load_run",
+    "load_spec",
+    "predict_windows",
+    "read_json",
+    "read_lines",
+    "trace_windows",
+    "validated",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +72,7 @@ class Run:
         header: What it reads and predicts.
         exact: The same model on the exact interpreter, where the backend is another one.
         difference: Of all that was predicted with it to the exact interpreter.
+        weights: The header of its weights, which says how they were trained; None where they were not read from a folder.
     """
 
     path: Path
@@ -97,6 +81,7 @@ class Run:
     header: ModelHeader
     exact: Forecaster | None = None
     difference: Difference = field(default_factory=Difference)
+    weights: RunHeader | None = None
 
     @property
     def epochs(self) -> int:
@@ -110,23 +95,50 @@ class Run:
         Raises:
             DataError: It cannot be read, or is cut or scaled otherwise than it was.
         """
-        dataset = self.spec.data.load()
-        for name in ("input_scaler", "target_scaler"):
+        dataset = self.data.load()
+        if self.weights is not None:
+            require_same_cut(dataset.name, self.path, self.spec, self.weights)
+        for name in ("features", "target", "window", "horizon"):
             then, now = getattr(self.header, name), getattr(dataset, name)
-            if not np.allclose([then.low, then.high], [now.low, now.high], rtol=1e-6, atol=0):
+            if then != now:
+                raise RunError(f"{self.path / MODEL} says {name} {then!r}, and the series of {self.path / CONFIG} has {now!r}.")
+        for name in ("input_scaler", "target_scaler"):
+            before, here = getattr(self.header, name), getattr(dataset, name)
+            if not _is_close(before, here):
                 raise DataError(f"{dataset.name} was cut or scaled otherwise when {self.path} was trained; train a new run.")
         return dataset
+
+    @property
+    def _is_older(self) -> bool:
+        """Whether a version trained it that noted no config, and cut parts of windows by products of floats; see `part_of`."""
+        return self.weights is not None and self.weights.config is None
+
+    @cached_property
+    def data(self) -> DataSpec:
+        """Which series, cut as it was when it was trained."""
+        data = self.spec.data
+        if not self._is_older:
+            return data
+        cut = data.load()
+        n = len(cut.x_train) + cut.horizon - 1 + len(cut.x_test)
+        return data.model_copy(update={"train_fraction": _as_before(data.train_fraction, n)})
+
+    @cached_property
+    def valid_fraction(self) -> float:
+        """The part of the training windows that validated, cut as it was when it was trained."""
+        fraction = self.spec.valid_fraction
+        return _as_before(fraction, len(self.dataset.x_train)) if self._is_older else fraction
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
         """A dictionary for each finished epoch: epoch, train_mse, valid_mse (with a validation part), test_mse, seconds."""
-        return read_epochs(self.path / HISTORY, self.epochs)
+        lines = read_history(self.path, self.spec, self.header)
+        return [{name: math.nan if value is None else value for name, value in line.items()} for line in lines]
 
     @cached_property
     def architecture(self) -> list[dict[str, Any]]:
         """Weights after each epoch: epoch, and for each layer `candidates` and `coefficients`, (gates, candidates)."""
-        path = self.path / ARCHITECTURE
-        return read_epochs(path, self.epochs) if exists(path) else []
+        return read_architecture(self.path, self.header)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -148,33 +160,25 @@ class Run:
                 cell.bank.backend.close()
 
     def predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Predictions (n, horizon) for scaled windows (n, window, features), scaled."""
+        """Predictions (n, horizon) for scaled windows (n, window, features), scaled.
+
+        Raises:
+            DataError: A prediction is no finite number.
+        """
         outputs, predictions = trace_windows(self.forecaster, windows)
+        lost = int((~np.isfinite(predictions)).any(axis=1).sum())
+        if lost:
+            raise DataError(
+                f"the model of {self.path} gives no finite number for {lost} of {len(windows)} windows: their values, or its "
+                f"parameters, are too large for {self.spec.dtype}; correct the data, or train again."
+            )
         if self.exact is not None:
             exact_outputs, exact_predictions = trace_windows(self.exact, windows)
             self.difference.add(outputs - exact_outputs, predictions - exact_predictions)
         return predictions
 
 
-def predict_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Evaluate a model on windows (n, window, features) without gradients: (n, outputs)."""
-    return trace_windows(forecaster, windows)[1]
-
-
-def trace_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The recurrent layer's outputs (n, window, hidden_size) and the predictions (n, outputs), without gradients."""
-    parameter = next(forecaster.parameters())
-    inputs = torch.as_tensor(windows, dtype=parameter.dtype, device=parameter.device)
-    training = forecaster.training
-    forecaster.eval()
-    with torch.no_grad():
-        parts = [forecaster.trace(part) for part in torch.split(inputs, EVALUATION_BATCH)]
-    forecaster.train(training)
-    outputs, predictions = (torch.cat(values).cpu().numpy().astype(np.float64) for values in zip(*parts, strict=True))
-    return outputs, predictions
-
-
-def load_spec(path: Path) -> RunSpec:
+def load_spec(path: Path | str) -> RunSpec:
     """Read how a run was trained.
 
     Args:
@@ -183,22 +187,26 @@ def load_spec(path: Path) -> RunSpec:
     Raises:
         RunError: The folder is missing, or its config.json is missing or damaged.
     """
+    path = Path(path)
     if not exists(path):
         raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
     return validated(RunSpec, read_json(path / CONFIG), path / CONFIG)
 
 
-def load_header(path: Path) -> ModelHeader:
-    """Read what a run's model reads and predicts; errors as of `load_run`."""
-    return validated(ModelHeader, read_weights(path / MODEL)[0], path / MODEL)
+def load_header(path: Path | str, spec: RunSpec) -> RunHeader:
+    """Read what a run's model reads and predicts, which its config must agree with; errors as of `load_run`."""
+    path = Path(path)
+    header, _ = read_model(path / MODEL)
+    require_agreement(path, spec, header)
+    return header
 
 
-def load_metrics(path: Path) -> dict[str, Any]:
+def load_metrics(path: Path | str) -> dict[str, Any]:
     """Read the content of metrics.json; errors as of `load_run`."""
-    return read_json(path / METRICS)
+    return read_json(Path(path) / METRICS)
 
 
-def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str = "evaluate") -> Run:
+def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work: str = "evaluate", trust: bool = False) -> Run:
     """Read a run folder.
 
     Args:
@@ -206,25 +214,49 @@ def load_run(path: Path, *, backend: str | BackendSpec | None = None, work: str 
         backend: The backend to evaluate on, by name or entry; by default the one that it was trained on.
         work: What it will be used for. Jobs that leave this machine, and their rehearsal where `backend` asks for it, are
             recorded under it in the run folder, and the same work of the same model is answered from the record.
+        trust: Whether code may be called that only the folder's own config.json names, where `backend` is not given.
 
     Raises:
-        RunError: It is missing or damaged, or was written by another version of the format.
+        RunError: It is missing or damaged, contradicts itself, or was written by another version of the format; or its backend
+            would call code of whoever made it.
     """
+    path = Path(path)
     spec = load_spec(path)
     if backend is not None:
         spec = spec.on(backend)
-    content, tensors = read_weights(path / MODEL)
-    header = validated(ModelHeader, content, path / MODEL)
+    else:
+        spec = spec.on(spec.backend_options or spec.backend)
+        require_trusted(path, spec, trust)
+    header, tensors = read_model(path / MODEL)
+    require_agreement(path, spec, header)
     options = spec.backend_options
-    recorded = options is not None and (options.leaves or (backend is not None and options.recorded))
+    assert options is not None
+    recorded = options.leaves or (backend is not None and options.recorded)
     forecaster = _build(spec, header, tensors, path, work if recorded else None)
-    kind = spec.backend_options.kind if spec.backend_options is not None else "statevector"
-    exact = None if kind == "statevector" else _build(spec.on("statevector"), header, tensors, path)
-    return Run(path, spec, forecaster, header, exact)
+    exact = None if options.kind == EXACT.kind else _build(spec.on(EXACT), header, tensors, path)
+    return Run(path, spec, forecaster, header.plain, exact, weights=header)
+
+
+def _is_close(first: Scaler, second: Scaler) -> bool:
+    """Whether two scalers of as many columns are the same but for rounding."""
+    return bool(np.allclose([first.low, first.high], [second.low, second.high], rtol=1e-6, atol=0))
+
+
+def _as_before(fraction: float, count: int) -> float:
+    """A fraction that `part_of` cuts as the product of floats did: the same one where both agree."""
+    before = math.floor(fraction * count)
+    return fraction if before == part_of(fraction, count) else (before + 0.5) / count
+
+
+def _require_dtype(forecaster: Forecaster, tensors: dict[str, torch.Tensor]) -> None:
+    """Loading parameters would convert them."""
+    for name, value in forecaster.state_dict().items():
+        if value.dtype != tensors[name].dtype:
+            raise OptionError(f"{name} is {tensors[name].dtype}, not {value.dtype}")
 
 
 def _build(
-    spec: RunSpec, header: ModelHeader, tensors: dict[str, torch.Tensor], path: Path, work: str | None = None
+    spec: RunSpec, header: RunHeader, tensors: dict[str, torch.Tensor], path: Path, work: str | None = None
 ) -> Forecaster:
     """The model with these parameters, in evaluation mode; its jobs are recorded as `work` on these parameters, if given."""
     regressor, options = spec.regressor(), spec.backend_options
@@ -238,53 +270,10 @@ def _build(
         if header.gates is not None and isinstance(forecaster.recurrent, QLSTM):
             forecaster.recurrent.keep(header.gates)
         forecaster.load_state_dict(tensors)
-    except (RuntimeError, OptionError) as error:
-        raise RunError(f"{path / MODEL} holds the parameters of another model: {' '.join(str(error).split())}") from error
+        _require_dtype(forecaster, tensors)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise RunError(
+            f"{path / MODEL} holds the parameters of another model than {path / CONFIG} ({spec.model}, hidden_size "
+            f"{spec.hidden_size}, depth {spec.depth}): {' '.join(str(error).split())}"
+        ) from error
     return forecaster.eval()
-
-
-def validated(kind: type[Model], content: object, path: Path) -> Model:
-    """The content of a file as a pydantic model, or `RunError` with the first thing that is wrong with it."""
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RunError(f"{path} is damaged or of another version: {place}: {first['msg']}.") from None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds, or `RunError`."""
-    try:
-        content = json.loads(_read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from None
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is damaged: it does not hold a JSON object.")
-    return content
-
-
-def read_lines(path: Path, count: int | None = None) -> list[dict[str, Any]]:
-    """The first lines of a file of JSON objects; all where `count` is None."""
-    try:
-        lines = [json.loads(line) for line in _read_text(path).splitlines()[:count]]
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from None
-    if not all(isinstance(line, dict) for line in lines):
-        raise RunError(f"{path} is damaged: a line is no JSON object.")
-    return lines
-
-
-def read_epochs(path: Path, count: int) -> list[dict[str, Any]]:
-    """The lines of the first epochs, as `read_lines`."""
-    lines = read_lines(path, count)
-    if not all("epoch" in line for line in lines):
-        raise RunError(f"{path} is damaged: a line is not that of an epoch.")
-    return lines
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); is this a run folder?") from None

@@ -30,7 +30,7 @@ from qlstm_qiskit.experiments.records import (
     write_records,
 )
 from qlstm_qiskit.experiments.rollout import rolled_errors
-from qlstm_qiskit.experiments.run import CONFIG, Run, load_metrics, load_run
+from qlstm_qiskit.experiments.run import CONFIG, Run, load_metrics, load_run, load_spec
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.start import relocate, start_from
 from qlstm_qiskit.experiments.study import TRAINING, Chain, Study, Task
@@ -46,7 +46,7 @@ _PATIENCE = 3
 
 def run_study(
     study: Study,
-    out: Path,
+    out: Path | str,
     *,
     whole: Study | None = None,
     jobs: int = 1,
@@ -71,7 +71,7 @@ def run_study(
         OptionError: A row cannot be run, or predictions of a series cannot be fed back.
         RunError: The folder holds another study, or cannot be written to.
     """
-    tasks, out = study.tasks(), out.resolve()  # workers of a cluster have folders of their own to be relative to
+    tasks, out = study.tasks(), Path(out).resolve()  # workers of a cluster have folders of their own to be relative to
     if study.steps:
         for name in study.datasets:
             rolled_errors(None, study.data(name).load(), study.steps)  # what cannot be is said before anything is trained
@@ -150,12 +150,19 @@ def _finished(spec: RunSpec, out: Path) -> Run:
     """A run trained to its end: begun, gone on with, or read."""
     if exists(out / CONFIG):
         relocate(out, spec)
-        run = resume_run(out) if is_unfinished(out) else load_run(out)
+        trust = _is_same_code(load_spec(out), spec)
+        run = resume_run(out, trust=trust) if is_unfinished(out) else load_run(out, trust=trust)
     else:
         run = train_run(spec, out)
     if run.metrics["interrupted"]:  # by Ctrl-C, which ends a training and is not passed on
         raise KeyboardInterrupt
     return run
+
+
+def _is_same_code(there: RunSpec, spec: RunSpec) -> bool:
+    """Whether what a folder would call is what the task at hand names."""
+    known = spec.backend_options
+    return known is not None and there.backend_options is not None and there.backend_options.provider == known.provider
 
 
 def _chain(chain: Chain, out: Path) -> Run:

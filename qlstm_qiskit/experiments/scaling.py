@@ -28,7 +28,7 @@ from qlstm_qiskit.experiments.step_cost import (
 )
 from qlstm_qiskit.experiments.train import make_folders
 from qlstm_qiskit.nn import QLSTM
-from qlstm_qiskit.storage import claimed, exists, write_atomically
+from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 
 POINTS = "scaling.jsonl"
 
@@ -152,7 +152,7 @@ def measure_scaling(
         here = environment()
         for number, point in enumerate(missing, 1):
             records[point] = measure_point(plan, point, here, jobs)
-            lines = [json.dumps({"plan": _conditions(plan)}), *(record.model_dump_json() for record in records.values())]
+            lines = [strict_json({"plan": _conditions(plan)}), *(record.model_dump_json() for record in records.values())]
             write_atomically(out / POINTS, "\n".join(lines) + "\n")
             if report is not None:
                 report(number, len(missing), records[point])

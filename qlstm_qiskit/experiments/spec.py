@@ -143,6 +143,14 @@ class RunSpec(BaseModel):
     seed: int = 0
     dtype: str = "float64"
 
+    def lasting(self) -> dict[str, Any]:
+        """What results depend on wherever files lie and circuits run, as plain data; of circuits that are kept, a digest."""
+        content = self.model_dump(
+            mode="json", exclude={"data": {"csv"}, "start": {"run"}, "backend": True, "backend_options": True, "genotype": True}
+        )
+        kept = None if self.genotype is None else self.genotype.model_dump_json(exclude_defaults=True)
+        return content | {"genotype": kept and hashlib.sha256(kept.encode()).hexdigest()}
+
     def on(self, backend: str | BackendSpec) -> RunSpec:
         """The same run on another backend."""
         options = find_spec(backend) if isinstance(backend, str) else backend

@@ -9,13 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.experiments.header import read_model
 from qlstm_qiskit.experiments.run import CONFIG, MODEL, load_spec
 from qlstm_qiskit.experiments.spec import RunSpec, Start
 from qlstm_qiskit.storage import write_atomically
-from qlstm_qiskit.training.checkpoint import read_weights
 
 
-def start_from(path: Path) -> Start:
+def start_from(path: Path | str) -> Start:
     """A run as a start for another one.
 
     Args:
@@ -24,6 +24,7 @@ def start_from(path: Path) -> Start:
     Raises:
         RunError: Its weights are missing or cannot be read.
     """
+    path = Path(path)
     return Start(run=str(path.resolve()), sha256=weights_digest(path))
 
 
@@ -36,7 +37,7 @@ def read_start(start: Start) -> dict[str, Tensor]:
     path = Path(start.run)
     if start.sha256 != weights_digest(path):
         raise RunError(f"{path / MODEL} has changed since this run was made; restore it or train a new run.")
-    return read_weights(path / MODEL)[1]
+    return read_model(path / MODEL)[1]
 
 
 def relocate(path: Path, spec: RunSpec) -> None:

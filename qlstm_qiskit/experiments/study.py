@@ -16,6 +16,7 @@ from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.controls import Control
 from qlstm_qiskit.experiments.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
+from qlstm_qiskit.hardware import BackendSpec, names_own_code
 
 #: Studies that come with the package, as YAML files.
 STUDIES = Path(__file__).parent / "studies"
@@ -237,6 +238,11 @@ class Study(BaseModel):
         run = self.common | (row.run or {})
         recipe = recipe_fields(self.recipe, run.get("model", "diffqas"))
         try:
+            if any(map(_names_code, (self.common, row.run, row.search))):
+                raise OptionError(
+                    f"row {label!r} of the study {self.name!r} names a provider, whose code would be called; put a backend "
+                    "with it into your backends.yaml, and name that one as the row's backend."
+                )
             work: RunSpec | Chain | Control
             if row.control is not None:
                 work = Control.model_validate(own | row.control)
@@ -252,6 +258,12 @@ class Study(BaseModel):
         if self.primary == "valid_mse" and not _holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no valid_mse; give its run a valid_fraction.")
         return Task(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
+
+
+def _names_code(fields: Mapping[str, Any] | None) -> bool:
+    """Whether fields of a `RunSpec` hold a backend whose code no file of the user's names."""
+    options = (fields or {}).get("backend_options")
+    return options is not None and not names_own_code(BackendSpec.model_validate(options))
 
 
 def _holds_out(work: RunSpec | Chain | Control) -> bool:

@@ -13,6 +13,7 @@ from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.records import Record
 from qlstm_qiskit.experiments.statistics import Comparison, Summary, compare, corrected, summarise
 from qlstm_qiskit.experiments.study import Study
+from qlstm_qiskit.storage import finite
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,5 @@ def _figure(record: Record, study: Study) -> float:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    def finite(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: finite(own) for key, own in item.items()}
-        if isinstance(item, list | tuple):
-            return [finite(own) for own in item]
-        return None if isinstance(item, float) and not np.isfinite(item) else item
-
     plain: dict[str, Any] = finite(asdict(value))
     return plain

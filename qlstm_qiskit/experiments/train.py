@@ -8,11 +8,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.errors import OptionError, RunError, TrainingError
+from qlstm_qiskit.errors import DataError, OptionError, RunError, TrainingError
+from qlstm_qiskit.experiments.agreement import require_same_model
+from qlstm_qiskit.experiments.header import read_model
 from qlstm_qiskit.experiments.loggers import make_loggers, note_failure
 from qlstm_qiskit.experiments.metrics import errors_of, run_metrics, stages_before
 from qlstm_qiskit.experiments.plan import plan_work
@@ -31,18 +34,19 @@ from qlstm_qiskit.experiments.run import (
 )
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.start import read_start
-from qlstm_qiskit.hardware import BackendSpec, load_backend
+from qlstm_qiskit.experiments.trust import require_trusted
+from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
 from qlstm_qiskit.hardware.cost import require_affordable
 from qlstm_qiskit.hardware.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.nn import QLSTM, Forecaster
-from qlstm_qiskit.storage import claimed, exists, write_atomically
+from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
 from qlstm_qiskit.training.resume import read_progress
 
 
-def train_run(spec: RunSpec, out: Path, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
+def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
     """Train a model into a new run folder.
 
     The folder is made after everything that can be checked beforehand has been checked. Each finished epoch is written at
@@ -65,11 +69,19 @@ def train_run(spec: RunSpec, out: Path, *, loggers: Sequence[str] = (), verbose:
         KeyboardInterrupt: Ctrl-C before the first epoch was finished, which leaves nothing behind but jobs that were submitted,
             or while results were computed, which leaves a run without metrics.json.
     """
+    out = Path(out)
     refuse_existing(out)
     return _train(spec, out, loggers, verbose, begun=False)
 
 
-def resume_run(out: Path, *, options: BackendSpec | None = None, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
+def resume_run(
+    out: Path | str,
+    *,
+    options: BackendSpec | None = None,
+    loggers: Sequence[str] = (),
+    verbose: int = 0,
+    trust: bool = False,
+) -> Run:
     """Go on with a training that ended before its last epoch, in its run folder; it ends in the bits of one that never ended.
 
     It goes on after the last epoch of its checkpoint. Where circuits leave this machine it is trained again from its config;
@@ -79,20 +91,26 @@ def resume_run(out: Path, *, options: BackendSpec | None = None, loggers: Sequen
         out: The folder.
         options: The run's backend with another access or other limits, see `hardware.rules.renewed`; by default as it was.
         loggers, verbose: See `train_run`; epochs before are not logged again.
+        trust: As in `load_run`.
 
     Raises:
-        RunError: The folder holds no run, or one that is finished; or its checkpoint is damaged, or of another training.
+        RunError: The folder holds no run, or one that is finished; or its checkpoint is damaged, or of another training; or its
+            files contradict one another, or its backend would call code of whoever made it.
         DataError: The data has changed.
     """
+    out = Path(out)
     if not is_unfinished(out):
         raise RunError(f"{out} holds a finished run; there is nothing to go on with.")
     spec = load_spec(out)
     if options is not None:
         spec = spec.on(options)
+    require_trusted(out, spec, trust)
+    if exists(out / MODEL):
+        require_same_model(out, spec, read_model(out / MODEL)[0])
     return _train(spec, out, loggers, verbose, begun=True)
 
 
-def require_same(out: Path, spec: RunSpec) -> None:
+def require_same(out: Path | str, spec: RunSpec) -> None:
     """Make sure that a run folder holds this very run.
 
     Args:
@@ -114,7 +132,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def is_unfinished(out: Path) -> bool:
+def is_unfinished(out: Path | str) -> bool:
     """Whether a run folder holds a training that ended before its last epoch: killed, stopped by an error, or by Ctrl-C.
 
     Args:
@@ -123,7 +141,7 @@ def is_unfinished(out: Path) -> bool:
     Raises:
         RunError: Its metrics cannot be read.
     """
-    return not exists(out / METRICS) or bool(load_metrics(out).get("interrupted"))
+    return not exists(Path(out) / METRICS) or bool(load_metrics(out).get("interrupted"))
 
 
 def _settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
@@ -131,13 +149,12 @@ def _settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
 
     The model is on the exact interpreter where circuits leave this machine.
     """
-    if spec.backend_options is None:
-        spec = spec.on(spec.backend)
+    spec = spec.on(spec.backend_options or spec.backend)
     dataset, options = spec.data.load(), spec.backend_options
     assert options is not None
     if spec.optimizer == "lbfgs" and not options.exact:
         raise OptionError(f"lbfgs compares losses exactly, and backend {options.name} has noise; use rmsprop, adam or spsa.")
-    regressor = spec.on("statevector").regressor() if options.leaves else spec.regressor()
+    regressor = spec.on(EXACT).regressor() if options.leaves else spec.regressor()
     depth, module = _rehearse(regressor, dataset)
     found = {"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate}
     return spec.model_copy(update=found), dataset, module
@@ -173,7 +190,7 @@ def _train_into(
     """Train in a folder that is there, from its checkpoint where it has one."""
     checkpoint = None if options.leaves else out / CHECKPOINT  # a device's record answers all that was done, from the start
     epochs = 0 if checkpoint is None or not exists(checkpoint) else read_progress(checkpoint).epoch
-    recorder = Recorder(out, dataset, module if options.leaves else None, epochs)
+    recorder = Recorder(out, spec, dataset, module if options.leaves else None, epochs)
     started = time.perf_counter() - sum(json.loads(line).get("seconds", 0.0) for line in recorder.lines.values())
     write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
     backend = load_backend(options, record=out, run="train") if options.leaves else None
@@ -195,8 +212,11 @@ def _train_into(
         if isinstance(backend, PrimitiveBackend):
             backend.close()
     interrupted = failed is not None or regressor.interrupted_
-    run = load_run(out, backend="statevector" if options.leaves else None)
-    _finish(run, dataset, options, seconds=time.perf_counter() - started, interrupted=interrupted)
+    run = load_run(out, backend=EXACT if options.leaves else None, trust=True)
+    try:
+        _finish(run, dataset, options, seconds=time.perf_counter() - started, interrupted=interrupted)
+    except DataError as error:  # of finite data: in its last step
+        raise TrainingError(f"training diverged: {error} Lower the learning rate (lr={spec.lr}).") from error
     if failed is not None:
         raise TrainingError(f"{failed} {out} keeps the epochs before.") from failed
     if checkpoint is not None and not interrupted:
@@ -221,7 +241,7 @@ def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float,
         metrics["path"] = "primitives"
     if options.guard.dry_run:
         metrics["dry_run"] = True
-    write_atomically(run.path / METRICS, json.dumps(metrics, indent=2) + "\n")
+    write_atomically(run.path / METRICS, strict_json(metrics, indent=2) + "\n")
 
 
 def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
@@ -233,8 +253,19 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
     regressor.check_options()
     with torch.random.fork_rng(devices=[]):
         module = regressor.build_module(len(dataset.features), dataset.horizon)
+        _require_squares(dataset, next(module.parameters()).dtype)
         module(torch.as_tensor(dataset.x_train[: regressor.batch_size or None], dtype=next(module.parameters()).dtype))
     return module.recurrent.depth if isinstance(module.recurrent, QLSTM) else None, module
+
+
+def _require_squares(dataset: Dataset, dtype: torch.dtype) -> None:
+    """Refuse scaled values that a model of this type cannot square, which it would do to no purpose in the test part."""
+    largest = max(float(np.abs(part).max()) for part in (dataset.x_train, dataset.x_test))
+    if largest > torch.finfo(dtype).max ** 0.5:
+        raise DataError(
+            f"{dataset.name} has values {largest:.3g} times as far from the middle of what is trained on as its range goes, "
+            f"which {str(dtype).removeprefix('torch.')} cannot square; correct them, or train with float64."
+        )
 
 
 def refuse_existing(out: Path) -> None:
@@ -246,7 +277,7 @@ def refuse_existing(out: Path) -> None:
         raise RunError(f"{out} already holds a run ({held[0]}); choose another folder or delete this one.")
 
 
-def resume_command(out: Path) -> str:
+def resume_command(out: Path | str) -> str:
     """What to type to go on with the unfinished training of a run folder.
 
     Args:

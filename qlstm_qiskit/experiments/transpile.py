@@ -9,6 +9,7 @@ from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.run import load_run
+from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.hardware.specs_file import find_spec
 from qlstm_qiskit.hardware.transpile_report import TranspileReport
 from qlstm_qiskit.nn import QLSTM
@@ -31,7 +32,7 @@ class TranspiledRun:
     gates: tuple[tuple[tuple[str, ...], ...], ...]
 
 
-def transpile_run(path: Path, backend: str, backends: Path | None = None, cache: Path | None = None) -> TranspiledRun:
+def transpile_run(path: Path | str, backend: str, backends: Path | None = None, cache: Path | None = None) -> TranspiledRun:
     """Fit all circuits of a run's model to the device of a backend.
 
     Args:
@@ -46,7 +47,7 @@ def transpile_run(path: Path, backend: str, backends: Path | None = None, cache:
         CircuitError: A circuit has more qubits than the device.
     """
     spec = find_spec(backend, backends)
-    run = load_run(path, backend="statevector")
+    run = load_run(path, backend=EXACT)
     if not isinstance(run.forecaster.recurrent, QLSTM):
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of another model.")
     banks = [cell.bank for cell in run.forecaster.recurrent.layers()]

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from qlstm_qiskit.hardware.qnn import DtypeTorchConnector as DtypeTorchConnector
     from qlstm_qiskit.hardware.qnn import OnePubEstimatorQNN as OnePubEstimatorQNN
     from qlstm_qiskit.hardware.spec import BackendSpec as BackendSpec
+    from qlstm_qiskit.hardware.specs_file import EXACT as EXACT
     from qlstm_qiskit.hardware.specs_file import find_spec as find_spec
+    from qlstm_qiskit.hardware.specs_file import names_own_code as names_own_code
 
 # Imported on first use: reading backends.yaml must not load torch and Qiskit.
 _HOMES = {
+    "EXACT": "specs_file",
     "Backend": "backend",
     "BackendSpec": "spec",
     "Bank": "backend",
@@ -28,10 +31,12 @@ _HOMES = {
     "StatevectorBackend": "backend",
     "find_spec": "specs_file",
     "load_backend": "loading",
+    "names_own_code": "specs_file",
     "plan_backend": "loading",
 }
 
 __all__ = [
+    "EXACT",
     "Backend",
     "BackendSpec",
     "Bank",
@@ -41,6 +46,7 @@ __all__ = [
     "StatevectorBackend",
     "find_spec",
     "load_backend",
+    "names_own_code",
     "plan_backend",
 ]
 

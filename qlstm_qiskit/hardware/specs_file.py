@@ -21,6 +21,9 @@ PACKAGED = Path(__file__).with_name("backends.yaml")
 #: A user's file, in the working folder.
 USERS = Path("backends.yaml")
 
+#: The exact interpreter: what the package means by it, whatever a file says. No other backend may have its name.
+EXACT = BackendSpec(name="statevector", kind="statevector")
+
 _Key = tuple[str, ...]
 #: Values of such keys are names of code and devices, in words.
 _NAMES = {("kind",), ("device",), ("provider",)}
@@ -47,7 +50,13 @@ def load_specs(path: str | Path | None = None) -> dict[str, BackendSpec]:
                 lines = {key: place for key, place in lines.items() if key[0] != name}
             entries[name] = _merge(known, change)
         lines |= places
-    return {name: _build(name, entry, lines) for name, entry in entries.items()}
+    specs = {name: _build(name, entry, lines) for name, entry in entries.items()}
+    if specs[EXACT.name] != EXACT:
+        raise SpecError(
+            f"{lines[EXACT.name,]}: {EXACT.name} is the exact interpreter, which everything else is compared with; it cannot "
+            "be changed. Give this entry another name."
+        )
+    return specs
 
 
 def find_spec(name: str, path: str | Path | None = None) -> BackendSpec:
@@ -71,6 +80,21 @@ def find_spec(name: str, path: str | Path | None = None) -> BackendSpec:
     if name not in specs:
         raise unknown_option("backend", name, specs)
     return specs[name]
+
+
+def names_own_code(spec: BackendSpec, path: str | Path | None = None) -> bool:
+    """Whether a backend runs no code but the package's, or such as an entry of the user's file names too.
+
+    Args:
+        spec: A backend that somebody else may have written down.
+        path: The user's file; ./backends.yaml where there is one by default.
+
+    Raises:
+        SpecError: The file cannot be used.
+    """
+    if spec.provider is None:
+        return True
+    return any(own.provider == spec.provider for own in load_specs(path).values())
 
 
 def _names(path: Path) -> set[str]:

@@ -10,7 +10,7 @@ import qlstm_qiskit
 from qlstm_qiskit.errors import OptionError, QLSTMError, SpecError
 from qlstm_qiskit.hardware.rules import is_secret_key, is_variable_name, looks_like_token
 from qlstm_qiskit.hardware.spec import DEFAULT_SHOTS, BackendSpec
-from qlstm_qiskit.hardware.specs_file import PACKAGED, find_spec, load_specs
+from qlstm_qiskit.hardware.specs_file import EXACT, PACKAGED, find_spec, load_specs
 
 TOKEN = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6kL9nO2qR"
 SHIPPED = {
@@ -110,6 +110,15 @@ def test_another_kind_replaces_the_entry(users) -> None:
     assert specs["ibm"] == BackendSpec(name="ibm", kind="aer")
     assert specs["aer-noise-fez"].noise is None
     assert specs["aer-shots"].shots == 1024  # the same kind: merged
+
+
+def test_the_name_of_the_exact_interpreter_is_reserved(users) -> None:
+    assert users("statevector: {kind: statevector}\nmine: {kind: aer}")["statevector"] == EXACT
+    assert users("statevector: {}")["statevector"] == EXACT
+    for entry in ("{kind: aer}", "{kind: aer, shots: 10}", "{kind: fake, device: manila}", "{kind: provider, provider: 'a:b'}"):
+        with pytest.raises(SpecError, match=r"backends.yaml:2: statevector is the exact interpreter.*another name"):
+            users(f"mine: {{kind: aer}}\nstatevector: {entry}")
+    assert find_spec("aer-exact").kind == "aer", "packaged entries that the file does not name need none of it"
 
 
 def test_where_files_are_looked_for(users, tmp_path: Path) -> None:

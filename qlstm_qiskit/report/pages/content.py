@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from qlstm_qiskit.storage import strict_json
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def csv_file(name: str, columns: Mapping[str, Sequence[Any]]) -> Download:
 
 def json_file(name: str, content: Any) -> Download:
     """Plain data as a JSON file."""
-    return Download(f"{name}.json", "application/json", json.dumps(content, indent=2) + "\n")
+    return Download(f"{name}.json", "application/json", strict_json(content, indent=2) + "\n")
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec, pl
 from qlstm_qiskit.experiments.run import METRICS, load_metrics, validated
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.transpile import transpile_run
-from qlstm_qiskit.hardware import BackendSpec, find_spec
+from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.hardware.isa_cache import cache_folder
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.report.pages.content import Drawing, Grid, Listing, Page, Panels, Part, Section, Text, json_file, number
 from qlstm_qiskit.report.pages.run_figures import forecast_plot, loss_plot, weight_plots
-from qlstm_qiskit.storage import exists
+from qlstm_qiskit.storage import exists, strict_json
 
 #: Of a backend's entry: names of accounts, which a page that is handed on need not say.
 _PRIVATE = ("account", "instance", "token_env")
@@ -71,7 +71,7 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
     validated(_Metrics, load_metrics(path), path / METRICS)
     chosen = None if backend is None else _on_this_machine(backend, backends)
-    run = load_run(path, backend="statevector")
+    run = load_run(path, backend=EXACT)
     sections = [_forecast(run), _errors(run), _losses(run), *_architecture(run), *_cost(run, chosen, backends)]
     sections += [_settings(spec), _versions(run), _again(spec, run)]
     return Page("run", f"{spec.model} on {run.dataset.name}", _lead(spec, run), sections)
@@ -243,14 +243,14 @@ def _transpiled(path: Path, backend: str, backends: Path | None) -> list[Part]:
 
 def _settings(spec: RunSpec) -> Section:
     content = _public(spec)
-    rows = [[name, json.dumps(value)] for name, value in content["data"].items() if value is not None]
+    rows = [[name, strict_json(value)] for name, value in content["data"].items() if value is not None]
     rows += [
-        [name, json.dumps(value)]
+        [name, strict_json(value)]
         for name, value in content.items()
         if name not in ("data", "genotype", "backend_options") and value is not None
     ]
     grid = Grid("The series, the model and its training.", ["option", "value"], rows, left=("value",))
-    listing = Listing(json.dumps(content, indent=2), "config.json", json_file("config", content))
+    listing = Listing(strict_json(content, indent=2), "config.json", json_file("config", content))
     return Section("Configuration", [grid, listing])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from qlstm_qiskit.report.pages.content import (
 )
 from qlstm_qiskit.report.pages.figures import INK, axis, label, log_axis, plotted
 from qlstm_qiskit.report.table import FIGURES, Part, parts
-from qlstm_qiskit.storage import exists
+from qlstm_qiskit.storage import exists, strict_json
 
 
 def study_page(path: Path) -> Page:
@@ -169,5 +168,5 @@ def _environments(path: Path, records: list[Record]) -> Section:
 
 def _again(study: dict[str, Any]) -> Section:
     text = "Save study.json and give it to the command; what was finished before is kept in a folder that is there."
-    listing = Listing(json.dumps(study, indent=2), "study.json", json_file("study", study))
+    listing = Listing(strict_json(study, indent=2), "study.json", json_file("study", study))
     return Section("Make it again", [Text(text), Listing("qlstm table --study study.json --out again"), listing])

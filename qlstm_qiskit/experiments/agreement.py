@@ -1,0 +1,120 @@
+"""What the files of a run folder say twice: they must agree, since nothing tells which of them is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from qlstm_qiskit.errors import DataError, RunError
+from qlstm_qiskit.experiments.header import ModelHeader, RunHeader
+from qlstm_qiskit.experiments.reading import ArchitectureLine, HistoryLine, read_epochs, read_json, validated
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.space import Genotype
+from qlstm_qiskit.storage import exists
+
+CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
+ARCHITECTURE, GENOTYPE, CHECKPOINT = "architecture.jsonl", "genotype.json", "checkpoint.safetensors"
+
+#: A field, what the config says of it, and what the other file says.
+_Difference = tuple[str, Any, Any]
+
+
+def require_agreement(path: Path, spec: RunSpec, header: RunHeader) -> None:
+    """Refuse a run folder whose config contradicts its weights, its metrics, its history or its genotype.
+
+    Args:
+        path: The folder.
+        spec: Of its config.json.
+        header: Of its weights.
+
+    Raises:
+        RunError: It names two files and what each says; or a file is damaged.
+    """
+    require_same_model(path, spec, header)
+    if exists(path / METRICS):
+        _require(path, METRICS, _of_metrics(spec, header, read_json(path / METRICS)))
+    if exists(path / GENOTYPE):
+        found = validated(Genotype, read_json(path / GENOTYPE), path / GENOTYPE)
+        if found != spec.genotype:
+            raise RunError(f"{path / GENOTYPE} and {path / CONFIG} hold different genotypes; restore the one that was changed.")
+    read_history(path, spec, header)
+    read_architecture(path, header)
+
+
+def require_same_model(path: Path, spec: RunSpec, header: RunHeader) -> None:
+    """Refuse a config that is not that of the weights; errors as of `require_agreement`."""
+    _require(path, MODEL, _of_header(spec, header))
+    _require(path, MODEL, _of_config(spec, header), f"{path / MODEL} holds the parameters of another model: ")
+    if spec.epochs < header.epoch:
+        raise RunError(f"{path / CONFIG} says {spec.epochs} epochs, and {path / MODEL} is of epoch {header.epoch}.")
+
+
+def require_same_cut(name: str, path: Path, spec: RunSpec, header: RunHeader) -> None:
+    """Refuse a config that cuts its series otherwise than the weights say, as `DataError`; `name` is that of the series."""
+    there = _flat(header.config or {}).get("data.train_fraction", spec.data.train_fraction)
+    if there != spec.data.train_fraction:
+        raise DataError(
+            f"{name} was cut or scaled otherwise when {path} was trained: {path / CONFIG} says train_fraction "
+            f"{spec.data.train_fraction}, and {path / MODEL} says {there}; restore the one that was changed, or train anew."
+        )
+
+
+def read_history(path: Path, spec: RunSpec, header: ModelHeader) -> list[dict[str, Any]]:
+    """The lines of the finished epochs; none where there is no file, or a search that was derived from had none."""
+    file = path / HISTORY
+    if not exists(file):
+        return []
+    derived = spec.genotype is not None and not file.stat().st_size
+    return [] if derived else read_epochs(file, header.epoch, HistoryLine)
+
+
+def read_architecture(path: Path, header: ModelHeader) -> list[dict[str, Any]]:
+    """The structural weights after each finished epoch; none where nothing was weighted."""
+    return read_epochs(path / ARCHITECTURE, header.epoch, ArchitectureLine) if exists(path / ARCHITECTURE) else []
+
+
+def _of_header(spec: RunSpec, header: ModelHeader) -> Iterator[_Difference]:
+    yield "data.window", spec.data.window, header.window
+    yield "data.horizon", spec.data.horizon, header.horizon
+    if spec.data.csv is not None:
+        yield "data.target", spec.data.target, header.target
+        yield "data.features", list(spec.data.features or [str(spec.data.target)]), list(header.features)
+
+
+def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
+    """All that results depend on, but for the cut; see `require_same_cut`."""
+    here, there = _flat(spec.lasting()), _flat(header.config or {})
+    yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")
+
+
+def _of_metrics(spec: RunSpec, header: ModelHeader, metrics: dict[str, Any]) -> Iterator[_Difference]:
+    search = None if spec.search is None else spec.search.name
+    own = {"model": spec.model, "seed": spec.seed, "hidden_size": spec.hidden_size, "search": search}
+    if spec.data.dataset is not None:
+        own["dataset"] = spec.data.dataset
+    if not metrics.get("interrupted"):  # it may have gone on since
+        own["epochs"] = header.epoch
+    yield from ((name, value, metrics[name]) for name, value in own.items() if name in metrics)
+
+
+def _require(path: Path, other: str, differences: Iterator[_Difference], begin: str = "") -> None:
+    for name, here, there in differences:
+        if here != there:
+            file = MODEL if (name, other) == ("epochs", METRICS) else CONFIG
+            raise RunError(
+                f"{begin}{path / file} says {name} {_short(here)}, and {path / other} says {_short(there)}; "
+                "restore the one that was changed."
+            )
+
+
+def _flat(content: dict[str, Any]) -> dict[str, Any]:
+    """With the fields of the data beside the others."""
+    data = content.get("data")
+    inner = {f"data.{name}": value for name, value in data.items()} if isinstance(data, dict) else {}
+    return inner | {name: value for name, value in content.items() if name != "data"}
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,87 @@
+"""What a file of weights says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+from torch import Tensor
+from typing_extensions import Self
+
+from qlstm_qiskit import __version__
+from qlstm_qiskit.data import Scaler
+from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.experiments.reading import validated
+from qlstm_qiskit.training.checkpoint import read_weights
+
+#: For each layer and gate the names of candidates.
+Gates = tuple[tuple[tuple[str, ...], ...], ...]
+
+
+class ModelHeader(BaseModel):
+    """Enough to apply a model to new data in original units.
+
+    Attributes:
+        format, version: Of the file, and of the package that wrote it.
+        epoch: Finished epochs.
+        features, target: Names of the columns that the model reads and predicts.
+        window, horizon: Rows that it reads and predicts.
+        input_scaler, target_scaler: From original units to the model's.
+        gates: For each layer and gate the candidates that were left, where a search has dropped some.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    version: str = __version__
+    epoch: PositiveInt
+    features: tuple[str, ...]
+    target: str
+    window: PositiveInt
+    horizon: PositiveInt
+    input_scaler: Scaler
+    target_scaler: Scaler
+    gates: Gates | None = None
+
+    @model_validator(mode="after")
+    def _check_scalers(self) -> Self:
+        for name, scaler, columns in (
+            ("input_scaler", self.input_scaler, len(self.features)),
+            ("target_scaler", self.target_scaler, 1),
+        ):
+            if (len(scaler.low), len(scaler.high)) != (columns, columns):
+                raise ValueError(f"{name} is of {len(scaler.low)} and {len(scaler.high)} columns, not of {columns}")
+            if not np.isfinite([*scaler.low, *scaler.high]).all() or any(np.greater(scaler.low, scaler.high)):
+                raise ValueError(f"{name} runs from {list(scaler.low)} to {list(scaler.high)}")
+        return self
+
+
+class RunHeader(ModelHeader):
+    """The header of a run's weights.
+
+    Attributes:
+        config: What they were trained with, as `RunSpec.lasting` says it; None in files of versions that did not note it.
+    """
+
+    config: dict[str, Any] | None = None
+
+    @property
+    def plain(self) -> ModelHeader:
+        """The same without `config`."""
+        return ModelHeader(**{name: getattr(self, name) for name in ModelHeader.model_fields})
+
+
+def read_model(path: Path) -> tuple[RunHeader, dict[str, Tensor]]:
+    """The header of a file of weights, and its tensors.
+
+    Raises:
+        RunError: The file is missing or damaged, or holds numbers that are not finite.
+    """
+    content, tensors = read_weights(path)
+    header = validated(RunHeader, content, path)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise RunError(f"{path} is damaged: {name} holds numbers that are not finite; train the run again.")
+    return header, tensors

@@ -1,0 +1,108 @@
+"""Reading plain data from the files of a folder: what is damaged is a `RunError` of one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from typing_extensions import Self
+
+from qlstm_qiskit.errors import RunError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class HistoryLine(BaseModel):
+    """A line of history.jsonl; null where an error was no finite number."""
+
+    model_config = ConfigDict(strict=True)
+
+    epoch: int
+    train_mse: float | None
+    valid_mse: float | None = None
+    test_mse: float | None
+    seconds: float = 0.0
+
+
+class Coefficients(BaseModel):
+    """Of a layer's candidates: a row for each gate."""
+
+    model_config = ConfigDict(strict=True)
+
+    candidates: list[str]
+    coefficients: list[list[float | None]]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(len(row) != len(self.candidates) for row in self.coefficients):
+            raise ValueError(f"a row has not one coefficient for each of the {len(self.candidates)} candidates")
+        return self
+
+
+class ArchitectureLine(BaseModel):
+    """A line of architecture.jsonl."""
+
+    model_config = ConfigDict(strict=True)
+
+    epoch: int
+    layers: list[Coefficients]
+
+
+def validated(kind: type[Model], content: object, path: Path) -> Model:
+    """The content of a file as a pydantic model, or `RunError` with the first thing that is wrong with it."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise RunError(f"{path} is damaged or of another version: {_first(error)}.") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds, or `RunError`."""
+    try:
+        content = json.loads(_read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}.") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged: it does not hold a JSON object.")
+    return content
+
+
+def read_lines(path: Path, count: int | None = None) -> list[dict[str, Any]]:
+    """The first lines of a file of JSON objects; all where `count` is None."""
+    try:
+        lines = [json.loads(line) for line in _read_text(path).splitlines()[:count]]
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}.") from None
+    if not all(isinstance(line, dict) for line in lines):
+        raise RunError(f"{path} is damaged: a line is no JSON object.")
+    return lines
+
+
+def read_epochs(path: Path, count: int, kind: type[BaseModel], *, whole: bool = True) -> list[dict[str, Any]]:
+    """The lines of the first epochs, one each; of all `count`, unless not `whole`."""
+    lines = read_lines(path, count)
+    for epoch, line in enumerate(lines, 1):
+        try:
+            kind.model_validate(line)
+        except ValidationError as error:
+            raise RunError(f"{path} is damaged: a line is not that of an epoch (line {epoch}: {_first(error)}).") from None
+        if line["epoch"] != epoch:
+            raise RunError(f"{path} is damaged: line {epoch} is of epoch {line['epoch']}.")
+    if whole and len(lines) < count:
+        raise RunError(f"{path} has {len(lines)} lines, and there are {count} finished epochs; the file is damaged.")
+    return lines
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); is this a run folder?") from None

@@ -1,0 +1,33 @@
+"""Whose code a run folder may call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.experiments.agreement import CONFIG
+from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.hardware import names_own_code
+
+
+def require_trusted(path: Path, spec: RunSpec, trust: bool, file: Path | None = None) -> None:
+    """Refuse to call code that a folder names and the user does not.
+
+    Args:
+        path: The folder.
+        spec: Of its config.json.
+        trust: Whether the user has said that it may be called.
+        file: The user's file of backends; ./backends.yaml where there is one by default.
+
+    Raises:
+        RunError: Its backend is of kind provider, and no entry of the user's file has that provider.
+    """
+    options = spec.backend_options
+    if trust or options is None or names_own_code(options, file):
+        return
+    module, _, name = str(options.provider).partition(":")
+    raise RunError(
+        f"{path / CONFIG} names the provider {options.provider!r}: Python would import {module} and call {name}, whoever wrote "
+        "it. If you trust it, say --trust-provider (trust=True), or put a backend with this provider into your backends.yaml; "
+        "or choose another one with --backend."
+    )
