@@ -96,8 +96,8 @@ def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) 
         "data": run.data,
     }
     spec = run.spec.model_copy(update=changes | {"mixing": "linear", "epochs": run.epochs})
-    with torch.random.fork_rng(devices=[]):
-        module = spec.regressor().build_module(len(run.header.features), run.header.horizon)
+    sizes = len(run.header.features), run.header.horizon
+    module = spec.regressor().build_module(*sizes, generator=torch.Generator())
     module.load_state_dict(state)
     return Run(out, spec.on(EXACT), module.eval(), header_of(run.dataset, run.epochs))
 

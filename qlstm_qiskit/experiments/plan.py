@@ -16,6 +16,7 @@ from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.cost import Plan, Work, require_affordable
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.search import Strategy
 from qlstm_qiskit.training.searching import SearchLoop
 
@@ -102,18 +103,19 @@ def plan_work(
     planned = plan_backend(backend, device)
     regressor = spec.regressor(backend=planned)
     window, features, outputs = shape
-    with torch.random.fork_rng(devices=[]):
-        module = regressor.build_module(features, outputs)
-        if not isinstance(module.recurrent, QLSTM):
-            raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
-        if task == "train":
-            SearchLoop(regressor.strategy, module, None, 1)  # which may choose candidates
+    generator = torch.Generator()
+    module = regressor.build_module(features, outputs, generator=generator)
+    if not isinstance(module.recurrent, QLSTM):
+        raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
+    if task == "train":
+        SearchLoop(regressor.strategy, module, None, 1, generator)  # which may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
         module.recurrent.keep(header.gates)
     packed, unpacked = Work(), Work()
     for kind, size, times in _batches(spec, regressor.strategy, task, windows, outputs):
         before = planned.work()
-        _step(module, _windows(size, window, features, next(module.parameters()).dtype), kind, spec)
+        with drawing_from(generator, module):
+            _step(module, _windows(size, window, features, next(module.parameters()).dtype), kind, spec)
         after = planned.work()
         packed, unpacked = packed + (after[0] - before[0]) * times, unpacked + (after[1] - before[1]) * times
     return Plan(backend, packed, None if backend.pack == "off" else unpacked)

@@ -264,8 +264,7 @@ def _build(
         name = f"{work} {options.name} {hashlib.sha256((path / MODEL).read_bytes()).hexdigest()[:8]}"
         seed = Seeds.of(spec.seed).backend if options.local else None  # a device's shots have none
         regressor.set_params(backend=load_backend(options, seed=seed, record=path, run=name, ordered=False))
-    with torch.random.fork_rng(devices=[]):
-        forecaster = regressor.build_module(len(header.features), header.horizon)
+    forecaster = regressor.build_module(len(header.features), header.horizon, generator=torch.Generator())
     try:
         if header.gates is not None and isinstance(forecaster.recurrent, QLSTM):
             forecaster.recurrent.keep(header.gates)

@@ -77,9 +77,7 @@ def regressor_at(point: Point, model: str, **options: Any) -> QLSTMRegressor:
 def training_step(point: Point, model: str, dataset: str, batch: int) -> tuple[Forecaster, Callable[[], None]]:
     """A new model, and a function that trains it by one step on the first windows: forward, backward and the optimiser."""
     data, regressor = load_dataset(dataset, window=point.window), regressor_at(point, model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = regressor.build_module(len(data.features), data.horizon)
+    module = regressor.build_module(len(data.features), data.horizon, generator=torch.Generator().manual_seed(0))
     options = optimizer_options(regressor, module)
     kind = options.pop("optimizer")
     named = {name.removeprefix("optimizer__"): value for name, value in options.items()}

@@ -41,6 +41,7 @@ from qlstm_qiskit.hardware.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.ledger import Ledger
 from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
 from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
 from qlstm_qiskit.training.resume import read_progress
@@ -251,9 +252,10 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
         The circuits' depth, and the untrained model.
     """
     regressor.check_options()
-    with torch.random.fork_rng(devices=[]):
-        module = regressor.build_module(len(dataset.features), dataset.horizon)
-        _require_squares(dataset, next(module.parameters()).dtype)
+    generator = torch.Generator()
+    module = regressor.build_module(len(dataset.features), dataset.horizon, generator=generator)
+    _require_squares(dataset, next(module.parameters()).dtype)
+    with drawing_from(generator, module):
         module(torch.as_tensor(dataset.x_train[: regressor.batch_size or None], dtype=next(module.parameters()).dtype))
     return module.recurrent.depth if isinstance(module.recurrent, QLSTM) else None, module
 

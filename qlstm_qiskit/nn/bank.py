@@ -56,6 +56,8 @@ class CircuitBank(Circuits):
         OptionError: An unknown option or device, or shared angles for candidates with different numbers of weights.
     """
 
+    noise_source: torch.Generator | None = None  #: torch's default one where None; see `drawing_from`
+
     def __init__(
         self,
         candidates: Sequence[Candidate],
@@ -200,7 +202,7 @@ class CircuitBank(Circuits):
             return None
         temperature = 1.0 if self.temperature is None else float(self.temperature)
         return MIXINGS[self.mixing].coefficients(
-            self.table(self.structural_weights), self._has, temperature, self.training and noise
+            self.table(self.structural_weights), self._has, temperature, self.training and noise, self.noise_source
         )
 
     def table(self, values: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from qlstm_qiskit.nn.noise import gumbel
+
 
 @dataclass(frozen=True)
 class Mixing:
@@ -16,7 +18,7 @@ class Mixing:
 
     Attributes:
         convex: Coefficients are probabilities, the softmax of weights / temperature; else the weights themselves.
-        sampled: While training, each forward pass draws Gumbel noise from torch's default generator.
+        sampled: While training, each forward pass draws Gumbel noise.
         hard: Only the likeliest candidate of each gate counts in the forward pass; gradients are those of the probabilities.
     """
 
@@ -28,7 +30,14 @@ class Mixing:
         """Structural weight of each of n candidates at the start, such that all coefficients are 1 / n."""
         return 0.0 if self.convex else 1.0 / n
 
-    def coefficients(self, weights: Tensor, present: Tensor, temperature: float, training: bool) -> Tensor:
+    def coefficients(
+        self,
+        weights: Tensor,
+        present: Tensor,
+        temperature: float,
+        training: bool,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Coefficients, (gates, candidates).
 
         Args:
@@ -36,17 +45,23 @@ class Mixing:
             present: Where it has one, bool.
             temperature: Below 1 convex coefficients are closer to a choice.
             training: Whether to draw noise.
+            generator: Where from; torch's default generator where None.
         """
         if not self.convex:
             return weights
         logits = weights if present.all() else weights.masked_fill(~present.to(weights.device), -torch.inf)
         if self.sampled and training:
-            return torch.nn.functional.gumbel_softmax(logits, tau=temperature, hard=self.hard, dim=-1)
+            drawn = torch.softmax((logits + gumbel(logits, generator)) / temperature, dim=-1)
+            return _chosen(drawn) - drawn.detach() + drawn if self.hard else drawn
         soft = torch.softmax(logits / temperature, dim=-1)
         if not self.hard:
             return soft
-        choice = torch.zeros_like(soft).scatter(-1, soft.argmax(dim=-1, keepdim=True), 1.0)
-        return choice + soft - soft.detach()
+        return _chosen(soft) + soft - soft.detach()
+
+
+def _chosen(shares: Tensor) -> Tensor:
+    """One at the likeliest candidate of each gate, zero elsewhere."""
+    return torch.zeros_like(shares).scatter(-1, shares.argmax(dim=-1, keepdim=True), 1.0)
 
 
 #: "linear": the plain sum of the paper; "softmax": convex weights, as in DARTS (arXiv 1806.09055); "gumbel-softmax" and

@@ -13,6 +13,7 @@ from qlstm_qiskit.hardware.modules import Circuits, whole
 from qlstm_qiskit.nn.bank import Kept
 from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.nn.cell import QLSTMCell, State, check_pair, check_tensor
+from qlstm_qiskit.nn.noise import dropout
 from qlstm_qiskit.space import SearchSpace
 
 
@@ -34,6 +35,8 @@ class QLSTM(Circuits):
         OptionError: An unknown or unsupported option or device, or a size below 1.
         CapacityError: The circuits do not fit in memory.
     """
+
+    noise_source: torch.Generator | None = None  #: torch's default one where None; see `drawing_from`
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class QLSTM(Circuits):
         last: list[State] = []
         for layer, cell in enumerate(self.layers()):
             if layer and self.dropout:
-                sequence = nn.functional.dropout(sequence, self.dropout, self.training)
+                sequence = dropout(sequence, self.dropout, self.training, self.noise_source)
             advance = cell.stepper(cell.bind(samples=sequence.shape[1], calls=len(sequence) * self.num_layers))
             state = (h[layer], c[layer])
             outputs = []

@@ -198,8 +198,8 @@ class RandomCandidate(Strategy):
     weighs: ClassVar[bool] = False
     reference: ClassVar[str] = "random search as a baseline, Li and Talwalkar 2019, arXiv 1902.07638"
 
-    def choose(self, bank: CircuitBank) -> Gates:
-        return _random_choice(bank)
+    def choose(self, bank: CircuitBank, generator: torch.Generator | None = None) -> Gates:
+        return _random_choice(bank, generator)
 
 
 class BestOfRandom(Strategy):
@@ -220,8 +220,8 @@ class BestOfRandom(Strategy):
     def trials(self) -> int:
         return self.k
 
-    def choose(self, bank: CircuitBank) -> Gates:
-        return _random_choice(bank)
+    def choose(self, bank: CircuitBank, generator: torch.Generator | None = None) -> Gates:
+        return _random_choice(bank, generator)
 
 
 class UniformWeights(Strategy):
@@ -305,5 +305,5 @@ def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strate
         raise OptionError(f"option {place} of the strategy {name!r}: {first['msg']}. It has the options: {allowed}.") from None
 
 
-def _random_choice(bank: CircuitBank) -> Gates:
-    return [[own[int(torch.randint(len(own), ()))]] for own in bank.gates]
+def _random_choice(bank: CircuitBank, generator: torch.Generator | None) -> Gates:
+    return [[own[int(torch.randint(len(own), (), generator=generator))]] for own in bank.gates]

@@ -80,8 +80,13 @@ class Strategy(BaseModel):
     def freeze(self, bank: CircuitBank) -> None:
         """Fix parameters that are not trained; the same each time a model is built."""
 
-    def choose(self, bank: CircuitBank) -> Gates | None:
-        """The candidates to begin with, from torch's default generator; None for all."""
+    def choose(self, bank: CircuitBank, generator: torch.Generator | None = None) -> Gates | None:
+        """The candidates to begin with; None for all.
+
+        Args:
+            bank: At its random start.
+            generator: Source of a random choice; torch's default generator where None.
+        """
         return None
 
     def penalty(self, bank: CircuitBank, progress: float) -> Tensor | None:

@@ -18,11 +18,12 @@ from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+from qlstm_qiskit.nn.noise import drawing_from, seeded
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
 from qlstm_qiskit.training.inputs import describe, load_start
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
 from qlstm_qiskit.training.resume import Checkpoint, digest, plain_row
-from qlstm_qiskit.training.searching import SearchLoop, SearchNet
+from qlstm_qiskit.training.searching import SearchLoop, SearchNet, Shuffled
 
 if TYPE_CHECKING:
     from qlstm_qiskit.training.regressor import QLSTMRegressor
@@ -47,7 +48,7 @@ class Seeds:
 
     @property
     def model(self) -> int:
-        """Of torch's generator: initial parameters, dropout, shuffling."""
+        """Of the generator of a training: initial parameters, dropout, shuffling."""
         return int(np.random.SeedSequence(self.root).generate_state(2)[0])
 
     @property
@@ -56,7 +57,7 @@ class Seeds:
         return int(np.random.SeedSequence(self.root).generate_state(2)[1])
 
     def trials(self, count: int) -> list[int]:
-        """Of torch's generator, for trainings that are tried; none where there is but one."""
+        """Of the generators of trainings that are tried; none where there is but one."""
         return [] if count == 1 else np.random.SeedSequence(self.root).generate_state(2 + count)[2:].tolist()
 
 
@@ -135,43 +136,53 @@ class Fit:
     def _train(self, seed: int, trial: str | None = None) -> Fitted:
         """Build a model from this seed and train it; callbacks of the user, and the checkpoint, see no trials."""
         options, checkpoint = self.options, None if trial else self.checkpoint
-        torch.manual_seed(seed)
-        module = options.build_module(self.train[0].shape[2], self.train[1].shape[1], backend_seed=self.seeds.backend)
+        stream, device = seeded(seed), torch.device(options.device)
+        own = stream if device.type == "cpu" else seeded(seed, device)
+        sizes = self.train[0].shape[2], self.train[1].shape[1]
+        module = options.build_module(*sizes, backend_seed=self.seeds.backend, generator=own)
         if options.start is not None:
             load_start(module, options.start)
         tensors = None if self.valid is None else (torch.as_tensor(self.valid[0]), torch.as_tensor(self.valid[1]))
-        loop, keeper = SearchLoop(options.strategy, module, tensors, self._batch_size), LastEpoch()
+        loop, keeper = SearchLoop(options.strategy, module, tensors, self._batch_size, stream), LastEpoch()
         best = BestEpoch(options.patience) if options.patience else None
         if checkpoint is not None:
-            checkpoint.attach(loop, module, seed, best)
+            checkpoint.attach(loop, module, seed, best, stream)
         bar = [ProgressBar(trial or options.model)] if options.verbose else []
         callbacks = [("search", loop), keeper, *([best] if best else []), *bar]
         if options.schedule != "constant":
             callbacks.append(Schedule(options.schedule, -(-len(self.train[0]) // self._batch_size)))
         if trial is None:
             callbacks += [*(options.callbacks or []), *([checkpoint] if checkpoint else [])]
-        net = self._net(module, loop, callbacks)
+        net = self._net(module, loop, callbacks, stream)
         net.initialize()
         if checkpoint is not None:
             checkpoint.restore(net)
             keeper.note(net)
         try:
-            net.partial_fit(*self.train, epochs=options.max_epochs - len(net.history))
+            with drawing_from(own, module):
+                net.partial_fit(*self.train, epochs=options.max_epochs - len(net.history))
         finally:
+            net.stream = None
             for callback in bar:
                 callback.on_train_end(net)
         return self._outcome(net, keeper, best)
 
-    def _net(self, module: Forecaster, loop: SearchLoop, callbacks: list[Callback | tuple[str, Callback]]) -> SearchNet:
+    def _net(
+        self,
+        module: Forecaster,
+        loop: SearchLoop,
+        callbacks: list[Callback | tuple[str, Callback]],
+        stream: torch.Generator,
+    ) -> SearchNet:
         options = self.options
         net = SearchNet(
             module,
             criterion=torch.nn.MSELoss,
-            **optimizer_options(options, module),
+            **optimizer_options(options, module, stream),
             lr=options.learning_rate,
             max_epochs=options.max_epochs,
             batch_size=self._batch_size,
-            iterator_train__shuffle=options.shuffle,
+            iterator_train__sampler=Shuffled(len(self.train[0]), stream) if options.shuffle else None,
             iterator_valid__batch_size=EVALUATION_BATCH,
             train_split=None if self.valid is None else predefined_split(Dataset(*self.valid)),
             callbacks=callbacks,
@@ -179,7 +190,7 @@ class Fit:
             device=options.device,
             verbose=0,
         )
-        net.loop = loop
+        net.loop, net.stream = loop, stream
         return net
 
     @property
@@ -203,7 +214,8 @@ class Fit:
         """The model of the last finished epoch: the same one, or another where it has dropped candidates since."""
         layer = module.recurrent
         if isinstance(layer, QLSTM) and keeper.gates_ is not None and layer.gates != keeper.gates_:
-            module = self.options.build_module(layer.input_size, module.head.out_features)
+            sizes = layer.input_size, module.head.out_features
+            module = self.options.build_module(*sizes, generator=torch.Generator(device=self.options.device))
             assert isinstance(module.recurrent, QLSTM)
             if any(weights.dim() == 1 for name, weights in keeper.state_.items() if name.endswith("structural_weights")):
                 module.recurrent.keep(keeper.gates_)

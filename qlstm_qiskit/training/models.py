@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -55,10 +56,11 @@ def build_forecaster(
     dropout: float = 0.0,
     backend: Backend | str = "statevector",
     angle_std: float = 0.01,
+    generator: torch.Generator | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float64,
 ) -> Forecaster:
-    """Build a model by its name, with initial parameters from torch's default generator.
+    """Build a model by its name, with random initial parameters.
 
     Args:
         model: A name in `MODELS`.
@@ -66,6 +68,7 @@ def build_forecaster(
         hidden_size, num_layers, dropout, device, dtype: As in `torch.nn.LSTM`.
         depth, space, n_qubits, input_map, mixing, backend, angle_std: As in `QLSTM`; `space` replaces the model's own. They
             have no meaning for "lstm".
+        generator: Source of the initial parameters, on the device; torch's default generator where None.
 
     Raises:
         OptionError: An unknown name, a size below 1, or an option that the model would ignore.
@@ -86,7 +89,7 @@ def build_forecaster(
         given = [f"{name}={value}" for name, value, default in options if value != default]
         if given:
             raise OptionError(f"the model {model!r} has no circuits; leave out {', '.join(given)}.")
-        recurrent = nn.LSTM(input_size, hidden_size, num_layers, batch_first=True, dropout=dropout, device=device, dtype=dtype)
+        recurrent = _control(input_size, hidden_size, num_layers, dropout, generator, device, dtype)
     else:
         space = variant.space() if space is None else space
         if space is None:
@@ -108,7 +111,35 @@ def build_forecaster(
             dropout=dropout,
             backend=backend,
             angle_std=angle_std,
+            generator=generator,
             device=device,
             dtype=dtype,
         )
-    return Forecaster(recurrent, nn.Linear(hidden_size, n_outputs, device=device, dtype=dtype))
+    return Forecaster(recurrent, _head(hidden_size, n_outputs, generator, device, dtype))
+
+
+def _control(
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    dropout: float,
+    generator: torch.Generator | None,
+    device: str,
+    dtype: torch.dtype,
+) -> nn.LSTM:
+    """`torch.nn.LSTM` with torch's own start, to the bit, drawn from a generator."""
+    sizes, options = (input_size, hidden_size, num_layers), {"dropout": dropout, "dtype": dtype}
+    layer = nn.LSTM(*sizes, batch_first=True, **options, device="meta").to_empty(device=device)  # which draws nothing
+    bound = 1 / math.sqrt(hidden_size)
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    return layer
+
+
+def _head(n_in: int, n_out: int, generator: torch.Generator | None, device: str, dtype: torch.dtype) -> nn.Linear:
+    """`torch.nn.Linear` with torch's own start, to the bit, drawn from a generator."""
+    layer = nn.Linear(n_in, n_out, device="meta", dtype=dtype).to_empty(device=device)
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    bound = 1 / math.sqrt(n_in)
+    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer

@@ -63,8 +63,8 @@ def check_optimizer(options: QLSTMRegressor) -> None:
         raise OptionError(f"lbfgs needs a loss that stays the same from step to step, which {what} changes; use adam.")
 
 
-def optimizer_options(options: QLSTMRegressor, module: Forecaster) -> dict[str, Any]:
-    """The optimiser as arguments of skorch's network."""
+def optimizer_options(options: QLSTMRegressor, module: Forecaster, generator: torch.Generator | None = None) -> dict[str, Any]:
+    """The optimiser as arguments of skorch's network; what it draws comes from the generator, or torch's default one."""
     if options.optimizer == "rmsprop":
         return {"optimizer": torch.optim.RMSprop, "optimizer__alpha": 0.99, "optimizer__eps": 1e-8}
     if options.optimizer == "adam":
@@ -89,6 +89,7 @@ def optimizer_options(options: QLSTMRegressor, module: Forecaster) -> dict[str, 
         "optimizer__eps": options.spsa_eps,
         "optimizer__resamplings": options.spsa_resamplings,
         "optimizer__param_groups": groups,
+        "optimizer__generator": generator,
     }
 
 

@@ -157,8 +157,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         checked, y_checked = self._check_fit(X, y)
         windows = as_windows(checked)
         targets = y_checked.reshape(len(y_checked), -1)
-        with torch.random.fork_rng(devices=[]):
-            fitted = Fit(self, windows, targets).run()
+        fitted = Fit(self, windows, targets).run()
         self._net, self.module_, self.history_, self.interrupted_ = (
             fitted.net,
             fitted.module,
@@ -215,8 +214,26 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         """`lr`, or the optimiser's default."""
         return OPTIMIZERS[self.optimizer] if self.lr is None else self.lr
 
-    def build_module(self, input_size: int, n_outputs: int, *, backend_seed: int | None = None) -> Forecaster:
-        """Build the untrained model that `fit` would train, from torch's default generator; shots from `seed` where None."""
+    def build_module(
+        self,
+        input_size: int,
+        n_outputs: int,
+        *,
+        backend_seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Forecaster:
+        """Build an untrained model as `fit` trains it.
+
+        Args:
+            input_size: Features of a window.
+            n_outputs: Values to predict.
+            backend_seed: Of simulated shots; from `seed` where None.
+            generator: Source of the initial parameters, on `device`; torch's default generator where None.
+
+        Raises:
+            OptionError: An option of the model is not allowed.
+            CapacityError: The circuits do not fit in memory.
+        """
         backend = self.backend
         if isinstance(backend, str | BackendSpec):
             backend = load_backend(backend, seed=Seeds.of(self.seed).backend if backend_seed is None else backend_seed)
@@ -234,6 +251,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             dropout=self.dropout,
             backend=backend,
             angle_std=self.angle_std,
+            generator=generator,
             device=self.device,
             dtype=_DTYPES[self.dtype],
         )

@@ -85,6 +85,7 @@ class Checkpoint(Callback):
         else:
             self.progress = Progress(options=options, data=data, root=root)
         self.loop: SearchLoop | None = None
+        self.generator: torch.Generator = torch.default_generator
         self.best: BestEpoch | None = None
         self.backend: Backend | None = None
 
@@ -93,9 +94,11 @@ class Checkpoint(Callback):
         self.progress.trials[seed], self.progress.draws = loss, draws
         self._write({})
 
-    def attach(self, loop: SearchLoop, module: Forecaster, seed: int, best: BestEpoch | None) -> None:
-        """Follow the training that counts; where it had begun, give the model what it had."""
-        self.loop, self.best, layer = loop, best, module.recurrent
+    def attach(
+        self, loop: SearchLoop, module: Forecaster, seed: int, best: BestEpoch | None, generator: torch.Generator
+    ) -> None:
+        """Follow the training that counts, which draws from a generator; where it had begun, give the model what it had."""
+        self.loop, self.best, self.generator, layer = loop, best, generator, module.recurrent
         if isinstance(layer, QLSTM):
             self.backend = next(layer.layers()).bank.backend
         self.progress.seed = seed
@@ -119,7 +122,7 @@ class Checkpoint(Callback):
             _load(self.loop.own_optimizer(net.lr), self._part("weights_optimizer"), self.progress.weights_groups)
         if self.best is not None:
             self.best.state_ = self._part("best")
-        torch.set_rng_state(self.tensors["rng"])
+        self.generator.set_state(self.tensors["rng"])
         self.tensors = {}
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -131,7 +134,7 @@ class Checkpoint(Callback):
         tensors = {f"model/{name}": value for name, value in net.module_.state_dict().items()}
         if self.best is not None:
             tensors |= {f"best/{name}": value for name, value in self.best.state_.items()}
-        tensors["rng"] = torch.get_rng_state()
+        tensors["rng"] = self.generator.get_state()
         progress.groups = _save(net.optimizer_, "optimizer", tensors)
         if self.loop is not None and self.loop.optimizer is not None:
             progress.moves = self.loop.moves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from skorch import NeuralNet, NeuralNetRegressor
 from skorch.callbacks import Callback
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
+from torch.utils.data import Sampler
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster
@@ -27,15 +29,23 @@ class SearchLoop(Callback):
         module: The model; it is frozen and restricted as the strategy wants it at the start.
         validation: Windows and targets of the validation part, for strategies that learn from it.
         batch_size: Of that part.
+        generator: Source of what the strategy chooses at random; torch's default generator where None.
 
     Raises:
         OptionError: The model has no structural weights that could be searched.
     """
 
-    def __init__(self, strategy: Strategy, module: Forecaster, validation: Part | None, batch_size: int) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        module: Forecaster,
+        validation: Part | None,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+    ) -> None:
         self.strategy, self.banks = strategy, searched_banks(strategy, module)
         for bank in self.banks:
-            gates = strategy.choose(bank)
+            gates = strategy.choose(bank, generator)
             if gates is not None:
                 bank.restrict(gates)
                 bank.restart_weights()
@@ -129,10 +139,42 @@ class SearchLoop(Callback):
         return torch.tensor(values, dtype=bank.angles.dtype, device=bank.angles.device)
 
 
+class Shuffled(Sampler[int]):
+    """Places in a new order at each pass, that of torch's `RandomSampler` from a seed of its default generator.
+
+    Args:
+        count: How many.
+        generator: Where that seed is drawn from at each pass.
+    """
+
+    def __init__(self, count: int, generator: torch.Generator) -> None:
+        self.count, self.generator = count, generator
+
+    def __iter__(self) -> Iterator[int]:
+        seed = int(torch.empty((), dtype=torch.int64).random_(generator=self.generator))
+        yield from torch.randperm(self.count, generator=torch.Generator().manual_seed(seed)).tolist()
+
+    def __len__(self) -> int:
+        return self.count
+
+
 class SearchNet(NeuralNetRegressor):
-    """skorch's network with the steps of a strategy; `loop` is set before `fit`. The losses recorded are without penalties."""
+    """skorch's network with the steps of a strategy; both attributes are set before `fit`.
+
+    The losses recorded are without penalties.
+
+    Attributes:
+        loop: The strategy at work.
+        stream: Where the seeds come from that torch's loaders draw at each pass; None once training is over.
+    """
 
     loop: SearchLoop | None = None
+    stream: torch.Generator | None = None
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        loader = super().get_iterator(dataset, training=training)
+        loader.generator = torch.Generator() if self.stream is None else self.stream
+        return loader
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         if self.loop is not None and self.loop.batches:

@@ -32,10 +32,14 @@ class SPSA(torch.optim.RMSprop):
         resamplings: Perturbations to average over in each step; each costs two evaluations.
         stability: A, about a tenth of the number of steps.
         alpha, rms_eps: Smoothing constant and epsilon of RMSprop.
+        generator: Source of the signs. Both evaluations of a pair find it in the same state: what the loss draws from it, such
+            as dropout, is the same in both. Torch's default generator where None.
 
     Raises:
         OptionError: An option is out of its range.
     """
+
+    generator: torch.Generator | None = None
 
     def __init__(
         self,
@@ -47,12 +51,14 @@ class SPSA(torch.optim.RMSprop):
         stability: float = 20.0,
         alpha: float = 0.99,
         rms_eps: float = 1e-8,
+        generator: torch.Generator | None = None,
     ) -> None:
         for name, value, least in (("lr", lr, 0.0), ("eps", eps, 0.0), ("stability", stability, -1.0)):
             if not least < value < math.inf:
                 raise OptionError(f"{name} of SPSA is {value}; it must be a finite number above {least:g}.")
         require_at_least("resamplings", resamplings, 1)
         self._own = {"perturbation": eps, "perturbed": True, "n_steps": 0, "resamplings": resamplings, "stability": stability}
+        self.generator = generator
         super().__init__(params, lr=lr, alpha=alpha, eps=rms_eps)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -70,16 +76,16 @@ class SPSA(torch.optim.RMSprop):
         moved = [(p, group) for group in self.param_groups for p in group["params"] if group["perturbed"] and p.requires_grad]
         others = [p for group in self.param_groups for p in group["params"] if not group["perturbed"] and p.requires_grad]
         n_steps, resamplings = self.param_groups[0]["n_steps"], self.param_groups[0]["resamplings"]
-        scale = (n_steps + 1) ** -_GAMMA
+        scale, generator = (n_steps + 1) ** -_GAMMA, self.generator or torch.default_generator
         estimates = [torch.zeros_like(parameter) for parameter, _ in moved]
         exact = [torch.zeros_like(parameter) for parameter in others]
         losses: list[Any] = []
         for _ in range(resamplings):
-            signs = [torch.randint(0, 2, p.shape).to(p) * 2 - 1 for p, _ in moved]
+            signs = [torch.randint(0, 2, p.shape, generator=generator).to(p) * 2 - 1 for p, _ in moved]
             shifts = [group["perturbation"] * scale * sign for (_, group), sign in zip(moved, signs, strict=True)]
-            pair, state = [], torch.get_rng_state()
+            pair, state = [], generator.get_state()
             for direction in (1, -1):
-                torch.set_rng_state(state)  # dropout must drop the same in both, or its noise is all that they differ by
+                generator.set_state(state)  # dropout must drop the same in both, or its noise is all that they differ by
                 pair.append(_evaluate(closure, [p for p, _ in moved], [direction * shift for shift in shifts]))
                 for total, parameter in zip(exact, others, strict=True):
                     if parameter.grad is not None:

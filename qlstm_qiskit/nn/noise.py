@@ -1,0 +1,86 @@
+"""Random numbers of a fit from a generator of its own, so that fits in threads do not draw from one another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Stream(torch.Generator):
+    """A generator that is not copied: copies and pickles of what holds one have None there, which is torch's default one."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> None:
+        return None
+
+    def __reduce__(self) -> Any:
+        return type(None), ()
+
+
+def seeded(seed: int, device: torch.device | str = "cpu") -> Stream:
+    """A stream with the numbers that torch's default generator gives after ``torch.manual_seed(seed)``."""
+    stream = Stream(device=device)
+    stream.manual_seed(seed)
+    return stream
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator, module: nn.Module) -> Iterator[None]:
+    """Let a module draw its noise from a generator: dropout between layers, and the noise of sampled mixings.
+
+    The numbers are those that torch's default generator would give on the CPU.
+
+    Args:
+        generator: On the device of the module.
+        module: Any; what else it draws comes from torch's default generator as ever.
+    """
+    noisy = [part for part in module.modules() if hasattr(part, "noise_source")]
+    stacks = [part for part in module.modules() if isinstance(part, nn.LSTM) and part.dropout and part.num_layers > 1]
+    for part in noisy:
+        part.noise_source = generator  # type: ignore[assignment]
+    for stack in stacks:
+        stack.forward = partial(_layer_by_layer, stack, generator)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for part in noisy:
+            del part.noise_source
+        for stack in stacks:
+            del stack.forward
+
+
+def dropout(values: Tensor, probability: float, training: bool, generator: torch.Generator | None) -> Tensor:
+    """`torch.nn.functional.dropout`, from a generator; None is torch's default one."""
+    if generator is None or not training:
+        return nn.functional.dropout(values, probability, training)
+    kept = torch.empty_like(values).bernoulli_(1 - probability, generator=generator)
+    return values * kept.div_(1 - probability)
+
+
+def gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Noise in the shape of a tensor as `torch.nn.functional.gumbel_softmax` draws it; None is torch's default generator."""
+    return -torch.empty_like(like, memory_format=torch.legacy_contiguous_format).exponential_(generator=generator).log()
+
+
+def _layer_by_layer(
+    lstm: nn.LSTM, generator: torch.Generator | None, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
+) -> Any:
+    """The forward pass of a stack, whose dropout inside one operation of torch would draw from the default generator."""
+    if generator is None or not lstm.training:
+        return nn.LSTM.forward(lstm, input, hx)
+    assert input.dim() == 3, "a forecaster reads batches"
+    sequence = input.transpose(0, 1) if lstm.batch_first else input
+    start = sequence.new_zeros(lstm.num_layers, sequence.shape[1], lstm.hidden_size)
+    before, last = (start, start) if hx is None else hx, []
+    for number, weights in enumerate(lstm.all_weights):
+        if number:
+            sequence = dropout(sequence, lstm.dropout, True, generator)
+        state = tuple(part[number : number + 1] for part in before)
+        sequence, h, c = torch.lstm(sequence, state, list(weights), True, 1, 0.0, True, False, False)
+        last.append((h, c))
+    h, c = (torch.cat(parts) for parts in zip(*last, strict=True))
+    return sequence.transpose(0, 1) if lstm.batch_first else sequence, (h, c)
