@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
+from qlstm_qiskit.errors import OptionError, unknown_option
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.space import GATES
 from qlstm_qiskit.training.spsa import SPSA
@@ -42,11 +41,6 @@ def check_optimizer(options: QLSTMRegressor) -> None:
         raise unknown_option("optimizer", name, OPTIMIZERS)
     if options.schedule not in SCHEDULES:
         raise unknown_option("schedule", options.schedule, SCHEDULES)
-    if not 0 < options.learning_rate < np.inf:
-        raise OptionError(f"lr is {options.lr}; it must be a finite number above 0.")
-    if not 0 < options.spsa_eps < np.inf:
-        raise OptionError(f"spsa_eps is {options.spsa_eps}; it must be a finite number above 0.")
-    require_at_least("spsa_resamplings", options.spsa_resamplings, 1)
     if name != "spsa" and (options.spsa_eps, options.spsa_resamplings) != (0.15, 1):
         raise OptionError(f"spsa_eps and spsa_resamplings have no meaning for {name}; choose the optimizer spsa.")
     strategy = options.strategy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import Callback
 from torch import Tensor
+from typing_extensions import Self
 
-from qlstm_qiskit.errors import DataError, OptionError, require_at_least, unknown_option
+from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.calls import require_device
@@ -25,9 +27,9 @@ from qlstm_qiskit.training.fitting import Fit, Seeds
 from qlstm_qiskit.training.inputs import as_windows, require_finite
 from qlstm_qiskit.training.models import build_forecaster
 from qlstm_qiskit.training.optimizers import OPTIMIZERS, check_optimizer
+from qlstm_qiskit.training.options import DTYPES, plain_options
 from qlstm_qiskit.training.searching import searched_banks
 
-_DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _NUMPY_DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
@@ -154,10 +156,11 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             RunError: The checkpoint is damaged, or belongs to another training.
             KeyboardInterrupt: Ctrl-C before the first epoch was finished.
         """
+        self.check_options()
         checked, y_checked = self._check_fit(X, y)
         windows = as_windows(checked)
         targets = y_checked.reshape(len(y_checked), -1)
-        fitted = Fit(self, windows, targets).run()
+        fitted = Fit(self._plain(), windows, targets).run()
         self._net, self.module_, self.history_, self.interrupted_ = (
             fitted.net,
             fitted.module,
@@ -168,24 +171,26 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def check_options(self) -> None:
-        """Check the options of the training; those of the model are checked when it is built.
+        """Check the options: each by itself, and those of the training together; the rest is checked as the model is built.
+
+        Numbers, names and switches may be those of numpy; a fit and its checkpoint have them as plain values.
 
         Raises:
-            OptionError: An option is out of its range, unknown, or does not go with another one.
+            OptionError: An option is of another kind, out of its range, unknown, or does not go with another one.
         """
-        if self.dtype not in _DTYPES:
-            raise unknown_option("dtype", self.dtype, _DTYPES)
-        require_device(self.device)
-        require_at_least("max_epochs", self.max_epochs, 1)
-        require_at_least("batch_size", self.batch_size, 0)
-        if self.seed is not None:
-            require_at_least("seed", self.seed, 0)
-        if not 0 <= self.valid_fraction < 1:
-            raise OptionError(f"valid_fraction is {self.valid_fraction}; it must be at least 0 and below 1.")
-        if require_at_least("patience", self.patience, 0) and not self.valid_fraction:
-            raise OptionError(f"patience={self.patience} needs a validation part; give valid_fraction, such as 0.2.")
-        self._check_search()
-        check_optimizer(self)
+        plain = self._plain()
+        require_device(plain.device)
+        if plain.patience and not plain.valid_fraction:
+            raise OptionError(f"patience={plain.patience} needs a validation part; give valid_fraction, such as 0.2.")
+        plain._check_search()
+        check_optimizer(plain)
+
+    def _plain(self) -> Self:
+        """The same estimator with plain values."""
+        plain = copy.copy(self)
+        for name, value in plain_options(self).items():
+            setattr(plain, name, value)
+        return plain
 
     def _check_search(self) -> None:
         strategy = self.strategy
@@ -234,28 +239,29 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             OptionError: An option of the model is not allowed.
             CapacityError: The circuits do not fit in memory.
         """
-        backend = self.backend
+        options = self._plain()
+        backend = options.backend
         if isinstance(backend, str | BackendSpec):
-            backend = load_backend(backend, seed=Seeds.of(self.seed).backend if backend_seed is None else backend_seed)
+            backend = load_backend(backend, seed=Seeds.of(options.seed).backend if backend_seed is None else backend_seed)
         module = build_forecaster(
-            self.model,
+            options.model,
             input_size,
             n_outputs,
-            hidden_size=self.hidden_size,
-            depth=self.depth,
-            space=self.space,
-            n_qubits=self.n_qubits,
-            input_map=self.input_map,
-            mixing=self.mixing if self.search is None else self.strategy.mixing,
-            num_layers=self.num_layers,
-            dropout=self.dropout,
+            hidden_size=options.hidden_size,
+            depth=options.depth,
+            space=options.space,
+            n_qubits=options.n_qubits,
+            input_map=options.input_map,
+            mixing=options.mixing if options.search is None else options.strategy.mixing,
+            num_layers=options.num_layers,
+            dropout=options.dropout,
             backend=backend,
-            angle_std=self.angle_std,
+            angle_std=options.angle_std,
             generator=generator,
-            device=self.device,
-            dtype=_DTYPES[self.dtype],
+            device=options.device,
+            dtype=DTYPES[options.dtype],
         )
-        searched_banks(self.strategy, module)
+        searched_banks(options.strategy, module)
         return module
 
     def predict(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
@@ -276,7 +282,6 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """X and y as finite numbers of the model's dtype, or an error that says what is wrong."""
-        self.check_options()
         require_finite("X", X)
         require_finite("y", y)
         dtype = _NUMPY_DTYPES[self.dtype]

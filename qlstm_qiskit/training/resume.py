@@ -78,7 +78,7 @@ class Checkpoint(Callback):
     def __init__(self, path: Path, options: Mapping[str, Any], data: str, root: int) -> None:
         self.path = path
         self.tensors: dict[str, Tensor] = {}
-        options = json.loads(json.dumps(options, default=lambda value: value.item()))  # numpy's numbers
+        options = json.loads(json.dumps(options))  # as they are read again
         if exists(path):
             self.progress, self.tensors = _read(path)
             _require_same(path, self.progress, options, data)
