@@ -7,7 +7,15 @@ each also derives from the built-in exception that a caller would expect, so tha
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+#: Categories of Unicode: control, format (such as a change of direction), surrogate, and ends of lines and paragraphs.
+_CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+#: The largest number of anything that is counted: sizes, epochs, samples.
+LARGEST = 2**31 - 1
 
 
 class QLSTMError(Exception):
@@ -74,8 +82,22 @@ def unknown_option(kind: str, given: object, allowed: Iterable[str]) -> OptionEr
     return OptionError(f"unknown {kind} {given!r}.{hint} Allowed: {', '.join(names)}.")
 
 
-def require_at_least(name: str, value: object, minimum: int) -> int:
-    """Return `value` if it is an integer of at least `minimum`, else raise `OptionError`."""
+def require_at_least(name: str, value: object, minimum: int, maximum: int | None = LARGEST) -> int:
+    """Return `value` if it is an integer of at least `minimum` and at most `maximum`, else raise `OptionError`.
+
+    Beyond `LARGEST` libraries below end in errors of their own; None is for what may be any integer, such as a seed.
+    """
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value.__index__()) < minimum:
         raise OptionError(f"{name} is {value!r}; it must be an integer of at least {minimum}.")
-    return int(value.__index__())
+    number = int(value.__index__())
+    if maximum is not None and number > maximum:
+        given = str(number) if number < 10**40 else f"about 2^{number.bit_length()}"  # Python writes no more than 4300 digits
+        raise OptionError(f"{name} is {given}; it must be an integer of at most {maximum:,}.")
+    return number
+
+
+def printable(text: str) -> str:
+    """The text with an escape for each character that controls a terminal or cannot be shown, line breaks among them."""
+    if text.isprintable():
+        return text
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in _CONTROLS else c for c in text)

@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.errors import RunError, printable
 
 #: Seconds that a folder may still be claimed by a process that is about to end.
 PATIENCE = 5.0
 
 #: Names of files that are being written end in this.
 _WRITING = ".qlstm-writing"
+
+#: What a spreadsheet takes for the beginning of a formula, the wide forms of the signs among it.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def strict_json(content: Any, indent: int | None = None) -> str:
@@ -89,14 +92,34 @@ def claimed(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def csv_name(name: str) -> str:
+    """A name as a cell of a CSV file: one that a spreadsheet would take for a formula gets an apostrophe before it.
+
+    What reads as a number, such as -1.5, stays as it is; ends of lines and other control characters become escapes.
+    """
+    name = printable(name)
+    if not name.startswith(_FORMULA):
+        return name
+    try:
+        float(name)
+    except ValueError:
+        return f"'{name}"
+    return name
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part.
 
     Raises:
-        RunError: The folder cannot be written to.
+        RunError: The folder cannot be written to, there is no file of such a name, or the text is none that UTF-8 can hold.
     """
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_WRITING}")
+    try:
+        data = content.encode() if isinstance(content, str) else content
+    except UnicodeEncodeError as error:
+        raise RunError(f"cannot write {path}: {error}; a name in it is no text.") from None
+    if not path.name or "\0" in str(path):
+        raise RunError(f"cannot write {str(path)!r}: it is no name of a file; choose another one.")
+    temporary = path.with_name(f".{secrets.token_hex(8)}{_WRITING}")  # not longer than the name itself may be
     try:
         with temporary.open("xb") as file:
             file.write(data)

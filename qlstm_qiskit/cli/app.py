@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from qlstm_qiskit import __version__
+from qlstm_qiskit.cli import streams
 from qlstm_qiskit.cli.backends import backends_app
 from qlstm_qiskit.cli.export import export
 from qlstm_qiskit.cli.jobs import jobs_app
@@ -23,7 +24,7 @@ from qlstm_qiskit.cli.space import space_app
 from qlstm_qiskit.cli.table import table
 from qlstm_qiskit.cli.train import derive, train
 from qlstm_qiskit.cli.transpile import transpile
-from qlstm_qiskit.errors import QLSTMError, QLSTMWarning
+from qlstm_qiskit.errors import QLSTMError, QLSTMWarning, printable
 
 #: Packages of extras; see pyproject.toml.
 _OPTIONAL = ("reservoirpy", "ray", "sktime", "plotly", "tensorboard", "mlflow-skinny")
@@ -85,22 +86,50 @@ def about(json: Json = False) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit 0 on success, 2 on a user's mistake with one line on standard error, 130 on Ctrl-C."""
+    """Run the command line.
+
+    Exits with 0 on success, 2 with one line on standard error on a user's mistake or where the output cannot be written, 130 on
+    Ctrl-C, and 141 where the reader of the output has gone away.
+    """
+    streams.prepare()
+    try:
+        code = _run(arguments)
+        unwritten = streams.finish()
+    except (BrokenPipeError, SystemExit) as error:
+        if not streams.is_pipe_closed(error):
+            raise
+        code, unwritten = streams.PIPE_CLOSED, ""
+    if unwritten is not None:
+        streams.abandon()
+        code = _fail(unwritten) if unwritten else code
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """The exit code of a command; a `BrokenPipeError` passes."""
     try:
         with _warnings_in_a_line():
             code = app(arguments, standalone_mode=False)
     except QLSTMError as error:
-        code = _fail(str(error))
+        return _fail(str(error))
     except KeyboardInterrupt:
-        code = 130
+        return 130
+    except BrokenPipeError:
+        raise
+    except MemoryError as error:
+        return _fail(f"there is not enough memory for this ({error}); use a smaller model, batch or part of the work.")
+    except OSError as error:
+        if error.filename is None:
+            streams.abandon()
+        return _fail(streams.said(error))
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of the parser's own
             raise
-        code = _fail(error.format_message())
-    sys.exit(code if isinstance(code, int) else 0)
+        return _fail(error.format_message())
+    return code if isinstance(code, int) else 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def _warnings_in_a_line() -> Iterator[None]:
     """Show what this package warns of as one line on standard error, without a place in the code."""
     with warnings.catch_warnings():
@@ -118,5 +147,6 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 def _fail(message: str) -> int:
     if message:  # the parser has none where it has shown the help instead
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # standard error may be full; the exit code says it too
+            print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return 2

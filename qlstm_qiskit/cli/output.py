@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from qlstm_qiskit.errors import printable
 from qlstm_qiskit.storage import strict_json
 
 if TYPE_CHECKING:
@@ -26,22 +27,26 @@ def print_json(content: dict[str, Any], table: pd.DataFrame | None = None) -> No
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]], text: Sequence[str] = ()) -> None:
     """Print a table: the first column and those named in `text` to the left, numbers to the right.
 
-    On a terminal those on the left wrap where it is narrow, and numbers never do; in a pipe a row is one line.
+    All of it is shown as it is: names are no markup, and a header alone may have line breaks. On a terminal those on the left
+    wrap where it is narrow, and numbers never do; in a pipe a row is one line.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for position, name in enumerate(header):
         left = position == 0 or name in text
-        table.add_column(name, justify="left" if left else "right", no_wrap=not left, overflow="fold" if left else "ellipsis")
+        table.add_column(
+            Text(name), justify="left" if left else "right", no_wrap=not left, overflow="fold" if left else "ellipsis"
+        )
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))
     console = Console()
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
-    console.print(title, style="italic", markup=False, highlight=False)
+    console.print(Text(printable(title)), style="italic", highlight=False)
     console.print(table)
 
 
@@ -70,12 +75,14 @@ class Steps:
 
     def __call__(self, done: int, total: int, text: str) -> None:
         """`done` of `total` are finished; say what the last one has come to."""
+        from rich.text import Text
+
         self._bar.update(self._task, completed=done, total=total)
         if not self._bar.disable:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._bar.console.print(Text(printable(text)), highlight=False)
 
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
-    return str(value)
+    return printable(str(value))

@@ -42,7 +42,9 @@ def space_show(
         _print_fourier(named[fourier], seed, json)
         return
     if draw is not None:
-        drawing = str(named[draw].draw("text", fold=120))
+        picture = named[draw].draw("text", fold=120)
+        picture.encoding = "utf-8"  # what the output cannot show is replaced there
+        drawing = str(picture)
         if json:
             print_json({"candidate": draw, "drawing": drawing})
         else:

@@ -11,7 +11,7 @@ import typer
 from qlstm_qiskit.cli.completion import names
 from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import Steps, print_json, print_table
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, printable, require_at_least
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments.table import Table
@@ -59,8 +59,8 @@ def table(
     if epochs is not None:
         chosen = chosen.with_epochs(epochs)
     part = chosen.part(rows=_names(rows), datasets=_names(datasets), seeds=seeds)
-    if jobs is not None and jobs < 1:
-        raise OptionError(f"--jobs is {jobs}; give at least 1.")
+    if jobs is not None:
+        require_at_least("jobs", jobs, 1)
     if jobs is not None and cluster is not None:
         raise OptionError(
             "--jobs is for this machine; a cluster has as many as it has processors. Give one of --jobs and --cluster."
@@ -102,7 +102,7 @@ def _print(found: Table) -> None:
         cells = [found.cells.get((row, dataset)) for dataset in datasets]
         lines.append([row, *("" if cell is None else f"{cell.summary.median:.2g}" for cell in cells)])
     what = {"test_mse": "test", "valid_mse": "validation"}[found.study.primary]
-    header = [name.replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
+    header = [printable(name).replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
     print_table(f"Median {what} MSE (scaled) over seeds", ["model", *header], lines)
     for name, tests in found.families.items():
         if not tests:

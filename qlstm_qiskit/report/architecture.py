@@ -21,6 +21,7 @@ from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import QLSTM, CircuitBank
 from qlstm_qiskit.report.circuits import circuits_figure, circuits_of
+from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.search.trace import CellTrace, trace_cells
 from qlstm_qiskit.space import GATES
 from qlstm_qiskit.storage import write_atomically
@@ -66,7 +67,7 @@ def draw_architecture(run: Run, history: Sequence[Mapping[str, Any]] = ()) -> li
     """
     if not isinstance(run.forecaster.recurrent, QLSTM):
         return []
-    title = f"{run.spec.model} on {run.dataset.name}"
+    title = f"{run.spec.model} on {drawn(run.dataset.name)}"
     figures: dict[str, Figure] = {}
     layers = layer_histories(history)
     if len(history) > 1 and any(len(layer.names) > 1 for layer in layers):
@@ -133,7 +134,7 @@ def _draw_weights(axes: Axes, layer: LayerHistory, gate: int, leading: Sequence[
     marker = "." if len(layer.epochs) < 8 else None
     others = [c for c in range(len(layer.names)) if c not in leading and not np.isnan(values[:, c]).all()]
     for c, line in zip(leading, _LINES, strict=False):
-        label = f"{layer.names[c]}  {values[-1, c]:.3g}"
+        label = in_legend(f"{layer.names[c]}  {values[-1, c]:.3g}")
         axes.plot(
             layer.epochs, values[:, c], color=colours[c], linestyle=line, linewidth=1.6, marker=marker, label=label, zorder=2
         )
@@ -209,7 +210,7 @@ def contributions_figure(names: Sequence[Sequence[str]], tables: Sequence[Floats
             image = axes.imshow(table[gate], cmap="Blues", vmin=0, vmax=largest or 1.0, aspect="auto", interpolation="none")
             axes.set_title(f"{GATES[gate]} gate" + (f", layer {number}" if len(tables) > 1 else ""), fontsize="medium")
             axes.set_xticks(ticks, [str(step + 1) for step in ticks], fontsize="small")
-            axes.set_yticks(range(len(own)), own if gate == 0 else [""] * len(own), fontsize="x-small")
+            axes.set_yticks(range(len(own)), list(map(drawn, own)) if gate == 0 else [""] * len(own), fontsize="x-small")
     for axes in panels[-1]:
         axes.set_xlabel("time step")
     bar = figure.colorbar(image, ax=panels.ravel().tolist(), aspect=30, pad=0.02)

@@ -12,8 +12,12 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 
+from qlstm_qiskit.errors import printable
 from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.report.names import drawn
 from qlstm_qiskit.space import GATES, Candidate
 
 #: A model with more circuits, or a circuit with more qubits or gates, is not drawn.
@@ -58,7 +62,7 @@ def circuits_figure(circuits: Sequence[Drawn]) -> Figure:
     top = height
     for item, image in zip(circuits, images, strict=True):
         top -= gap
-        figure.text(0.02, (top + 10) / height, item.title, fontsize="small", va="bottom")
+        figure.text(0.02, (top + 10) / height, drawn(item.title), fontsize="small", va="bottom")
         top -= image.shape[0]
         axes = figure.add_axes((0.0, top / height, image.shape[1] / width, image.shape[0] / height))
         axes.imshow(image, aspect="auto", interpolation="none")
@@ -88,12 +92,36 @@ def _picture(candidate: Candidate) -> NDArray[np.uint8]:
 
 def _drawing(candidate: Candidate) -> FigureCanvasAgg:
     """A circuit, drawn; gates have the same size in every picture."""
-    size = (6.0, 4.0)
+    size, circuit = (6.0, 4.0), _without_markup(candidate.circuit)
     for _ in range(2):  # the first drawing says how wide and high the circuit is
         figure = Figure(figsize=size, dpi=_DPI)
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_axes((0, 0, 1, 1))
-        candidate.draw("mpl", ax=axes, style="bw", fold=_FOLD)
+        circuit.draw("mpl", ax=axes, style="bw", fold=_FOLD)
         size = (float(abs(np.subtract(*axes.get_xlim()))) * _UNIT, float(abs(np.subtract(*axes.get_ylim()))) * _UNIT)
     canvas.draw()  # type: ignore[no-untyped-call]
     return canvas
+
+
+def _without_markup(circuit: QuantumCircuit) -> QuantumCircuit:
+    """A circuit with names that matplotlib takes for no formula, which may be one that it cannot read."""
+    registers, gates = {item.name for item in circuit.qregs}, {item.operation.name for item in circuit.data}
+    if all(map(_plain, registers | gates | {parameter.name for parameter in circuit.parameters})):
+        return circuit
+    renamed = {parameter: Parameter(_words(parameter.name)) for parameter in circuit.parameters if not _plain(parameter.name)}
+    result = QuantumCircuit(circuit.num_qubits)
+    for item in circuit.assign_parameters(renamed).data:
+        operation = item.operation
+        if not _plain(operation.name):
+            operation = operation.to_mutable()
+            operation.name = _words(operation.name)
+        result.append(operation, [circuit.find_bit(qubit).index for qubit in item.qubits])
+    return result
+
+
+def _plain(name: str) -> bool:
+    return name.isprintable() and not set(name) & set("$\\")
+
+
+def _words(name: str) -> str:
+    return printable(name).replace("$", "").replace("\\", "") or "?"

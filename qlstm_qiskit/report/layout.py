@@ -18,6 +18,7 @@ from qiskit.providers import BackendV2
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.hardware.layout import ErrorMap
 from qlstm_qiskit.hardware.transpile_report import TranspileReport
+from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.storage import write_atomically
 
 #: Maps in one figure; further layouts are only counted.
@@ -68,7 +69,7 @@ def layout_figure(backend: BackendV2, reports: Sequence[TranspileReport]) -> Fig
         _draw_map(axes, points, errors, {_describe(sets[qubits]): qubits for qubits in some}, unit)
     hidden = sum(map(len, maps[_MOST_MAPS:]))
     more = f" ({hidden} further layouts not shown)" if hidden else ""
-    figure.suptitle(f"Layouts on {backend.name}, {backend.num_qubits} qubits{more}", fontsize="medium")
+    figure.suptitle(f"Layouts on {drawn(str(backend.name))}, {backend.num_qubits} qubits{more}", fontsize="medium")
     return figure
 
 
@@ -140,4 +141,4 @@ def _describe(alike: Sequence[TranspileReport]) -> str:
     names = [report.name for report in alike]
     listed = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
     low, high = (f"{pick(report.success for report in alike):.3f}" for pick in (min, max))
-    return f"{listed}: success {low if low == high else f'{low} to {high}'}"
+    return in_legend(f"{listed}: success {low if low == high else f'{low} to {high}'}")

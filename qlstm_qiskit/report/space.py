@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.report.names import drawn
 from qlstm_qiskit.space import CandidateReport, SpaceAnalysis
 from qlstm_qiskit.storage import write_atomically
 
@@ -73,7 +74,7 @@ def _dependence(axes: Axes, reports: tuple[CandidateReport, ...]) -> None:
         cells[row, n_inputs : n_inputs + report.n_weights] = 1
         cells[row, [n_inputs + column for column in report.inert_weights]] = 0
     axes.imshow(cells, cmap=ListedColormap(["0.88", "C2"]), vmin=0, vmax=1, aspect="auto", interpolation="none")
-    axes.set_yticks(range(len(reports)), [report.name for report in reports], fontsize="small")
+    axes.set_yticks(range(len(reports)), [drawn(report.name) for report in reports], fontsize="small")
     for label, report in zip(axes.get_yticklabels(), reports, strict=True):
         label.set_color(_KINDS[_kind(report)])
     axes.hlines(np.arange(len(reports) - 1) + 0.5, -0.5, n_inputs + n_weights - 0.5, color="white", linewidth=0.8)
@@ -97,7 +98,7 @@ def _gates(axes: Axes, found: SpaceAnalysis) -> None:
     after = [report.device.two_qubit_gates[1] if report.device else 0 for report in found.reports]
     rows = np.arange(len(before))
     axes.barh(rows - 0.2, before, 0.4, color="0.6", label="before")
-    axes.barh(rows + 0.2, after, 0.4, color="C3", label=f"on {found.device}")
+    axes.barh(rows + 0.2, after, 0.4, color="C3", label=drawn(f"on {found.device}"))
     axes.set_xlabel("two-qubit gates")
     axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from qlstm_qiskit.errors import printable
 from qlstm_qiskit.experiments.statistics import LEAST, PERMUTED, Summary
 from qlstm_qiskit.experiments.table import Cell, Table, Test
+from qlstm_qiskit.report.names import as_code, drawn, in_markdown
 from qlstm_qiskit.storage import write_atomically
 
 #: The figure that rows are compared by, in words.
@@ -52,10 +54,13 @@ class Part:
     tests: bool = False
 
 
-def parts(table: Table) -> list[Part]:
-    """The whole table: medians with intervals, what was published, MASE, interquartile means, restarts, tests."""
+def parts(table: Table, shown: Callable[[str], str] = printable) -> list[Part]:
+    """The whole table: medians with intervals, what was published, MASE, interquartile means, restarts, tests.
+
+    `shown`: What becomes of the names of series that stand in a sentence.
+    """
     study = table.study
-    found = [_medians(table)]
+    found = [_medians(table, shown)]
     if study.published:
         found.append(
             _grid(
@@ -93,10 +98,10 @@ def parts(table: Table) -> list[Part]:
     return found
 
 
-def _medians(table: Table) -> Part:
+def _medians(table: Table, shown: Callable[[str], str]) -> Part:
     """A row a model: parameters, circuits a step, and for each series the median with its interval."""
     study = table.study
-    seeds = ", ".join(f"{name} {_count(table, name)}" for name in study.datasets)
+    seeds = ", ".join(f"{shown(name)} {_count(table, name)}" for name in study.datasets)
     about = (
         f"{FIGURES[study.primary]} after training, scaled units: median over seeds and 95 % interval (BCa bootstrap"
         f"{_ranges(table)}), none where all seeds agree. Recipe `{study.recipe}`; seeds: {seeds}."
@@ -115,24 +120,31 @@ def _medians(table: Table) -> Part:
 
 def markdown(table: Table) -> str:
     """The whole table in Markdown; see `parts`."""
-    text = [f"# {table.study.title or table.study.name}", table.study.about]
-    for part in parts(table):
-        text += [f"## {part.title}" if part.title else "", part.about, _markdown_rows(part)]
+    text = [f"# {in_markdown(table.study.title or table.study.name)}", table.study.about]
+    for part in parts(table, in_markdown):
+        text += [f"## {in_markdown(part.title)}" if part.title else "", part.about, _markdown_rows(part)]
     text.append("Each run is a line of records.jsonl; environments.json names the commits, versions and processors.")
     return "\n\n".join(piece for piece in text if piece) + "\n"
 
 
 def medians(table: Table) -> str:
     """The first of `parts`, its rows alone, in Markdown."""
-    return _markdown_rows(_medians(table))
+    return _markdown_rows(_medians(table, in_markdown))
 
 
 def _markdown_rows(part: Part) -> str:
     """The rows of a part, in Markdown."""
-    rows = part.rows
-    if not part.tests:
-        rows = [[f"`{row}`" + (f", {part.notes[row]}" if row in part.notes else ""), *cells] for row, *cells in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (part.header, ["---"] * len(part.header), *rows))
+    if part.tests:
+        rows = [[*map(in_markdown, row[:3]), *row[3:]] for row in part.rows]
+    else:
+        rows = [[as_code(row) + _note(part.notes.get(row, "")), *cells] for row, *cells in part.rows]
+    lines = (list(map(in_markdown, part.header)), ["---"] * len(part.header), *rows)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _note(text: str) -> str:
+    """A note on a row, which may hold Markdown of its own, in a cell."""
+    return ", " + printable(text).replace("|", r"\|") if text else ""
 
 
 def draw_table(table: Table, out: Path) -> list[Path]:
@@ -156,11 +168,11 @@ def draw_table(table: Table, out: Path) -> list[Path]:
             if cell is not None:
                 _draw_cell(axis, place, cell)
         axis.set_xscale("log")
-        axis.set_title(dataset, fontsize=9)
+        axis.set_title(drawn(dataset), fontsize=9)
         axis.grid(axis="x", color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.tick_params(labelsize=7)
-    axes[0][0].set_yticks(range(len(rows)), rows, fontsize=8)
+    axes[0][0].set_yticks(range(len(rows)), list(map(drawn, rows)), fontsize=8)
     axes[0][0].invert_yaxis()
     figure.supxlabel(f"{FIGURES[table.study.primary]}, scaled units (log)", fontsize=8)
     line = "median, 95 % interval" + _ranges(table)

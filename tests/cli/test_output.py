@@ -39,3 +39,20 @@ def test_numbers_are_never_cut(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert len(rows) == 1
     assert "123456" in rows[0]
     assert (sum("a name" in line for line in lines) > 1) == is_terminal, "wraps on a narrow terminal alone"
+
+
+def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither rich's nor a terminal's; a row stays a line."""
+    print_table(
+        "[bold]title[/x] :smile:", ["[/deg]", "two\nlines"], [["ridge [/deg]", "[red]x[/red]"], ["a\nb\x1b[31m", ":+1:"]]
+    )
+    out = capsys.readouterr().out
+    for text in ("[bold]title[/x] :smile:", "[/deg]", "ridge [/deg]", "[red]x[/red]", r"a\nb\x1b[31m", ":+1:"):
+        assert text in out
+
+
+def test_lines_of_progress_are_no_markup(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.Console, "is_terminal", True)
+    with Steps("runs") as steps:
+        steps(1, 2, "[/deg] :smile: on s")
+    assert "[/deg] :smile: on s" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from qlstm_qiskit.storage import strict_json
+from qlstm_qiskit.storage import csv_name, strict_json
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Download:
 
 
 def csv_file(name: str, columns: Mapping[str, Sequence[Any]]) -> Download:
-    """Columns of equal length as a CSV file; None is an empty cell."""
+    """Columns of equal length as a CSV file; None is an empty cell, and names are such as `csv_name` makes them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerow(map(csv_name, columns))
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([csv_name(cell) if isinstance(cell, str) else cell for cell in row])
     return Download(f"{name}.csv", "text/csv", text.getvalue())
 
 

@@ -97,8 +97,8 @@ def _weights(layer: LayerHistory, gate: int, where: str, name: str) -> Plot:
     traces = []
     for place, c in enumerate(others):
         few = {"name": f"{len(others)} other{'s' * (len(others) > 1)}", "showlegend": place == 0, "legendgroup": "others"}
-        hover = f"{label(layer.names[c])}: %{{y:.3g}}<extra></extra>"
-        traces.append(line("", epochs, _plain(values[:, c]), FAINT, width=1, hovertemplate=hover, mode="lines") | few)
+        hover = {"text": label(layer.names[c]), "hovertemplate": "%{text}: %{y:.3g}<extra></extra>"}  # a name may hold %{x}
+        traces.append(line("", epochs, _plain(values[:, c]), FAINT, width=1, mode="lines", **hover) | few)
     for place, c in enumerate(leading):
         traces.append(line(layer.names[c], epochs, _plain(values[:, c]), COLOURS[place], DASHES[place], 2))
     figure = plotted(traces, epoch_axis(epochs), axis("coefficient (no unit)"), showlegend=True)
