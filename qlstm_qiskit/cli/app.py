@@ -137,7 +137,8 @@ def _warnings_in_a_line() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
             if issubclass(category, QLSTMWarning):
-                print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+                with contextlib.suppress(OSError):
+                    print(f"warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
             else:
                 usual(message, category, *place)
 
