@@ -1,9 +1,27 @@
 """What a `QuantumCircuit` says: gate table, angles as data, the lowering to a program, parameter shift; and proofs about it."""
 
+from qlstm_qiskit.circuits.checked import Checked, checked, without_layout
 from qlstm_qiskit.circuits.equal import Polynomial, Relabelling, polynomial, relabelling
 from qlstm_qiskit.circuits.expressions import FUNCTIONS, Angle, Tree
 from qlstm_qiskit.circuits.gates import GENERATORS, Generator
-from qlstm_qiskit.circuits.program import Fixed, PauliTerm, Program, Rotation, lower, lower_observable
+from qlstm_qiskit.circuits.observables import (
+    ObservableLike,
+    checked_observable,
+    is_observable,
+    measured_circuit,
+    rewired,
+    support,
+)
+from qlstm_qiskit.circuits.program import (
+    Fixed,
+    PauliTerm,
+    Program,
+    Rotation,
+    check_parameters,
+    check_weights,
+    lower,
+    lower_observable,
+)
 from qlstm_qiskit.circuits.shift import SplitCircuit, split
 from qlstm_qiskit.circuits.structure import Structure, find_structure
 from qlstm_qiskit.circuits.turns import separated
@@ -12,8 +30,10 @@ __all__ = [
     "FUNCTIONS",
     "GENERATORS",
     "Angle",
+    "Checked",
     "Fixed",
     "Generator",
+    "ObservableLike",
     "PauliTerm",
     "Polynomial",
     "Program",
@@ -22,11 +42,20 @@ __all__ = [
     "SplitCircuit",
     "Structure",
     "Tree",
+    "check_parameters",
+    "check_weights",
+    "checked",
+    "checked_observable",
     "find_structure",
+    "is_observable",
     "lower",
     "lower_observable",
+    "measured_circuit",
     "polynomial",
     "relabelling",
+    "rewired",
     "separated",
     "split",
+    "support",
+    "without_layout",
 ]

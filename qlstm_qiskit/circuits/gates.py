@@ -7,7 +7,7 @@ that satisfies ``G^3 = G`` (eigenvalues -1, 0, 1), hence
 
 Matrices are little-endian, as in Qiskit: the first qubit of a gate is the least significant bit of the index.
 A gate that is not in the table is lowered through its own Qiskit definition, and a gate without free parameters through
-`qiskit.quantum_info.Operator`.
+`qiskit.quantum_info.Operator`; `checked` sees to it that the two agree.
 """
 
 from __future__ import annotations
@@ -90,4 +90,4 @@ LIBRARY: dict[str, type[Operation]] = {
 def library_name(gate: Operation) -> str:
     """The gate's name if it is Qiskit's own gate of that name; "" for a user's gate, whatever it is called."""
     known = LIBRARY.get(gate.name)
-    return gate.name if known is not None and isinstance(gate, known) else ""
+    return gate.name if known is not None and getattr(gate, "base_class", type(gate)) is known else ""

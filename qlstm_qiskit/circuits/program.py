@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp, Instruction, Parameter, ParameterExpression
+from qiskit.circuit import Instruction, Parameter
 from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Operator, SparsePauliOp
 
+from qlstm_qiskit.circuits.checked import definition_of, is_parameterised, meaning
 from qlstm_qiskit.circuits.expressions import Angle, to_angle
 from qlstm_qiskit.circuits.gates import DECOMPOSITIONS, GENERATORS, NO_EFFECT, Generator, Matrix, library_name
+from qlstm_qiskit.circuits.observables import checked_observable
 from qlstm_qiskit.errors import CircuitError
 
 Columns = dict[Parameter, tuple[str, int]]
@@ -98,30 +101,50 @@ def lower(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequenc
 
 
 def check_parameters(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequence[Parameter]) -> Columns:
-    """The column of each parameter, or `CircuitError` if one of the circuit's is in neither list."""
-    columns: Columns = {parameter: ("x", column) for column, parameter in enumerate(inputs)}
-    columns |= {parameter: ("w", column) for column, parameter in enumerate(weights)}
+    """The column of each parameter.
+
+    Raises:
+        CircuitError: One of the circuit's parameters is in neither list, one is listed twice, or two have one name.
+    """
+    columns: Columns = {}
+    for kind, listed in (("x", inputs), ("w", weights)):
+        for column, parameter in enumerate(listed):
+            if not isinstance(parameter, Parameter):
+                raise CircuitError(f"{parameter!r} is listed as a parameter; list Parameter objects, not names.")
+            if parameter in columns:
+                raise CircuitError(f"the parameter {parameter.name} is listed more than once; list each parameter once.")
+            columns[parameter] = (kind, column)
     stray = sorted(parameter.name for parameter in circuit.parameters if parameter not in columns)
     if stray:
         raise CircuitError(f"parameters {', '.join(stray)} are neither inputs nor weights; list each in one of them.")
+    names = [parameter.name for parameter in columns]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise CircuitError(f"several parameters are named {', '.join(twice)}; give each a name of its own.")
     return columns
+
+
+def check_weights(circuit: QuantumCircuit, weights: Sequence[Parameter]) -> None:
+    """`CircuitError` for weights that the circuit does not use; inputs it need not use."""
+    absent = sorted(parameter.name for parameter in weights if parameter not in circuit.parameters)
+    if absent:
+        raise CircuitError(f"the weights {', '.join(absent)} are listed, which its circuit does not use; drop them.")
 
 
 def _operations(circuit: QuantumCircuit, wires: tuple[int, ...], columns: Columns) -> Iterator[Fixed | Rotation]:
     """Lower the instructions of a circuit (or of a gate's definition) whose qubits lie on `wires`."""
     for item in circuit.data:
         qubits = tuple(wires[circuit.find_bit(qubit).index] for qubit in item.qubits)
-        yield from _lower_instruction(item.operation, qubits, columns)
+        yield from _lower_instruction(item.operation, qubits, item.clbits, columns)
 
 
-def _lower_instruction(gate: Instruction, qubits: tuple[int, ...], columns: Columns) -> Iterator[Fixed | Rotation]:
+def _lower_instruction(
+    given: Any, qubits: tuple[int, ...], clbits: Sequence[Any], columns: Columns
+) -> Iterator[Fixed | Rotation]:
+    gate = meaning(given, qubits, clbits)
     name = library_name(gate)
     if name in NO_EFFECT:
         return
-    if isinstance(gate, ControlFlowOp):
-        raise _unsupported(gate, qubits, "control flow")
-    if gate.num_clbits or gate.name in ("measure", "reset"):
-        raise _unsupported(gate, qubits, "not a unitary gate")
     parameterised = is_parameterised(gate)
     angles = [to_angle(value, columns) for value in gate.params] if parameterised and name in _TABLED else []
     matrix = None if parameterised else _numeric_matrix(gate)
@@ -134,22 +157,6 @@ def _lower_instruction(gate: Instruction, qubits: tuple[int, ...], columns: Colu
             yield Rotation(qubits, GENERATORS[part], angles[index])
     else:
         yield from _operations(definition_of(gate, qubits), qubits, columns)
-
-
-def is_parameterised(gate: Instruction) -> bool:
-    """Whether an angle of the gate has a parameter."""
-    return any(isinstance(value, ParameterExpression) and value.parameters for value in gate.params)
-
-
-def definition_of(gate: Instruction, qubits: tuple[int, ...]) -> QuantumCircuit:
-    """What the gate is made of, or `CircuitError`."""
-    try:
-        definition = getattr(gate, "definition", None)
-    except QiskitError as error:
-        raise _unsupported(gate, qubits, f"its definition fails ({error.message})") from error
-    if definition is None:
-        raise _unsupported(gate, qubits, "it has neither a matrix nor a definition")
-    return definition
 
 
 def _numeric_matrix(gate: Instruction) -> Matrix | None:
@@ -165,32 +172,20 @@ def _numeric_matrix(gate: Instruction) -> Matrix | None:
     return np.asarray(operator.data, dtype=np.complex128)
 
 
-def _unsupported(gate: Instruction, qubits: tuple[int, ...], reason: str) -> CircuitError:
-    return CircuitError(
-        f"cannot evaluate the instruction {gate.name!r} on qubits {list(qubits)}: {reason}. "
-        f"A candidate is a unitary circuit; its observables are measured by the interpreter."
-    )
-
-
 def lower_observable(observable: SparsePauliOp, n_qubits: int) -> tuple[PauliTerm, ...]:
     """Translate a Hermitian sum of Pauli strings.
 
     Args:
-        observable: Of Qiskit.
+        observable: Whatever `checked_observable` takes.
         n_qubits: Of the circuit.
 
     Raises:
-        CircuitError: Wrong number of qubits, or a coefficient that is not real.
+        CircuitError: Wrong number of qubits, or a coefficient that is not a real number.
     """
-    if observable.num_qubits != n_qubits:
-        raise CircuitError(f"an observable acts on {observable.num_qubits} qubits, its circuit on {n_qubits}.")
     terms = []
-    for pauli, coefficient in observable.simplify().to_list():
-        number = complex(coefficient)
-        if abs(number.imag) > 1e-12 * max(1.0, abs(number.real)):
-            raise CircuitError(f"the observable has the coefficient {number} at {pauli}; only real ones are Hermitian.")
+    for pauli, coefficient in checked_observable(observable, n_qubits).simplify().to_list():
         letters = pauli[::-1]
         x = sum(1 << qubit for qubit, letter in enumerate(letters) if letter in "XY")
         z = sum(1 << qubit for qubit, letter in enumerate(letters) if letter in "YZ")
-        terms.append(PauliTerm(x, z, number.real))
+        terms.append(PauliTerm(x, z, complex(coefficient).real))
     return tuple(terms)

@@ -15,9 +15,10 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
+from qlstm_qiskit.circuits.checked import definition_of, is_parameterised, meaning
 from qlstm_qiskit.circuits.expressions import Angle, to_angle
 from qlstm_qiskit.circuits.gates import DECOMPOSITIONS, GENERATORS, LIBRARY, Generator, library_name
-from qlstm_qiskit.circuits.program import Columns, check_parameters, definition_of, is_parameterised
+from qlstm_qiskit.circuits.program import Columns, check_parameters
 
 #: ``df/da = sum_i c_i (f(a + s_i) - f(a - s_i))`` for pairs (s_i, c_i), shifts in radians.
 ShiftRule = tuple[tuple[float, float], ...]
@@ -87,7 +88,8 @@ def _steps(
 ) -> Iterator[tuple[Any, tuple[int, ...], Angle | None]]:
     """Gates in the order of time: the gate itself where it has numbers only, else its name in the table and its angle."""
     for item in circuit.data:
-        gate, qubits = item.operation, tuple(wires[circuit.find_bit(qubit).index] for qubit in item.qubits)
+        qubits = tuple(wires[circuit.find_bit(qubit).index] for qubit in item.qubits)
+        gate = meaning(item.operation, qubits, item.clbits)
         name = library_name(gate)
         if not is_parameterised(gate):
             yield gate, qubits, None

@@ -20,6 +20,7 @@ from qiskit_aer import AerSimulator
 
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.hardware.compact import noise_model, readout_errors
+from qlstm_qiskit.hardware.delays import without_delays
 from qlstm_qiskit.hardware.executor import Draws, ISACircuit, Request, Values, circuit_bytes
 from qlstm_qiskit.hardware.measurement import Basis, read_out, rotated
 
@@ -118,7 +119,7 @@ class AerExecutor:
 def prepare_for_aer(
     name: str, circuit: QuantumCircuit, parameters: Sequence[Parameter], observables: Sequence[SparsePauliOp]
 ) -> ISACircuit:
-    """The circuit in gates that Aer knows; qubits stay where they are. Equal circuits are opened once in a process."""
+    """The circuit in gates that Aer knows, without delays; qubits stay where they are. Equal ones are opened once."""
     same = _Same(circuit_bytes(circuit), frozenset(circuit.parameters), circuit)
     return ISACircuit(name, _opened(same), tuple(parameters), tuple(observables))
 
@@ -134,7 +135,7 @@ class _Same:
 
 @lru_cache(maxsize=1024)
 def _opened(same: _Same) -> QuantumCircuit:
-    return transpile(same.circuit, basis_gates=_BASIS_GATES, optimization_level=1)
+    return transpile(without_delays(same.circuit), basis_gates=_BASIS_GATES, optimization_level=1)
 
 
 def _batches(sizes: Sequence[tuple[int, int]]) -> list[list[tuple[int, slice]]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Program, lower_observable
 from qlstm_qiskit.exact import ExactBank, FourierSeries
+from qlstm_qiskit.hardware.estimator import CheckedEstimator
 from qlstm_qiskit.hardware.executor import Draws
 
 Pairs = NDArray[np.bool_]
@@ -94,7 +95,7 @@ class StatevectorBackend:
         self.path, self.name, self.draws = path, name, Draws()
 
     def estimator(self) -> BaseEstimatorV2:
-        return StatevectorEstimator()
+        return CheckedEstimator(StatevectorEstimator())
 
     def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None) -> ExactBank:
         observables = [

@@ -98,6 +98,8 @@ def circuit_bytes(circuit: QuantumCircuit) -> bytes:
         wires = [circuit.find_bit(bit).index for bit in (*item.qubits, *item.clbits)]
         gate = item.operation
         params = [value.tobytes().hex() if isinstance(value, np.ndarray) else str(value) for value in gate.params]
+        if library_name(gate) == "delay" and gate.unit != "dt":
+            params.append(gate.unit)
         lines.append(repr((gate.name, wires, params)))
         if not library_name(gate) and getattr(gate, "definition", None) is not None:
             lines.append(circuit_bytes(gate.definition).decode())

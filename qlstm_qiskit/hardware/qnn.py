@@ -12,15 +12,15 @@ from qiskit.circuit import Parameter
 from qiskit.primitives import BaseEstimatorV2
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparsePauliOp
-from qiskit.quantum_info.operators.base_operator import BaseOperator
 from qiskit_machine_learning.connectors import TorchConnector
 from qiskit_machine_learning.neural_networks import EstimatorQNN
 from torch import Tensor, nn
 
-from qlstm_qiskit.circuits import split
+from qlstm_qiskit.circuits import ObservableLike, check_weights, measured_circuit, split
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.hardware.executor import ISACircuit, Values
 from qlstm_qiskit.hardware.modules import Circuits, last_derivative, require_unwatched, whole
+from qlstm_qiskit.hardware.pubs import nonzero
 from qlstm_qiskit.hardware.shifts import AngleMap, Shifts
 
 
@@ -30,10 +30,15 @@ class OnePubEstimatorQNN(EstimatorQNN):
     Values and gradients are the same, in float64, and both passes ask for the same precision. Gradients by inputs are on. An
     input that the circuit does not use is allowed; its gradient is zero.
 
+    Circuits mean what they mean in candidates: measurements at the end are left out, and those of a transpiled one are read
+    where its layout says.
+
     Args:
         circuit: A circuit on ``|0...0>``, as for `EstimatorQNN`.
         estimator: Any V2 estimator.
-        observables: One for each output, or a single one; Z on all qubits where None.
+        observables: One for each output, or a single one, on the qubits of the circuit as it is (the wires of a transpiled
+            one, as in Qiskit's primitives: ``observable.apply_layout(circuit.layout)``). Z on all qubits where None: those of
+            the circuit before it was transpiled.
         gradient: Only None; the shifts are part of the one PUB.
         input_params, weight_params: Parameters, in the order of the columns of the data and of the weights.
         default_precision: Standard error to ask of the estimator, in both passes; its own default where None.
@@ -42,6 +47,7 @@ class OnePubEstimatorQNN(EstimatorQNN):
 
     Raises:
         OptionError: A gradient is given.
+        CircuitError: The circuit is not unitary, an observable does not fit it, or parameters are listed twice or are missing.
     """
 
     def __init__(
@@ -49,7 +55,7 @@ class OnePubEstimatorQNN(EstimatorQNN):
         *,
         circuit: QuantumCircuit,
         estimator: BaseEstimatorV2,
-        observables: Sequence[SparsePauliOp] | SparsePauliOp | None = None,
+        observables: Sequence[ObservableLike] | ObservableLike | None = None,
         input_params: Sequence[Parameter] | None = None,
         weight_params: Sequence[Parameter] | None = None,
         gradient: None = None,
@@ -59,26 +65,28 @@ class OnePubEstimatorQNN(EstimatorQNN):
     ) -> None:
         if gradient is not None:
             raise OptionError(f"{type(self).__name__} has parameter shift of its own; leave out gradient, or use EstimatorQNN.")
-        if observables is None:
-            observables = SparsePauliOp("Z" * circuit.num_qubits)
-        observables = [observables] if isinstance(observables, BaseOperator) else list(observables)
+        given, operators = measured_circuit(circuit, observables)
+        if operators is None:
+            operators = (SparsePauliOp("I" * (given.circuit.num_qubits - given.n_outputs) + "Z" * given.n_outputs),)
         input_params, weight_params = list(input_params or ()), list(weight_params or ())
-        item = split(circuit, input_params, weight_params)
+        item = split(given.circuit, input_params, weight_params)
+        check_weights(given.circuit, weight_params)
         self._angles = AngleMap([item], len(input_params), [len(weight_params)])
         self._shifts = Shifts(item)
         super().__init__(
-            circuit=_with_all(circuit, input_params),
+            circuit=_with_all(given.circuit, input_params),
             estimator=estimator,
-            observables=list(observables),
+            observables=list(operators),
             input_params=list(input_params),
             weight_params=list(weight_params),
             input_gradients=input_gradients,
             default_precision=default_precision,
         )
         split_circuit = item.circuit if pass_manager is None else pass_manager.run(item.circuit)
-        laid_out = [observable.apply_layout(split_circuit.layout) for observable in observables]
+        laid_out = [observable.apply_layout(split_circuit.layout) for observable in operators]
         self._isa = ISACircuit(circuit.name, split_circuit, item.parameters, tuple(laid_out))
-        self._column = ObservablesArray([[observable] for observable in laid_out])  # against bindings (1, sets)
+        taken, self._factors = nonzero(laid_out)
+        self._column = ObservablesArray([[observable] for observable in taken])  # against bindings (1, sets)
 
     def _forward(self, input_data: Values | None, weights: Values | None) -> Values:
         return self._evaluate(self._angles_of(input_data, weights)[2].detach().numpy())
@@ -116,16 +124,20 @@ class OnePubEstimatorQNN(EstimatorQNN):
         pub = (self._isa.circuit, observables, values) if values.size else (self._isa.circuit, observables)
         job = self.estimator.run([pub], precision=self._default_precision)
         result = np.asarray(job.result()[0].data.evs)
-        return np.broadcast_to(result, (*self.output_shape, len(sets))).T.astype(np.float64)
+        values = np.broadcast_to(result, (*self.output_shape, len(sets))).T.astype(np.float64)
+        return values if self._factors.all() else values * self._factors
 
 
 def _with_all(circuit: QuantumCircuit, inputs: Sequence[Parameter]) -> QuantumCircuit:
     """The circuit with its unused inputs, as `EstimatorQNN` wants it: a rotation about Z does nothing to |0...0>."""
     unused = [parameter for parameter in inputs if parameter not in circuit.parameters]
-    start = QuantumCircuit(*circuit.qregs)
+    if not unused:
+        return circuit
+    start = circuit.copy_empty_like()
+    start.global_phase = 0
     for parameter in unused:
         start.rz(parameter, 0)
-    return start.compose(circuit) if unused else circuit
+    return start.compose(circuit)
 
 
 #: What has only first derivatives.

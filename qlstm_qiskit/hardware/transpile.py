@@ -20,6 +20,7 @@ from qiskit.transpiler.exceptions import TranspilerError
 
 from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.hardware.compact import active_qubits, compact, moved
+from qlstm_qiskit.hardware.delays import on_the_clock
 from qlstm_qiskit.hardware.executor import ISACircuit
 from qlstm_qiskit.hardware.isa_cache import read_entry, write_entry
 from qlstm_qiskit.hardware.layout import ErrorMap, Footprint, alive, best_place, estimated_success
@@ -77,6 +78,7 @@ class Transpiler:
             OptionError: The layout of the spec does not fit the circuit or the device.
         """
         self._check(name, circuit, parameters)
+        circuit = on_the_clock(circuit, self.target)
         key = self._key(circuit, parameters, observables)
         given = (key, name, tuple(parameters))
         if given not in self._given:

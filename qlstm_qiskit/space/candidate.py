@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
-from qlstm_qiskit.circuits import Program, lower
+from qlstm_qiskit.circuits import Program, check_parameters, check_weights, lower, measured_circuit
 from qlstm_qiskit.errors import CircuitError
 
 if TYPE_CHECKING:
@@ -26,15 +26,21 @@ if TYPE_CHECKING:
 class Candidate:
     """One circuit of a search space.
 
+    What is handed out (`circuit`, observables) is a copy: changing it in place changes nothing here.
+
     Attributes:
         name: A name that reads, such as "H-RY|linear-RX".
-        circuit: Unitary circuit on ``|0...0>``; a copy of it is kept.
+        circuit: Unitary circuit on ``|0...0>``. Measurements at its end are left out. A transpiled one gets its qubits back in
+            the order that they had before, by its layout; qubits that the transpiler has put to use come last.
         inputs: Its data parameters, in the order of the columns of the data (radians).
         weights: Its trained parameters, in the order of the columns of the angles: layer by layer, qubit by qubit.
-        measured: Observables of its outputs; by default Pauli Z on qubit 0, 1, 2, ...
+        measured: Observables of its outputs, or a single one: `SparsePauliOp` or what can be made one (`SparseObservable`,
+            `Pauli`, letters), on the qubits of the circuit as it was given (the wires of a transpiled one, as in Qiskit's
+            primitives). By default Pauli Z on qubit 0, 1, 2, ... before it was transpiled.
 
     Raises:
-        CircuitError: A parameter of the circuit is in neither list or in both, or a listed weight is not in the circuit.
+        CircuitError: An instruction is not unitary (it is named); an observable does not fit; a parameter of the circuit is in
+            neither list or in both; or a listed weight is not in the circuit.
     """
 
     name: str
@@ -44,33 +50,24 @@ class Candidate:
     measured: tuple[SparsePauliOp, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "circuit", self.circuit.copy())  # later changes by the caller must not reach us
         object.__setattr__(self, "inputs", tuple(self.inputs))
         object.__setattr__(self, "weights", tuple(self.weights))
-        if self.measured is not None:
-            object.__setattr__(self, "measured", tuple(self.measured))
-        listed = [*self.inputs, *self.weights]
-        for parameter in listed:
-            if not isinstance(parameter, Parameter):
-                raise CircuitError(f"candidate {self.name!r} lists {parameter!r}; list Parameter objects, not names.")
-        twice = sorted({parameter.name for parameter in listed if listed.count(parameter) > 1})
-        if twice:
-            raise CircuitError(f"candidate {self.name!r} lists {_names(twice)} more than once; list each parameter once.")
-        stray = sorted(parameter.name for parameter in self.circuit.parameters if parameter not in set(listed))
-        if stray:
-            raise CircuitError(
-                f"candidate {self.name!r} has the parameters {_names(stray)}, which are neither inputs nor weights; "
-                f"list each in one of them."
-            )
-        absent = sorted(p.name for p in self.weights if p not in self.circuit.parameters)
-        if absent:
-            raise CircuitError(
-                f"candidate {self.name!r} lists the weights {_names(absent)}, which its circuit does not use; drop them."
-            )
+        try:
+            found, measured = measured_circuit(vars(self)["circuit"], vars(self)["measured"])
+            check_parameters(found.circuit, self.inputs, self.weights)
+            check_weights(found.circuit, self.weights)
+        except CircuitError as error:
+            raise CircuitError(f"candidate {self.name!r}: {error}") from error
+        n_qubits = found.circuit.num_qubits
+        if measured is None and found.n_outputs < n_qubits:
+            measured = tuple(_z(qubit, n_qubits) for qubit in range(found.n_outputs))
+        object.__setattr__(self, "circuit", found.circuit)
+        object.__setattr__(self, "measured", measured)
 
     @property
     def n_qubits(self) -> int:
-        return self.circuit.num_qubits
+        kept: QuantumCircuit = vars(self)["circuit"]
+        return kept.num_qubits
 
     @cached_property
     def program(self) -> Program:
@@ -86,14 +83,15 @@ class Candidate:
         Raises:
             CircuitError: The candidate has fewer than `k` outputs.
         """
-        limit = self.n_qubits if self.measured is None else len(self.measured)
+        measured = self.measured
+        limit = self.n_qubits if measured is None else len(measured)
         if k is None:
             k = limit
         if not 1 <= k <= limit:
             raise CircuitError(f"candidate {self.name!r} has {limit} outputs; {k} were asked for.")
-        if self.measured is not None:
-            return list(self.measured[:k])
-        return [SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], self.n_qubits) for qubit in range(k)]
+        if measured is not None:
+            return list(measured[:k])
+        return [_z(qubit, self.n_qubits) for qubit in range(k)]
 
     def draw(self, *args: Any, **kwargs: Any) -> Any:
         """Draw the circuit; arguments as in `QuantumCircuit.draw`."""
@@ -135,5 +133,26 @@ class Candidate:
         return DtypeTorchConnector(self.to_qnn(backend, n_outputs=n_outputs), initial_weights)
 
 
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(names)
+def _z(qubit: int, n_qubits: int) -> SparsePauliOp:
+    return SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], n_qubits)
+
+
+class _Kept:
+    """A field that hands out copies of what it keeps."""
+
+    def __init__(self, name: str, copied: Callable[[Any], Any]) -> None:
+        self._name, self._copied = name, copied
+
+    def __get__(self, item: Any, owner: type) -> Any:
+        return self if item is None else self._copied(vars(item)[self._name])
+
+    def __set__(self, item: Any, value: Any) -> None:
+        vars(item)[self._name] = value
+
+
+def _copies(observables: tuple[SparsePauliOp, ...] | None) -> tuple[SparsePauliOp, ...] | None:
+    return None if observables is None else tuple(item.copy() for item in observables)
+
+
+for _name, _copied in (("circuit", QuantumCircuit.copy), ("measured", _copies)):
+    setattr(Candidate, _name, _Kept(_name, _copied))  # not in the class, where they would be defaults of the fields

@@ -10,8 +10,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from qiskit import QuantumCircuit, qpy
 from qiskit.circuit import Parameter
+from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import SparsePauliOp
 
+from qlstm_qiskit.circuits import without_layout
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS
 from qlstm_qiskit.space.candidate import Candidate
@@ -75,12 +77,16 @@ class StoredCircuit(BaseModel):
             circuit: QuantumCircuit = qpy.load(io.BytesIO(base64.b64decode(self.qpy, validate=True)))[0]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it
             raise CircuitError(f"the stored circuit {name!r} is damaged ({type(error).__name__}).") from None
+        circuit = without_layout(circuit)  # files from before layouts were read: its qubits are meant as they are
         there = {parameter.name: parameter for parameter in circuit.parameters}
         inputs = tuple(there.get(key) or Parameter(key) for key in self.inputs)  # a circuit may not use all of them
         missing = [key for key in self.weights if key not in there]
         if missing:
             raise CircuitError(f"the stored circuit {name!r} has no parameter {missing[0]!r}; the file is damaged.")
-        measured = self.observables and tuple(SparsePauliOp.from_list(terms) for terms in self.observables)
+        try:
+            measured = self.observables and tuple(SparsePauliOp.from_list(terms) for terms in self.observables)
+        except (QiskitError, ValueError) as error:
+            raise CircuitError(f"an observable of the stored circuit {name!r} is damaged ({error}).") from None
         return Candidate(name, circuit, inputs, tuple(there[key] for key in self.weights), measured)
 
 

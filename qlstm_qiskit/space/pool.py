@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector, ParameterVectorElement
-from qiskit.quantum_info import SparsePauliOp
 
+from qlstm_qiskit.circuits import ObservableLike, checked
 from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least, unknown_option
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS, Builder
 from qlstm_qiskit.space.candidate import Candidate
@@ -87,7 +87,7 @@ class SearchSpace:
         cls,
         circuits: Sequence[QuantumCircuit | Candidate],
         inputs: str | Sequence[Parameter] = "x",
-        observables: Sequence[SparsePauliOp] | None = None,
+        observables: Sequence[ObservableLike] | ObservableLike | None = None,
     ) -> SearchSpace:
         """Your own circuits; an input may be used in several gates or inside an expression such as ``2 * x[0]``.
 
@@ -95,16 +95,14 @@ class SearchSpace:
             circuits: Circuits, all on the same number of qubits, or `Candidate`s (taken as they are).
             inputs: Which parameters carry data: the name of a `ParameterVector`, or the parameters in the order of the
                 columns of the data. All other parameters are weights, in Qiskit's order.
-            observables: What to measure, for all circuits; by default Z on qubit 0, 1, 2, ...
+            observables: What to measure, for all circuits, or a single one; see `Candidate`. By default Z on qubit 0, 1, 2, ...
 
         Raises:
             CircuitError: No circuit, two of one name, different numbers of qubits or inputs, or no parameter of the given name.
+                Or a circuit or observable that cannot be evaluated; see `Candidate`.
         """
         if isinstance(circuits, QuantumCircuit | Candidate):
             raise CircuitError("circuits is a single circuit; give a list of circuits.")
-        for operator in observables or ():
-            if not isinstance(operator, SparsePauliOp):
-                raise CircuitError(f"an observable is a {type(operator).__name__}; give SparsePauliOp objects.")
         candidates = [
             item if isinstance(item, Candidate) else _candidate(item, index, inputs, observables)
             for index, item in enumerate(circuits)
@@ -209,10 +207,7 @@ def _choices(kind: str, given: Sequence[str] | Mapping[str, Builder], table: Map
 
 def _layered(name: str, encode: Builder, layer: Builder, n_qubits: int, depth: int) -> Candidate:
     """Compose encoding and layers, with fresh parameters x[...] and w[...] in the order of time."""
-    encoding, block = encode(n_qubits), layer(n_qubits)
-    for part, built in (("encoding", encoding), ("block", block)):
-        if built.num_qubits != n_qubits:
-            raise CircuitError(f"the {part} of {name!r} built {built.num_qubits} qubits where {n_qubits} were asked for.")
+    encoding, block = (_part(what, name, build(n_qubits), n_qubits) for what, build in (("encoding", encode), ("block", layer)))
     inputs = ParameterVector("x", encoding.num_parameters)
     weights = ParameterVector("w", depth * block.num_parameters)
     circuit = QuantumCircuit(n_qubits, name=name)
@@ -223,19 +218,38 @@ def _layered(name: str, encode: Builder, layer: Builder, n_qubits: int, depth: i
     return Candidate(name, circuit, tuple(inputs), tuple(weights))
 
 
+def _part(what: str, name: str, built: QuantumCircuit, n_qubits: int) -> QuantumCircuit:
+    """What a builder returned, checked; it is not the whole circuit, so that nothing in it is at the end."""
+    if isinstance(built, QuantumCircuit) and built.num_qubits != n_qubits:
+        raise CircuitError(f"the {what} of {name!r} built {built.num_qubits} qubits where {n_qubits} were asked for.")
+    try:
+        if getattr(built, "layout", None) is not None:
+            raise CircuitError("it was transpiled, which moves qubits; give it as it was before.")
+        own = checked(built).circuit
+        if any(item.operation.name == "measure" for item in built.data):
+            raise CircuitError("it holds a measurement; outputs are measured by the interpreter.")
+    except CircuitError as error:
+        raise CircuitError(f"the {what} of {name!r}: {error}") from error
+    return own
+
+
 def _candidate(
-    circuit: QuantumCircuit, index: int, inputs: str | Sequence[Parameter], observables: Sequence[SparsePauliOp] | None
+    circuit: QuantumCircuit,
+    index: int,
+    inputs: str | Sequence[Parameter],
+    observables: Sequence[ObservableLike] | ObservableLike | None,
 ) -> Candidate:
     if not isinstance(circuit, QuantumCircuit):
         raise CircuitError(f"a circuit is a {type(circuit).__name__}; give QuantumCircuit or Candidate objects.")
+    if isinstance(inputs, Parameter):
+        inputs = [inputs]
     data = _vector(circuit, inputs) if isinstance(inputs, str) else tuple(inputs)
     for parameter in data:
         if not isinstance(inputs, str) and parameter not in circuit.parameters:
             raise CircuitError(f"the input {parameter!r} is not a parameter of the circuit {circuit.name!r}.")
     weights = tuple(parameter for parameter in circuit.parameters if parameter not in set(data))
-    measured = None if observables is None else tuple(observables)
     name = f"circuit-{index}" if _AUTOMATIC_NAME.fullmatch(circuit.name) else circuit.name
-    return Candidate(name, circuit, data, weights, measured)
+    return Candidate(name, circuit, data, weights, observables)  # type: ignore[arg-type]
 
 
 def _vector(circuit: QuantumCircuit, name: str) -> tuple[Parameter, ...]:

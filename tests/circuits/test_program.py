@@ -5,8 +5,8 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.circuit import AnnotatedOperation, ControlModifier, Gate, Parameter, ParameterVector
-from qiskit.circuit.library import Initialize, RXGate, UnitaryGate
+from qiskit.circuit import Gate, Parameter, ParameterVector
+from qiskit.circuit.library import Initialize, UnitaryGate
 from qiskit.quantum_info import SparsePauliOp, Statevector, random_unitary
 
 from qlstm_qiskit.circuits import Angle, Fixed, Rotation, lower, lower_observable
@@ -122,12 +122,6 @@ def initialized() -> QuantumCircuit:
     return circuit
 
 
-def annotated() -> QuantumCircuit:
-    circuit = QuantumCircuit(2)
-    circuit.append(AnnotatedOperation(RXGate(W[0]), ControlModifier(1)), [0, 1])
-    return circuit
-
-
 def opaque() -> QuantumCircuit:
     circuit = QuantumCircuit(1)
     circuit.append(Gate("mystery", 1, [Parameter("p")]), [0])
@@ -142,7 +136,6 @@ def opaque() -> QuantumCircuit:
         (conditional, "'if_else'"),
         (initialized, "'reset' on qubits [0]"),
         (opaque, "'mystery'"),
-        (annotated, "on qubits [0, 1]"),
     ],
 )
 def test_unsupported_instructions_are_named(build, name: str) -> None:

@@ -190,7 +190,7 @@ def test_given_circuits_fix_qubits_and_depth() -> None:
     [
         (lambda: SearchSpace.from_circuits(angle_encoding(2, "Y")), "give a list"),
         (lambda: SearchSpace.from_circuits(["a"]), "a circuit is a str"),
-        (lambda: SearchSpace.from_circuits([angle_encoding(2, "Y")], observables=["ZZ"]), "an observable is a str"),
+        (lambda: SearchSpace.from_circuits([angle_encoding(2, "Y")], observables=[3]), "an observable is a int"),
         (lambda: SearchSpace.from_circuits([angle_encoding(2, "Y")], inputs=["x[0]"]), "'x\\[0\\]' is not a parameter"),
         (lambda: SearchSpace.from_circuits([angle_encoding(2, "Y")], inputs=[Parameter("x[0]")]), "is not a parameter"),
         (lambda: Candidate("c", angle_encoding(1, "Y"), ("x[0]",), ()), "not names"),
