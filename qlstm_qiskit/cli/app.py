@@ -131,16 +131,17 @@ def _run(arguments: list[str] | None) -> int:
 
 @contextlib.contextmanager
 def _warnings_in_a_line() -> Iterator[None]:
-    """Show what this package warns of as one line on standard error, without a place in the code."""
+    """Show what this package warns of as one line on standard error, once, and without a place in the code."""
     with warnings.catch_warnings():
-        usual = warnings.showwarning
+        usual, said = warnings.showwarning, set[str]()
 
         def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
-            if issubclass(category, QLSTMWarning):
+            if not issubclass(category, QLSTMWarning):
+                usual(message, category, *place)
+            elif str(message) not in said:
+                said.add(str(message))
                 with contextlib.suppress(OSError):
                     print(f"warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
-            else:
-                usual(message, category, *place)
 
         warnings.showwarning = show  # type: ignore[assignment]
         yield

@@ -56,6 +56,63 @@ def test_a_mistake_is_one_line_with_file_and_line(qlstm) -> None:
     assert qlstm("backends", "list", "--backends", "none.yaml")[0] == 2
 
 
+def test_a_dead_device_is_named_in_one_line_by_whatever_uses_it(qlstm) -> None:
+    Path("backends.yaml").write_text("dead: {kind: fake, device: kyoto, shots: 8}")
+    Path("wave.csv").write_text("value\n" + "\n".join(str(abs(k % 7 - 3)) for k in range(12)))
+    said = (
+        "warning: fake_kyoto: the estimated success is 0; 144 of 144 couplers are marked dead (error 1). Values will be noise"
+    )
+    data = ("--csv", "wave.csv", "--target", "value", "--model", "config1", "--hidden-size", 1, "--depth", 1, "--epochs", 1)
+    for command in (
+        ("train", *data, "--backend", "dead", "--optimizer", "spsa", "--out", "run"),
+        ("evaluate", "run"),
+        ("backends", "plan", "run", "--backend", "dead"),
+        ("transpile", "run", "--backend", "dead"),
+        ("backends", "check", "dead"),
+    ):
+        code, out, err = qlstm(*command)
+        assert code == 0, err
+        if command[0] in {"transpile", "backends"} and command[1] != "plan":
+            assert "144 of 144 couplers are marked dead (error 1)" in out
+        else:
+            assert err.count(said) == 1, command
+            assert ".py" not in err
+
+
+TOKEN = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6kL9nO2qR"
+
+
+def test_a_token_in_the_place_of_a_name_is_never_repeated(qlstm, monkeypatch) -> None:
+    Path("run").mkdir()
+    secret = "known-to-the-environment-1"
+    monkeypatch.setenv("MY_LAB_TOKEN", secret)
+    for token in (TOKEN, TOKEN[:20], "0a1b2c3d" * 8, "a1b2c3d4e5f6g7h8i9j0k1", "AKIA2B3C4D5E6F7G8H9J"):
+        for text in (
+            f"mine: {{kind: fake, device: {token}}}",
+            f"mine: {{kind: {token}}}",
+            f"mine: {{kind: provider, provider: 'lab:{token}'}}",
+            f"mine: {{kind: aer, noise: {{device: {token}}}}}",
+            f"mine: {{kind: aer, method: {token}}}",
+            f"mine: {{kind: ibm, tags: [{token}]}}",
+            f"{token}: {{kind: aer}}",
+        ):
+            Path("mine.yaml").write_text(text)
+            code, out, err = qlstm("backends", "list", "--backends", "mine.yaml", "--json")
+            assert (code, out) == (2, "")
+            assert token not in err
+            assert "token_env" in err, text
+    for token in (TOKEN, secret):
+        for command in (
+            ("backends", "check", token),
+            ("evaluate", "run", "--backend", token),
+            ("backends", "plan", "run", "--backend", "ibm", "--device", token),
+        ):
+            code, out, err = qlstm(*command)
+            assert (code, out, err.count("\n")) == (2, "", 1)
+            assert token not in err
+            assert token.lower() not in err
+
+
 def test_help_is_light_and_has_an_example(qlstm) -> None:
     code, out, _ = qlstm("backends")
     assert code == 2

@@ -282,9 +282,13 @@ def test_a_key_that_asks_for_a_credential_is_refused_whatever_its_value(users, k
 
 
 def test_a_credential_given_in_python_is_not_shown_either() -> None:
-    for field in ("token_env", "account", "instance", "token"):
+    for field, value in [(name, TOKEN) for name in ("token_env", "account", "instance", "token", "device", "name", "kind")] + [
+        ("tags", (TOKEN,)),
+        ("noise", {"device": TOKEN}),
+        ("provider", f"lab:{TOKEN}"),
+    ]:
         with pytest.raises(ValidationError) as caught:
-            BackendSpec(name="ibm", kind="ibm", **{field: TOKEN})
+            BackendSpec(**({"name": "ibm", "kind": "ibm"} | {field: value}))
         assert TOKEN not in str(caught.value)
 
 
@@ -294,6 +298,9 @@ def test_names_are_told_from_tokens() -> None:
     )
     assert not any(map(is_secret_key, ("token_env", "shots", "device", "account", "instance", "tags", "pack", "name")))
     assert looks_like_token(TOKEN)
+    assert looks_like_token(TOKEN[:20], named=True)
+    for name in ("qiskit.providers.fake_provider:GenericBackendV2", "FakeJohannesburgV2", "ibm_fez", "my_lab.sim2024:Device5"):
+        assert not looks_like_token(name, named=True)
     crn = "crn:v1:bluemix:public:quantum-computing:us-east:a/0123456789abcdef0123456789abcdef:1f2e3d4c-0000::"
     assert not any(
         map(looks_like_token, (crn, "my-open-plan", "qlstm_damped_shm_seed_0_depth_2_hidden_5", "DiffQAS-QLSTM-run-17"))
