@@ -15,6 +15,7 @@ from qiskit.result import Result
 from qiskit.result.models import ExperimentResult, ExperimentResultData
 from qiskit_aer import AerSimulator
 
+from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.hardware.measurement import read_out
 
 
@@ -52,6 +53,9 @@ def sample(
         shots: For each circuit.
         seed: Of the shots.
         method: Of the simulation.
+
+    Raises:
+        CapacityError: Aer cannot simulate them, as a rule for want of memory.
     """
     opened, places = [], []
     for circuit in circuits:
@@ -65,6 +69,9 @@ def sample(
         opened.append(bare)
         places.append(pairs)
     outcome = simulator.run(opened, shots=1, method=method).result()
+    if not outcome.success:
+        names = ", ".join(dict.fromkeys(circuit.name for circuit in circuits))
+        raise CapacityError(f"Aer could not simulate {names} on {circuits[0].num_qubits} qubits: {outcome.status}.")
     generator = np.random.default_rng(seed)
     results = []
     for circuit, pairs, item in zip(circuits, places, outcome.results, strict=True):
