@@ -54,12 +54,18 @@ class Recorder(Callback):
         gates = layer.gates if isinstance(layer, QLSTM) and layer.has_dropped else None
         if epoch not in self.lines:
             self.lines[epoch] = strict_json(self._line(module, row, gates))
-        self._write(HISTORY, self.lines, epoch)
         layers = _architecture(module)
         if layers:
             self.architecture[epoch] = strict_json({"epoch": epoch, "layers": layers})
+        weights = weights_header(header_of(self.dataset, epoch, gates), self.spec)
+        going_back = epoch < max(self.lines)  # to the best epoch: lines are never fewer than the epochs of the weights
+        if going_back:
+            save_weights(self.out / MODEL, module, weights)
+        self._write(HISTORY, self.lines, epoch)
+        if layers:
             self._write(ARCHITECTURE, self.architecture, epoch)
-        save_weights(self.out / MODEL, module, weights_header(header_of(self.dataset, epoch, gates), self.spec))
+        if not going_back:
+            save_weights(self.out / MODEL, module, weights)
 
     def _write(self, name: str, lines: dict[int, str], last: int) -> None:
         """The lines until an epoch: later ones are not kept where the best epoch was an earlier one."""

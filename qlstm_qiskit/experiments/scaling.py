@@ -126,7 +126,7 @@ class ScalingRecord(BaseModel):
 
 
 def measure_scaling(
-    plan: ScalingPlan, out: Path, *, jobs: int = 1, report: Callable[[int, int, ScalingRecord], None] | None = None
+    plan: ScalingPlan, out: Path | str, *, jobs: int = 1, report: Callable[[int, int, ScalingRecord], None] | None = None
 ) -> tuple[ScalingRecord, ...]:
     """Measure the points of a plan that a folder does not hold yet; each is written as soon as it is measured.
 
@@ -143,7 +143,7 @@ def measure_scaling(
         OptionError, DataError: As of `ScalingPlan.points`.
         RunError: The folder holds another plan, is damaged or in use, or cannot be written to.
     """
-    points = plan.points()
+    points, out = plan.points(), Path(out)
     require_at_least("jobs", jobs, 1)
     make_folders(out)
     with claimed(out):
@@ -221,13 +221,13 @@ def _conditions(plan: ScalingPlan) -> dict[str, Any]:
     return plan.model_dump(mode="json", exclude={"axes"})
 
 
-def load_scaling(out: Path) -> tuple[ScalingPlan, list[ScalingRecord]]:
+def load_scaling(out: Path | str) -> tuple[ScalingPlan, list[ScalingRecord]]:
     """The plan of a folder, which names no axes, and what was measured.
 
     Raises:
         RunError: It is missing or damaged.
     """
-    path = out / POINTS
+    path = Path(out) / POINTS
     lines = read_lines(path)
     plan = validated(_Header, lines[0] if lines else None, path).plan
     return validated(ScalingPlan, plan | {"axes": {}}, path), [validated(ScalingRecord, line, path) for line in lines[1:]]

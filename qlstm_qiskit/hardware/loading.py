@@ -41,7 +41,7 @@ def load_backend(
     path: str | Path | None = None,
     *,
     seed: int | None = None,
-    record: Path | None = None,
+    record: Path | str | None = None,
     run: str = "run",
     ordered: bool = True,
 ) -> Backend:
@@ -73,7 +73,7 @@ def load_backend(
     seed = spec.seed if spec.seed is not None else seed
     if spec.kind == "aer":
         return _aer(spec, seed)
-    return _device(spec, seed, record, run, ordered)
+    return _device(spec, seed, None if record is None else Path(record), run, ordered)
 
 
 def plan_backend(spec: BackendSpec, device: str | None = None) -> PlanBackend:

@@ -22,6 +22,10 @@ from qlstm_qiskit.space.pool import SearchSpace
 #: The gates of an LSTM, in torch's order.
 GATES = ("input", "forget", "cell", "output")
 
+#: The first version of QPY, its seventh byte, in which expressions are plain data; older ones may hold symengine's own format,
+#: which can unpickle. Every Qiskit that this package runs with writes later ones.
+_PLAIN_QPY = 13
+
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -74,7 +78,10 @@ class StoredCircuit(BaseModel):
     def candidate(self, name: str) -> Candidate:
         """Read it back, or `CircuitError`."""
         try:
-            circuit: QuantumCircuit = qpy.load(io.BytesIO(base64.b64decode(self.qpy, validate=True)))[0]
+            content = base64.b64decode(self.qpy, validate=True)
+            if content[6] < _PLAIN_QPY:
+                raise ValueError("its expressions may be symengine's")
+            circuit: QuantumCircuit = qpy.load(io.BytesIO(content))[0]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it
             raise CircuitError(f"the stored circuit {name!r} is damaged ({type(error).__name__}).") from None
         circuit = without_layout(circuit)  # files from before layouts were read: its qubits are meant as they are

@@ -1,5 +1,6 @@
 """Run folders whose files contradict one another are refused, with the names of both and what they say."""
 
+import base64
 import json
 import math
 import shutil
@@ -11,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from qiskit import qpy
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from qlstm_qiskit.cli import main
-from qlstm_qiskit.errors import DataError, RunError, ShapeError
+from qlstm_qiskit.errors import CircuitError, DataError, RunError, ShapeError
 from qlstm_qiskit.experiments import (
     DataSpec,
     Run,
@@ -26,15 +28,19 @@ from qlstm_qiskit.experiments import (
     load_run,
     plan_run,
     predict_table,
+    recording,
     roll_out,
     start_from,
     train_run,
 )
 from qlstm_qiskit.experiments.export import export_run
+from qlstm_qiskit.experiments.header import read_model
 from qlstm_qiskit.experiments.start import read_start
 from qlstm_qiskit.experiments.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.report.page import write_report
+from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.space.genotype import StoredCircuit
 
 OPTIONS = {"model": "diffqas", "hidden_size": 1, "depth": 1, "epochs": 2, "batch_size": 0}
 
@@ -202,6 +208,36 @@ def test_a_history_may_be_ahead_of_the_weights(copied: Path) -> None:
     for name in ("history.jsonl", "architecture.jsonl"):
         lines_of(copied / name, lambda lines: [*lines, lines[-1] | {"epoch": 3}])
     assert [line["epoch"] for line in load_run(copied).history] == [1, 2]
+
+
+def test_lines_are_never_fewer_than_the_epochs_of_the_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while a training goes back to its best epoch: a process that is killed there leaves a folder that can be read."""
+    plain, seen = recording.write_atomically, []
+
+    def watched(path: Path, content: str) -> None:
+        plain(path, content)
+        if (path.parent / "model.safetensors").exists():
+            seen.append((len(content.splitlines()), read_model(path.parent / "model.safetensors")[0].epoch))
+
+    monkeypatch.setattr(recording, "write_atomically", watched)
+    data = DataSpec(csv=str(folder / "s.csv"), target="y")
+    options = OPTIONS | {"model": "lstm", "depth": None, "epochs": 8, "lr": 3.0}
+    run = train_run(RunSpec(data=data, valid_fraction=0.2, patience=8, **options), tmp_path / "run")
+    assert run.epochs < max(epoch for _, epoch in seen), "it went back"
+    assert all(lines >= epoch for lines, epoch in seen)
+
+
+def test_a_circuit_of_an_old_format_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its expressions may be in a format that can call code."""
+    stored = StoredCircuit.of(SearchSpace.paper().candidates(2, 1)[0])
+    assert stored.candidate("a").n_qubits == 2
+    content = bytearray(base64.b64decode(stored.qpy))
+    content[6] = 12
+    monkeypatch.setattr(qpy, "load", lambda file: pytest.fail("it was read"))
+    with pytest.raises(CircuitError, match="the stored circuit 'a' is damaged"):
+        stored.model_copy(update={"qpy": base64.b64encode(content).decode()}).candidate("a")
 
 
 def test_an_error_that_was_no_number_is_none_again(copied: Path) -> None:

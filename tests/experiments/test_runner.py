@@ -41,7 +41,27 @@ def test_ctrl_c_in_a_training_is_no_result(done: Path, tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("records.jsonl", "[1]\n"), ("records.jsonl", '{"id": "x"}\n'), ("study.json", "{"), ("environments.json", "[]")],
+    [
+        ("records.jsonl", "[1]\n"),
+        ("records.jsonl", '{"id": "x"}\n'),
+        *(
+            ("records.jsonl", json.dumps({"id": "x", "row": "a", "dataset": "b", "seed": 0} | one) + "\n")
+            for one in (
+                {},
+                {"test_mse": None},
+                {"test_mse": "1"},
+                {"test_mse": float("inf")},
+                {"test_mse": 1.0, "error": "diverged"},
+                {"test_mse": 1.0, "test": [1]},
+                {"test_mse": 1.0, "rolled_out": {"rmse": [1.0]}},
+                {"test_mse": 1.0, "n_parameters": 1.5},
+                {"test_mse": 1.0, "seed": "0"},
+                {"test_mse": 1.0, "wall_seconds": None},
+            )
+        ),
+        ("study.json", "{"),
+        ("environments.json", "[]"),
+    ],
 )
 def test_damaged_files_are_one_line(done: Path, tmp_path: Path, name: str, text: str) -> None:
     out = Path(shutil.copytree(done, tmp_path / "copy"))
