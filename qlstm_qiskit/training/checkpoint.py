@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -32,17 +33,25 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, A
     write_atomically(path, save(content, metadata={_KEY: json.dumps(header)}))
 
 
-def read_weights(path: Path) -> tuple[Any, dict[str, Tensor]]:
+def read_weights(path: Path, *, finite: bool = True) -> tuple[Any, dict[str, Tensor]]:
     """Read the header and the tensors of a file that `write_tensors` wrote.
 
+    Args:
+        path: The file.
+        finite: Whether all tensors must be finite, as those of a model are.
+
     Raises:
-        RunError: The file is missing, damaged, or was written by something else.
+        RunError: The file is missing, damaged, or was written by something else; or a tensor is not finite.
     """
     if not exists(path):
         raise RunError(f"there is no file {path}; is this a run folder that finished at least one epoch?")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_KEY])
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, KeyError, json.JSONDecodeError, RecursionError, OSError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, OSError) as error:
         raise RunError(f"{path} is damaged or was not written by this package ({type(error).__name__}).") from error
+    for name, values in tensors.items():
+        if finite and values.is_floating_point() and not bool(torch.isfinite(values.double()).all()):
+            raise RunError(f"{path} is damaged: {name} has values that are not finite.")
+    return header, tensors

@@ -24,6 +24,7 @@ from qlstm_qiskit.training.inputs import describe, load_start
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
 from qlstm_qiskit.training.resume import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.searching import SearchLoop, SearchNet, Shuffled
+from qlstm_qiskit.training.verify import Expected
 
 if TYPE_CHECKING:
     from qlstm_qiskit.training.regressor import QLSTMRegressor
@@ -93,6 +94,21 @@ class Fit:
             data = digest(*self.train, *(self.valid or (None, None)))
             self.checkpoint = Checkpoint(Path(options.checkpoint), describe(options), data, self.seeds.root)
             self.seeds = Seeds(self.checkpoint.progress.root)
+            self.checkpoint.verify(self._expected())
+
+    def _expected(self) -> Expected:
+        """What a checkpoint of this fit says."""
+        options, tried = self.options, self.seeds.trials(self.options.strategy.trials)
+        return Expected(
+            seed=options.seed,
+            starts=tried or [self.seeds.model],
+            tries=bool(tried),
+            epochs=options.max_epochs,
+            steps=-(-len(self.train[0]) // self._batch_size),
+            validated=self.valid is not None,
+            patient=bool(options.patience),
+            alternates=options.strategy.alternates,
+        )
 
     def run(self) -> Fitted:
         """The training that counts: from the best of the seeds that are tried.

@@ -24,6 +24,7 @@ from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.callbacks import BestEpoch
 from qlstm_qiskit.training.checkpoint import read_weights, write_tensors
 from qlstm_qiskit.training.searching import SearchLoop
+from qlstm_qiskit.training.verify import Expected, checksum, groups_fault, read_state, state_fault, weights_fault, write_state
 
 #: For each layer and gate the names of candidates.
 Gates = tuple[tuple[tuple[str, ...], ...], ...]
@@ -42,6 +43,7 @@ class Progress(BaseModel):
         gates: The candidates that are left, where some were dropped.
         moves: Steps of the structural weights' own.
         draws: Random draws of shots.
+        sha256: Of all the rest, see `checksum`; None in files of earlier versions.
         groups, weights_groups: Options of the optimiser, and of the structural weights' own, for each group of parameters.
     """
 
@@ -50,7 +52,7 @@ class Progress(BaseModel):
     format: Literal[1] = 1
     options: dict[str, Any]
     data: str
-    root: int
+    root: NonNegativeInt
     trials: dict[int, float | None] = {}
     seed: int | None = None
     epoch: NonNegativeInt = 0
@@ -60,6 +62,7 @@ class Progress(BaseModel):
     draws: NonNegativeInt = 0
     groups: list[dict[str, Any]] = []
     weights_groups: list[dict[str, Any]] | None = None
+    sha256: str | None = None
 
 
 class Checkpoint(Callback):
@@ -86,8 +89,33 @@ class Checkpoint(Callback):
             self.progress = Progress(options=options, data=data, root=root)
         self.loop: SearchLoop | None = None
         self.generator: torch.Generator = torch.default_generator
+        self.expected: Expected | None = None
         self.best: BestEpoch | None = None
         self.backend: Backend | None = None
+
+    def verify(self, expected: Expected) -> None:
+        """Make sure that what was read agrees with itself and with the training.
+
+        Raises:
+            RunError: It does not; nothing has been trained or written.
+        """
+        self.expected = expected
+        progress, epoch = self.progress, self.progress.epoch
+        if not exists(self.path):
+            return
+        kinds = {name.split("/")[0] for name in self.tensors}
+        needed = {"model", "optimizer", "rng"} if epoch else set()
+        needed |= {"best"} if epoch and expected.patient else set()
+        needed |= {"weights_optimizer"} if epoch and expected.alternates else set()
+        self._refuse(expected.fault(progress))
+        if kinds != needed or bool(progress.groups) != bool(epoch):
+            self._refuse(f"it holds {', '.join(sorted(kinds)) or 'no state'} where it should hold {', '.join(sorted(needed))}")
+        if (progress.weights_groups is not None) != ("weights_optimizer" in needed):
+            self._refuse("the options of the structural weights' own optimiser do not go with its state")
+
+    def _refuse(self, fault: str | None) -> None:
+        if fault is not None:
+            raise RunError(f"{self.path} is damaged: {fault}. Delete it to train anew.")
 
     def finish_trial(self, seed: int, loss: float | None, draws: int) -> None:
         """Note that a training from this seed is over, and how often shots were drawn until then."""
@@ -104,9 +132,14 @@ class Checkpoint(Callback):
         self.progress.seed = seed
         if not self.progress.epoch:
             return
-        if self.progress.gates is not None and isinstance(layer, QLSTM):
-            layer.keep(self.progress.gates)
-        module.load_state_dict(self._part("model"))
+        if self.progress.gates is not None:
+            if not isinstance(layer, QLSTM):
+                self._refuse("it names candidates, and this model has none")
+            else:
+                self._keep(layer, self.progress.gates)
+        model = self._part("model")
+        self._refuse(weights_fault("its model", model, module.state_dict()))
+        module.load_state_dict(model)
         loop.go_on(self.progress.moves)
         if self.backend is not None:
             self.backend.draws.count = self.progress.draws
@@ -116,14 +149,39 @@ class Checkpoint(Callback):
         if not self.progress.epoch:
             return
         net.history_ = History([dict(row, batches=[]) for row in self.progress.history])
-        _load(net.optimizer_, self._part("optimizer"), self.progress.groups)
+        assert self.expected is not None
+        scheduled, steps = self.progress.options.get("schedule") != "constant", self.progress.epoch * self.expected.steps
+        self._load(net.optimizer_, "optimizer", self.progress.groups, steps, scheduled=scheduled)
         if self.progress.weights_groups is not None:
             assert self.loop is not None
-            _load(self.loop.own_optimizer(net.lr), self._part("weights_optimizer"), self.progress.weights_groups)
+            own = self.loop.own_optimizer(net.lr)
+            self._load(own, "weights_optimizer", self.progress.weights_groups, self.progress.moves, scheduled=False)
         if self.best is not None:
-            self.best.state_ = self._part("best")
-        self.generator.set_state(self.tensors["rng"])
+            best = self._part("best")
+            self._refuse(weights_fault("its best epoch", best, net.module_.state_dict()))
+            self.best.state_ = best
+        try:
+            self.generator.set_state(self.tensors["rng"])
+        except (TypeError, RuntimeError) as error:
+            self._refuse(f"the state of its random numbers cannot be used ({str(error).splitlines()[0]})")
         self.tensors = {}
+
+    def _keep(self, layer: QLSTM, gates: Gates) -> None:
+        try:
+            layer.keep(gates)
+        except (OptionError, ValueError) as error:
+            self._refuse(f"the candidates that are left are not this model's ({' '.join(str(error).split())})")
+
+    def _load(self, optimizer: Optimizer, prefix: str, groups: list[dict[str, Any]], steps: int, *, scheduled: bool) -> None:
+        """Give an optimiser its state; what its groups say beside it is that of the options."""
+        if self.progress.sha256 is None:  # else they are what was written, and callbacks may have set them
+            self._refuse(groups_fault(optimizer, groups, steps, scheduled=scheduled))
+        state = read_state(self._part(prefix))
+        if state is None:
+            raise RunError(f"{self.path} is damaged: the state of its optimiser cannot be read. Delete it to train anew.")
+        self._refuse(state_fault(optimizer, state, steps))
+        fresh = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": [a | b for a, b in zip(fresh, groups, strict=True)]})
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         progress, layer = self.progress, net.module_.recurrent
@@ -135,14 +193,15 @@ class Checkpoint(Callback):
         if self.best is not None:
             tensors |= {f"best/{name}": value for name, value in self.best.state_.items()}
         tensors["rng"] = self.generator.get_state()
-        progress.groups = _save(net.optimizer_, "optimizer", tensors)
+        progress.groups = write_state(net.optimizer_, "optimizer", tensors)
         if self.loop is not None and self.loop.optimizer is not None:
             progress.moves = self.loop.moves
-            progress.weights_groups = _save(self.loop.optimizer, "weights_optimizer", tensors)
+            progress.weights_groups = write_state(self.loop.optimizer, "weights_optimizer", tensors)
         self._write(tensors)
 
     def _write(self, tensors: dict[str, Tensor]) -> None:
-        write_tensors(self.path, tensors, self.progress.model_dump(mode="json"))
+        header = json.loads(json.dumps(self.progress.model_dump(mode="json", exclude={"sha256"})))
+        write_tensors(self.path, tensors, header | {"sha256": checksum(header, tensors)})
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
         start = prefix + "/"
@@ -169,13 +228,16 @@ def read_progress(path: Path) -> Progress:
 
 
 def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
-    header, tensors = read_weights(path)
+    header, tensors = read_weights(path, finite=False)
     try:
-        return Progress.model_validate(header), tensors
+        progress = Progress.model_validate(header)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise RunError(f"{path} is no checkpoint of a training, or of another version: {place}: {first['msg']}.") from None
+    if progress.sha256 is not None and progress.sha256 != checksum(header, tensors):
+        raise RunError(f"{path} is damaged: its content has changed since it was written. Delete it to train anew.")
+    return progress, tensors
 
 
 def _require_same(path: Path, found: Progress, options: Mapping[str, Any], data: str) -> None:
@@ -186,47 +248,3 @@ def _require_same(path: Path, found: Progress, options: Mapping[str, Any], data:
         raise RunError(f"{path} is a checkpoint of another training: {differences}.")
     if found.data != data:
         raise RunError(f"{path} is a checkpoint of a training on other data; restore the data or train anew.")
-
-
-def _save(optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor]) -> list[dict[str, Any]]:
-    """Put an optimiser's state among tensors, as PREFIX/PARAMETER/NAME or, of lists, PREFIX/PARAMETER/NAME/PLACE.
-
-    Returns its groups as plain values; numbers in the state of a parameter become tensors of no dimension, and so does an empty
-    list, as that of L-BFGS where the gradient has never changed enough.
-    """
-    state = optimizer.state_dict()
-    for parameter, own in state["state"].items():
-        for name, value in own.items():
-            if name == "al":  # room in which L-BFGS computes, of the length of its history; nothing is kept there
-                continue
-            place = f"{prefix}/{parameter}/{name}"
-            if value == []:
-                tensors[f"{place}/empty"] = torch.tensor(0)
-            elif isinstance(value, list):
-                tensors |= {f"{place}/{k}": item for k, item in enumerate(value) if item is not None}
-            elif isinstance(value, Tensor):
-                tensors[place] = value
-            elif value is not None:
-                tensors[f"{place}/number"] = torch.tensor(
-                    value, dtype=torch.float64 if isinstance(value, float) else torch.int64
-                )
-    return [dict(group) for group in state["param_groups"]]
-
-
-def _load(optimizer: Optimizer, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]) -> None:
-    state: dict[int, dict[str, Any]] = {}
-    for place in sorted(tensors, key=lambda place: [int(part) if part.isdigit() else part for part in place.split("/")]):
-        parameter, name, *rest = place.split("/")
-        own = state.setdefault(int(parameter), {})
-        if not rest:
-            own[name] = tensors[place]
-        elif rest == ["number"]:
-            own[name] = tensors[place].item()
-        elif rest == ["empty"]:
-            own[name] = []
-        else:
-            own.setdefault(name, []).append(tensors[place])
-    try:
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-    except ValueError as error:
-        raise OptionError(f"the checkpoint holds an optimiser of other parameters: {error}") from None
