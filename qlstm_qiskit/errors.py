@@ -7,6 +7,7 @@ each also derives from the built-in exception that a caller would expect, so tha
 from __future__ import annotations
 
 import difflib
+import operator
 import unicodedata
 from collections.abc import Iterable
 
@@ -87,9 +88,12 @@ def require_at_least(name: str, value: object, minimum: int, maximum: int | None
 
     Beyond `LARGEST` libraries below end in errors of their own; None is for what may be any integer, such as a seed.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value.__index__()) < minimum:
+    try:
+        number = minimum - 1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = minimum - 1
+    if number < minimum:
         raise OptionError(f"{name} is {value!r}; it must be an integer of at least {minimum}.")
-    number = int(value.__index__())
     if maximum is not None and number > maximum:
         given = str(number) if number < 10**40 else f"about 2^{number.bit_length()}"  # Python writes no more than 4300 digits
         raise OptionError(f"{name} is {given}; it must be an integer of at most {maximum:,}.")

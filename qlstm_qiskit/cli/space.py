@@ -30,7 +30,7 @@ def space_show(
 
     Example: qlstm space show --n-qubits 4 --depth 1 --draw "H-RY|linear-RX"
     """
-    from qlstm_qiskit.errors import unknown_option
+    from qlstm_qiskit.errors import require_at_least, unknown_option
     from qlstm_qiskit.space import SearchSpace
 
     candidates = SearchSpace.paper().candidates(n_qubits, depth)
@@ -39,6 +39,7 @@ def space_show(
         if wanted is not None and wanted not in named:
             raise unknown_option("candidate", wanted, named)
     if fourier is not None:
+        require_at_least("seed", seed, 0, 2**64 - 1)  # of torch
         _print_fourier(named[fourier], seed, json)
         return
     if draw is not None:

@@ -3,7 +3,7 @@
 from qlstm_qiskit.exact.bank import BoundBank, ExactBank, check_bank_parameters
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries
-from qlstm_qiskit.exact.memory import require_memory
+from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_qubits
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.plain import arrays, gradients, is_watched
 
@@ -17,5 +17,7 @@ __all__ = [
     "gradients",
     "is_watched",
     "jit",
+    "require_bytes",
     "require_memory",
+    "require_qubits",
 ]

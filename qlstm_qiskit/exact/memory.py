@@ -16,6 +16,9 @@ _KEPT_PER_STEP = 2
 #: Bytes of a permutation with phases for each basis state, as compiled and as tensors.
 _TABLE_BYTES = 48
 
+#: Qubits of the multilinear form: strings are pairs of bit masks in one integer, products of features numbers in base 3.
+MAX_FORM_QUBITS = 31
+
 #: So few bytes are not worth asking the system about in every pass.
 _ALWAYS_FREE = 2**26
 
@@ -53,6 +56,24 @@ def require_memory(
     return needed
 
 
+def require_qubits(n_qubits: int) -> None:
+    """Refuse circuits that are too wide for a statevector of this machine and for the multilinear form, before they are built.
+
+    Raises:
+        CapacityError: Neither path of the exact interpreter can take them; the message says how many qubits fit.
+    """
+    if n_qubits <= MAX_FORM_QUBITS:
+        return
+    smallest = _LIVE_STATES * 8  # bytes for each amplitude, in float32
+    fitting = max((free_bytes(torch.device("cpu")) // smallest).bit_length() - 1, 0)
+    if n_qubits > fitting:
+        raise CapacityError(
+            f"{n_qubits} qubits are too many for the exact interpreter: a statevector of {fitting} qubits fits into the memory "
+            f"that is free, and the multilinear form takes {MAX_FORM_QUBITS} qubits at most. Use fewer qubits (hidden_size, or "
+            "n_qubits), or a backend with so large a device."
+        )
+
+
 def require_bytes(needed: int, what: str, device: torch.device) -> int:
     """Return `needed`, or raise `CapacityError` where so many bytes are not free."""
     if needed <= _ALWAYS_FREE:
@@ -79,4 +100,4 @@ def free_bytes(device: torch.device) -> int:
 
 
 def _readable(size: int) -> str:
-    return f"{size / 2**30:.3g} GiB"
+    return f"{size / 2**30:.3g} GiB" if size < 2**1000 else f"about 2^{size.bit_length() - 31} GiB"

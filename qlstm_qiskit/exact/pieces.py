@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from qlstm_qiskit.circuits import Angle, PauliTerm, Program
 from qlstm_qiskit.circuits.pauli import PauliForm, pauli_form
 from qlstm_qiskit.exact.encoding import ProductEncoding, split_encoding
+from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
 from qlstm_qiskit.exact.propagation import Propagation, propagate
 
 #: Plane rotations beyond which a structure is not worth a form; also bounds the time and memory of compiling.
 STEP_LIMIT = 2_000_000
-
-#: Strings are pairs of bit masks in one integer, products of features numbers in base 3.
-_MAX_QUBITS = 31
 
 Array = NDArray[Any]
 
@@ -43,7 +41,7 @@ class Member:
 
 def find_member(index: int, program: Program, outputs: Sequence[Sequence[PauliTerm]]) -> Member | None:
     """Analyse one candidate; None where it has no product encoding or is not made of Clifford gates and Pauli rotations."""
-    encoding = split_encoding(program) if program.n_qubits <= _MAX_QUBITS else None
+    encoding = split_encoding(program) if program.n_qubits <= MAX_FORM_QUBITS else None
     if encoding is None:
         return None
     form = pauli_form(encoding.rest, outputs, program.n_qubits)

@@ -12,6 +12,9 @@ from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 from qlstm_qiskit.experiments.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.run import Run
 
+#: Rows of a forecast; more would take an hour, one after another.
+MOST_ROWS = 1_000_000
+
 
 def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
     """One-step predictions for each row of a CSV file that has a whole window before it.
@@ -60,7 +63,7 @@ def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
         DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
         BudgetError: As of `predict_table`.
     """
-    require_at_least("horizon", horizon, 1)
+    require_at_least("horizon", horizon, 1, MOST_ROWS)
     table, values, _ = _read(run, path, run.header.window)
     header, at_once = run.header, run.header.horizon
     if horizon > at_once and header.features != (header.target,):

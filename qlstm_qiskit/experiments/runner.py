@@ -195,7 +195,9 @@ def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -
         if jobs == 1 or len(tasks) < 2:
             yield from (run_task(task, folder) for task in tasks)
             return
-        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", inner_max_num_threads=1, backend="loky")
+        parallel = Parallel(
+            n_jobs=min(jobs, len(tasks)), return_as="generator_unordered", inner_max_num_threads=1, backend="loky"
+        )
         try:
             yield from parallel(delayed(_watched)(task, folder, os.getpid()) for task in tasks)
         except BrokenExecutor as error:

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from pydantic import BaseModel, ConfigDict
 
 from qlstm_qiskit.data import load_dataset
-from qlstm_qiskit.errors import OptionError, RunError, TrainingError, require_at_least, unknown_option
+from qlstm_qiskit.errors import LARGEST, OptionError, RunError, TrainingError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.metrics import forecast_errors
 from qlstm_qiskit.experiments.run import predict_windows, read_lines, validated
@@ -31,6 +31,9 @@ from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 
 POINTS = "scaling.jsonl"
+
+#: Trainings of a model at a point.
+_MOST_SEEDS = 100_000
 
 #: Axis, a field of `Point` -> the values that it takes.
 AXES: Mapping[str, tuple[int, ...]] = MappingProxyType(
@@ -73,7 +76,7 @@ class ScalingPlan(BaseModel):
             if axis not in AXES:
                 raise unknown_option("axis", axis, AXES)
         for name in ("batch", "epochs", "seeds", "repeats"):
-            require_at_least(name, getattr(self, name), 1)
+            require_at_least(name, getattr(self, name), 1, _MOST_SEEDS if name == "seeds" else LARGEST)
         points = [self.base.model_copy(update={axis: value}) for axis, values in self.axes.items() for value in values]
         for point in points:
             for name, value in point.model_dump().items():
@@ -166,7 +169,9 @@ def measure_point(plan: ScalingPlan, point: Point, environment: dict[str, Any], 
         times = alternating_ms([run for _, run in steps], plan.repeats)
     memory = memory_apart(point, plan.dataset, plan.batch)
     work = [(model, seed) for model in COMPARED for seed in range(plan.seeds)]
-    errors = Parallel(n_jobs=jobs, backend="loky")(delayed(last_error)(plan, point, model, seed) for model, seed in work)
+    errors = Parallel(n_jobs=min(jobs, len(work)), backend="loky")(
+        delayed(last_error)(plan, point, model, seed) for model, seed in work
+    )
     lstm, qlstm = (
         Measured(
             step_ms=times[place],

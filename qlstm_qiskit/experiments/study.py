@@ -22,6 +22,9 @@ from qlstm_qiskit.hardware import BackendSpec, names_own_code
 STUDIES = Path(__file__).parent / "studies"
 
 
+#: Runs of a study; it lists all of them before the first begins.
+MOST_TASKS = 100_000
+
 #: Fields of a training that follows a search and does not take them from it.
 TRAINING = ("epochs", "batch_size", "optimizer", "schedule", "patience")
 
@@ -210,6 +213,11 @@ class Study(BaseModel):
                 primary metric.
             DataError: A file that is part of what is done cannot be read.
         """
+        count = sum(self.seeds_for(name) for name in self.datasets) * len(self.rows)
+        if count > MOST_TASKS:
+            raise OptionError(
+                f"the study {self.name!r} has {count:,} runs; give fewer seeds, {MOST_TASKS:,} runs are the limit."
+            )
         return [
             self.task(label, dataset, seed)
             for seed in range(max(map(self.seeds_for, self.datasets)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
@@ -19,6 +20,7 @@ from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 
 from qlstm_qiskit.errors import CapacityError
+from qlstm_qiskit.exact import require_bytes
 from qlstm_qiskit.hardware.compact import noise_model, readout_errors
 from qlstm_qiskit.hardware.delays import without_delays
 from qlstm_qiskit.hardware.executor import Draws, ISACircuit, Request, Values, circuit_bytes
@@ -80,6 +82,8 @@ class AerExecutor:
 
         Circuits on the same qubits share a call of Aer, which reads the noise again in each.
         """
+        needed = sum(8 * len(request.values) << len(basis.qubits) for request, basis in tasks)
+        require_bytes(needed, "the probabilities of all outcomes", torch.device("cpu"))
         results = [np.empty((len(request.values), 1 << len(basis.qubits))) for request, basis in tasks]
         groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
         for k, (request, _) in enumerate(tasks):

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
-from qlstm_qiskit.hardware import Backend, Bound
+from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.modules import Circuits, whole
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.calls import does_more, has_own_forward, require_device
 from qlstm_qiskit.nn.gates import update
+from qlstm_qiskit.nn.sizes import require_possible
 from qlstm_qiskit.space import GATES, Candidate, Draft, SearchSpace
 
 #: How [x, h] becomes angles: as it is (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).
@@ -77,6 +78,8 @@ class QLSTMCell(Circuits):
         self.input_map = input_map
         space = SearchSpace.paper() if space is None else space
         hybrid = n_qubits is not None
+        backend = load_backend(backend) if isinstance(backend, str) else backend
+        require_possible([space], self.input_size, self.hidden_size, n_qubits, depth, backend)
         draft = _draft(space, self.input_size, self.hidden_size, n_qubits, depth)
         if not hybrid:
             _check_fit(draft.candidates[0], self.input_size, self.hidden_size)

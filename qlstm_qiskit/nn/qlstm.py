@@ -14,6 +14,7 @@ from qlstm_qiskit.nn.bank import Kept
 from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.nn.cell import QLSTMCell, State, check_pair, check_tensor
 from qlstm_qiskit.nn.noise import dropout
+from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_possible
 from qlstm_qiskit.space import SearchSpace
 
 
@@ -69,7 +70,7 @@ class QLSTM(Circuits):
             raise OptionError(f"proj_size={proj_size} is not supported; leave it at 0 and add a torch.nn.Linear.")
         if not 0 <= dropout < 1:
             raise OptionError(f"dropout is {dropout}; it must be at least 0 and below 1.")
-        self.num_layers = require_at_least("num_layers", num_layers, 1)
+        self.num_layers = require_at_least("num_layers", num_layers, 1, MOST_LAYERS)
         spaces = _per_layer(SearchSpace.paper() if space is None else space, self.num_layers)
         self.input_size, self.hidden_size, self.depth = input_size, hidden_size, spaces[0].resolve_depth(depth)
         if dropout and self.num_layers == 1:
@@ -77,6 +78,8 @@ class QLSTM(Circuits):
         self.batch_first, self.dropout = batch_first, dropout
         if isinstance(backend, str):
             backend = load_backend(backend)  # one for all layers: their jobs can be joined
+        sizes = (require_at_least("input_size", input_size, 1), require_at_least("hidden_size", hidden_size, 1))
+        require_possible(spaces, *sizes, n_qubits, depth, backend)  # all layers together
         self.cells = nn.ModuleList(
             QLSTMCell(
                 input_size if layer == 0 else hidden_size,

@@ -11,6 +11,7 @@ from qlstm_qiskit.circuits import Polynomial, relabelling
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import polynomial_of, structure_of
+from qlstm_qiskit.space.figures import entangling_capability, expressibility, random_states, require_states
 from qlstm_qiskit.space.pool import SearchSpace
 
 if TYPE_CHECKING:
@@ -150,9 +151,13 @@ def analyze(
     Raises:
         OptionError: A size that does not fit, or a backend without a device.
         CircuitError: A candidate has fewer outputs, or more qubits than the device.
+        CapacityError: The random states do not fit in memory.
     """
     require_at_least("samples", samples, 2)
     if isinstance(space, SearchSpace):
+        layered = None if space.fixed else n_qubits
+        if layered is not None:
+            require_states(require_at_least("n_qubits", layered, 1), samples)  # before anything is built
         first = space.draft(n_qubits, depth, n_outputs).candidates[0]
         read = _outputs(first) if n_outputs is None else n_outputs
         candidates, layers = space.candidates(n_qubits, depth, read), space.resolve_depth(depth)
@@ -162,6 +167,7 @@ def analyze(
         candidates, layers = tuple(space), None
         read = _outputs(candidates[0]) if n_outputs is None else n_outputs
     size = max(candidate.n_qubits for candidate in candidates)
+    require_states(size, samples)
     device: str | None = None
     transpiled: Sequence[TranspileReport | None] = (None,) * len(candidates)
     if backend is not None:
@@ -190,7 +196,6 @@ def _report(
 ) -> CandidateReport:
     """Report on a candidate, and add it to those that later ones are compared with unless it is equal to one of them."""
     from qlstm_qiskit.hardware.transpile_report import in_cnots, is_pair
-    from qlstm_qiskit.space.figures import entangling_capability, expressibility, random_states
 
     found = structure_of(candidate, n_outputs)
     own = None if found.is_zero else polynomial_of(candidate, n_outputs)

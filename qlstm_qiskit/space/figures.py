@@ -9,15 +9,32 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from qlstm_qiskit.circuits import Angle, Program, Rotation
+from qlstm_qiskit.exact import require_bytes
 
 #: Bins of the histogram of fidelities, as in the paper.
 BINS = 75
 
+#: States that are alive at once: old, new and a temporary.
+_STATES = 3
+
 Values = NDArray[np.float64]
 States = NDArray[np.complexfloating[Any, Any]]
+
+
+def require_states(n_qubits: int, samples: int) -> None:
+    """Refuse random states, and the fidelities of all their pairs, that do not fit in memory.
+
+    Raises:
+        CapacityError: They do not.
+    """
+    amplitudes = samples << min(n_qubits, 64)  # beyond it no number of bytes is needed to know
+    require_bytes(
+        _STATES * 16 * amplitudes + 64 * samples**2, f"{samples} random states of {n_qubits} qubits", torch.device("cpu")
+    )
 
 
 def random_states(program: Program, samples: int, seed: int) -> States:

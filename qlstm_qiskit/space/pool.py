@@ -14,6 +14,7 @@ from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least, unk
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS, Builder
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import Draft
+from qlstm_qiskit.space.sizes import require_buildable
 
 #: Axes (encoding, rotation) of the paper's handcrafted circuits 1 to 6; all have Hadamards and the linear entangler.
 _HANDCRAFTED = {1: ("Y", "Y"), 2: ("Z", "Y"), 3: ("Z", "Z"), 4: ("Y", "Z"), 5: ("X", "Z"), 6: ("X", "Y")}
@@ -162,6 +163,7 @@ class SearchSpace:
 
         Raises:
             OptionError: `n_qubits` or `depth` is given for circuits that fix it, or is missing or below 1; none is left.
+            CapacityError: They are too large to be built.
         """
         draft = self.draft(n_qubits, depth, n_outputs)
         return tuple(candidate for candidate, kept in zip(draft.candidates, draft.kept, strict=True) if kept)
@@ -179,6 +181,7 @@ class SearchSpace:
         size = require_at_least("n_qubits", n_qubits, 1)
         layers = self.resolve_depth(depth)
         assert layers is not None
+        require_buildable(size, layers, len(self.choices))
         return tuple(_layered(name, encode, layer, size, layers) for name, encode, layer in self.choices)
 
     def resolve_depth(self, depth: int | None) -> int | None:

@@ -19,6 +19,7 @@ from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from, seeded
+from qlstm_qiskit.nn.sizes import require_parameters
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
 from qlstm_qiskit.training.inputs import describe, load_start
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
@@ -156,6 +157,8 @@ class Fit:
         own = stream if device.type == "cpu" else seeded(seed, device)
         sizes = self.train[0].shape[2], self.train[1].shape[1]
         module = options.build_module(*sizes, backend_seed=self.seeds.backend, generator=own)
+        count = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+        require_parameters(2 * count, "gradients and the optimiser's state", options.device)
         if options.start is not None:
             load_start(module, options.start)
         tensors = None if self.valid is None else (torch.as_tensor(self.valid[0]), torch.as_tensor(self.valid[1]))

@@ -15,6 +15,7 @@ from torch import nn
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, load_backend
 from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_parameters
 from qlstm_qiskit.space import SearchSpace
 
 
@@ -76,7 +77,7 @@ def build_forecaster(
     if model not in MODELS:
         raise unknown_option("model", model, MODELS)
     require_at_least("hidden_size", hidden_size, 1)
-    require_at_least("num_layers", num_layers, 1)
+    require_at_least("num_layers", num_layers, 1, MOST_LAYERS)
     if dropout and num_layers == 1:
         raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
     if isinstance(backend, str):
@@ -89,6 +90,8 @@ def build_forecaster(
         given = [f"{name}={value}" for name, value, default in options if value != default]
         if given:
             raise OptionError(f"the model {model!r} has no circuits; leave out {', '.join(given)}.")
+        count = 4 * hidden_size * (input_size + hidden_size + 2) + (num_layers - 1) * 8 * hidden_size * (hidden_size + 1)
+        require_parameters(count, "a model", device)
         recurrent = _control(input_size, hidden_size, num_layers, dropout, generator, device, dtype)
     else:
         space = variant.space() if space is None else space

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from types import MappingProxyType
@@ -13,28 +12,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.errors import LARGEST, OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import BackendSpec
+from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.search import Strategy
 from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.training.spsa import MOST_RESAMPLINGS
 
 if TYPE_CHECKING:
     from qlstm_qiskit.training.regressor import QLSTMRegressor
 
 DTYPES = MappingProxyType({"float64": torch.float64, "float32": torch.float32})
 
-#: Whole numbers, and the least that each may be.
+#: Whole numbers, and the least and the largest that each may be.
 _WHOLE = MappingProxyType(
     {
-        "hidden_size": 1,
-        "depth": 1,
-        "n_qubits": 1,
-        "num_layers": 1,
-        "max_epochs": 1,
-        "batch_size": 0,
-        "spsa_resamplings": 1,
-        "patience": 0,
-        "seed": 0,
+        "hidden_size": (1, LARGEST),
+        "depth": (1, LARGEST),
+        "n_qubits": (1, LARGEST),
+        "num_layers": (1, LARGEST),
+        "max_epochs": (1, LARGEST),
+        "batch_size": (0, LARGEST),
+        "spsa_resamplings": (1, MOST_RESAMPLINGS),
+        "patience": (0, LARGEST),
+        "seed": (0, 2**128 - 1),  # what numpy's seeds hold
     }
 )
 
@@ -54,9 +55,6 @@ _OPTIONAL = ("depth", "n_qubits", "lr", "seed")
 
 _NAMES = ("model", "input_map", "mixing", "optimizer", "schedule", "dtype")
 
-#: Of whole numbers: what libraries count with, and what numpy's seeds hold.
-_LARGEST, _LARGEST_SEED = 2**31 - 1, 2**128 - 1
-
 
 def plain_options(options: QLSTMRegressor) -> dict[str, Any]:
     """The options that are numbers, names or switches as plain values of Python; what others must be is checked.
@@ -66,8 +64,8 @@ def plain_options(options: QLSTMRegressor) -> dict[str, Any]:
     """
     given = options.get_params(deep=False)
     plain: dict[str, Any] = {}
-    for name, least in _WHOLE.items():
-        plain[name] = None if given[name] is None and name in _OPTIONAL else _whole(name, given[name], least)
+    for name, bounds in _WHOLE.items():
+        plain[name] = None if given[name] is None and name in _OPTIONAL else require_at_least(name, given[name], *bounds)
     for name, (allowed, words) in _REAL.items():
         plain[name] = None if given[name] is None and name in _OPTIONAL else _real(name, given[name], allowed, words)
     for name in _NAMES:
@@ -88,19 +86,6 @@ def plain_options(options: QLSTMRegressor) -> dict[str, Any]:
     return plain
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = -1
-    if number < least or isinstance(value, bool | np.bool_):
-        raise OptionError(f"{name} is {value!r}; it must be an integer of at least {least}.")
-    largest = _LARGEST_SEED if name == "seed" else _LARGEST
-    if number > largest:
-        raise OptionError(f"{name} is above {largest}, which is the largest that it may be.")
-    return number
-
-
 def _real(name: str, value: Any, allowed: Callable[[float], bool], words: str) -> float:
     try:
         number = math.nan if isinstance(value, bool | np.bool_) or not isinstance(value, Real) else float(value)
@@ -113,13 +98,8 @@ def _real(name: str, value: Any, allowed: Callable[[float], bool], words: str) -
 
 def _device(value: Any) -> str:
     """The name of a torch device that parameters can be on, here and now."""
-    try:
-        device = torch.device("cpu" if value is None else value)
-        torch.empty(1, device=device).cpu()
-    except Exception as error:  # noqa: BLE001 - each kind of device has errors of its own
-        reason = str(error).strip().split("\n")[0]
-        raise OptionError(f"device is {str(value)!r}, which torch cannot use here ({reason}); 'cpu' is always there.") from None
-    return str(device)
+    require_device(value)
+    return str(torch.device("cpu" if value is None else value))
 
 
 def _check_objects(given: Mapping[str, Any]) -> None:

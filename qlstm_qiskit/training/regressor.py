@@ -15,12 +15,10 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import Callback
 from torch import Tensor
-from typing_extensions import Self
 
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.search import Strategy, WeightedSum, make_strategy
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.fitting import Fit, Seeds
@@ -179,13 +177,12 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
             OptionError: An option is of another kind, out of its range, unknown, or does not go with another one.
         """
         plain = self._plain()
-        require_device(plain.device)
         if plain.patience and not plain.valid_fraction:
             raise OptionError(f"patience={plain.patience} needs a validation part; give valid_fraction, such as 0.2.")
         plain._check_search()
         check_optimizer(plain)
 
-    def _plain(self) -> Self:
+    def _plain(self) -> QLSTMRegressor:
         """The same estimator with plain values."""
         plain = copy.copy(self)
         for name, value in plain_options(self).items():

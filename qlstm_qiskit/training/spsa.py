@@ -14,6 +14,9 @@ from qlstm_qiskit.errors import OptionError, require_at_least
 #: Exponents of the gain schedules, Spall's recommendation.
 _ALPHA, _GAMMA = 0.602, 0.101
 
+#: Perturbations in a step; more would take minutes for each step of the smallest model.
+MOST_RESAMPLINGS = 100_000
+
 
 class SPSA(torch.optim.RMSprop):
     """RMSprop on gradients that two evaluations of the loss estimate, whatever the number of parameters.
@@ -56,7 +59,7 @@ class SPSA(torch.optim.RMSprop):
         for name, value, least in (("lr", lr, 0.0), ("eps", eps, 0.0), ("stability", stability, -1.0)):
             if not least < value < math.inf:
                 raise OptionError(f"{name} of SPSA is {value}; it must be a finite number above {least:g}.")
-        require_at_least("resamplings", resamplings, 1)
+        require_at_least("resamplings", resamplings, 1, MOST_RESAMPLINGS)
         self._own = {"perturbation": eps, "perturbed": True, "n_steps": 0, "resamplings": resamplings, "stability": stability}
         self.generator = generator
         super().__init__(params, lr=lr, alpha=alpha, eps=rms_eps)

@@ -51,7 +51,7 @@ def test_a_table_is_made_once_and_read_again(qlstm, study: Path) -> None:
         (["--rows", "difqas"], "unknown row 'difqas'. Did you mean 'diffqas'"),
         (["--datasets", "narma"], "unknown series 'narma'"),
         (["--recipe", "papers"], "unknown recipe 'papers'. Did you mean 'paper'"),
-        (["--jobs", "0"], "--jobs is 0; give at least 1"),
+        (["--jobs", "0"], "jobs is 0; it must be an integer of at least 1"),
         (["--seeds", "0"], "seeds is 0"),
         (["--epochs", "0"], "epochs is 0"),
         (["--cluster", "127.0.0.1:1"], "there is no Ray cluster at '127.0.0.1:1'"),
