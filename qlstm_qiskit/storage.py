@@ -50,8 +50,9 @@ def exists(path: Path) -> bool:
     """
     try:
         return path.exists()
-    except OSError as error:
-        raise RunError(f"cannot look at {path}: {error.strerror or error}; choose a folder that can be read.") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot look at {path}: {reason}; choose a folder that can be read.") from None
 
 
 @contextlib.contextmanager
@@ -70,8 +71,9 @@ def claimed(folder: Path) -> Iterator[None]:
 
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise RunError(f"cannot read {folder}: {error.strerror or error}; choose another folder.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot read {folder}: {reason}; choose another folder.") from None
     try:
         end = time.monotonic() + PATIENCE
         while True:

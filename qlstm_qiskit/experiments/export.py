@@ -86,7 +86,7 @@ def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: s
 
     Raises:
         OptionError: An unknown format, or a model without circuits.
-        RunError: The folder holds something, or cannot be written to.
+        RunError: The folder holds something, or cannot be written to; or a parameter of the model is not finite.
         CircuitError: The model cannot be written in this format; nothing is left behind.
     """
     _require_known(kind)
@@ -94,6 +94,7 @@ def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: s
         raise OptionError("this model is an lstm, which has no circuits; export the run of another model.")
     if exists(out) and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists already and is not empty; choose another folder for --out.")
+    _require_finite(forecaster)
     forecaster.eval()
     files = _multilinear_files(forecaster, header) if kind == "multilinear" else _circuit_files(forecaster, header, kind)
     made = _make_folders(out, files)
@@ -107,6 +108,12 @@ def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: s
     return Export(out, tuple(files), difference)
 
 
+def _require_finite(forecaster: Forecaster) -> None:
+    for name, value in forecaster.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise RunError(f"this model cannot be exported: {name} has values that are not finite; train it anew.")
+
+
 def _require_known(kind: str) -> None:
     if kind not in FORMATS:
         raise unknown_option("format", kind, FORMATS)
@@ -114,7 +121,10 @@ def _require_known(kind: str) -> None:
 
 def _multilinear_files(forecaster: Forecaster, header: ModelHeader) -> _Files:
     reader = Path(multilinear_reader.__file__).read_bytes()
-    return {"predict.py": reader, "multilinear.json": json.dumps(multilinear_model(forecaster, header)).encode()}
+    return {
+        "predict.py": reader,
+        "multilinear.json": json.dumps(multilinear_model(forecaster, header), allow_nan=False).encode(),
+    }
 
 
 def _circuit_files(forecaster: Forecaster, header: ModelHeader, kind: str) -> _Files:
@@ -230,7 +240,7 @@ def _compare(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) 
             read = [multilinear_reader.predict(multilinear_reader.load(out / "multilinear.json"), windows, scaled=True)]
         else:
             read = [load_exported(out, bound=bound).predict(windows) for bound in (False, True)]
-    except RunError as error:
+    except (RunError, ValueError) as error:
         hint = " Use --format qpy." if kind == "qasm3" else ""
         raise CircuitError(f"this model cannot be kept as {kind}: {error}{hint}") from None
     difference = max(float(np.abs(values - expected).max()) for values in read)

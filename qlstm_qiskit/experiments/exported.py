@@ -19,7 +19,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from torch import Tensor, nn
 
-from qlstm_qiskit.errors import CircuitError, OptionError, RunError
+from qlstm_qiskit.errors import CapacityError, CircuitError, OptionError, RunError
 from qlstm_qiskit.experiments.run import ModelHeader, predict_windows
 from qlstm_qiskit.hardware import Backend, load_backend
 from qlstm_qiskit.nn import QLSTM, Forecaster
@@ -194,7 +194,7 @@ def load_exported(path: Path | str, *, backend: Backend | str = "statevector", b
             generator=torch.Generator(),
             dtype=dtype,
         )
-    except (CircuitError, OptionError) as error:
+    except (CircuitError, OptionError, CapacityError) as error:
         raise RunError(f"{path / MANIFEST} and its circuits do not fit together: {error}") from error
     head: nn.Linear = nn.utils.skip_init(nn.Linear, model.hidden_size, model.header.horizon, dtype=dtype)  # type: ignore[no-untyped-call]
     forecaster = Forecaster(recurrent, head)
@@ -210,7 +210,7 @@ def _read_manifest(path: Path) -> ExportedModel:
     if not exists(path / MANIFEST):
         raise RunError(f"there is no {path / MANIFEST}; write one with `qlstm export RUN --format qasm3 --out {path}`.")
     try:
-        return ExportedModel.model_validate(json.loads((path / MANIFEST).read_text()))
+        return ExportedModel.model_validate(json.loads((path / MANIFEST).read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

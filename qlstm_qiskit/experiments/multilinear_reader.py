@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,33 +16,48 @@ from typing import Any
 import numpy as np
 
 FORMAT = "qlstm-multilinear-1"
-ARRAYS = ("weight", "bias", "factors", "offsets", "digits", "coefficients", "low", "high")
+MAPS = ("identity", "arctan")
 
 
 def load(path: Path | str) -> dict[str, Any]:
-    """Read a model; `ValueError` if the file holds something else."""
-    hook = lambda item: {key: np.array(value) if key in ARRAYS else value for key, value in item.items()}  # noqa: E731
-    model = json.loads(Path(path).read_text(), object_hook=hook)
-    if not isinstance(model, dict) or model.get("format") != FORMAT:
+    """Read a model; `ValueError` if the file holds something else, or numbers that do not fit together."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} does not hold a model of the format {FORMAT}")
-    return model
+    try:
+        return _model(content)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 def predict(model: dict[str, Any], windows: Any, scaled: bool = False) -> Any:
-    """Predictions (n, horizon) for windows (n, window, features), both in original units or both scaled."""
+    """Predictions (n, horizon) for windows (n, window, features), both in original units or both scaled.
+
+    `ValueError` if a window has other features or a value that is not finite, or if the model overflows.
+    """
     centre, half = _affine(model["input_scaler"])
-    sequence = np.asarray(windows, dtype=float) if scaled else (np.asarray(windows, dtype=float) - centre) / half
-    for layer in model["layers"]:
-        h = c = np.zeros((len(sequence), model["hidden_size"]))
-        states = []
-        for step in range(sequence.shape[1]):
-            i, f, g, o = np.moveaxis(_gates(layer, np.hstack([sequence[:, step], h])), 1, 0)
-            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-            h = _sigmoid(o) * np.tanh(c)
-            states.append(h)
-        sequence = np.stack(states, axis=1)
-    centre, half = (0, 1) if scaled else _affine(model["target_scaler"])
-    return _linear(model["head"], sequence[:, -1]) * half + centre
+    windows, n_features = np.asarray(windows, dtype=float), len(model["features"])
+    if windows.ndim != 3 or not windows.shape[1] or windows.shape[2] != n_features or not np.isfinite(windows).all():
+        raise ValueError(f"windows have the shape {windows.shape}; expected finite numbers (n, window, {n_features})")
+    with np.errstate(all="ignore"):
+        sequence = windows if scaled else (windows - centre) / half
+        for layer in model["layers"]:
+            h = c = np.zeros((len(sequence), model["hidden_size"]))
+            states = []
+            for step in range(sequence.shape[1]):
+                i, f, g, o = np.moveaxis(_gates(layer, np.hstack([sequence[:, step], h])), 1, 0)
+                c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+                h = _sigmoid(o) * np.tanh(c)
+                states.append(h)
+            sequence = np.stack(states, axis=1)
+        centre, half = (0, 1) if scaled else _affine(model["target_scaler"])
+        result = _linear(model["head"], sequence[:, -1]) * half + centre
+    if not np.isfinite(result).all():
+        raise ValueError("predictions are no finite numbers: the data, or numbers of the model, are too large")
+    return result
 
 
 def _gates(layer: dict[str, Any], values: Any) -> Any:
@@ -71,15 +88,158 @@ def _affine(scaler: dict[str, Any]) -> tuple[Any, Any]:
     return (scaler["high"] + scaler["low"]) / 2, np.where(half == 0, 1.0, half)
 
 
+def _model(content: dict[str, Any]) -> dict[str, Any]:
+    """What `predict` uses of a file, checked, numbers as arrays; `ValueError` with the place of what is wrong."""
+    model = {name: _count(content, name) for name in ("window", "horizon", "hidden_size")}
+    features, hidden = _strings(content, "features"), model["hidden_size"]
+    if len(set(features)) < len(features):
+        raise ValueError("features: a name occurs twice")
+    layers, inputs, found = _take(content, "layers", list, "a list"), len(features), []
+    for number, layer in enumerate(layers):
+        found.append(_layer(_object(layer, f"layers.{number}"), f"layers.{number}.", inputs, hidden))
+        inputs = hidden
+    if not found:
+        raise ValueError("layers: there is none")
+    scalers = {
+        name: _scaler(_object(content.get(name), name), f"{name}.", n)
+        for name, n in (("input_scaler", len(features)), ("target_scaler", 1))
+    }
+    head = _pair(_object(content.get("head"), "head"), "head.", model["horizon"], hidden)
+    target = _take(content, "target", str, "a text")
+    return {**content, **model, "features": features, "target": target, "layers": found, "head": head, **scalers}
+
+
+def _layer(layer: dict[str, Any], place: str, inputs: int, hidden: int) -> dict[str, Any]:
+    if layer.get("input_map") not in MAPS:
+        raise ValueError(f"{place}input_map is {layer.get('input_map')!r}; known are {', '.join(MAPS)}")
+    hybrid, found = layer.get("to_angles") is not None, []
+    if hybrid != (layer.get("from_outputs") is not None):
+        raise ValueError(f"{place}to_angles and from_outputs go together")
+    angles, outputs = inputs + hidden, hidden
+    to_angles = from_outputs = None
+    if hybrid:
+        to_angles = _pair(_object(layer["to_angles"], f"{place}to_angles"), f"{place}to_angles.", None, angles)
+        from_outputs = _pair(_object(layer["from_outputs"], f"{place}from_outputs"), f"{place}from_outputs.", hidden, None)
+        angles, outputs = len(to_angles["weight"]), from_outputs["weight"].shape[1]
+    for number, series in enumerate(_take(layer, "series", list, "a list", place)):
+        own = f"{place}series.{number}."
+        series = _object(series, own[:-1])
+        factors, digits = _array(series, "factors", own, (None, angles)), _array(series, "digits", own, (None, None))
+        if not np.isin(digits, (0, 1, 2)).all() or digits.shape[1] != len(factors):
+            raise ValueError(f"{own}digits: a row needs {len(factors)} of 0, 1, 2")
+        offsets = _array(series, "offsets", own, (len(factors),))
+        coefficients = _array(series, "coefficients", own, (len(digits), 4, outputs))
+        found.append({"factors": factors, "offsets": offsets, "digits": digits.astype(int), "coefficients": coefficients})
+    if not found:
+        raise ValueError(f"{place}series: there is none")
+    return {**layer, "to_angles": to_angles, "from_outputs": from_outputs, "series": found}
+
+
+def _pair(layer: dict[str, Any], place: str, outputs: int | None, inputs: int | None) -> dict[str, Any]:
+    weight = _array(layer, "weight", place, (outputs, inputs))
+    return {"weight": weight, "bias": _array(layer, "bias", place, (len(weight),))}
+
+
+def _scaler(scaler: dict[str, Any], place: str, columns: int) -> dict[str, Any]:
+    low, high = (_array(scaler, name, place, (columns,)) for name in ("low", "high"))
+    if (high < low).any() or not np.isfinite(high - low).all():
+        raise ValueError(f"{place}high is below low, or too far above it")
+    return {"low": low, "high": high}
+
+
+def _array(content: dict[str, Any], name: str, place: str, shape: tuple[int | None, ...]) -> Any:
+    """Finite numbers of a shape; None is any length but 0."""
+    try:
+        entries = np.array(content.get(name), dtype=object)
+        wrong = not {type(entry) for entry in entries.ravel().tolist()} <= {int, float}  # texts, booleans, ragged lists
+        array = entries.astype(float) if not wrong else entries
+    except (ValueError, OverflowError):
+        wrong = True
+    if wrong or array.ndim != len(shape) or not np.isfinite(array).all():
+        raise ValueError(f"{place}{name} is no array of finite numbers in {len(shape)} dimensions")
+    if any(n != (n if wanted is None else wanted) or not n for n, wanted in zip(array.shape, shape, strict=True)):
+        text = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
+        raise ValueError(f"{place}{name} has the shape {array.shape}; it must be ({text})")
+    return array
+
+
+def _take(content: dict[str, Any], name: str, kind: type, what: str, place: str = "") -> Any:
+    if not isinstance(content.get(name), kind):
+        raise ValueError(f"{place}{name} is not {what}")
+    return content[name]
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    return _take({place: value}, place, dict, "an object")
+
+
+def _strings(content: dict[str, Any], name: str) -> list[str]:
+    values = _take(content, name, list, "a list")
+    if not values or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{name} is no list of names")
+    return list(values)
+
+
+def _count(content: dict[str, Any], name: str) -> int:
+    value = content.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+        raise ValueError(f"{name} is {value!r:.30}; it must be a number of rows or features")
+    return value
+
+
+def read_rows(path: Path | str, features: list[str]) -> list[list[float]]:
+    """The columns of a CSV file, a list for each row; `ValueError` says which line or column is wrong."""
+    rows = []
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            reader.fieldnames = names = [name.strip() for name in reader.fieldnames or ()]
+            for name in features:
+                if names.count(name) != 1:
+                    raise ValueError(f"there {'is no' if name not in names else 'is more than one'} column {name!r}")
+            for row in reader:
+                rows.append([_number(row[name], f"line {reader.line_num}, column {name!r}") for name in features])
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be used: {error}") from None
+    return rows
+
+
+def _number(text: str | None, place: str) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{place}: {text!r} is not a finite number")
+    return value
+
+
+def main(arguments: list[str]) -> int:
+    """Predict from a CSV file; the exit code, 2 with a line on standard error on a mistake."""
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        model = load(Path(__file__).with_name("multilinear.json"))
+        rows, window = read_rows(arguments[0], model["features"]), model["window"]
+        if len(rows) < window:
+            raise ValueError(f"{arguments[0]} has {len(rows)} rows; a window needs {window}")
+        windows = np.array([rows[end - window : end] for end in range(window, len(rows) + 1)])
+        predictions = predict(model, windows)
+        target = model["target"]
+        target = f"'{target}" if target[:1] in tuple("=+-@") else target  # no formula of a spreadsheet
+        writer = csv.writer(sys.stdout)
+        writer.writerow(["after_row", *(f"{target}+{k + 1}" for k in range(model["horizon"]))])
+        writer.writerows([window + n, *values] for n, values in enumerate(predictions.tolist()))
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads it any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    MODEL = load(Path(__file__).with_name("multilinear.json"))
-    with Path(sys.argv[1]).open(newline="") as FILE:
-        ROWS = [[float(row[name]) for name in MODEL["features"]] for row in csv.DictReader(FILE)]
-    if len(ROWS) < MODEL["window"]:
-        sys.exit(f"{sys.argv[1]} has {len(ROWS)} rows; a window needs {MODEL['window']}")
-    WINDOWS = np.array([ROWS[end - MODEL["window"] : end] for end in range(MODEL["window"], len(ROWS) + 1)])
-    WRITER = csv.writer(sys.stdout)
-    WRITER.writerow(["after_row", *(f"{MODEL['target']}+{k + 1}" for k in range(MODEL["horizon"]))])
-    WRITER.writerows([MODEL["window"] + n, *values] for n, values in enumerate(predict(MODEL, WINDOWS).tolist()))
+    sys.exit(main(sys.argv[1:]))

@@ -232,7 +232,7 @@ def test_the_reader_needs_numpy_only(tmp_path: Path) -> None:
     short = tmp_path / "short.csv"
     short.write_text("a,b\n1,2\n")
     done = subprocess.run([*command, str(short)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.strip()) == (1, f"{short} has 1 rows; a window needs 4")
+    assert (done.returncode, done.stderr.strip()) == (2, f"error: {short} has 1 rows; a window needs 4")
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(ValueError, match="does not hold a model of the format"):
         multilinear_reader.load(tmp_path / "other.json")
