@@ -74,7 +74,7 @@ def _in_a_child(kind: str, seeds: list[int], good: Good, folder: Path) -> Iterat
             os.close(read)
             _work(kind, seeds, good, folder, write)
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a fork must not go on with what its parent was at
             traceback.print_exc()  # of a case that cannot be made
         finally:
             os._exit(code)

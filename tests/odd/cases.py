@@ -72,8 +72,8 @@ class Outcome:
         self.faults.setdefault(kind, " ".join(what.split())[:600])
 
 
-class Wrong(Exception):
-    """What a judge raises."""
+class Wrong(Exception):  # noqa: N818 - it is what a judge says of a result
+    """What a judge finds of a result."""
 
 
 def perform(case: Case, here: Path) -> Outcome:
@@ -85,7 +85,7 @@ def perform(case: Case, here: Path) -> Outcome:
             outcome.code = _exit_code(case)
         except KeyboardInterrupt:
             outcome.code = 130
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever comes is a finding
             outcome.code = 1
             outcome.note("traceback", f"{place(error)}: {type(error).__name__}: {error}")
     outcome.out, outcome.err = streams()
@@ -193,9 +193,9 @@ def _contents(here: Path) -> dict[str, bytes | None]:
 
 #: What an interpreter or a library says of its own insides.
 _INSIDES = (
-    r"Traceback|object has no attribute|NoneType|not subscriptable|unsupported operand|out of range|validation errors? for|\[type="
-    r"|input_value=|errors\.pydantic|unexpected keyword|positional argument|not iterable|has no len|RuntimeError|KeyError|TypeError:"
-    r"|Expected all tensors|object at 0x|must be str, not|<class "
+    r"Traceback|object has no attribute|NoneType|not subscriptable|unsupported operand|out of range|validation errors? for"
+    r"|\[type=|input_value=|errors\.pydantic|unexpected keyword|positional argument|not iterable|has no len|RuntimeError"
+    r"|KeyError|TypeError:|Expected all tensors|object at 0x|must be str, not|<class "
 )
 #: Warnings of libraries, and those of Python's.
 _NOISE = re.compile(

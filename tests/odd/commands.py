@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,26 +14,31 @@ import typer
 from typer.models import OptionInfo
 
 from qlstm_qiskit.cli.app import app
-from tests.odd import oracles
-from tests.odd.cases import Case, plain_json, require, same
+from tests.odd.cases import Case
+from tests.odd.command_results import JUDGES, printed, value_of
 from tests.odd.damage import Damage, shown
-from tests.odd.good import WINDOW, Good
+from tests.odd.good import Good
+from tests.odd.results import copied
 
+# fmt: off
 #: What each command is given beside what is odd. A command that is not here gets what it must have.
 GIVEN: dict[str, list[str]] = {
-    "train": "--csv wave.csv --target value --model config1 --hidden-size 1 --depth 1 --epochs 1 --window 2 --out out".split(),
+    "train": [
+        "--csv", "wave.csv", "--target", "value", "--model", "config1", "--hidden-size", "1", "--depth", "1", "--epochs", "1",
+        "--window", "2", "--out", "out",
+    ],
     "evaluate": ["run"],
-    "predict": "run --csv wave.csv --out out.csv".split(),
-    "derive": "search --out out --strategy weight".split(),
-    "transpile": "run --backend fake-manila".split(),
-    "export": "run --format qpy --out out".split(),
-    "table": "--study study.yaml --rows persistence --jobs 1 --out study".split(),
-    "scaling": "--axes window --epochs 1 --seeds 1 --repeats 1 --out scaling".split(),
-    "report": "run --out out.html".split(),
-    "space show": "--n-qubits 2".split(),
-    "space analyze": "--n-qubits 2 --samples 2".split(),
+    "predict": ["run", "--csv", "wave.csv", "--out", "out.csv"],
+    "derive": ["search", "--out", "out", "--strategy", "weight"],
+    "transpile": ["run", "--backend", "fake-manila"],
+    "export": ["run", "--format", "qpy", "--out", "out"],
+    "table": ["--study", "study.yaml", "--rows", "persistence", "--jobs", "1", "--out", "study"],
+    "scaling": ["--axes", "window", "--epochs", "1", "--seeds", "1", "--repeats", "1", "--out", "scaling"],
+    "report": ["run", "--out", "out.html"],
+    "space show": ["--n-qubits", "2"],
+    "space analyze": ["--n-qubits", "2", "--samples", "2"],
     "backends check": ["fake-manila"],
-    "backends plan": "run --backend fake-manila".split(),
+    "backends plan": ["run", "--backend", "fake-manila"],
     "jobs show": ["run", "1"],
 }
 
@@ -45,150 +48,27 @@ LONG = {"epochs", "spsa_resamplings"}
 FEW = {"jobs"}
 
 INTEGERS = (
-    *(
-        "0",
-        "-1",
-        "1",
-        "2",
-        "3",
-        "5",
-        "7",
-        "30",
-        "-0",
-        "+3",
-        " 3 ",
-        "03",
-        "1.0",
-        "1.5",
-        "1e3",
-        "nan",
-        "inf",
-        "",
-        "abc",
-        "0x10",
-        "1_000",
-    ),
-    *("\uff13", "true", "2147483648", "100000000000", "9223372036854775808", "9" * 30, "9" * 5000, "1,000", "--", "-"),
+    "0", "-1", "1", "2", "3", "5", "7", "30", "-0", "+3", " 3 ", "03", "1.0", "1.5", "1e3", "nan", "inf", "", "abc", "0x10",
+    "1_000", "\uff13", "true", "2147483648", "100000000000", "9223372036854775808", "9" * 30, "9" * 5000, "1,000", "--", "-",
 )
 NUMBERS = (
-    *(
-        "0",
-        "-1",
-        "0.5",
-        "1",
-        "0.999999",
-        "-0.0",
-        "1e-3",
-        "1e-400",
-        "1e400",
-        "1e300",
-        "-1e300",
-        "nan",
-        "inf",
-        "-inf",
-        "",
-        "abc",
-        "0,5",
-    ),
-    *("\u00bd", "50%", "1e", "0x1p-1", "1_0.5", "\uff10.5", " 0.5 ", "9" * 400, "true"),
+    "0", "-1", "0.5", "1", "0.999999", "-0.0", "1e-3", "1e-400", "1e400", "1e300", "-1e300", "nan", "inf", "-inf", "", "abc",
+    "0,5", "\u00bd", "50%", "1e", "0x1p-1", "1_0.5", "\uff10.5", " 0.5 ", "9" * 400, "true",
 )
 WORDS = (
-    *(
-        "",
-        " ",
-        "none",
-        "null",
-        "0",
-        "-1",
-        "a",
-        "A,B",
-        ",",
-        ",,",
-        "value",
-        "value,value",
-        "value,other",
-        "other",
-        "Value",
-        "statevector",
-    ),
-    *(
-        "aer-shots",
-        "fake-manila",
-        "ibm",
-        "paper",
-        "tuned",
-        "softmax",
-        "linear",
-        "adam",
-        "config2",
-        "lstm",
-        "damped_shm",
-        "qasm3",
-        "depth",
-    ),
-    *(
-        "\u00e4\u4e2d\U0001f600",
-        "\u202eabc",
-        "[red]x[/red]",
-        "[/x]",
-        "a\nb",
-        "\x1b[31m",
-        "%s{0}",
-        "=1+1",
-        "../x",
-        "a" * 3000,
-        "x=y",
-        "keep=2",
-    ),
-    *(
-        "x=",
-        "=y",
-        "a.b.c=1",
-        "x=[1]",
-        "x={a: 1}",
-        "x=!!python/name:os.sep",
-        "--",
-        "-",
-        "-h",
-        "'",
-        '"',
-        "\\",
-        "$HOME",
-        "*",
-        "\udce4",
-    ),
+    "", " ", "none", "null", "0", "-1", "a", "A,B", ",", ",,", "value", "value,value", "value,other", "other", "Value", "paper",
+    "statevector", "aer-shots", "fake-manila", "ibm", "tuned", "softmax", "linear", "adam", "config2", "lstm", "damped_shm",
+    "qasm3", "depth",
+    "\u00e4\u4e2d\U0001f600", "\u202eabc", "[red]x[/red]", "[/x]", "a\nb", "\x1b[31m", "%s{0}", "=1+1", "../x",
+    "a" * 3000, "x=y", "keep=2", "x=", "=y", "a.b.c=1", "x=[1]", "x={a: 1}", "x=!!python/name:os.sep", "--", "-", "-h", "'",
+    '"', "\\", "$HOME", "*", "\udce4",
 )
 PATHS = (
-    *(
-        "",
-        " ",
-        ".",
-        "missing",
-        "missing/x",
-        "wave.csv",
-        "wave.csv/x",
-        "run",
-        "run/config.json",
-        "run/model.safetensors",
-        "search",
-        "study",
-    ),
-    *(
-        "scaling",
-        "derived",
-        "backends.yaml",
-        "study.yaml",
-        "a b/\u00f6 \u4e2d",
-        "x" * 300,
-        "/dev/null",
-        "~",
-        "-",
-        "out",
-        "out.csv",
-        "out.html",
-    ),
-    *("[red]", "a\nb", "x.gz", "x.parquet", "empty", "link", "loop", "folder", "\udce4", "%s"),
+    "", " ", ".", "missing", "missing/x", "wave.csv", "wave.csv/x", "run", "run/config.json", "run/model.safetensors", "search",
+    "study", "scaling", "derived", "backends.yaml", "study.yaml", "a b/\u00f6 \u4e2d", "x" * 300, "/dev/null", "~", "-", "out",
+    "out.csv", "out.html", "[red]", "a\nb", "x.gz", "x.parquet", "empty", "link", "loop", "folder", "\udce4", "%s",
 )
+# fmt: on
 
 POOLS = {"int": INTEGERS, "float": NUMBERS, "word": WORDS, "path": PATHS}
 
@@ -238,16 +118,13 @@ def _parameters(callback: Callable[..., Any]) -> Iterator[Parameter]:
 
 def command_case(rng: Random, good: Good, here: Path) -> Case:
     """A command with an odd option, argument or form."""
-    from tests.odd.targets import copied
-
     name, parameters = rng.choice(_weighted())
-    copied(good, here, "run", "search", "derived", "study", "scaling", "wave.csv", "backends.yaml", "study.yaml")
-    if name.startswith("jobs"):
-        copied(good, here, **{"run": "device/run"})
+    copied(good, here, "search", "derived", "study", "scaling", "wave.csv", "backends.yaml", "study.yaml")
+    copied(good, here, run="device/run" if name.startswith("jobs") else "run")
     _odd_places(here)
     given = GIVEN.get(name) or _needed(parameters)
     arguments, what, names, values = _odd(rng, parameters, list(given))
-    out = _value_of(arguments, "--out")
+    out = value_of(arguments, "--out")
     case = Case(Damage(f"qlstm {name}: {what}"), [*name.split(), *arguments], outs=("out", "out.csv", "out.html"))
     case.words = (
         *names,
@@ -259,8 +136,7 @@ def command_case(rng: Random, good: Good, here: Path) -> Case:
     )
     case.long = bool(LONG & {n.replace("-", "_") for n in names})
     case.reads = name not in ("table", "scaling")
-    if name in JUDGES:
-        case.judge = lambda text: JUDGES[name](arguments, text, here, out)
+    case.judge = lambda text: JUDGES.get(name, printed)(arguments, text, here, out)
     return case
 
 
@@ -322,7 +198,7 @@ def _odd_value(rng: Random, option: Parameter, *, several: bool) -> str:
 def _odd_form(rng: Random, options: list[Parameter], words: list[str]) -> tuple[list[str], str, list[str], list[str]]:
     option = rng.choice(options)
     flag = option.flag
-    value = _value_of(words, flag) or rng.choice(["1", "value", "run"])
+    value = value_of(words, flag) or rng.choice(["1", "value", "run"])
     name = flag.strip("-")
     forms = {
         "without a value": [*_without(words, flag), flag],
@@ -347,136 +223,3 @@ def _without(words: list[str], flag: str) -> list[str]:
         return words
     place = words.index(flag)
     return words[:place] + words[place + 2 :]
-
-
-def _value_of(words: list[str], flag: str) -> str | None:
-    found = None
-    for number, word in enumerate(words):
-        if word == flag and number + 1 < len(words):
-            found = words[number + 1]
-        elif word.startswith(flag + "="):
-            found = word.partition("=")[2]
-    return found
-
-
-def _trained(arguments: list[str], text: str, here: Path, out: str | None) -> None:
-    """A training that went well is a whole run folder, made as was asked, whose numbers are those of its model."""
-    if "--help" in arguments:
-        return
-    require(out != "", "an empty --out was taken for the working folder")
-    folder = here / (out or _only_run(here))
-    metrics = plain_json((folder / "metrics.json").read_text())
-    config = json.loads((folder / "config.json").read_text())
-    if config["backend"] == "statevector":
-        oracles.evaluation(folder, metrics)
-    given = config | config["data"]
-    for name in (
-        "window",
-        "horizon",
-        "season",
-        "seed",
-        "epochs",
-        "batch_size",
-        "num_layers",
-        "depth",
-        "n_qubits",
-        "patience",
-        "hidden_size",
-    ):
-        value = _value_of(arguments, f"--{name.replace('_', '-')}")
-        if value is not None:
-            require(given[name] == int(value), f"{name} is {given[name]!r}, and {value!r} was given")
-    for name in ("lr", "angle_std", "train_fraction", "valid_fraction", "spsa_eps"):
-        value = _value_of(arguments, f"--{name.replace('_', '-')}")
-        if value is not None:
-            require(
-                given[name] == float(value) and math.isfinite(given[name]),
-                f"{name} is {given[name]!r}, and {value!r} was given",
-            )
-    for name in ("model", "optimizer", "schedule", "mixing", "target"):
-        value = _value_of(arguments, f"--{name}")
-        if value is not None:
-            require(given[name] == value, f"{name} is {given[name]!r}, and {value!r} was given")
-    lines = (folder / "history.jsonl").read_text().splitlines()
-    require([plain_json(line)["epoch"] for line in lines] == list(range(1, metrics["epochs"] + 1)), "a history of other epochs")
-
-
-def _only_run(here: Path) -> str:
-    return str(next((here / "runs").iterdir()).relative_to(here))
-
-
-def _evaluated(arguments: list[str], text: str, here: Path, out: str | None) -> None:
-    if "--json" not in arguments or "--help" in arguments:
-        return
-    facts = plain_json(text)
-    if facts["backend"] in ("statevector", "aer-exact"):
-        oracles.evaluation(here / facts["run"], facts)
-    steps = _value_of(arguments, "--steps")
-    if steps is not None:
-        require(
-            len(facts["rolled_out"]["model"]["mse"] if "mse" in facts["rolled_out"]["model"] else [0] * int(steps))
-            == int(steps),
-            "steps",
-        )
-
-
-def _predicted(arguments: list[str], text: str, here: Path, out: str | None) -> None:
-    if "--help" in arguments:
-        return
-    require(out != "", "an empty --out was taken for a file")
-    header, rows = oracles.table(here / (out or ""))
-    horizon = _value_of(arguments, "--horizon")
-    require("prediction" in header, "no predictions")
-    values = [row[header.index("prediction")] for row in rows]
-    if horizon is not None:
-        require(len(rows) == int(horizon), f"{len(rows)} rows, and {horizon} were asked for")
-    require(
-        all(oracles.NUMBER.fullmatch(value) for value in values[0 if horizon else WINDOW :]), "a prediction that is no number"
-    )
-    source = _value_of(arguments, "--csv")
-    backend = _value_of(arguments, "--backend")
-    if horizon is None and backend in (None, "statevector") and source is not None:
-        rows = [{"prediction": float(value) if value else None} for value in values]
-        oracles.predictions(here / next(word for word in arguments if not word.startswith("-")), here / source, rows)
-
-
-def _reported(arguments: list[str], text: str, here: Path, out: str | None) -> None:
-    from tests.odd.targets import page
-
-    if "--help" not in arguments:
-        page(here / (out or ""))
-
-
-def _exported(arguments: list[str], text: str, here: Path, out: str | None) -> None:
-    if "--help" in arguments:
-        return
-    require(out != "", "an empty --out was taken for the working folder")
-    form = _value_of(arguments, "--format")
-    name = {"multilinear": "multilinear.json"}.get(form or "", "model.json")
-    plain_json((here / (out or "") / name).read_text())
-
-
-def _shown(arguments: list[str], text: str, here: Path, out: str | None) -> None:
-    if "--json" in arguments and "--help" not in arguments:
-        plain_json(text)
-
-
-def _tabled(arguments: list[str], text: str, here: Path, out: str | None) -> None:
-    if "--help" in arguments:
-        return
-    require(out != "", "an empty --out was taken for the working folder")
-    _shown(arguments, text, here, out)
-    for cell in plain_json((here / (out or "") / "table.json").read_text())["cells"]:
-        if cell["row"] == "persistence":
-            same(len(cell["values"]) if "values" in cell else 1, 1, "values")
-
-
-JUDGES: dict[str, Any] = {
-    **{name: _shown for name, _ in leaves()},
-    "train": _trained,
-    "evaluate": _evaluated,
-    "predict": _predicted,
-    "report": _reported,
-    "export": _exported,
-    "table": _tabled,
-}

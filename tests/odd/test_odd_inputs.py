@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.odd import files, runs
 from tests.odd import good as good_module
-from tests.odd import targets
 from tests.odd.batch import rows, table
 from tests.odd.damage import Damage
 from tests.odd.good import Good
@@ -43,9 +43,11 @@ def test_inputs_without_damage_are_taken_and_are_right(
 ) -> None:
     for name in ("json", "lines", "csv", "yaml", "weights", "bytes", "text", "program"):
         own = "nothing" if name in ("bytes", "text", "program") else Damage("nothing")
-        monkeypatch.setattr(targets, f"damage_{name}", lambda rng, content, *_, own=own: (encoded(content), own))
-    monkeypatch.setattr(targets, "damage_ledger", lambda rng, path: Damage("nothing"))
-    monkeypatch.setattr(targets, "ODD_CODE", 0.0)
+        for module in (runs, files):
+            replacement = lambda rng, content, *_, own=own: (encoded(content), own)  # noqa: E731
+            monkeypatch.setattr(module, f"damage_{name}", replacement, raising=False)
+    monkeypatch.setattr(files, "damage_ledger", lambda rng, path: Damage("nothing"))
+    monkeypatch.setattr(runs, "ODD_CODE", 0.0)
     found = list(rows(kind, range(12), good, tmp_path.resolve()))
     assert [(row.outcome.code, row.outcome.faults) for row in found] == [(0, {})] * 12, "\n".join(map(str, found))
 
