@@ -6,17 +6,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test grid lint dist docs clean
+.PHONY: demo test grid odd lint dist docs clean
 
 demo: $(VENV)/.installed
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; \
 	$(BIN)/qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 60 --out runs/demo-$$n
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m "not grid"
+	$(BIN)/python -m pytest -n 2 -m "not grid and not odd"
 
 grid: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m grid
+
+# Damaged and odd inputs by the thousand; `python -m tests.odd all` prints a table of what they come to.
+odd: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 -m odd tests/odd
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -41,6 +41,7 @@ class Case:
         long: Whether it may go on for as long as it likes, until Ctrl-C.
         reads: Whether the files that are there must stay as they are.
         never: A file that must not come to be.
+        halted: Says what is wrong with what Ctrl-C has left.
     """
 
     damage: Damage
@@ -51,6 +52,7 @@ class Case:
     long: bool = False
     reads: bool = True
     never: str = ""
+    halted: Callable[[], Any] = lambda: None
 
 
 @dataclass
@@ -194,8 +196,8 @@ def _contents(here: Path) -> dict[str, bytes | None]:
 #: What an interpreter or a library says of its own insides.
 _INSIDES = (
     r"Traceback|object has no attribute|NoneType|not subscriptable|unsupported operand|out of range|validation errors? for"
-    r"|\[type=|input_value=|errors\.pydantic|unexpected keyword|positional argument|not iterable|has no len|RuntimeError"
-    r"|KeyError|TypeError:|Expected all tensors|object at 0x|must be str, not|<class "
+    r"|\[type=|input_value=|errors\.pydantic|unexpected keyword|positional argument|not iterable|has no len"
+    r"|Expected all tensors|object at 0x|must be str, not|<class "
 )
 #: Warnings of libraries, and those of Python's.
 _NOISE = re.compile(
@@ -216,8 +218,10 @@ def _judge(case: Case, outcome: Outcome, here: Path, before: dict[str, bytes | N
     if "traceback" in outcome.faults:
         return
     if outcome.code == 0:
-        _judge_result(case, outcome)
-    elif outcome.code == 2 or (outcome.code == 130 and case.long):
+        _judge_result(outcome, lambda: case.judge(outcome.out))
+    elif outcome.code == 130 and case.long:
+        _judge_result(outcome, case.halted)
+    elif outcome.code == 2:
         _judge_refusal(case, outcome, err)
     else:
         outcome.note("unclear", f"exit code {outcome.code}: {err}")
@@ -241,9 +245,9 @@ def _judge_files(case: Case, outcome: Outcome, before: dict[str, bytes | None], 
             outcome.note("half-written", f"{name} is empty")
 
 
-def _judge_result(case: Case, outcome: Outcome) -> None:
+def _judge_result(outcome: Outcome, judge: Callable[[], Any]) -> None:
     try:
-        case.judge(outcome.out)
+        judge()
     except Wrong as error:
         outcome.note("wrong", str(error))
     except Exception as error:  # noqa: BLE001 - a result that a judge cannot read
@@ -253,16 +257,18 @@ def _judge_result(case: Case, outcome: Outcome) -> None:
 
 def _judge_refusal(case: Case, outcome: Outcome, err: str) -> None:
     lines = [line for line in err.splitlines() if line.strip()]
-    if outcome.code == 130:
-        return
     if len(lines) != 1:
         outcome.note("unclear", f"{len(lines)} lines: {err}")
     elif inside := re.search(_INSIDES, err):
         outcome.note("unclear", f"says {inside[0]!r}: {err}")
     elif len(lines[0]) > 4000:
         outcome.note("unclear", f"{len(lines[0])} characters: {err}")
-    elif case.words and not any(word.lower() in err.lower() for word in case.words if word):
+    elif case.words and not any(_named(word, err) for word in case.words if word):
         outcome.note("unclear", f"names none of {list(case.words)[:8]}: {err}")
+
+
+def _named(word: str, text: str) -> bool:
+    return word.lower() in text.lower() or repr(word)[1:-1] in text
 
 
 def plain_json(text: str) -> Any:

@@ -14,6 +14,7 @@ import typer
 from typer.models import OptionInfo
 
 from qlstm_qiskit.cli.app import app
+from tests.odd import oracles
 from tests.odd.cases import Case
 from tests.odd.command_results import JUDGES, printed, value_of
 from tests.odd.damage import Damage, shown
@@ -137,6 +138,7 @@ def command_case(rng: Random, good: Good, here: Path) -> Case:
     case.long = bool(LONG & {n.replace("-", "_") for n in names})
     case.reads = name not in ("table", "scaling")
     case.judge = lambda text: JUDGES.get(name, printed)(arguments, text, here, out)
+    case.halted = lambda: (here / "out" / "model.safetensors").exists() and oracles.model_of(here / "out")
     return case
 
 

@@ -42,7 +42,7 @@ def config_case(rng: Random, good: Good, here: Path) -> Case:
         path.write_bytes(content)
     command, judge = on_run(rng, here, run)
 
-    words = (run, "config.json", "theirs", "wave.csv", *damage.words)
+    words = (run, "config.json", "theirs", "wave.csv", "stored circuit", *damage.words)
     return Case(damage, command, judge, words, ("out.csv", "out.html"), reads=command[0] != "train", never="called")
 
 

@@ -15,19 +15,19 @@ from tests.odd.good import Good
 
 #: Kind -> how a case is made, and how many there are.
 KINDS: dict[str, tuple[Callable[[Random, Good, Path], Case], int]] = {
-    "command": (command_case, 560),
-    "csv": (files.csv_case, 320),
-    "config": (runs.config_case, 400),
-    "metrics": (runs.metrics_case, 160),
-    "history": (runs.history_case, 160),
-    "weights": (runs.weights_case, 320),
-    "checkpoint": (runs.checkpoint_case, 200),
-    "genotype": (runs.genotype_case, 160),
-    "exports": (files.exports_case, 280),
+    "command": (command_case, 480),
+    "csv": (files.csv_case, 280),
+    "config": (runs.config_case, 320),
+    "metrics": (runs.metrics_case, 120),
+    "history": (runs.history_case, 120),
+    "weights": (runs.weights_case, 280),
+    "checkpoint": (runs.checkpoint_case, 160),
+    "genotype": (runs.genotype_case, 120),
+    "exports": (files.exports_case, 240),
     "multilinear": (files.multilinear_case, 240),
-    "backends": (files.backends_case, 240),
-    "studies": (files.studies_case, 240),
-    "ledger": (files.ledger_case, 240),
+    "backends": (files.backends_case, 200),
+    "studies": (files.studies_case, 200),
+    "ledger": (files.ledger_case, 200),
     "folders": (runs.folders_case, 120),
 }
 

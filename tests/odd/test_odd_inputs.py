@@ -18,7 +18,7 @@ from tests.odd.targets import KINDS
 pytestmark = pytest.mark.odd
 
 #: Cases of a test, so that they can be dealt to processes.
-BATCH = 80
+BATCH = 40
 
 
 @pytest.fixture(scope="session")
