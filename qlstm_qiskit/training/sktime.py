@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from qlstm_qiskit.data import Scaler, sliding_windows
 from qlstm_qiskit.errors import DataError, require_at_least
 from qlstm_qiskit.training.regressor import QLSTMRegressor
+from qlstm_qiskit.training.rows import Grid
 
 try:
     from sktime.forecasting.base import BaseForecaster
@@ -38,7 +40,9 @@ class QLSTMForecaster(BaseForecaster):
         scaler_: Of the fitted rows.
 
     Raises:
-        DataError: On fitting: fewer than window_length + 2 rows, a row that is missing, or a value that is infinite.
+        DataError: On fitting, before anything is trained: fewer than window_length + 2 rows, a row that is missing or comes
+            twice, dates without a frequency, or a value that is infinite. On forecasting: a horizon of another kind than the
+            rows, or where no row is.
 
     Examples:
         >>> from sktime.datasets import load_airline
@@ -73,10 +77,11 @@ class QLSTMForecaster(BaseForecaster):
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> QLSTMForecaster:
         window = require_at_least("window_length", self.window_length, 1)
         values = y.to_numpy(dtype=np.float64)
-        self._rows = y
-        _require_no_gap(y.index, _frequency(y.index))
         if len(values) < window + 2:
             raise DataError(f"y has {len(values)} rows; a window of {window} needs at least {window + 2} to learn from.")
+        self._grid, self._rows = Grid.of(y.index), y
+        if fh is not None:
+            self._steps(fh)
         self.scaler_ = Scaler.fit(values)
         scaled = self.scaler_.transform(values)
         self.regressor_ = QLSTMRegressor() if self.regressor is None else clone(self.regressor)
@@ -85,23 +90,52 @@ class QLSTMForecaster(BaseForecaster):
 
     def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> QLSTMForecaster:
         """Go on from further rows, or corrected ones; with `update_params`, train anew on all of them."""
-        rows = pd.concat([self._rows, y])
-        rows = rows[~rows.index.duplicated(keep="last")].sort_index()
-        _require_no_gap(rows.index, _frequency(self._rows.index))
+        if y.index.has_duplicates:
+            raise DataError(f"y has more than one row at {y.index[y.index.duplicated()][0]}; keep one of them.")
+        try:
+            rows = pd.concat([self._rows, y])
+            rows = rows[~rows.index.duplicated(keep="last")].sort_index()
+        except TypeError as error:  # of another kind, or with a time zone where there was none
+            raise DataError(f"the index of y does not go with that of the rows before: {error}.") from None
+        self._grid.require_whole(rows.index)
+        if isinstance(rows.index, pd.DatetimeIndex):
+            rows.index.freq = self._grid.step  # which none can infer of business days with holidays
         self._rows = rows
         return self._fit(rows, X, None) if update_params else self
 
     def _predict(self, fh: Any, X: pd.DataFrame | None) -> pd.DataFrame:
-        steps = fh.to_relative(self.cutoff).to_numpy().astype(int)
+        steps = self._steps(fh)
         rows = self._rows.loc[: self.cutoff[0]]
         if len(rows) < self.window_length:
             raise DataError(f"there are {len(rows)} rows up to {self.cutoff[0]}; a window has {self.window_length}.")
-        known = self.scaler_.transform(rows.to_numpy(dtype=np.float64)[-self.window_length :])
-        for _ in range(steps.max()):
-            following = self.regressor_.predict(known[None, -self.window_length :])
-            known = np.concatenate([known, following.reshape(1, -1)])
+        if rows.index[-1] != self.cutoff[0]:
+            raise DataError(f"there is no row at {self.cutoff[0]}: an update was refused. Fill the gap, and update again.")
+        known = np.empty((self.window_length + steps.max(), rows.shape[1]))
+        known[: self.window_length] = self.scaler_.transform(rows.to_numpy(dtype=np.float64)[-self.window_length :])
+        for row in range(self.window_length, len(known)):
+            known[row] = self.regressor_.predict(known[None, row - self.window_length : row]).reshape(-1)
         predicted = self.scaler_.inverse(known[self.window_length + steps - 1])
         return pd.DataFrame(predicted, index=fh.to_absolute_index(self.cutoff), columns=self._rows.columns)
+
+    def _steps(self, fh: Any) -> NDArray[np.int64]:
+        """How many rows after the last one those of a horizon are."""
+        return self._grid.steps(self.cutoff[0], fh.to_pandas(), relative=fh.is_relative)
+
+    def _check_fh(self, fh: Any, *args: Any, **options: Any) -> Any:
+        """Sktime's check, which compares a horizon with the rows; where that fails it has no words."""
+        try:
+            return super()._check_fh(fh, *args, **options)
+        except (AssertionError, TypeError) as error:
+            if str(error).startswith("Invalid"):
+                raise
+            raise DataError(
+                f"fh is {fh!r}, which does not go with the index of y; give numbers of rows such as [1, 2], time differences "
+                "of whole steps, or labels of the kind that y has."
+            ) from error
+        except ValueError as error:
+            if self._fh is None or "frequency" not in str(error).lower():
+                raise
+            return self._fh  # sktime counts in periods, which business days with holidays have none of; `_steps` does not
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:  # noqa: ARG003 (sktime's)
@@ -111,23 +145,3 @@ class QLSTMForecaster(BaseForecaster):
             {"regressor": QLSTMRegressor("config1", **small), "window_length": 3},
             {"regressor": QLSTMRegressor("lstm", hidden_size=2, max_epochs=1), "window_length": 2},
         ]
-
-
-def _frequency(index: pd.Index) -> Any:
-    """That of dates, where they have one."""
-    if not isinstance(index, pd.DatetimeIndex):
-        return getattr(index, "freq", None)
-    return index.freq or (pd.infer_freq(index) if len(index) > 2 else None)
-
-
-def _require_no_gap(index: pd.Index, frequency: Any) -> None:
-    """Raise `DataError` where rows are missing: a window is rows that follow one another. Dates without a frequency pass."""
-    first, last, whole = index[0], index[-1], len(index)
-    if isinstance(index, pd.PeriodIndex):
-        whole = len(pd.period_range(first, last, freq=index.freq))
-    elif isinstance(index, pd.DatetimeIndex):
-        whole = whole if frequency is None else len(pd.date_range(first, last, freq=frequency))
-    elif len(index) > 1:
-        whole = int((last - first) // np.diff(index.to_numpy()).min()) + 1
-    if whole != len(index):
-        raise DataError(f"y has {len(index)} rows where {whole} lie between {first} and {last}; fill the gap first.")
