@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from qlstm_qiskit.cli.space import space_app
 from qlstm_qiskit.cli.table import table
 from qlstm_qiskit.cli.train import derive, train
 from qlstm_qiskit.cli.transpile import transpile
-from qlstm_qiskit.errors import QLSTMError, QLSTMWarning, printable
+from qlstm_qiskit.errors import OptionError, QLSTMError, QLSTMWarning, printable
 
 #: Packages of extras; see pyproject.toml.
 _OPTIONAL = ("reservoirpy", "ray", "sktime", "plotly", "tensorboard", "mlflow-skinny")
@@ -108,6 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> int:
     """The exit code of a command; a `BrokenPipeError` passes."""
     try:
+        _require_values(sys.argv[1:] if arguments is None else arguments)
         with _warnings_in_a_line():
             code = app(arguments, standalone_mode=False)
     except QLSTMError as error:
@@ -145,6 +147,15 @@ def _warnings_in_a_line() -> Iterator[None]:
 
         warnings.showwarning = show  # type: ignore[assignment]
         yield
+
+
+def _require_values(arguments: list[str]) -> None:
+    """Refuse empty values: no option takes one, and an empty path would be the working folder."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name = before if argument == "" else argument[:-1] if re.fullmatch("--[a-z-]+=", argument) else None
+        if name is not None:
+            what = f"the value of {name}" if name.startswith("-") else "an argument"
+            raise OptionError(f"{what} is empty; give one, or leave it out.")
 
 
 def _fail(message: str) -> int:

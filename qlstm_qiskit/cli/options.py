@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qlstm_qiskit.cli.completion import backend_names, names
+
+
+def split_names(given: Iterable[str] | None, known: Collection[str] = ()) -> list[str] | None:
+    """Names of an option that may be repeated: each value is a name that is known, or several, as in a line of a CSV file."""
+    if given is None:
+        return None
+    names: list[str] = []
+    for value in given:
+        parts = [value] if value in known else next(csv.reader([value], skipinitialspace=True), [])
+        names += [name.strip() for name in parts]
+    return names
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")]

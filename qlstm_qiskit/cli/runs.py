@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qlstm_qiskit.cli.formats import encoded, require_format
 from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, OtherBackend, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError
@@ -68,7 +69,7 @@ def evaluate(
 def predict(
     run: RunFolder,
     csv: Annotated[Path, typer.Option(help="CSV file with the run's columns, in original units.")],
-    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .txt, .tsv (tabs) or .parquet.")],
     horizon: Annotated[int | None, typer.Option(help="Forecast this many rows beyond the end of the file.")] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
@@ -83,13 +84,14 @@ def predict(
     from qlstm_qiskit.experiments import predict_table, roll_out
     from qlstm_qiskit.storage import exists, write_atomically
 
+    require_format(out)
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
     with closing(_load(run, backend, backends, confirm, trust_provider)) as loaded:
         before = loaded.n_jobs
         table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
         after = loaded.n_jobs
-    write_atomically(out, table.to_csv(index=False))
+    write_atomically(out, encoded(table, out))
     scores = None
     if horizon is None and "persistence" in table:
         rows = table.dropna(subset=["prediction"])

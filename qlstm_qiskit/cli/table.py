@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.completion import names
-from qlstm_qiskit.cli.options import Json
+from qlstm_qiskit.cli.options import Json, split_names
 from qlstm_qiskit.cli.output import Steps, print_json, print_table
 from qlstm_qiskit.errors import OptionError, printable, require_at_least
 
@@ -31,8 +31,10 @@ def table(
             help="Seeds for each cell; no more for a series that the study gives fewer.", show_default="the study's own"
         ),
     ] = None,
-    datasets: Annotated[str | None, typer.Option(help="Only these series, A,B.", autocompletion=names("dataset"))] = None,
-    rows: Annotated[str | None, typer.Option(help="Only these rows, A,B.")] = None,
+    datasets: Annotated[
+        list[str] | None, typer.Option(help="Only these series, A,B; may be repeated.", autocompletion=names("dataset"))
+    ] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="Only these rows, A,B; may be repeated.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs in all runs, to try things out.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one a core")] = None,
     cluster: Annotated[str | None, typer.Option(help="A Ray cluster: its address, auto, or local.")] = None,
@@ -58,7 +60,9 @@ def table(
     chosen = load_study(study, recipe)
     if epochs is not None:
         chosen = chosen.with_epochs(epochs)
-    part = chosen.part(rows=_names(rows), datasets=_names(datasets), seeds=seeds)
+    part = chosen.part(
+        rows=split_names(rows or None, chosen.rows), datasets=split_names(datasets or None, chosen.datasets), seeds=seeds
+    )
     if jobs is not None:
         require_at_least("jobs", jobs, 1)
     if jobs is not None and cluster is not None:
@@ -110,7 +114,3 @@ def _print(found: Table) -> None:
         better = sum(test.comparison.verdict == "better" for test in tests)
         worse = sum(test.comparison.verdict == "worse" for test in tests)
         print(f"{name}: {len(tests)} tests; the first is better in {better}, worse in {worse}, undecided in the rest")
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",")]

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qlstm_qiskit.cli.completion import backend_names, names
-from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, Log, RunFolder, TrustProvider
+from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, Log, RunFolder, TrustProvider, split_names
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
 from qlstm_qiskit.errors import OptionError, unknown_option
@@ -30,7 +31,9 @@ def train(
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")] = None,
     target: Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")] = None,
-    features: Annotated[str | None, typer.Option(help="Columns to predict from, A,B; by default the target.")] = None,
+    features: Annotated[
+        list[str] | None, typer.Option(help="Columns to predict from, A,B; may be repeated.", show_default="the target")
+    ] = None,
     model: Annotated[
         str,
         typer.Option(help="diffqas, diffqas-shared, reservoir(-shared), config1..6 or lstm.", autocompletion=names("model")),
@@ -273,11 +276,15 @@ _CHANGES = (
 
 def _new_spec(given: dict[str, Any]) -> RunSpec:
     """The run that the options describe."""
+    from qlstm_qiskit.data import read_table
     from qlstm_qiskit.experiments import DataSpec, RunSpec
     from qlstm_qiskit.search import make_strategy
 
     features, csv = given["features"], given["csv"]
-    columns = tuple(name.strip() for name in features.split(",")) if features else None
+    known: Collection[str] = ()
+    if csv is not None and any("," in value for value in features or ()):
+        known = list(read_table(csv).columns)  # a name may have a comma
+    columns = split_names(features or None, known)
     data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season")}
     search = None
     if given["strategy"] is not None:
@@ -285,7 +292,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     elif given["strategy_option"]:
         raise OptionError("--strategy-option goes with --strategy.")
     return RunSpec(
-        data=DataSpec(csv=None if csv is None else str(csv), features=columns, **data),
+        data=DataSpec(csv=None if csv is None else str(csv), features=None if columns is None else tuple(columns), **data),
         search=search,
         **{key: given[key] for key in (*_MODEL, *_CHANGES)},
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from qlstm_qiskit.data.order import require_time_order
+from qlstm_qiskit.data.source import openable
 from qlstm_qiskit.data.windows import LARGEST, Dataset, Floats, make_dataset
 from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 
@@ -23,14 +25,17 @@ def read_table(path: Path | str) -> pd.DataFrame:
         DataError: The file is missing, unreadable, empty, or names a column twice.
     """
     path = Path(path)
+    source = openable(path)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, skipinitialspace=True, skip_blank_lines=False)
+        text: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
+        table = pd.read_csv(source, header=None, skipinitialspace=True, **text)
     except FileNotFoundError:
         raise DataError(f"there is no file {path}; check the path.") from None
     except pd.errors.EmptyDataError:
         raise DataError(f"{path} is empty; it needs a header line and one row for each time step.") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} cannot be read as CSV: {str(error).strip()}") from None
+    except Exception as error:  # noqa: BLE001 - whatever an archive, or a file of another kind, makes of it
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} cannot be read as CSV: {reason}") from None
     names = [str(name).strip() for name in table.iloc[0]]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:

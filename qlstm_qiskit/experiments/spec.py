@@ -77,6 +77,8 @@ class DataSpec(BaseModel):
 
     def _digest(self) -> str:
         try:
+            if not Path(str(self.csv)).is_file():
+                raise DataError(f"{self.csv} is no file; a run keeps the path of its series, to read it again.")
             return hashlib.sha256(Path(str(self.csv)).read_bytes()).hexdigest()
         except OSError as error:
             raise DataError(f"{self.csv} cannot be read: {error.strerror or error}.") from None

@@ -45,7 +45,9 @@ def again(spec: RunSpec, path: Path) -> str:
     else:
         words += _options(spec.data, _DATA)
         if spec.data.features is not None and spec.data.csv is not None:
-            words += ["--features", ",".join(spec.data.features)]
+            names = spec.data.features
+            odd = any(set(name) & set(',"') for name in names)  # each is then an option of its own, which is a name as it is
+            words += [word for value in (names if odd else [",".join(names)]) for word in ("--features", value)]
         words += _options(spec, [name for name in (*_MODEL, *_TRAINING) if name in changed and name not in ignored])
     if spec.search is not None:
         words += ["--strategy", spec.search.name]
