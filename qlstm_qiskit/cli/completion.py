@@ -55,7 +55,7 @@ def backend_names(incomplete: str) -> list[str]:
     found: dict[str, None] = {}
     for path in (Path(__file__).parents[1] / "hardware" / "backends.yaml", Path("backends.yaml")):
         try:
-            content = yaml.safe_load(path.read_text())
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # a key press is no time for an error
         if isinstance(content, dict):

@@ -103,6 +103,6 @@ def _first(error: ValidationError) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); is this a run folder?") from None

@@ -298,7 +298,7 @@ def load_study(name: str | Path, recipe: str | None = None) -> Study:
     if not path.is_file():
         raise OptionError(f"unknown study {str(name)!r}. Give a YAML file, or one of: {', '.join(studies())}.")
     try:
-        content: Mapping[str, Any] = yaml.safe_load(path.read_text())
+        content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         own = Study.model_validate(content)
         study = own if recipe is None else Study.model_validate(dict(content) | {"recipe": recipe})
     except ValidationError as error:

@@ -100,7 +100,7 @@ def names_own_code(spec: BackendSpec, path: str | Path | None = None) -> bool:
 def _names(path: Path) -> set[str]:
     """Names of the entries of a file, as far as it can be read."""
     try:
-        root = yaml.compose(path.read_text(), Loader=_Loader)
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
         return set()
     if not isinstance(root, yaml.MappingNode):

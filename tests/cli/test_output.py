@@ -1,11 +1,12 @@
 """What is printed where: bars and lines for a terminal, a table's row a line in a pipe."""
 
+import json
 import re
 
 import pytest
 from rich import console
 
-from qlstm_qiskit.cli.output import Steps, print_table
+from qlstm_qiskit.cli.output import Steps, print_json, print_table
 
 
 def run_steps() -> None:
@@ -39,6 +40,12 @@ def test_numbers_are_never_cut(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert len(rows) == 1
     assert "123456" in rows[0]
     assert (sum("a name" in line for line in lines) > 1) == is_terminal, "wraps on a narrow terminal alone"
+
+
+def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": float("nan"), "b": [1.5, (float("inf"), -1)], "c": {"d": -float("inf")}})
+    strict = {"parse_constant": lambda name: pytest.fail(f"{name} is no JSON")}
+    assert json.loads(capsys.readouterr().out, **strict) == {"a": None, "b": [1.5, [None, -1]], "c": {"d": None}}
 
 
 def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
