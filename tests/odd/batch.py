@@ -24,7 +24,7 @@ from tests.odd.good import Good
 from tests.odd.targets import make_case
 
 #: Seconds in which a case must end, whether it uses the processor or waits.
-PATIENCE = 120
+PATIENCE = 300
 #: Bytes that a process may take beside those that it has.
 ROOM = 6 * 2**30
 

@@ -135,7 +135,10 @@ def _streams(folder: Path) -> Iterator[Callable[[], tuple[str, str]]]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
         os.close(descriptor)
-    sys.stdout, sys.stderr = (io.TextIOWrapper(os.fdopen(os.dup(n), "wb"), "utf-8", write_through=True) for n in (1, 2))
+    sys.stdout, sys.stderr = (  # with errors as Python has them
+        io.TextIOWrapper(os.fdopen(os.dup(number), "wb"), "utf-8", errors, write_through=True)
+        for number, errors in ((1, "strict"), (2, "backslashreplace"))
+    )
     handlers = [(handler, handler.stream) for handler in _handlers()]
     for handler, _ in handlers:
         handler.setStream(sys.stderr)
@@ -268,7 +271,9 @@ def _judge_refusal(case: Case, outcome: Outcome, err: str) -> None:
 
 
 def _named(word: str, text: str) -> bool:
-    return word.lower() in text.lower() or repr(word)[1:-1] in text
+    """Whether a text has a word, as it is or as messages write what is odd."""
+    forms = (word, " ".join(word.split()), word.replace("-", "_"), repr(word)[1:-1], repr(word.encode("utf-8", "replace")))
+    return any(form and form.lower() in text.lower() for form in forms)
 
 
 def plain_json(text: str) -> Any:

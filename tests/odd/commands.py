@@ -127,14 +127,8 @@ def command_case(rng: Random, good: Good, here: Path) -> Case:
     arguments, what, names, values = _odd(rng, parameters, list(given))
     out = value_of(arguments, "--out")
     case = Case(Damage(f"qlstm {name}: {what}"), [*name.split(), *arguments], outs=("out", "out.csv", "out.html"))
-    case.words = (
-        *names,
-        *(value.strip() for value in values),
-        *(Path(value).name for value in values),
-        "unexpected",
-        "missing",
-        "option",
-    )
+    said = [value.strip() or "''" for value in values]  # an empty one as messages quote it
+    case.words = (*names, *said, *(Path(value).name for value in values), "unexpected", "missing", "option", "give", "axis")
     case.long = bool(LONG & {n.replace("-", "_") for n in names})
     case.reads = name not in ("table", "scaling")
     case.judge = lambda text: JUDGES.get(name, printed)(arguments, text, here, out)
@@ -174,7 +168,7 @@ def _odd(rng: Random, parameters: list[Parameter], words: list[str]) -> tuple[li
         place = rng.randrange(len(arguments))
         value = rng.choice(POOLS[arguments[place].kind])
         words = [*words[:place], value, *words[place + 1 :]]
-        return words, f"the argument {shown(value)}", [], [value]
+        return words, f"the argument {shown(value)}", [arguments[place].name], [value]
     if kind == "form":
         return _odd_form(rng, options, words)
     names, values = [], []

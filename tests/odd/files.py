@@ -221,46 +221,51 @@ def _cells(good: Good, here: Path, out: str) -> None:
                 same(record["test_mse"], known[record["id"]]["test_mse"], "test_mse")
 
 
+#: What is run on a record of jobs. The second is a training whose end is missing, which the record answers.
+ON_LEDGERS = (
+    ["evaluate", "run", "--json"],
+    ["jobs", "resume", "run", "--json"],
+    ["jobs", "list", "run", "--json"],
+    ["jobs", "list", "run"],
+    ["jobs", "show", "run", "1", "--json"],
+    ["jobs", "show", "run", "6"],
+    ["jobs", "resume", "run"],
+    ["jobs", "cancel", "run"],
+)
+
+#: Damage after which a job is not known to have been submitted, or not for this.
+UNKNOWN = re.compile(r"missing|empty|twice|version|\.(run|step|attempt|request|status|created|backend|device|job) of")
+
+
 def ledger_case(rng: Random, good: Good, here: Path) -> Case:
     copied(good, here, run="device/run", service="device/service", **{"wave.csv": "wave.csv"})
     damage = damage_ledger(rng, here / "run" / "jobs.sqlite")
-    before = len((here / "service" / "accepted.jsonl").read_text().splitlines())
-    commands = (
-        *(
-            ["evaluate", "run", "--json"],
-            ["evaluate", "run", "--json"],
-            ["jobs", "list", "run", "--json"],
-            ["jobs", "list", "run"],
-        ),
-        *(
-            ["jobs", "show", "run", "1", "--json"],
-            ["jobs", "show", "run", "1"],
-            ["jobs", "resume", "run"],
-            ["jobs", "cancel", "run"],
-        ),
-    )
-    command = rng.choice(commands)
+    command = rng.choices(ON_LEDGERS, (9, 5, 2, 1, 2, 1, 1, 1))[0]
+    going_on = command == ON_LEDGERS[1]
+    if going_on:
+        (here / "run" / "metrics.json").unlink()
+    before = _submitted(here)
 
     def judge(out: str) -> None:
-        after = len((here / "service" / "accepted.jsonl").read_text().splitlines())
-        lost = re.search(r"missing|empty|twice|version|run of|step|attempt|request|status|created|backend|device", damage.what)
-        require(after == before or lost, f"{after - before} jobs were submitted again")
-        if "--json" in command:
-            facts = plain_json(out)
-            if command[0] == "evaluate" and after == before:
-                expected = _answered(good)
-                given = {name: facts["test"][name] for name in expected}
-                if not (
-                    damage.path
-                    and damage.path[0] == "result"
-                    and damage.path[1] in ("beyond one", "whole numbers", "single precision")
-                ):
-                    same(given, expected, "test", 1e-9)
-                else:
-                    require(damage.path[1] != "beyond one", "expectation values of 7 were taken")
+        again = _submitted(here) - before
+        require(not again or UNKNOWN.search(damage.what), f"{again} jobs were submitted again")
+        facts = plain_json(out) if "--json" in command else {}
+        if again:
+            return
+        changed = damage.path[1] if damage.path and damage.path[0] == "result" else ""
+        require(changed != "beyond one", "expectation values of 7 were taken")
+        if changed in ("whole numbers", "single precision"):
+            return  # as good as any
+        if command[0] == "evaluate":
+            expected = json.loads((good.folder / "device" / "evaluated.json").read_text())
+            same({name: facts["test"][name] for name in expected}, expected, "test", 1e-9)
+        if going_on:
+            models = [path / "run" / "model.safetensors" for path in (here, good.folder / "device")]
+            given, expected = ({k: v.tolist() for k, v in oracles.read_weights(path)[1].items()} for path in models)
+            same(given, expected, "model", 0.0)
 
     return Case(damage, command, judge, ("jobs.sqlite", "run", "job", *damage.words), reads=False)
 
 
-def _answered(good: Good) -> dict[str, Any]:
-    return dict(json.loads((good.folder / "device" / "evaluated.json").read_text()))
+def _submitted(here: Path) -> int:
+    return len((here / "service" / "accepted.jsonl").read_text().splitlines())

@@ -218,7 +218,7 @@ def genotype_case(rng: Random, good: Good, here: Path) -> Case:
         content, damage = damage_json(rng, path.read_text(), lambda place: place[0] == "genotype" and len(place) > 1)
     path.write_bytes(content)
     command, judge = on_run(rng, here, run, (6, 2, 2, 0))
-    words = (run, "config.json", "genotype", "circuit", *damage.words)
+    words = (run, "config.json", "genotype", "circuit", "wave.csv", *damage.words)
     return Case(damage, command, judge, words, ("out.csv", "out.html"))
 
 
