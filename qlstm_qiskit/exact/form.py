@@ -109,8 +109,9 @@ class MultilinearForm:
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
         """What a pass holds in float64: coefficients, angles, matrix, and what each call keeps for gradients."""
         values = self.n_outputs * n_gates
-        tables = len(self._codes) * 3**self._width + len(self.angles)
-        kept = tables + values * (3**self._width if self.is_grid else 1) + (0 if self.is_grid else 2 * len(self.feature_codes))
+        tables = len(self._codes) * 3**self._width
+        apart = 0 if self.is_grid else len(self.angles) + 2 * len(self.feature_codes)
+        kept = tables + values * (3**self._width if self.is_grid else 1) + apart
         once = len(self._start) * n_gates + 3 * len(self._angles[0]) * n_gates + 3 * len(self.feature_codes) * values
         return 8 * (once + kept * samples * (calls + 1 if gradients else 1))
 

@@ -88,6 +88,20 @@ def tables(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return _products(angles[:, :width]), _products(angles[:, width:])
 
 
+def slopes(products: Sequence[Tensor], by_products: Sequence[Tensor]) -> Tensor:
+    """Gradient by the angles of `tables`, (samples, qubits): the derivative of cos u is -sin u, and that of sin u is cos u."""
+    columns = []
+    for table, by_table in zip(products, by_products, strict=True):
+        step = 1
+        while step < table.shape[1]:
+            (_, cosine, sine), (_, by_cosine, by_sine) = (
+                value.reshape(len(value), value.shape[1] // (3 * step), 3, step).unbind(2) for value in (table, by_table)
+            )
+            columns.append((by_sine * cosine - by_cosine * sine).sum(dim=(1, 2)))
+            step *= 3
+    return torch.stack(columns, dim=1)
+
+
 def features(angles: Tensor, form: MultilinearForm) -> Tensor:
     """As `adjoint.features`."""
     result: Tensor | None = None

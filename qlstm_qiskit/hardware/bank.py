@@ -229,7 +229,9 @@ class _Expectation(torch.autograd.Function):
         with torch.no_grad():
             parts = [torch.einsum("gbk,gbkp->gbp", by, own) for by, own in zip(by_values.unbind(1), ctx.jacobian, strict=True)]
             by_angles = torch.cat(parts, dim=-1)
-        return last_derivative(_WHAT, (by_angles,), (by_values, *ctx.saved_tensors))[0], None, None
+        # Saved tensors are asked for only then: checkpointing gives them once.
+        depends_on = (by_values, *ctx.saved_tensors) if torch.is_grad_enabled() else ()
+        return last_derivative(_WHAT, (by_angles,), depends_on)[0], None, None
 
 
 def _unresolved(node: Any) -> list[Any]:

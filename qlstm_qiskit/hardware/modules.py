@@ -32,20 +32,23 @@ def whole(method: Method) -> Method:
     """
     left_out: list[Callable[..., Any]] = []
 
+    def run(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if torch._C._is_any_autocast_enabled():
+            return _without_autocast(method, module, args, kwargs)
+        return method(module, *args, **kwargs)
+
     @functools.wraps(method)
     def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             if not left_out:
-                left_out.append(torch.compiler.disable(method))  # type: ignore[no-untyped-call]
+                left_out.append(torch.compiler.disable(run))  # type: ignore[no-untyped-call]
             return left_out[0](module, *args, **kwargs)
         if args and isinstance(args[0], fx.Proxy):
             raise UnsupportedError(
                 f"torch.fx cannot look into {type(module).__name__}, whose circuits are no torch modules; make it a leaf "
                 "(`fx.Tracer.is_leaf_module`), or use torch.jit.trace."
             )
-        if torch._C._is_any_autocast_enabled():
-            return _without_autocast(method, module, args, kwargs)
-        return method(module, *args, **kwargs)
+        return run(module, *args, **kwargs)
 
     return cast(Method, call)
 

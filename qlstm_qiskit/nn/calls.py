@@ -68,7 +68,7 @@ class Called:
 
     def _current(self) -> Bound:
         values: tuple[Tensor | None, ...] = (self._bank.angles, self._bank.structural_weights)
-        of = [(value, value._version) for value in values if value is not None]
+        of = [(value, 0 if value.is_inference() else value._version) for value in values if value is not None]
         same = len(of) == len(self._of) and all(a is b and v == w for (a, v), (b, w) in zip(of, self._of, strict=True))
         if self._bound is None or not same:
             self._bound, self._of = self._bank.bind_now(*self._sizes), of

@@ -330,6 +330,13 @@ class TestAutocast:
         found = [value for out in outs for value in numbers(out)]
         assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
 
+    def test_compiled_modules_too(self) -> None:
+        module, inputs = build("hybrid", dtype=torch.float32)
+        torch.compiler.reset()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = torch.compile(module, backend="eager")(inputs(0))[0]
+        assert torch.equal(found, module(inputs(0))[0])
+
     def test_states_of_half_precision_are_taken_too(self) -> None:
         model, state = layer(), (torch.zeros(1, 4, 2, dtype=torch.bfloat16),) * 2
         with torch.autocast("cpu", dtype=torch.bfloat16):
