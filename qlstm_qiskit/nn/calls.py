@@ -76,9 +76,9 @@ class Called:
 
 
 def require_device(device: torch.device | str | None) -> None:
-    """Raise `OptionError` unless tensors can be made on a device; None is torch's default."""
+    """Raise `OptionError` unless tensors can be made on a device and read back; None is torch's default."""
     try:
-        torch.empty(0, device=device)
+        torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, TypeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
         raise OptionError(

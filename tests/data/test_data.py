@@ -294,8 +294,8 @@ def test_errors_in_original_units_survive_a_constant_training_part(tmp_path: Pat
 def test_binary_file_and_folder(tmp_path: Path) -> None:
     binary = tmp_path / "b.csv"
     binary.write_bytes(b"\xff\xfe\x00\x80" * 9)
-    for path in (binary, tmp_path):
-        with pytest.raises(DataError, match="cannot be read"):
+    for path, said in ((binary, "cannot be read"), (tmp_path, "is a folder; give a CSV file")):
+        with pytest.raises(DataError, match=said):
             load_csv(path, "a")
 
 

@@ -89,8 +89,11 @@ def test_values_of_numpy_are_what_they_stand_for(name: str, kind: type, tmp_path
             for value in (-1, 2.0, np.float64(2), "2", True, np.True_, np.array([2]), float("nan"), [1])
         ),
         *(({name: None}, f"{name} is None") for name in ("hidden_size", "num_layers", "max_epochs", "batch_size")),
-        *(({name: 10**11}, f"{name} is above 2147483647") for name in ("hidden_size", "n_qubits", "max_epochs", "batch_size")),
-        ({"seed": 2**128}, "seed is above"),
+        *(
+            ({name: 10**11}, f"{name} is 100000000000; it must be an integer of at most 2,147,483,647")
+            for name in ("hidden_size", "n_qubits", "max_epochs", "batch_size")
+        ),
+        ({"seed": 2**128}, f"seed is {2**128}; it must be an integer of at most"),
         *(
             ({name: value}, f"{name} is .*; it must be a")
             for name in ("lr", "spsa_eps", "angle_std", "dropout", "valid_fraction")
@@ -106,9 +109,9 @@ def test_values_of_numpy_are_what_they_stand_for(name: str, kind: type, tmp_path
         ),
         ({"shuffle": "no"}, "shuffle is 'no'; it must be True or False"),
         ({"verbose": None}, "verbose is None"),
-        ({"device": "gpu"}, "device is 'gpu', which torch cannot use here"),
-        ({"device": "meta"}, "device is 'meta', which torch cannot use here"),
-        ({"device": 1.5}, "device is '1.5', which torch cannot use here"),
+        ({"device": "gpu"}, "device is 'gpu', which this installation of torch cannot use"),
+        ({"device": "meta"}, "device is 'meta', which this installation of torch cannot use"),
+        ({"device": 1.5}, "device is 1.5, which this installation of torch cannot use"),
         ({"space": "paper"}, "space is 'paper'; it must be a SearchSpace"),
         ({"space": 3}, "space is 3; it must be a SearchSpace"),
         ({"search": 3}, "search is 3; it must be a Strategy"),
@@ -127,7 +130,9 @@ def test_what_is_not_of_its_kind_is_refused(options: dict, message: str) -> None
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     device = f"cuda:{torch.cuda.device_count()}"
-    with pytest.raises(OptionError, match=rf"device is '{device}', which torch cannot use here \(.+\); 'cpu' is always there"):
+    with pytest.raises(
+        OptionError, match=rf"device is '{device}', which this installation of torch cannot use \(.+\); use 'cpu'"
+    ):
         tiny(device=device).fit(X, Y)
 
 
