@@ -7,7 +7,6 @@ from qlstm_qiskit.circuits.gates import GENERATORS, Generator
 from qlstm_qiskit.circuits.observables import (
     ObservableLike,
     checked_observable,
-    is_observable,
     measured_circuit,
     rewired,
     support,
@@ -47,7 +46,6 @@ __all__ = [
     "checked",
     "checked_observable",
     "find_structure",
-    "is_observable",
     "lower",
     "lower_observable",
     "measured_circuit",

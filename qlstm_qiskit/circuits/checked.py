@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, Gate, Instruction, ParameterExpression
-from qiskit.circuit.library import UnitaryGate
+from qiskit.circuit.library import PauliEvolutionGate, UnitaryGate
 from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Operator
+from qiskit.synthesis import ProductFormula
 from qiskit.transpiler.passes import HighLevelSynthesis
 
 from qlstm_qiskit.circuits.gates import library_name
@@ -125,6 +126,8 @@ def meaning(operation: Any, qubits: Sequence[int], clbits: Sequence[Any] = ()) -
     if not isinstance(operation, Instruction):
         return _defined(operation, _opened(_synthesised(operation, qubits), qubits, operation)[0])
     matrix = None if is_parameterised(operation) else own_matrix(operation)
+    if isinstance(operation, PauliEvolutionGate) and not isinstance(operation.synthesis, ProductFormula):
+        return _defined(operation, definition_of(operation, qubits))  # Qiskit 2 neither transpiles nor stores others
     own = _has_own_matrix(operation)
     if not own or matrix is None or _has_definition(operation, qubits):
         definition, changed = _opened(definition_of(operation, qubits), qubits, operation)

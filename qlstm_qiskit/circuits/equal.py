@@ -3,7 +3,7 @@
 Both are written as trigonometric polynomials (see `expansion`). They are equal up to a sign, a permutation of the weights that
 matter and w -> -w for some of them, if and only if the permutation takes the products of one to those of the other with
 coefficients of equal size, and the signs agree: a flip changes the sign of each product with a sine of that weight, which is a
-system of linear equations over GF(2).
+system of linear equations over GF(2). Frequencies are compared in twelve digits.
 
 The permutation is found by colour refinement: weights get the same colour while nothing tells them apart, and where some
 colour is left with several weights, one of them is tried after the other.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.circuits.expansion import Factors, Rows, expand, reach, start_rows
+from qlstm_qiskit.circuits.expansion import Factors, Rows, expand, reach, readable, start_rows
 from qlstm_qiskit.circuits.program import PauliTerm, Program
 from qlstm_qiskit.circuits.structure import STRING_LIMIT
 from qlstm_qiskit.circuits.turns import turn_form
@@ -28,7 +28,8 @@ COMPARISON_LIMIT = 2**17
 #: Permutations that are tried for one pair of circuits.
 _MOST_TRIALS = 64
 
-_CLOSE = 1e-9
+#: Largest difference of coefficients that are equal, relative to the largest.
+_CLOSE = 1e-12
 
 Hashes = NDArray[np.uint64]
 
@@ -80,14 +81,16 @@ def polynomial(program: Program, outputs: Sequence[Sequence[PauliTerm]], *, limi
     form = turn_form(program, outputs)
     if form.atoms:
         return None
-    table, parts = Factors(form.n_columns), []
+    table, parts = Factors(form.n_columns, form.turns), []
     for output, terms in enumerate(form.outputs):
         found = reach(form.turns, terms, form.n_qubits, STRING_LIMIT)
-        rows = None if found is None else expand(start_rows(terms, form.n_qubits, form.n_columns), found, 0, table, limit)
-        if rows is None:
+        if found is None:
             return None
-        limit -= len(rows)
-        parts.append(replace(rows, tag=np.full(len(rows), output)))
+        expanded = expand(start_rows(terms, form.n_qubits, form.n_columns), found, 0, table, limit)
+        if expanded is None:
+            return None
+        limit -= len(expanded)
+        parts.append(replace(expanded.rows, tag=np.full(len(expanded), output)))
     joined = Rows(
         *(np.concatenate([getattr(rows, name) for rows in parts]) for name in ("string", "tag", "coefficient", "codes"))
     )
@@ -120,13 +123,19 @@ def relabelling(f: Polynomial, g: Polynomial) -> Relabelling | None:
 
 
 def _numbers(rows: Rows, table: Factors) -> NDArray[np.int64]:
-    """Codes as numbers that mean the same in all circuits: the frequency in 1e-9, negative for a sine."""
+    """Codes as numbers that mean the same in all circuits: for the frequency in twelve digits, negative for a sine."""
     numbers = np.zeros(rows.codes.shape, dtype=np.int64)
     for column in range(rows.codes.shape[1]):
         for code in np.unique(rows.codes[:, column]):
-            size = round(table.frequency(column, int(code)) * 1e9)
+            size = _size(readable(table.frequency(column, int(code))))
             numbers[rows.codes[:, column] == code, column] = -size if code and code % 2 == 0 else size
     return numbers
+
+
+def _size(frequency: float) -> int:
+    """A number for a frequency: itself in 1e-9 where that is whole, else its bits, which are a far larger number."""
+    scaled = frequency * 1e9
+    return int(scaled) if scaled < 2**53 and scaled == int(scaled) else int(np.float64(frequency).view(np.int64))
 
 
 def _mix(values: NDArray[np.generic]) -> Hashes:

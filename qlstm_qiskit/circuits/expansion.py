@@ -6,12 +6,17 @@ Each path to such a string is a product of a factor 1, cos(f p) or sin(f p) for 
 sines of one parameter are sums again. Different products are linearly independent functions. So after equal ones are added
 up, what is left decides: no product, and the value is zero for all parameters; a parameter whose factor is 1 everywhere does
 not matter; the frequencies that occur are the Fourier spectrum. See Nemkov et al., arXiv 2304.00818.
+
+Frequencies are sums of the given factors, which are floats, and are added up exactly. Three times the float 1/3 is not 1,
+though, and so frequencies of one parameter that differ by no more than their factors are rounded are taken as one in the end;
+the result says whether that was needed. Coefficients are floats; what is left out because it is small is added up and bounded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,34 +31,47 @@ MAX_QUBITS = 31
 #: Coefficients below it, relative to the largest of the observable, are rounding errors of zero.
 TOLERANCE = 1e-12
 
+#: No value changes by more than this, relative to the largest coefficient of the observable, by all that is left out together.
+LEFT_OUT = 1e-11
+
+#: Frequencies of a parameter are equal if they differ by less than this times the sum of its factors: some roundings of each.
+ROUNDING = 2.0**-50
+
 Bools = NDArray[np.bool_]
-Codes = NDArray[np.int16]
+Codes = NDArray[np.int32]
 
 
 class Factors:
-    """Numbers for the factors of each column: 0 is 1; for its k-th frequency f, 2 k + 1 is cos(f p) and 2 k + 2 sin(f p)."""
+    """Numbers for the factors of each column: 0 is 1; for its k-th frequency f, 2 k + 1 is cos(f p) and 2 k + 2 sin(f p).
 
-    def __init__(self, n_columns: int) -> None:
-        self._frequencies: list[list[float]] = [[] for _ in range(n_columns)]
+    Args:
+        n_columns: Of the circuit.
+        turns: Of the circuit; their factors say how well its frequencies are known.
+    """
 
-    @property
-    def n_columns(self) -> int:
-        return len(self._frequencies)
+    def __init__(self, n_columns: int, turns: Sequence[Turn]) -> None:
+        self._frequencies: list[list[Fraction]] = [[] for _ in range(n_columns)]
+        self._places: list[dict[Fraction, int]] = [{} for _ in range(n_columns)]
+        self._slack = [0.0] * n_columns
+        for turn in turns:
+            if turn.column is not None:
+                self._slack[turn.column] += ROUNDING * abs(turn.factor)
 
-    def code(self, column: int, frequency: float, sine: bool) -> tuple[int, int]:
+    def code(self, column: int, frequency: Fraction, sine: bool) -> tuple[int, int]:
         """The code of cos or sin and its sign, 0 for sin(0); `frequency` may be negative."""
-        known, size = self._frequencies[column], round(abs(frequency), 9)
-        if size == 0:
+        if not frequency:
             return 0, int(not sine)
-        if size not in known:
+        known, size = self._frequencies[column], abs(frequency)
+        place = self._places[column].setdefault(size, len(known))
+        if place == len(known):
             known.append(size)
-        return 2 * known.index(size) + 1 + sine, -1 if sine and frequency < 0 else 1
+        return 2 * place + 1 + sine, -1 if sine and frequency < 0 else 1
 
-    def frequency(self, column: int, code: int) -> float:
+    def frequency(self, column: int, code: int) -> Fraction:
         """The frequency of a factor, zero for 1."""
-        return self._frequencies[column][(code - 1) // 2] if code else 0.0
+        return self._frequencies[column][(code - 1) // 2] if code else Fraction(0)
 
-    def product(self, column: int, code: int, frequency: float, sine: bool) -> list[tuple[int, float]]:
+    def product(self, column: int, code: int, frequency: Fraction, sine: bool) -> list[tuple[int, float]]:
         """A factor times cos(f p) or sin(f p), as a sum of codes with coefficients."""
         if code == 0:
             parts = [(self.code(column, frequency, sine), 1.0)]
@@ -64,6 +82,28 @@ class Factors:
             odd = sine != by_sine
             parts = [(self.code(column, g + frequency, odd), first), (self.code(column, g - frequency, odd), second)]
         return [(number, sign * value) for (number, sign), value in parts if sign]
+
+    def settled(self, column: int) -> dict[int, int | None]:
+        """For codes of a column the code of the frequency that theirs is equal to but for roundings; None for sin(0).
+
+        Codes that stay as they are do not occur.
+        """
+        known, slack = self._frequencies[column], self._slack[column]
+        result: dict[int, int | None] = {}
+        before, settled = Fraction(0), -1  # the frequency zero, which has no place
+        for place in sorted(range(len(known)), key=known.__getitem__):
+            if known[place] - before > slack:
+                settled = place
+            before = known[place]
+            if settled != place:
+                code = 2 * settled + 1
+                result[2 * place + 1], result[2 * place + 2] = (code, code + 1) if settled >= 0 else (0, None)
+        return result
+
+
+def readable(frequency: Fraction | float) -> float:
+    """A frequency in twelve digits, without the roundings of its factors: 0.2 for 0.3 - 0.1."""
+    return float(f"{float(frequency):.12g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,41 +185,81 @@ class Rows:
         """Some of the rows."""
         return Rows(self.string[which], self.tag[which], self.coefficient[which], self.codes[which])
 
-    def merged(self, smallest: float) -> Rows:
-        """Equal products added up; those that cancel are dropped."""
+    def merged(self, smallest: float) -> tuple[Rows, float]:
+        """Equal products added up, without those that cancel; and the sum of the sizes of what was left out."""
         if not len(self):
-            return self
+            return self, 0.0
         keys = np.concatenate([self.string[:, None], self.tag[:, None], self.codes], axis=1)
         order = np.lexsort(keys.T[::-1])
         starts = np.flatnonzero(np.concatenate([[True], np.any(np.diff(keys[order], axis=0), axis=1)]))
         sums = np.add.reduceat(self.coefficient[order], starts)
-        return replace(self.take(order[starts]), coefficient=sums).take(np.abs(sums) > smallest)
+        sizes = np.abs(sums)
+        kept = sizes > smallest
+        return replace(self.take(order[starts]), coefficient=sums).take(kept), float(sizes[~kept].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """An observable, pulled back.
+
+    Attributes:
+        rows: Its terms at strings of value 1 on ``|0...0>``; equal products are added up, whatever their string.
+        scale: The largest coefficient that it had before.
+        exact: Whether no two frequencies were taken as equal that are so only but for roundings.
+    """
+
+    rows: Rows
+    scale: float
+    exact: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 def start_rows(terms: Sequence[PauliTerm], n_qubits: int, n_columns: int) -> Rows:
     """An observable that has not been pulled back yet."""
     keys = np.array([term.x << n_qubits | term.z for term in terms], dtype=np.int64)
     coefficient = np.array([term.coefficient for term in terms], dtype=np.float64)
-    return Rows(keys, np.zeros_like(keys), coefficient, np.zeros((len(keys), n_columns), dtype=np.int16))
+    return Rows(keys, np.zeros_like(keys), coefficient, np.zeros((len(keys), n_columns), dtype=np.int32))
 
 
-def expand(rows: Rows, found: Reach, first: int, factors: Factors, limit: int) -> Rows | None:
-    """Pull `rows` back through the turns of `found` from number `first` on; None beyond `limit` rows.
+def expand(rows: Rows, found: Reach, first: int, factors: Factors, limit: int) -> Expansion | None:
+    """Pull `rows` back through the turns of `found` from number `first` on.
 
-    What is left stands at strings of value 1 on ``|0...0>``; equal products are added up, whatever their string.
+    None beyond `limit` rows, or where too many small ones would have been left out.
     """
-    smallest = TOLERANCE * float(np.abs(rows.coefficient).max(initial=0.0))
+    scale = float(np.abs(rows.coefficient).max(initial=0.0))
+    smallest, left_out = TOLERANCE * scale, 0.0
     met: set[int | None] = {None}  # numeric turns multiply coefficients alone, and so make equal products
     for turn, after in zip(found.turns[first:], found.strings[first + 1 :], strict=True):
         rows = _turned(rows, turn, found.n_qubits, factors)
         rows = rows.take(_member(rows.string, after, np.ones(len(after), dtype=bool)))
         if turn.column in met:
-            rows = rows.merged(smallest)
+            rows, lost = rows.merged(smallest)
+            left_out += lost
         met.add(turn.column)
         if len(rows) > limit:
             return None
     counting = rows.take(rows.string >> found.n_qubits == 0)
-    return replace(counting, string=np.zeros_like(counting.string)).merged(smallest)
+    rows, lost = replace(counting, string=np.zeros_like(counting.string)).merged(smallest)
+    settled = _settled(rows, factors)
+    if settled is not rows:
+        settled, more = settled.merged(smallest)
+        lost += more
+    return Expansion(settled, scale, settled is rows) if left_out + lost <= LEFT_OUT * scale else None
+
+
+def _settled(rows: Rows, factors: Factors) -> Rows:
+    """The rows with frequencies that are equal but for roundings as one; the same object where there are none."""
+    codes, kept = rows.codes, np.ones(len(rows), dtype=bool)
+    for column in range(rows.codes.shape[1]):
+        for code, after in factors.settled(column).items():
+            own = rows.codes[:, column] == code
+            if own.any():
+                codes = codes.copy() if codes is rows.codes else codes
+                codes[own, column] = after or 0
+                kept &= ~own if after is None else True
+    return rows if codes is rows.codes else replace(rows, codes=codes).take(kept)
 
 
 def _turned(rows: Rows, turn: Turn, n_qubits: int, factors: Factors) -> Rows:
@@ -198,10 +278,10 @@ def _times(rows: Rows, turn: Turn, sine: bool, factors: Factors) -> list[Rows]:
     if turn.column is None:
         number = float(np.sin(turn.factor) if sine else np.cos(turn.factor))
         return [replace(rows, coefficient=rows.coefficient * number)] if abs(number) > ANGLE_TOLERANCE else []
-    parts = []
+    parts, factor = [], Fraction(turn.factor)
     for code in np.unique(rows.codes[:, turn.column]):
         own = rows.take(rows.codes[:, turn.column] == code)
-        for after, coefficient in factors.product(turn.column, int(code), turn.factor, sine):
+        for after, coefficient in factors.product(turn.column, int(code), factor, sine):
             codes = own.codes.copy()
             codes[:, turn.column] = after
             parts.append(replace(own, codes=codes, coefficient=own.coefficient * coefficient))

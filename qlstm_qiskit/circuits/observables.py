@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterExpression
 from qiskit.exceptions import QiskitError
+from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import Pauli, PauliList, SparseObservable, SparsePauliOp
 
 from qlstm_qiskit.circuits.checked import Checked, checked
@@ -64,14 +66,29 @@ def checked_observables(given: Any, n_qubits: int) -> tuple[SparsePauliOp, ...]:
     Raises:
         CircuitError: As `checked_observable`, or there is none.
     """
-    if is_observable(given):
-        return (checked_observable(given, n_qubits),)
-    if not isinstance(given, Iterable):
-        raise CircuitError(f"observables is a {type(given).__name__}; give SparsePauliOp objects, one for each output.")
-    found = tuple(checked_observable(item, n_qubits) for item in given)
-    if not found:
-        raise CircuitError("observables is empty; give at least one, or leave it out.")
-    return found
+    found = observable_array(given, n_qubits)
+    if found.ndim > 1:
+        raise CircuitError("observables is a list of lists; give one list, with an observable for each output.")
+    return tuple(found.ravel())
+
+
+def observable_array(given: Any, n_qubits: int) -> NDArray[Any]:
+    """An array of observables, nested lists of them or a single one, as an array of `SparsePauliOp`; errors as there.
+
+    Args:
+        given: In any form that `checked_observable` takes.
+        n_qubits: Of the circuit.
+    """
+    leaves = _leaves(given)
+    return filled([checked_observable(item, n_qubits) for item in leaves.ravel()], leaves.shape)
+
+
+def filled(items: Sequence[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array of objects, which numpy does not look into."""
+    result = np.empty(len(items), dtype=object)
+    for index, item in enumerate(items):
+        result[index] = item
+    return result.reshape(shape)
 
 
 def measured_circuit(circuit: QuantumCircuit, observables: Any = None) -> tuple[Checked, tuple[SparsePauliOp, ...] | None]:
@@ -92,11 +109,6 @@ def measured_circuit(circuit: QuantumCircuit, observables: Any = None) -> tuple[
     return found, tuple(rewired(item, found.wires, found.circuit.num_qubits) for item in given)
 
 
-def is_observable(given: Any) -> bool:
-    """Whether this is one observable, not a list of several."""
-    return isinstance(given, SparsePauliOp | SparseObservable | Pauli | str | Mapping)
-
-
 def support(observables: Sequence[SparsePauliOp]) -> set[int]:
     """The qubits that observables act on."""
     return {int(qubit) for item in observables for qubit in np.flatnonzero((item.paulis.x | item.paulis.z).any(axis=0))}
@@ -111,6 +123,19 @@ def rewired(observable: SparsePauliOp, wires: Sequence[int | None], n_qubits: in
     x, z = (np.zeros((len(observable), n_qubits), dtype=bool) for _ in range(2))
     x[:, order[kept]], z[:, order[kept]] = observable.paulis.x[:, kept], observable.paulis.z[:, kept]
     return SparsePauliOp(PauliList.from_symplectic(z, x), observable.coeffs)
+
+
+def _leaves(given: Any) -> NDArray[Any]:
+    if isinstance(given, ObservablesArray):
+        return filled([given[index] for index in np.ndindex(given.shape)], given.shape)
+    if isinstance(given, str | Mapping | SparsePauliOp) or not isinstance(given, Sequence | np.ndarray | PauliList):
+        return filled([given], ())
+    parts = [_leaves(item) for item in given]
+    if not parts:
+        raise CircuitError("the list of observables is empty; give at least one.")
+    if len({part.shape for part in parts}) != 1:
+        raise CircuitError("the observables are lists of different lengths; give an array of observables.")
+    return np.stack(parts)
 
 
 def _number(value: Any) -> complex:

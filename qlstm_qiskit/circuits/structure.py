@@ -8,20 +8,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlstm_qiskit.circuits.expansion import Factors, Reach, Rows, expand, live_strings, reach, start_rows
+from qlstm_qiskit.circuits.expansion import Factors, Reach, Rows, expand, live_strings, reach, readable, start_rows
 from qlstm_qiskit.circuits.program import PauliTerm, Program
 from qlstm_qiskit.circuits.turns import TurnForm, turn_form
 
 #: Terms of the polynomial of one output, and strings of its propagation, beyond which less is proven.
 TERM_LIMIT, STRING_LIMIT = 2**17, 2**20
 
+#: Coefficients below it, relative to the largest of the observable, may be sums of rounding errors: they are not called dead,
+#: and what hangs on them alone is not called alive for certain.
+DOUBT = 1e-10
+
 
 @dataclass(frozen=True)
 class Structure:
     """What is proven of a circuit and its outputs, for all values of inputs and weights.
 
-    What is called dead (`zero`, an input or weight that is not listed) is dead in any case. With `complete` the reverse holds
-    too: what is not called dead is alive. It fails for angles that are not linear in the parameters, and beyond the limits.
+    What is called dead (`zero`, an input or weight that is not listed) is dead in any case: but for roundings of the factors of
+    angles as they are given (`expansion.ROUNDING`), it moves no value by more than `expansion.LEFT_OUT` of the largest
+    coefficient of its observable. With `complete` the reverse holds too: what is not called dead is alive. It fails for angles
+    that are not linear in the parameters, beyond the limits, and wherever a tolerance decides: for factors that add up to zero,
+    or to one another, but for roundings (3 times 1/3, and 1), and for effects so small that they may be rounding errors.
 
     Attributes:
         zero: For each output, whether it is 0 everywhere.
@@ -57,7 +64,7 @@ def find_structure(program: Program, outputs: Sequence[Sequence[PauliTerm]], *, 
         limit: Terms of one output's polynomial beyond which only commutation is looked at.
     """
     form = turn_form(program, outputs)
-    factors = Factors(form.n_columns)
+    factors = Factors(form.n_columns, form.turns)
     found = [_find(form, terms, factors, limit) for terms in form.outputs]
     inputs: set[int] = set()
     weights: set[int] = set()
@@ -97,17 +104,25 @@ def _find(form: TurnForm, terms: Sequence[PauliTerm], factors: Factors, limit: i
     rows = start_rows(terms, form.n_qubits, form.n_columns)
     if cut:
         strings = found.strings[cut]
-        ones, codes = np.ones(len(strings)), np.zeros((len(strings), form.n_columns), dtype=np.int16)
+        ones, codes = np.ones(len(strings)), np.zeros((len(strings), form.n_columns), dtype=np.int32)
         rows = Rows(strings, np.arange(len(strings)), ones, codes)
     expanded = expand(rows, found, cut, factors, limit)
     if expanded is None:
         # different paths are different products where each turn has a variable of its own, so that nothing cancels
         columns = frozenset(turn.column for turn in found.turns if turn.column is not None)
         return _Found(not len(found.strings[0]), columns, None, apart)
-    columns = frozenset(np.flatnonzero(expanded.codes.any(axis=0)).tolist()) | _late(found, cut, expanded)
-    codes = np.unique(expanded.codes[:, : form.n_inputs], axis=0)
-    vectors = frozenset(tuple(factors.frequency(c, int(code)) for c, code in enumerate(row)) for row in codes)
-    return _Found(not len(expanded), columns, vectors, True)
+    columns = _columns(found, cut, expanded.rows)
+    firm = expanded.rows.take(np.abs(expanded.rows.coefficient) > DOUBT * expanded.scale)
+    certain = len(firm) == len(expanded) or (len(firm) > 0 and _columns(found, cut, firm) == columns)
+    codes = np.unique(expanded.rows.codes[:, : form.n_inputs], axis=0).tolist()
+    known = {(c, code): readable(factors.frequency(c, code)) for c, code in {pair for row in codes for pair in enumerate(row)}}
+    vectors = frozenset(tuple(known[pair] for pair in enumerate(row)) for row in codes)
+    return _Found(not len(expanded), columns, vectors, expanded.exact and certain)
+
+
+def _columns(found: Reach, cut: int, rows: Rows) -> frozenset[int]:
+    """What an output depends on that is the sum of these products."""
+    return frozenset(np.flatnonzero(rows.codes.any(axis=0)).tolist()) | _late(found, cut, rows)
 
 
 def _cut(found: Reach, uses: Counter[int | None], n_inputs: int) -> int:

@@ -17,8 +17,8 @@ from qlstm_qiskit.circuits.expressions import Angle, Tree
 from qlstm_qiskit.circuits.pauli import PauliRotation, is_clifford, pauli_form
 from qlstm_qiskit.circuits.program import Fixed, PauliTerm, Program, Rotation, lower
 
-#: Angles below it are taken as zero, and frequencies that differ by less than its thousandfold as equal.
-ANGLE_TOLERANCE = 1e-12
+#: Angles below it are rounding errors of zero, and so are terms of an observable, relative to its largest one.
+ANGLE_TOLERANCE = 1e-14
 
 
 @dataclass(frozen=True)

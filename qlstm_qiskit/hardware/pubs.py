@@ -12,10 +12,11 @@ from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.observables_array import ObservablesArray
-from qiskit.quantum_info import PauliList, SparsePauliOp
+from qiskit.quantum_info import SparsePauliOp
 
-from qlstm_qiskit.circuits import checked, checked_observable, is_observable, rewired, support
+from qlstm_qiskit.circuits import checked, rewired, support
 from qlstm_qiskit.circuits.gates import library_name
+from qlstm_qiskit.circuits.observables import filled, observable_array
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.hardware.executor import circuit_bytes
 
@@ -62,20 +63,21 @@ class PubReader:
         circuit, observables, *rest = _fields(given)
         if not isinstance(circuit, QuantumCircuit):
             raise CircuitError(f"the circuit of a PUB is a {type(circuit).__name__}; give QuantumCircuit objects.")
-        operators = None if _is_ready(observables, circuit.num_qubits) else _operators(observables, circuit.num_qubits)
+        operators = None if _is_ready(observables, circuit.num_qubits) else observable_array(observables, circuit.num_qubits)
         known = self._known.get(id(circuit))
         if known is None or not known.is_unchanged():
             if operators is None and circuit.layout is not None:
-                operators = _operators(observables, circuit.num_qubits)
+                operators = observable_array(observables, circuit.num_qubits)
             known = self._check(circuit, set() if operators is None else support(operators.ravel().tolist()))
         if known.wires != tuple(range(circuit.num_qubits)):
-            operators = _operators(observables, circuit.num_qubits) if operators is None else operators
-            operators = _each(lambda item: rewired(item, known.wires, known.circuit.num_qubits), operators)
+            operators = observable_array(observables, circuit.num_qubits) if operators is None else operators
+            moved = [rewired(item, known.wires, known.circuit.num_qubits) for item in operators.ravel()]
+            operators = filled(moved, operators.shape)
         factors = np.ones(np.shape(observables) if operators is None else operators.shape)
         if operators is not None:
             taken, flat = nonzero(operators.ravel().tolist())
             factors = flat.reshape(operators.shape)
-            observables = ObservablesArray(_filled(taken, operators.shape).tolist())
+            observables = ObservablesArray(filled(taken, operators.shape).tolist())
         try:
             pub = EstimatorPub.coerce((known.circuit, observables, *rest), precision)
         except (QiskitError, ValueError, TypeError) as error:
@@ -139,30 +141,3 @@ def _is_ready(observables: Any, n_qubits: int) -> bool:
         return False
     letters = [text for index in np.ndindex(observables.shape) for text in observables[index]]
     return all(len(text) == n_qubits and _LETTERS.issuperset(text) for text in letters)
-
-
-def _operators(given: Any, n_qubits: int) -> NDArray[Any]:
-    """An array of observables, nested lists of them, or a single one, as an array of `SparsePauliOp`."""
-    return _each(lambda item: checked_observable(item, n_qubits), _leaves(given))
-
-
-def _leaves(given: Any) -> NDArray[Any]:
-    if isinstance(given, ObservablesArray):
-        return _filled([given[index] for index in np.ndindex(given.shape)], given.shape)
-    if is_observable(given) or not isinstance(given, Sequence | np.ndarray | PauliList):
-        return _filled([given], ())
-    parts = [_leaves(item) for item in given]
-    if len({part.shape for part in parts}) != 1:
-        raise CircuitError("the observables of a PUB are empty or lists of different lengths; give an array of observables.")
-    return np.stack(parts)
-
-
-def _each(function: Any, array: NDArray[Any]) -> NDArray[Any]:
-    return _filled([function(item) for item in array.ravel()], array.shape)
-
-
-def _filled(items: Sequence[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    result = np.empty(len(items), dtype=object)
-    for index, item in enumerate(items):
-        result[index] = item
-    return result.reshape(shape)

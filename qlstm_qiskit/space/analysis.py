@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlstm_qiskit.circuits import Polynomial, relabelling
+from qlstm_qiskit.circuits.expansion import readable
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import polynomial_of, structure_of
@@ -67,7 +68,7 @@ class CandidateReport:
     @property
     def degree(self) -> float | None:
         """The largest sum of an element's frequencies: how many inputs are multiplied, where each has the frequency 1."""
-        return None if self.frequencies is None else max(map(sum, self.frequencies), default=0.0)
+        return None if self.frequencies is None else readable(max(map(sum, self.frequencies), default=0.0))
 
     @property
     def verdict(self) -> str:
