@@ -194,3 +194,60 @@ def test_tolerance_is_far_below_what_is_alive() -> None:
     own = Candidate("own", built, tuple(X), tuple(W)[:1], (Z0,))
     assert structure(own).weights == {0} == look(own).weights
     assert TOLERANCE < 1e-9
+
+
+#: Factors that are used and undone: floats whose sums are no round numbers, and small ones that are no rounding errors.
+FACTORS = (1 / 3, np.pi, np.sqrt(2), 0.1, 1e-3, 4e-10)
+
+
+def turned(*factors: float) -> Candidate:
+    """Rotations about Y by multiples of one input, read in X and Z: sin and cos of their sum."""
+    circuit = QuantumCircuit(1)
+    for factor in factors:
+        circuit.ry(factor * X[0], 0)
+    return Candidate("turned", circuit, (X[0],), (), (SparsePauliOp("X"), SparsePauliOp("Z")))
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("times", [1, 2, 3, 7, 12])
+def test_factors_that_are_used_and_undone_are_dead(factor: float, times: int) -> None:
+    for undone in ([-factor] * times, [-factor * times]):
+        found = structure(turned(*[factor] * times, *undone))
+        assert found.zero == (True, False)
+        assert not found.inputs
+        assert found.frequencies == ((0.0,),)
+    assert structure(turned(*[factor] * times, *[-factor] * times)).complete  # exact: nothing was rounded
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("left", [1e-3, 1e-6, 1e-10, 4e-10])
+def test_what_is_left_beyond_roundings_is_alive(factor: float, left: float) -> None:
+    found = structure(turned(factor, factor, -2 * factor + left))
+    assert found.zero == (False, False)
+    assert found.inputs == {0}
+    assert found.frequencies[0][0] == pytest.approx(left, rel=1e-4)
+    assert found.complete
+
+
+def test_it_says_where_roundings_decide() -> None:
+    assert structure(turned(0.5, 0.25, -0.75)).complete
+    thirds = structure(turned(*[1 / 3] * 3, -1.0))  # three times the float 1/3 is a little below 1
+    assert thirds.zero == (True, False)
+    assert not thirds.complete
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_factors_as_they_are_seen_by_trying(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    circuit = QuantumCircuit(2)
+    undone = []
+    for _ in range(4):
+        factor, column, axis = rng.choice(FACTORS[:4]), rng.integers(3), rng.choice(["rx", "ry", "rz", "rzz"])
+        qubits = (0, 1) if axis == "rzz" else (int(rng.integers(2)),)
+        getattr(circuit, axis)(factor * X[column], *qubits)
+        undone.append((axis, -factor, column, qubits))
+    for axis, factor, column, qubits in undone[:: -1 if rng.random() < 0.7 else 1]:
+        getattr(circuit, axis)(factor * X[column], *qubits)
+    candidate = Candidate("c", circuit, tuple(X), (), tuple(SparsePauliOp(text) for text in ("IX", "YI", "ZZ")))
+    found, seen = structure(candidate), look(candidate, 3)
+    assert (found.zero, found.inputs) == (seen.zero, seen.inputs)
