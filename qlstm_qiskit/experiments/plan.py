@@ -111,10 +111,10 @@ def plan_work(
         SearchLoop(regressor.strategy, module, None, 1, generator)  # which may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
         module.recurrent.keep(header.gates)
-    packed, unpacked = Work(), Work()
+    packed, unpacked, noise = Work(), Work(), torch.Generator()
     for kind, size, times in _batches(spec, regressor.strategy, task, windows, outputs):
         before = planned.work()
-        with drawing_from(generator, module):
+        with drawing_from(noise, module):
             _step(module, _windows(size, window, features, next(module.parameters()).dtype), kind, spec)
         after = planned.work()
         packed, unpacked = packed + (after[0] - before[0]) * times, unpacked + (after[1] - before[1]) * times

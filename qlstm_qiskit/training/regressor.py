@@ -58,7 +58,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator):
         schedule: "constant", or "cosine": the learning rate falls to 0 along half a wave, a little at each step.
         spsa_eps, spsa_resamplings: `eps` and `resamplings` of `SPSA`; structural weights of C candidates move by eps / sqrt(C).
         seed: Of the initial parameters, dropout, shuffling, SPSA and simulated shots; None for a fresh one at each fit. A
-            backend given as an object has a seed of its own.
+            backend given as an object has a seed of its own. A fit neither reads nor moves the generators that torch and numpy
+            share, so that fits in threads are those that run alone; callbacks that draw bring a generator of their own.
         dtype: "float64" or "float32".
         device: A torch device.
         checkpoint: A file that all of a training's state is written to after each epoch. Where it is there, `fit` goes on from
