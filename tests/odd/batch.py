@@ -134,6 +134,7 @@ class prepared:  # noqa: N801 - reads as a verb
         from matplotlib.figure import Figure
 
         from qlstm_qiskit.experiments import scaling
+        from qlstm_qiskit.hardware import fetch
         from tests.experiments.device_work import connect
         from tests.hardware.mock_service import Server
         from tests.odd.good import measured
@@ -143,6 +144,8 @@ class prepared:  # noqa: N801 - reads as a verb
         self.patch.setattr(Figure, "savefig", _seldom_drawn(Figure.savefig))
         self.patch.setattr(plotly.offline, "get_plotlyjs", lambda: "plotly")
         self.patch.setattr(scaling, "measure_point", measured)
+        self.patch.setattr(fetch, "LOOKS", (0.0,))  # a mocked service needs no time
+        self.patch.setattr(fetch, "FIRST_PAUSE", 0.0)
         self.patch.setattr(sys, "path", [*sys.path, str(self.folder / "here")])
         self.patch.setenv("COLUMNS", "120")
         self.patch.setenv("QLSTM_CACHE", str(self.folder / "isa"))
