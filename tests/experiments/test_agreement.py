@@ -271,7 +271,7 @@ def test_weights_that_are_no_numbers(copied: Path, value: float) -> None:
         tensors["head.bias"][0] = value
 
     rewrite(copied / "model.safetensors", spoil)
-    with pytest.raises(RunError, match=r"model.safetensors is damaged: head.bias holds numbers that are not finite"):
+    with pytest.raises(RunError, match=r"model.safetensors is damaged: head.bias has values that are not finite"):
         load_run(copied)
     with pytest.raises(RunError, match="not finite"):
         read_start(start_from(copied))
