@@ -319,7 +319,7 @@ DAMAGES = {
     ),
     "an observable of another size": (
         lambda out: _edit(out, lambda c: c["layers"][0]["candidates"]["H-RY|linear-RY"].update(observables=[[["Z", 1.0]]] * 2)),
-        "do not fit together",
+        "an observable acts on 1 qubits, its circuit on 4",
     ),
     "a file elsewhere": (
         lambda out: _edit(

@@ -119,7 +119,7 @@ def places(value: Any, path: tuple = ()) -> list[tuple]:
 
 def changed(value: Any, rng: random.Random) -> Any:
     """Something else in the place of a value."""
-    others: list[Any] = [None, -1, 0, 1, 1.5, "", "x", [], {}, True, 10**30, math.nan, math.inf, [value], {"a": value}]
+    others: list[Any] = [None, -1, 0, 1, 1.5, "", "x", [], {}, True, 10**30, 10**400, math.nan, math.inf, [value], {"a": value}]
     if isinstance(value, int | float) and not isinstance(value, bool):
         others += [value + 1, value - 1, value * 2, -value, float(value), str(value), math.nextafter(value, math.inf)]
     if isinstance(value, list) and value:
@@ -188,7 +188,7 @@ def in_bytes(raw: bytes, rng: random.Random) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_damaged_goes_on_to_the_same_bits_or_is_refused(kind: str, cases: dict[str, Case], tmp_path: Path) -> None:
     rng, path, refused = random.Random(f"damage {kind}"), tmp_path / "file", 0
-    for number in range(120):
+    for number in range(90):
         file = copy.deepcopy(cases[kind].file)
         if number % 3 == 2:
             path.write_bytes(in_bytes(cases[kind].raw, rng))
@@ -203,7 +203,7 @@ def test_what_was_damaged_goes_on_to_the_same_bits_or_is_refused(kind: str, case
             assert path.read_bytes() == before, "a refusal changes nothing"
         else:
             assert found == cases[kind].whole
-    assert refused > 90
+    assert refused > 65
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -216,7 +216,7 @@ def test_files_without_a_checksum_are_read_and_damaged_ones_end_in_one_line(
     del old.header["sha256"]
     old.write(path)
     assert outcome(kind, path) == cases[kind].whole
-    for number in range(60):
+    for number in range(40):
         file = copy.deepcopy(old)
         (in_header if number % 2 else in_tensors)(file, rng)
         file.write(path)
