@@ -90,7 +90,7 @@ def separated(text: str) -> str:
 def comment(room: str, name: str) -> list[str]:
     """What the `#:` lines above a constant say, in the module that a package takes it from."""
     tree = ast.parse(inspect.getsource(importlib.import_module(room)))
-    homes = {alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    homes = {alias.name: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     return ModuleAnalyzer.for_module(homes[name]).find_attr_docs().get(("", name), [])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.space import GATES, Genotype, SearchSpace
 from tests.experiments.device_work import connect, spec
 from tests.experiments.resumable import interrupted_in
+from tests.forked import child, ended
 from tests.hardware.mock_service import Server
 
 WINDOW = 2
@@ -95,7 +97,23 @@ def write_series(path: Path) -> None:
 
 
 def make(folder: Path) -> Good:
-    """Train, derive, export and run all that is damaged; the same numbers each time."""
+    """Train, derive, export and run all that is damaged; the same numbers each time.
+
+    In a child process: cases are forked from this one, and Qiskit's threads, once begun, would be waited for in vain there.
+    """
+
+    def work() -> None:
+        try:
+            _make(folder)
+        except BaseException:
+            traceback.print_exc()
+            raise
+
+    assert ended(child(work))
+    return Good(folder)
+
+
+def _make(folder: Path) -> None:
     folder.mkdir()
     write_series(folder / "wave.csv")
     with pytest.MonkeyPatch.context() as patch:
@@ -115,7 +133,6 @@ def make(folder: Path) -> Good:
         with closing(load_run(folder / "device" / "run")) as run:  # what `evaluate` asks for is in the record, too
             errors = forecast_errors(run.dataset, run.predict(run.dataset.x_test))
         (folder / "device" / "evaluated.json").write_text(json.dumps(errors))
-    return Good(folder)
 
 
 def data(folder: Path, **options: object) -> DataSpec:
