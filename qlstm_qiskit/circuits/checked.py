@@ -93,7 +93,11 @@ def checked(circuit: QuantumCircuit, read: Iterable[int] = ()) -> Checked:
 
 
 def without_layout(circuit: QuantumCircuit) -> QuantumCircuit:
-    """The circuit on its wires as they are; what a transpiler says of where they were is left out."""
+    """The circuit on its wires as they are; what a transpiler says of where they were is left out.
+
+    Args:
+        circuit: Of a user.
+    """
     if circuit.layout is None:
         return circuit
     result = QuantumCircuit(*circuit.qregs, *circuit.cregs, name=circuit.name, metadata=circuit.metadata)

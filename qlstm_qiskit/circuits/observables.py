@@ -110,12 +110,22 @@ def measured_circuit(circuit: QuantumCircuit, observables: Any = None) -> tuple[
 
 
 def support(observables: Sequence[SparsePauliOp]) -> set[int]:
-    """The qubits that observables act on."""
+    """The qubits that observables act on.
+
+    Args:
+        observables: All on equally many qubits.
+    """
     return {int(qubit) for item in observables for qubit in np.flatnonzero((item.paulis.x | item.paulis.z).any(axis=0))}
 
 
 def rewired(observable: SparsePauliOp, wires: Sequence[int | None], n_qubits: int) -> SparsePauliOp:
-    """The observable with qubit q as ``wires[q]`` of `n_qubits`; it acts on none that is None there."""
+    """The observable with qubit q as ``wires[q]`` of `n_qubits`; it acts on none that is None there.
+
+    Args:
+        observable: On ``len(wires)`` qubits.
+        wires: For each of them its new place; None where it is dropped.
+        n_qubits: Of the result.
+    """
     if list(wires) == list(range(n_qubits)):
         return observable
     order = np.array([-1 if wire is None else wire for wire in wires])

@@ -103,6 +103,9 @@ def lower(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequenc
 def check_parameters(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequence[Parameter]) -> Columns:
     """The column of each parameter.
 
+    Args:
+        circuit, inputs, weights: As in `lower`.
+
     Raises:
         CircuitError: One of the circuit's parameters is in neither list, one is listed twice, or two have one name.
     """
@@ -125,7 +128,15 @@ def check_parameters(circuit: QuantumCircuit, inputs: Sequence[Parameter], weigh
 
 
 def check_weights(circuit: QuantumCircuit, weights: Sequence[Parameter]) -> None:
-    """`CircuitError` for weights that the circuit does not use; inputs it need not use."""
+    """Refuse weights that the circuit does not use; inputs it need not use.
+
+    Args:
+        circuit: Of a candidate.
+        weights: Its trained parameters.
+
+    Raises:
+        CircuitError: It does not use one of them.
+    """
     absent = sorted(parameter.name for parameter in weights if parameter not in circuit.parameters)
     if absent:
         raise CircuitError(f"the weights {', '.join(absent)} are listed, which its circuit does not use; drop them.")

@@ -59,6 +59,9 @@ def require_memory(
 def require_qubits(n_qubits: int) -> None:
     """Refuse circuits that are too wide for a statevector of this machine and for the multilinear form, before they are built.
 
+    Args:
+        n_qubits: Of each circuit.
+
     Raises:
         CapacityError: Neither path of the exact interpreter can take them; the message says how many qubits fit.
     """
@@ -75,7 +78,16 @@ def require_qubits(n_qubits: int) -> None:
 
 
 def require_bytes(needed: int, what: str, device: torch.device) -> int:
-    """Return `needed`, or raise `CapacityError` where so many bytes are not free."""
+    """Return `needed`, where so many bytes are free.
+
+    Args:
+        needed: Bytes.
+        what: Takes them; the beginning of a message.
+        device: Where tensors of it live.
+
+    Raises:
+        CapacityError: They are not free.
+    """
     if needed <= _ALWAYS_FREE:
         return needed
     available = free_bytes(device)

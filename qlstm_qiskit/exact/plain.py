@@ -40,7 +40,11 @@ def is_watched() -> bool:
 
 
 def arrays(*by_outputs: Tensor) -> list[Array] | None:
-    """What a backward pass is given, for native loops; None where plain torch must take it."""
+    """What a backward pass is given, for native loops; None where plain torch must take it.
+
+    Args:
+        by_outputs: Gradients by the outputs.
+    """
     if torch.is_grad_enabled() or is_watched():
         return None
     try:
