@@ -186,3 +186,30 @@ def test_what_is_too_large_or_not_linear_is_not_compared() -> None:
     observables = [lower_observable(item, 3) for item in candidate.observables()]
     assert polynomial(candidate.program, observables, limit=3) is None
     assert polynomial(own(("rx", W[0] * W[1], 0)).program, observables) is None
+
+
+def turned(*factors: float, observable: str = "IIZ") -> Candidate:
+    return own(*(("ry", factor * X[0], 0) for factor in factors), observable=observable)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "equal"),
+    [
+        ([1 / 3] * 3, [1.0], True),
+        ([0.1, 0.2], [0.3], True),
+        ([np.pi / 7] * 7, [np.pi], True),
+        ([4e-10], [3e-10], False),
+        ([4e-10], [0.0], False),
+        ([1.0], [1 + 1e-10], False),
+        ([1 / 3], [0.333333333], False),
+        ([2**0.5], [1.414213562], False),
+    ],
+)
+def test_frequencies_are_equal_but_for_roundings_alone(first: list[float], second: list[float], equal: bool) -> None:
+    assert (compare([turned(*first), turned(*second)])[0, 1] is not None) == equal
+
+
+def test_coefficients_that_differ_by_more_than_roundings_are_not_equal() -> None:
+    """Running one of two such circuits in place of the other would be wrong by so much."""
+    first, second = (own(("rx", 0.4 + shift, 0), ("ry", X[0], 0), ("cx", 0, 1), ("ry", X[1], 0)) for shift in (0.0, 1e-10))
+    assert compare([first, second])[0, 1] is None

@@ -251,3 +251,123 @@ def test_random_factors_as_they_are_seen_by_trying(seed: int) -> None:
     candidate = Candidate("c", circuit, tuple(X), (), tuple(SparsePauliOp(text) for text in ("IX", "YI", "ZZ")))
     found, seen = structure(candidate), look(candidate, 3)
     assert (found.zero, found.inputs) == (seen.zero, seen.inputs)
+
+
+def repeated(*steps: tuple[str, float], observable: str = "IIX") -> Candidate:
+    """Rotations of one qubit by multiples of x[0], as `Candidate` without weights."""
+    built = QuantumCircuit(3)
+    for axis, factor in steps:
+        getattr(built, f"r{axis}")(factor * X[0], 0)
+    return Candidate("own", built, tuple(X)[:1], (), (SparsePauliOp(observable),))
+
+
+THIRD, PI = 1 / 3, np.pi
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("y", THIRD)] * 3 + [("y", -1.0)],
+        [("y", PI), ("y", PI), ("y", -2 * PI + 4e-16)],
+        [("y", 0.1), ("y", 0.2), ("y", -0.3)],
+        [("y", 0.1)] * 10 + [("y", -1.0)],
+        [("x", 2**0.5 / 7)] * 7 + [("x", -(2**0.5))] + [("y", 1 / 7)] * 7 + [("y", -1.0)],
+        [("y", 1e-9 / 3)] * 3 + [("y", -1e-9)],
+    ],
+)
+def test_factors_that_cancel_but_for_roundings_are_not_called_alive_for_certain(steps: list[tuple[str, float]]) -> None:
+    found = structure(repeated(*steps))
+    assert look(repeated(*steps)).zero == found.zero == (True,)
+    assert (found.inputs, found.frequencies, found.complete) == (frozenset(), (), False)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("y", THIRD), ("x", 0.5), ("x", -0.5), ("y", -THIRD)],
+        [("y", PI)] * 3 + [("y", -PI)] * 3,
+        [("z", 2**0.5), ("y", 1e-7), ("y", -1e-7), ("z", -(2**0.5))],
+    ],
+)
+def test_factors_that_cancel_exactly_leave_no_doubt(steps: list[tuple[str, float]]) -> None:
+    found = structure(repeated(*steps))
+    assert look(repeated(*steps)).zero == found.zero == (True,)
+    assert found.complete
+
+
+@pytest.mark.parametrize("factor", [4e-10, 1e-12, 1e-30, 1 - 1e-12, 1 + 3e-10])
+def test_a_small_factor_is_alive(factor: float) -> None:
+    found = structure(repeated(("y", factor)))
+    assert (found.inputs, found.zero, found.complete) == ({0}, (False,), True)
+    assert found.frequencies == ((pytest.approx(factor, rel=1e-11),),)
+    both = structure(repeated(("y", 1.0), ("y", -factor))) if abs(factor - 1) < 1e-3 else found
+    assert (both.inputs, both.complete) == ({0}, True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "frequencies"),
+    [
+        ([("y", THIRD)] * 3, {1.0}),
+        ([("y", 0.3), ("y", -0.1)], {0.2}),
+        ([("y", 0.7)] * 10, {7.0}),
+        ([("y", THIRD), ("z", 1.0), ("y", THIRD)], {0.0, 1.0, 0.333333333333, 0.666666666667, 1.33333333333, 1.66666666667}),
+    ],
+)
+def test_frequencies_read_without_roundings(steps: list[tuple[str, float]], frequencies: set[float]) -> None:
+    found = structure(repeated(*steps, observable="IIZ"))
+    assert {vector[0] for vector in found.frequencies} <= frequencies
+    assert max(vector[0] for vector in found.frequencies) <= max(frequencies)
+
+
+FACTORS = [1.0, THIRD, PI, 2**0.5, 0.1, 1e-6, 1e-8, 1e-10]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_factors_many_times_and_undone(seed: int) -> None:
+    """Nothing called dead is alive, and nothing dead is called alive for certain."""
+    rng, built = np.random.default_rng(seed), QuantumCircuit(3)
+    parameters = [X[0], X[1], W[0]]
+    steps = []
+    for _ in range(int(rng.integers(2, 5))):
+        axis, factor, parameter = rng.choice(list("xyz")), rng.choice(FACTORS), parameters[rng.integers(3)]
+        steps += [(axis, factor / (n := int(rng.choice([1, 3, 7]))), parameter)] * n
+    if rng.random() < 0.6:  # undone, in other portions
+        whole: list[tuple] = []
+        for axis, factor, parameter in reversed(steps):
+            if whole and whole[-1][0] == axis and whole[-1][2] is parameter:
+                whole[-1] = (axis, whole[-1][1] - factor, parameter)
+            else:
+                whole.append((axis, -factor, parameter))
+        steps += whole
+    for axis, factor, parameter in steps:
+        getattr(built, f"r{axis}")(factor * parameter, 0)
+    built.cx(0, 1)
+    weights = tuple(p for p in W if p in built.parameters)
+    observables = (SparsePauliOp("IIZ"), SparsePauliOp(["IZZ", "IXX"], [1, 0.5]), SparsePauliOp("IXX"))
+    own = Candidate("own", built, tuple(X)[:2], weights, observables)
+    found, seen = structure(own), look(own)
+    # what is alive by tiny factors alone moves values by less than the oracle sees
+    sizes = {p: max((abs(f) for _, f, q in steps if q is p), default=0.0) for p in parameters}
+    for proven, real, listed in ((found.inputs, seen.inputs, X), (found.weights, seen.weights, weights)):
+        assert proven >= real
+        visible = {k for k in proven if sizes[listed[k]] > 1e-4}
+        assert visible <= real or not found.complete
+    assert all(real or not proven for proven, real in zip(found.zero, seen.zero, strict=True))
+
+
+def test_an_input_with_many_frequencies() -> None:
+    """3^9 / 2 frequencies of one parameter, more than fit in 16 bits with their sines."""
+    rng, built = np.random.default_rng(0), QuantumCircuit(3)
+    for k in range(10):
+        getattr(built, "rx" if k % 2 else "ry")(float(rng.uniform(0.5, 2)) * X[0], 0)
+    found = structure(Candidate("own", built, tuple(X)[:1], (), (Z0,)), limit=2**20)
+    assert found.complete
+    assert len(found.frequencies) > 2**14
+
+
+def test_effects_near_rounding_errors_leave_it_open() -> None:
+    """A weight that moves the value by 1e-11 is not called dead, and not called alive for certain."""
+    built = circuit(("rx", 1e-5, 0), ("rz", W[0], 0), ("rx", 1e-6, 0))
+    found = structure(Candidate("own", built, (), tuple(W)[:1], (Z0,)))
+    assert (found.weights, found.complete) == ({0}, False)
+    assert look(Candidate("own", built, (), tuple(W)[:1], (SparsePauliOp("IIZ", [1e6]),))).weights == {0}

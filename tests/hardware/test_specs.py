@@ -326,3 +326,9 @@ def test_a_file_that_has_nothing_to_do_with_it_is_left_alone(tmp_path: Path, mon
         assert find_spec("aer-shots").shots == 1024
     (tmp_path / "backends.yaml").write_text("aer-shots: {shots: 7}\n")
     assert find_spec("aer-shots").shots == 7
+
+
+@pytest.mark.parametrize("name", ["statevector", "aer-exact", "aer-noise-torino", "fake-manila", "ibm"])
+def test_a_confirmed_backend_can_be_written_down_and_read_again(name: str) -> None:
+    confirmed = find_spec(name).confirmed()
+    assert type(confirmed).model_validate(confirmed.model_dump(mode="json")) == confirmed
