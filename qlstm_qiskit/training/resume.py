@@ -103,14 +103,14 @@ class Checkpoint(Callback):
         progress, epoch = self.progress, self.progress.epoch
         if not exists(self.path):
             return
-        kinds = {name.split("/")[0] for name in self.tensors}
-        needed = {"model", "optimizer", "rng"} if epoch else set()
-        needed |= {"best"} if epoch and expected.patient else set()
-        needed |= {"weights_optimizer"} if epoch and expected.alternates else set()
+        kinds = {name[: name.find("/") + 1] or name for name in self.tensors}
+        needed = {"model/", "optimizer/", "rng"} if epoch else set()
+        needed |= {"best/"} if epoch and expected.patient else set()
+        needed |= {"weights_optimizer/"} if epoch and expected.alternates else set()
         self._refuse(expected.fault(progress))
         if kinds != needed or bool(progress.groups) != bool(epoch):
             self._refuse(f"it holds {', '.join(sorted(kinds)) or 'no state'} where it should hold {', '.join(sorted(needed))}")
-        if (progress.weights_groups is not None) != ("weights_optimizer" in needed):
+        if (progress.weights_groups is not None) != ("weights_optimizer/" in needed):
             self._refuse("the options of the structural weights' own optimiser do not go with its state")
 
     def _refuse(self, fault: str | None) -> None:
@@ -180,8 +180,11 @@ class Checkpoint(Callback):
         if state is None:
             raise RunError(f"{self.path} is damaged: the state of its optimiser cannot be read. Delete it to train anew.")
         self._refuse(state_fault(optimizer, state, steps))
-        fresh = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": [a | b for a, b in zip(fresh, groups, strict=True)]})
+        merged = []
+        for own, found in zip(optimizer.state_dict()["param_groups"], groups, strict=True):
+            # what is equal stays of the optimiser's own type: 20.0 is no length, though it equals 20
+            merged.append(own | {name: value for name, value in found.items() if value != own.get(name)})
+        optimizer.load_state_dict({"state": state, "param_groups": merged})
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         progress, layer = self.progress, net.module_.recurrent

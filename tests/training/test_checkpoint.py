@@ -310,6 +310,10 @@ def no_generator(file: File) -> None:
     del file.tensors["rng"]
 
 
+def generator_elsewhere(file: File) -> None:
+    file.tensors["rng/0"] = file.tensors.pop("rng")
+
+
 def no_state(file: File) -> None:
     for name in [name for name in file.tensors if name.startswith("optimizer/")]:
         del file.tensors[name]
@@ -333,7 +337,7 @@ def too_many_steps(file: File) -> None:
 EVERYWHERE = (
     drop_row, repeat_row, swap_rows, count_on, lose_a_loss, other_constant, one_group_more, other_parameters, other_seed,
     no_seed, some_moves, other_trials, not_a_number, other_dtype, other_shape, no_parameter, one_parameter_more,
-    short_generator, no_generator, no_state, other_state, unknown_state,
+    short_generator, no_generator, generator_elsewhere, no_state, other_state, unknown_state,
 )  # fmt: skip
 ONLY_SOME = {
     other_rate: ("plain", "bilevel", "lbfgs", "spsa", "shrinking", "tried"),  # elsewhere a schedule sets it
@@ -352,6 +356,17 @@ def test_contradictions_are_seen_without_a_checksum(kind: str, cases: dict[str, 
         found = outcome(kind, tmp_path / "file")
         assert isinstance(found, str), f"{damage.__name__} is gone on from"
         assert str(tmp_path / "file") in found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_numbers_of_another_type_stay_those_of_the_optimiser(kind: str, cases: dict[str, Case], tmp_path: Path) -> None:
+    file = copy.deepcopy(cases[kind].file)
+    del file.header["sha256"]
+    file.header["groups"] = [
+        {name: float(value) if type(value) is int else value for name, value in group.items()} for group in file.header["groups"]
+    ]
+    file.write(tmp_path / "file")
+    assert outcome(kind, tmp_path / "file") == cases[kind].whole
 
 
 def test_the_best_epoch_belongs_to_the_options(cases: dict[str, Case], tmp_path: Path) -> None:
