@@ -18,7 +18,10 @@ def split_names(given: Iterable[str] | None, known: Collection[str] = ()) -> lis
         return None
     names: list[str] = []
     for value in given:
-        parts = [value] if value in known else next(csv.reader([value], skipinitialspace=True), [])
+        try:
+            parts = [value] if value in known else next(csv.reader([value], skipinitialspace=True, strict=True), [])
+        except csv.Error:  # a quote that is not closed is part of a name
+            parts = [value]
         names += [name.strip() for name in parts]
     return names
 

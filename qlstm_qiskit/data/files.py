@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.io.common import get_handle
 
 from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.source import openable
@@ -28,7 +30,9 @@ def read_table(path: Path | str) -> pd.DataFrame:
     source = openable(path)
     try:
         text: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
-        table = pd.read_csv(source, header=None, skipinitialspace=True, **text)
+        with get_handle(source, "rb", compression="infer" if isinstance(source, Path) else None, is_text=False) as handles:
+            content = handles.handle.read()
+        table = pd.read_csv(io.BytesIO(content), header=None, skipinitialspace=True, **text)
     except FileNotFoundError:
         raise DataError(f"there is no file {path}; check the path.") from None
     except pd.errors.EmptyDataError:
@@ -36,6 +40,10 @@ def read_table(path: Path | str) -> pd.DataFrame:
     except Exception as error:  # noqa: BLE001 - whatever an archive, or a file of another kind, makes of it
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path} cannot be read as CSV: {reason}") from None
+    before, zero, _ = content.partition(b"\0")
+    if zero:  # where a cell would end, whatever comes after it
+        line = before.count(b"\n") + 1
+        raise DataError(f"{path}, line {line}: a zero byte, which no text has; write the file again.")
     names = [str(name).strip() for name in table.iloc[0]]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:

@@ -32,8 +32,12 @@ class Scaler:
     high: tuple[float, ...]
 
     @classmethod
-    def fit(cls, values: Floats) -> Scaler:
+    def fit(cls, values: Floats, names: Sequence[str] = ()) -> Scaler:
         """Take the range of each column of `values` (rows, columns).
+
+        Args:
+            values: In original units.
+            names: Of the columns, for messages; by default they are numbered.
 
         Raises:
             DataError: Values, or their range, are so large or so small that squares are no longer float64.
@@ -44,7 +48,8 @@ class Scaler:
         for bad, unit in ((wide, "smaller"), (narrow, "larger")):
             if bad.any():
                 column = int(np.flatnonzero(bad)[0])
-                raise DataError(f"column {column} runs from {low[column]:g} to {high[column]:g}; use a {unit} unit.")
+                named = names[column] if names else f"column {column}"
+                raise DataError(f"{named} runs from {low[column]:g} to {high[column]:g}; use a {unit} unit.")
         return cls(tuple(low.tolist()), tuple(high.tolist()))
 
     @classmethod
@@ -264,7 +269,10 @@ def make_dataset(
         )
     column = np.asarray(target, dtype=np.float64)[:, None]
     known = first + window  # rows before the first that is tested
-    input_scaler, target_scaler = scalers or (Scaler.fit(inputs[:known]), Scaler.fit(column[:known]))
+    if scalers is None:
+        named = [f"column {feature!r} of {name}" for feature in features]
+        scalers = Scaler.fit(inputs[:known], named), Scaler.fit(column[:known], [f"column {target_name!r} of {name}"])
+    input_scaler, target_scaler = scalers
     scaled = scaled_rows(name, features, np.asarray(inputs, dtype=np.float64), input_scaler)
     scaled_target = scaled_rows(name, (target_name,), column, target_scaler)
     x = sliding_windows(scaled, window)[:n_windows]

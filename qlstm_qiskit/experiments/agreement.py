@@ -8,7 +8,7 @@ from typing import Any
 
 from qlstm_qiskit.errors import DataError, RunError
 from qlstm_qiskit.experiments.header import ModelHeader, RunHeader
-from qlstm_qiskit.experiments.reading import ArchitectureLine, HistoryLine, read_epochs, read_json, validated
+from qlstm_qiskit.experiments.reading import ArchitectureLine, HistoryLine, read_epochs, read_json, read_metrics, validated
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.space import Genotype
 from qlstm_qiskit.storage import exists
@@ -33,7 +33,7 @@ def require_agreement(path: Path, spec: RunSpec, header: RunHeader) -> None:
     """
     require_same_model(path, spec, header)
     if exists(path / METRICS):
-        _require(path, METRICS, _of_metrics(spec, header, read_json(path / METRICS)))
+        _require(path, METRICS, _of_metrics(spec, header, read_metrics(path / METRICS)))
     if exists(path / GENOTYPE):
         found = validated(Genotype, read_json(path / GENOTYPE), path / GENOTYPE)
         if found != spec.genotype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -268,7 +269,8 @@ def _read_circuit(path: Path, circuits: str, sha256: str) -> QuantumCircuit:
         if circuits == "qpy":
             loaded: QuantumCircuit = qpy.load(io.BytesIO(content))[0]
             return loaded
-        return qasm3.loads(content.decode())
+        with contextlib.redirect_stderr(io.StringIO()):  # the importer prints there what its error says too
+            return qasm3.loads(content.decode())
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it
         reason = " ".join(str(error).split())
         raise RunError(f"{path} cannot be read as {circuits} ({type(error).__name__}: {reason}).") from None

@@ -12,7 +12,7 @@ from qlstm_qiskit.data import Dataset, split_validation
 from qlstm_qiskit.errors import DataError, ShapeError
 from qlstm_qiskit.experiments.agreement import METRICS
 from qlstm_qiskit.experiments.environment import environment
-from qlstm_qiskit.experiments.reading import read_json
+from qlstm_qiskit.experiments.reading import read_metrics
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.storage import exists
 
@@ -141,4 +141,4 @@ def stages_before(run: Run) -> dict[str, Any]:
     if run.spec.start is None or run.spec.genotype is None:
         return {}
     before = Path(run.spec.start.run)
-    return dict(read_json(before / METRICS).get("stages", {})) if exists(before / METRICS) else {}
+    return dict(read_metrics(before / METRICS).get("stages", {})) if exists(before / METRICS) else {}

@@ -50,6 +50,57 @@ class ArchitectureLine(BaseModel):
     layers: list[Coefficients]
 
 
+class Environment(BaseModel):
+    """Where a result was made."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    commit: str | None = None
+    changed: bool | None = None
+    processor: str = ""
+    versions: dict[str, str] = {}
+
+
+class Stage(BaseModel):
+    """What a model was worth on the way to a derived one."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    epochs: int
+    n_circuits: int
+    valid_mse: float | None = None
+    test_mse: float
+
+
+class Metrics(Environment):
+    """metrics.json: what its readers need of it, each of which versions may lack."""
+
+    dataset: str | None = None
+    model: str | None = None
+    search: str | None = None
+    path: str | None = None
+    epochs: int | None = None
+    interrupted: bool = False
+    dry_run: bool = False
+    n_parameters: int | None = None
+    n_circuits: int | None = None
+    train_mse: float | None = None
+    valid_mse: float | None = None
+    test_mse: float | None = None
+    test: dict[str, float] = {}
+    persistence: dict[str, float] = {}
+    seasonal_naive: dict[str, float] = {}
+    stages: dict[str, Stage] = {}
+    wall_seconds: float | None = None
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The content of a metrics.json, or `RunError`."""
+    content = read_json(path)
+    validated(Metrics, content, path)
+    return content
+
+
 def validated(kind: type[Model], content: object, path: Path) -> Model:
     """The content of a file as a pydantic model, or `RunError` with the first thing that is wrong with it."""
     try:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import DataError, RunError
-from qlstm_qiskit.experiments.reading import read_json, read_lines, validated
+from qlstm_qiskit.experiments.reading import Environment, read_json, read_lines, validated
 from qlstm_qiskit.experiments.study import Study, Task
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
 
@@ -146,11 +146,24 @@ def require_same_study(study: Study, out: Path) -> None:
 def note_environment(out: Path, here: dict[str, Any]) -> str:
     """Write down where a record was made; return the name of it that the record has."""
     path = out / ENVIRONMENTS
-    known = read_json(path) if exists(path) else {}
+    known = read_environments(out)
     name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:8]
     if name not in known:
         write_atomically(path, strict_json(known | {name: here}, indent=2) + "\n")
     return name
+
+
+def read_environments(out: Path | str) -> dict[str, dict[str, Any]]:
+    """Where the records of a folder were made, by name; none where that was not noted.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = Path(out) / ENVIRONMENTS
+    known = read_json(path) if exists(path) else {}
+    for made in known.values():
+        validated(Environment, made, path)
+    return known
 
 
 def _study(path: Path) -> Study:

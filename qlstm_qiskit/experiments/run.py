@@ -29,7 +29,7 @@ from qlstm_qiskit.experiments.agreement import (
     require_same_cut,
 )
 from qlstm_qiskit.experiments.header import ModelHeader, RunHeader, read_model
-from qlstm_qiskit.experiments.reading import read_json, read_lines, validated
+from qlstm_qiskit.experiments.reading import read_json, read_lines, read_metrics, validated
 from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.tracing import Difference, predict_windows, trace_windows
 from qlstm_qiskit.experiments.trust import require_trusted
@@ -203,7 +203,7 @@ def load_header(path: Path | str, spec: RunSpec) -> RunHeader:
 
 def load_metrics(path: Path | str) -> dict[str, Any]:
     """Read the content of metrics.json; errors as of `load_run`."""
-    return read_json(Path(path) / METRICS)
+    return read_metrics(Path(path) / METRICS)
 
 
 def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work: str = "evaluate", trust: bool = False) -> Run:

@@ -157,6 +157,7 @@ def test_parquet_is_parquet_or_refused(qlstm, monkeypatch: pytest.MonkeyPatch) -
 def test_columns_with_commas_in_their_names(qlstm) -> None:
     assert split_names(["a, b", "c"]) == ["a", "b", "c"]
     assert split_names(["a,b", 'x,"y, z"'], ["a,b"]) == ["a,b", "x", "y, z"]
+    assert split_names(['"', 'a"b', '"c']) == ['"', 'a"b', '"c']
     assert split_names(None) is None
     Path("s.csv").write_text('t,"y, in m",z\n' + SERIES.split("\n", 1)[1])
     command = ["train", "--csv", "s.csv", "--target", "y, in m", "--model", "lstm", "--hidden-size", 1, "--epochs", 1]

@@ -212,6 +212,7 @@ def test_two_features(tmp_path: Path) -> None:
         ("a\n1\n2\nx\n4\n", {}, DataError, "line 4, column 'a': 'x' is not a finite number"),
         ("a,b\n1,1\n,2\n", {}, DataError, "line 3, column 'a': a value is missing"),
         ("a\n1\nnan\n", {}, DataError, "line 3, column 'a': 'nan'"),
+        ("a\n1\n2\x00" + "5\n1\n" * 50, {}, DataError, "line 3: a zero byte"),
         ("a\n1\n2\n-inf\n", {}, DataError, "line 4, column 'a': '-inf'"),
         ("a\n1\n\n3\n", {}, DataError, "line 3, column 'a': a value is missing"),
         ("a\n" + "1\n" * 50 + "\n\n", {"features": ["a", "a"]}, OptionError, "twice"),
@@ -222,7 +223,7 @@ def test_two_features(tmp_path: Path) -> None:
             "line 2, column 'a': '1.7e308' is above 1e\\+150; use a smaller unit",
         ),
         ("a\n" + "1\n2\n" * 25 + "1e200\n", {}, DataError, "line 52, column 'a': '1e200' is above"),
-        ("a\n" + "0\n1e-155\n" * 25, {}, DataError, "column 0 runs from 0 to 1e-155; use a larger unit"),
+        ("a\n" + "0\n1e-155\n" * 25, {}, DataError, "column 'a' of series runs from 0 to 1e-155; use a larger unit"),
         ("a\n" + "0\n5e-324\n" * 25, {}, DataError, "use a larger unit"),
         (
             "a\n" + "0\n1e-20\n" * 25 + "1e140\n",

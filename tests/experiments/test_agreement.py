@@ -35,6 +35,7 @@ from qlstm_qiskit.experiments import (
 )
 from qlstm_qiskit.experiments.export import export_run
 from qlstm_qiskit.experiments.header import read_model
+from qlstm_qiskit.experiments.run import load_metrics
 from qlstm_qiskit.experiments.start import read_start
 from qlstm_qiskit.experiments.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
@@ -178,6 +179,25 @@ def test_metrics_of_another_run(copied: Path, field: str, value: object, message
     edit(copied / "metrics.json", **{field: value})
     with pytest.raises(RunError, match=message):
         load_run(copied)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("n_circuits", True, "n_circuits: Input should be a valid integer"),
+        ("interrupted", "false", "interrupted: Input should be a valid boolean"),
+        ("test", {"mse": "0.1"}, "test.mse: Input should be a valid number"),
+        ("persistence", {"mase": math.nan}, "persistence.mase: Input should be a finite number"),
+        ("stages", {"search": {"epochs": 1, "n_circuits": 2}}, "stages.search.test_mse: Field required"),
+        ("versions", {"torch": 2}, "versions.torch: Input should be a valid string"),
+    ],
+)
+def test_metrics_of_other_kinds(copied: Path, field: str, value: object, message: str) -> None:
+    edit(copied / "metrics.json", **{field: value})
+    with pytest.raises(RunError, match=f"metrics.json is damaged or of another version: {message}"):
+        load_run(copied)
+    with pytest.raises(RunError, match=message):
+        load_metrics(copied)
 
 
 def lines_of(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:

@@ -14,10 +14,11 @@ from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments import load_run, runner
 from qlstm_qiskit.experiments.environment import environment
 from qlstm_qiskit.experiments.recording import Recorder
-from qlstm_qiskit.experiments.records import load_study_folder, read_records
+from qlstm_qiskit.experiments.records import load_study_folder, read_environments, read_records
 from qlstm_qiskit.experiments.runner import run_study, run_task
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.study import Chain, Study
+from qlstm_qiskit.report.page import write_report
 from tests.experiments.resumable import interrupted_in, write_series
 from tests.experiments.studied import SMALL, numbers
 
@@ -68,6 +69,23 @@ def test_damaged_files_are_one_line(done: Path, tmp_path: Path, name: str, text:
     (out / name).write_text(text)
     with pytest.raises(RunError, match=f"{name} is damaged"):
         run_study(SMALL.part(rows=["ridge"], seeds=4), out, whole=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("commit", {"name": "x"}, "commit: Input should be a valid string"),
+        ("versions", {"torch": ["2"]}, "versions.torch: Input should be a valid string"),
+        ("processor", None, "processor: Input should be a valid string"),
+    ],
+)
+def test_damaged_environments_are_refused(done: Path, tmp_path: Path, name: str, value: object, message: str) -> None:
+    shutil.copytree(done, tmp_path / "out")
+    path = tmp_path / "out" / "environments.json"
+    path.write_text(json.dumps({key: made | {name: value} for key, made in json.loads(path.read_text()).items()}))
+    for read in (read_environments, lambda out: write_report(out, tmp_path / "page.html")):
+        with pytest.raises(RunError, match=f"environments.json is damaged or of another version: {message}"):
+            read(tmp_path / "out")
 
 
 def test_records(done: Path) -> None:

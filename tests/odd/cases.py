@@ -108,8 +108,8 @@ def _exit_code(case: Case) -> int:
         case.command()
     except QLSTMError as error:
         return _said(f"error: {error}", 2)
-    except SystemExit as end:  # of a script, whose refusal is its message
-        return 0 if end.code in (None, 0) else _said(f"error: {end.code}", 2)
+    except SystemExit as end:  # of a script
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else _said(str(end.code), 1)
     return 0
 
 

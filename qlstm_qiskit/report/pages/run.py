@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec, plan_run
-from qlstm_qiskit.experiments.run import METRICS, load_metrics, validated
+from qlstm_qiskit.experiments.run import METRICS, load_metrics
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.transpile import transpile_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
@@ -30,28 +28,8 @@ _FORECASTS = {"test": "model", "persistence": "persistence", "seasonal_naive": "
 _FIGURES = {"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}
 
 
-class _Stage(BaseModel):
-    epochs: int
-    n_circuits: int
-    valid_mse: float | None
-    test_mse: float
-
-
-class _Metrics(BaseModel):
-    """What a page needs of metrics.json."""
-
-    n_parameters: int
-    n_circuits: int
-    train_mse: float
-    valid_mse: float | None = None
-    test_mse: float
-    test: dict[str, float]
-    persistence: dict[str, float]
-    seasonal_naive: dict[str, float] = {}
-    stages: dict[str, _Stage] = {}
-    path: str | None = None
-    wall_seconds: float
-    versions: dict[str, str]
+#: What a page needs of metrics.json.
+_NEEDED = ("n_parameters", "n_circuits", "train_mse", "test_mse", "test", "persistence", "wall_seconds", "versions")
 
 
 def run_page(path: Path, backend: str | None = None, backends: Path | None = None) -> Page:
@@ -69,7 +47,9 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
     if not exists(path / METRICS):
         hint = f"; finish it with `qlstm train --resume --out {path}`" if is_unfinished(path) else ""
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
-    validated(_Metrics, load_metrics(path), path / METRICS)
+    missing = [name for name in _NEEDED if load_metrics(path).get(name) is None]
+    if missing:
+        raise RunError(f"{path / METRICS} is damaged or of another version: it has no {', '.join(missing)}.")
     chosen = None if backend is None else _on_this_machine(backend, backends)
     run = load_run(path, backend=EXACT)
     sections = [_forecast(run), _errors(run), _losses(run), *_architecture(run), *_cost(run, chosen, backends)]

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.experiments.records import ENVIRONMENTS, Record, load_study_folder
-from qlstm_qiskit.experiments.run import read_json
+from qlstm_qiskit.experiments.records import Record, load_study_folder, read_environments
 from qlstm_qiskit.experiments.table import Table, table
 from qlstm_qiskit.report.pages.content import (
     Grid,
@@ -27,7 +26,7 @@ from qlstm_qiskit.report.pages.content import (
 )
 from qlstm_qiskit.report.pages.figures import INK, axis, label, log_axis, plotted
 from qlstm_qiskit.report.table import FIGURES, Part, parts
-from qlstm_qiskit.storage import exists, strict_json
+from qlstm_qiskit.storage import strict_json
 
 
 def study_page(path: Path) -> Page:
@@ -149,7 +148,7 @@ def _values(found: Table, row: str, dataset: str) -> tuple[float, ...]:
 
 
 def _environments(path: Path, records: list[Record]) -> Section:
-    known = read_json(path / ENVIRONMENTS) if exists(path / ENVIRONMENTS) else {}
+    known = read_environments(path)
     counts = Counter(str(record.get("environment")) for record in records)
     rows = []
     for name, count in counts.items():
