@@ -1,0 +1,12 @@
+OPENQASM 3.0;
+include "stdgates.inc";
+input float[64] x0;
+input float[64] x1;
+qubit[2] q;
+h q[0];
+h q[1];
+ry(x0) q[0];
+ry(x1) q[1];
+cx q[0], q[1];
+ry(-0.16605754198404737) q[0];
+ry(0.007713175218682764) q[1];
