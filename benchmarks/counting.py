@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qiskit.primitives import BaseEstimatorV2, DataBin, PrimitiveJob, PrimitiveResult, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
-from qlstm_qiskit.hardware.executor import Request
+from qlstm_qiskit.hardware.contract.executor import Request
 
 
 class CountingExecutor:

@@ -21,8 +21,8 @@ from benchmarks.step import SIZES, training_step
 from benchmarks.timing import machine, median_ms
 from qlstm_qiskit import QLSTM, SearchSpace
 from qlstm_qiskit.hardware import StatevectorBackend
-from qlstm_qiskit.hardware.aer import prepare_for_aer
-from qlstm_qiskit.hardware.bank import PrimitiveBank
+from qlstm_qiskit.hardware.executors.aer import prepare_for_aer
+from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 
 _BATCH, _WINDOW = 10, 4
 

@@ -39,11 +39,11 @@ from benchmarks.counting import CountingEstimator, CountingExecutor
 from benchmarks.timing import machine
 from qlstm_qiskit import QLSTM, SearchSpace
 from qlstm_qiskit.hardware import BackendSpec, DtypeTorchConnector, OnePubEstimatorQNN, find_spec, load_backend
-from qlstm_qiskit.hardware.aer import prepare_for_aer
-from qlstm_qiskit.hardware.compact import noise_model
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.executor import ISACircuit, Request
-from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
+from qlstm_qiskit.hardware.device.compact import noise_model
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.executors.aer import prepare_for_aer
+from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.nn import CircuitBank
 from qlstm_qiskit.space import Candidate
 

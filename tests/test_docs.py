@@ -21,8 +21,8 @@ from qlstm_qiskit.cli import main
 from qlstm_qiskit.cli.app import app
 from qlstm_qiskit.experiments.statistics import COVERAGE, LEAST, RESAMPLES
 from qlstm_qiskit.experiments.study import load_study
-from qlstm_qiskit.hardware.cost import CIRCUIT_US, JOB_SECONDS
-from qlstm_qiskit.hardware.packing import AUTO_SHARE
+from qlstm_qiskit.hardware.executors.cost import CIRCUIT_US, JOB_SECONDS
+from qlstm_qiskit.hardware.executors.packing import AUTO_SHARE
 from qlstm_qiskit.training.spsa import _ALPHA, _GAMMA
 
 ROOT = Path(__file__).parents[1]

@@ -1,12 +1,15 @@
-"""Imports only go down: a room may import itself and what lies below it, nothing above."""
+"""Imports only go down: between rooms, between the inner rooms of a room, and in no circle between files."""
 
 import ast
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import qlstm_qiskit
+import qlstm_qiskit.hardware
 
 #: The rooms from the ground up, as in ARCHITECTURE.md.
 FLOORS = (
@@ -24,36 +27,106 @@ FLOORS = (
     "report",
     "cli",
 )
+#: The inner rooms of a room from the ground up; files that lie beside them come last.
+INNER = {
+    "hardware": ("contract", "config", "device", "executors", "jobs", "interpreter", "loading", "check"),
+}
 PACKAGE = Path(qlstm_qiskit.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+#: Where names live that packages give out on first use: importing one reaches its home.
+LAZY = {"qlstm_qiskit": qlstm_qiskit._HOMES, "qlstm_qiskit.hardware": qlstm_qiskit.hardware._HOMES}
 
 
-def rooms_imported(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
-    names: set[str] = set()
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """Modules of this package that a file imports anywhere, for its types alone too."""
+    return frozenset(_imported(ast.parse(path.read_text()), path))
+
+
+def _imported(tree: ast.AST, path: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the room"
-            names.add(node.module or "")
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    rooms = {name.split(".")[1] for name in names if name.startswith("qlstm_qiskit.")}
-    rooms = {qlstm_qiskit._HOMES.get(name, name) for name in rooms}  # `from qlstm_qiskit import QLSTM` reaches nn
-    return rooms & set(FLOORS)
+            if node.module in MODULES:
+                for alias in node.names:
+                    home = LAZY.get(node.module, {}).get(alias.name)
+                    inner = f"{node.module}.{home or alias.name}"
+                    yield inner if inner in MODULES else node.module
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def place(module: str) -> tuple[str, str]:
+    """The room of a module and its inner room, if it has any."""
+    parts = module.split(".")[1:]
+    return (parts[0] if parts else ""), (parts[1] if parts and parts[0] in INNER and len(parts) > 1 else "")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_only_go_down(path: Path) -> None:
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if room in {"__init__", "__main__"}:
+    room, inner = place(module_of(path))
+    if room in {"", "__main__"}:
         return  # the public names, imported on first use; and the command line
-    upward = {other for other in rooms_imported(path) if FLOORS.index(other) > FLOORS.index(room)}
-    assert not upward, f"{room} imports {upward}, which lie above it"
+    for module in imported(path):
+        other, its_inner = place(module)
+        if not other:
+            continue
+        assert FLOORS.index(other) <= FLOORS.index(room), f"{room} imports {module}, which lies above it"
+        if other == room and inner and its_inner:
+            floors = INNER[room]
+            assert floors.index(its_inner) <= floors.index(inner), f"{room}/{inner} imports {module}, which lies above it"
 
 
 def test_every_room_has_a_floor() -> None:
     rooms = {p.name.removesuffix(".py") for p in PACKAGE.iterdir() if p.is_dir() or p.suffix == ".py"}
     assert rooms - {"__init__", "__main__", "__pycache__", "py.typed"} == set(FLOORS)
+    for room, floors in INNER.items():
+        inner = {p.name.removesuffix(".py") for p in (PACKAGE / room).iterdir() if p.is_dir() or p.suffix == ".py"}
+        assert inner - {"__init__", "__pycache__"} == set(floors)
+
+
+def circles() -> list[list[str]]:
+    """Files that import one another, for their types alone too, directly or through others: Tarjan's components."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in imported(MODULES[module]):
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            place_on_stack = stack.index(module)
+            component = stack[place_on_stack:]
+            del stack[place_on_stack:]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for module in MODULES:
+        if module not in index:
+            visit(module)
+    return found
+
+
+def test_no_files_import_one_another() -> None:
+    """But for what reads the options of an estimator, which are attributes of it and no object of their own."""
+    options = [f"qlstm_qiskit.training.{name}" for name in ("fitting", "inputs", "optimizers", "options", "regressor")]
+    assert circles() == [options]
 
 
 def test_the_picture_in_the_architecture_is_this_order() -> None:

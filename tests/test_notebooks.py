@@ -11,8 +11,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from qlstm_qiskit.hardware.rules import looks_like_token
-from qlstm_qiskit.hardware.scrub import VARIABLES, scrub
+from qlstm_qiskit.hardware.config.secrets import VARIABLES, looks_like_token, scrub
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -11,7 +11,7 @@ from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.hardware.spec import BackendSpec
+    from qlstm_qiskit.hardware.config.spec import BackendSpec
 
 backends_app = typer.Typer(help="What can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def backends_list(backends: BackendsFile = None, json: Json = False) -> None:
 
     Example: qlstm backends list
     """
-    from qlstm_qiskit.hardware.specs_file import load_specs
+    from qlstm_qiskit.hardware.config.file import load_specs
 
     specs = load_specs(backends)
     rows = [

@@ -13,8 +13,8 @@ from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import JobError, LedgerError, OptionError
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.hardware.ledger import Entry, Ledger
-    from qlstm_qiskit.hardware.spec import BackendSpec
+    from qlstm_qiskit.hardware.config.spec import BackendSpec
+    from qlstm_qiskit.hardware.jobs.ledger import Entry, Ledger
 
 jobs_app = typer.Typer(help="Jobs that a run has submitted to a device.", no_args_is_help=True)
 
@@ -51,7 +51,7 @@ def jobs_show(
         entry = ledger.entry(id)
         result = None
         if entry.status == "done":
-            from qlstm_qiskit.hardware.fetch import result_of
+            from qlstm_qiskit.hardware.jobs.fetch import result_of
 
             result = result_of(ledger, entry)
     if json:
@@ -80,7 +80,7 @@ def jobs_resume(
 
     Example: qlstm jobs resume runs/demo
     """
-    from qlstm_qiskit.hardware.fetch import retry_ended
+    from qlstm_qiskit.hardware.jobs.fetch import retry_ended
 
     if log:
         from qlstm_qiskit.experiments import is_unfinished
@@ -118,7 +118,7 @@ def jobs_resume(
 
 def _fetched(ledger: Ledger, file: Path | None, retry: bool) -> tuple[list[Entry], list[JobError]]:
     """Fetch what was submitted: the jobs that are done now, and what went wrong with others."""
-    from qlstm_qiskit.hardware.fetch import fetch_pending
+    from qlstm_qiskit.hardware.jobs.fetch import fetch_pending
 
     fetched: list[Entry] = []
     errors: list[JobError] = []
@@ -185,7 +185,7 @@ def jobs_cancel(
 
     Example: qlstm jobs cancel runs/demo 3
     """
-    from qlstm_qiskit.hardware.fetch import GIVEN_UP, Jobs
+    from qlstm_qiskit.hardware.jobs.fetch import GIVEN_UP, Jobs
 
     with _ledger(run) as ledger:
         chosen = [ledger.entry(number) for number in id] if id else ledger.entries(statuses=["prepared", "submitted"])
@@ -209,7 +209,7 @@ def jobs_cancel(
 
 def _entries(run: Path) -> list[Entry]:
     """The jobs of a run folder; none where nothing was submitted from it."""
-    from qlstm_qiskit.hardware.ledger import FILE
+    from qlstm_qiskit.hardware.jobs.ledger import FILE
 
     if run.is_dir() and not (run / FILE).exists():
         return []
@@ -218,7 +218,7 @@ def _entries(run: Path) -> list[Entry]:
 
 
 def _ledger(run: Path) -> Ledger:
-    from qlstm_qiskit.hardware.ledger import FILE, Ledger
+    from qlstm_qiskit.hardware.jobs.ledger import FILE, Ledger
     from qlstm_qiskit.storage import exists
 
     if not exists(run):
@@ -230,8 +230,8 @@ def _backends_of(ledger: Ledger, entries: list[Entry], file: Path | None) -> lis
     """The backends of these jobs as they were recorded, with today's access."""
     from pydantic import ValidationError
 
-    from qlstm_qiskit.hardware.spec import BackendSpec
-    from qlstm_qiskit.hardware.specs_file import find_spec
+    from qlstm_qiskit.hardware.config.file import find_spec
+    from qlstm_qiskit.hardware.config.spec import BackendSpec
 
     found = {}
     for entry in entries:
@@ -248,8 +248,8 @@ def _backends_of(ledger: Ledger, entries: list[Entry], file: Path | None) -> lis
 
 def _today(spec: BackendSpec, file: Path | None) -> BackendSpec:
     """A recorded backend with the access and the limits that its entry of `file`, or of ./backends.yaml, has today."""
-    from qlstm_qiskit.hardware.rules import renewed
-    from qlstm_qiskit.hardware.specs_file import PACKAGED, USERS, find_spec, load_specs
+    from qlstm_qiskit.hardware.config.file import PACKAGED, USERS, find_spec, load_specs
+    from qlstm_qiskit.hardware.config.spec import renewed
 
     if file is not None:
         today = find_spec(spec.name, file)
@@ -267,7 +267,7 @@ def _today(spec: BackendSpec, file: Path | None) -> BackendSpec:
 
 def _service(spec: BackendSpec) -> Any:
     """What knows the jobs of a backend; None for those that end with the process that began them."""
-    from qlstm_qiskit.hardware import runtime
+    from qlstm_qiskit.hardware.jobs import runtime
 
     return runtime.open_service(spec) if spec.kind == "ibm" and not spec.local else None
 

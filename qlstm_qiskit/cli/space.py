@@ -88,7 +88,7 @@ def space_analyze(
 
     Example: qlstm space analyze --n-qubits 4 --depth 1 --backend fake-fez --out space.png
     """
-    from qlstm_qiskit.hardware.isa_cache import cache_folder
+    from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.space import SearchSpace, analyze
 
     found = analyze(

@@ -13,7 +13,7 @@ from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.hardware.transpile_report import TranspileReport
+    from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
 
 
 def transpile(
@@ -34,7 +34,7 @@ def transpile(
     from dataclasses import asdict
 
     from qlstm_qiskit.experiments.transpile import transpile_run
-    from qlstm_qiskit.hardware.isa_cache import cache_folder
+    from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.report.layout import draw_layout
     from qlstm_qiskit.space import GATES
 

@@ -14,7 +14,7 @@ from qlstm_qiskit.experiments.agreement import require_same_cut
 from qlstm_qiskit.experiments.run import ModelHeader, Run, load_header, load_spec
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
-from qlstm_qiskit.hardware.cost import Plan, Work, require_affordable
+from qlstm_qiskit.hardware.executors.cost import Plan, Work, require_affordable
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.search import Strategy

@@ -36,10 +36,10 @@ from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.start import read_start
 from qlstm_qiskit.experiments.trust import require_trusted
 from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
-from qlstm_qiskit.hardware.cost import require_affordable
-from qlstm_qiskit.hardware.ledger import FILE as JOBS
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
+from qlstm_qiskit.hardware.executors.cost import require_affordable
+from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
+from qlstm_qiskit.hardware.jobs.ledger import FILE as JOBS
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
@@ -90,7 +90,7 @@ def resume_run(
 
     Args:
         out: The folder.
-        options: The run's backend with another access or other limits, see `hardware.rules.renewed`; by default as it was.
+        options: The run's backend with other access or limits, see `hardware.config.spec.renewed`; by default as it was.
         loggers, verbose: See `train_run`; epochs before are not logged again.
         trust: As in `load_run`.
 

@@ -6,32 +6,32 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.hardware.backend import Backend as Backend
-    from qlstm_qiskit.hardware.backend import Bank as Bank
-    from qlstm_qiskit.hardware.backend import Bound as Bound
-    from qlstm_qiskit.hardware.backend import StatevectorBackend as StatevectorBackend
+    from qlstm_qiskit.hardware.config.file import EXACT as EXACT
+    from qlstm_qiskit.hardware.config.file import find_spec as find_spec
+    from qlstm_qiskit.hardware.config.file import names_own_code as names_own_code
+    from qlstm_qiskit.hardware.config.spec import BackendSpec as BackendSpec
+    from qlstm_qiskit.hardware.contract.backend import Backend as Backend
+    from qlstm_qiskit.hardware.contract.backend import Bank as Bank
+    from qlstm_qiskit.hardware.contract.backend import Bound as Bound
+    from qlstm_qiskit.hardware.interpreter.qnn import DtypeTorchConnector as DtypeTorchConnector
+    from qlstm_qiskit.hardware.interpreter.qnn import OnePubEstimatorQNN as OnePubEstimatorQNN
+    from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend as StatevectorBackend
     from qlstm_qiskit.hardware.loading import load_backend as load_backend
     from qlstm_qiskit.hardware.loading import plan_backend as plan_backend
-    from qlstm_qiskit.hardware.qnn import DtypeTorchConnector as DtypeTorchConnector
-    from qlstm_qiskit.hardware.qnn import OnePubEstimatorQNN as OnePubEstimatorQNN
-    from qlstm_qiskit.hardware.spec import BackendSpec as BackendSpec
-    from qlstm_qiskit.hardware.specs_file import EXACT as EXACT
-    from qlstm_qiskit.hardware.specs_file import find_spec as find_spec
-    from qlstm_qiskit.hardware.specs_file import names_own_code as names_own_code
 
 # Imported on first use: reading backends.yaml must not load torch and Qiskit.
 _HOMES = {
-    "EXACT": "specs_file",
-    "Backend": "backend",
-    "BackendSpec": "spec",
-    "Bank": "backend",
-    "Bound": "backend",
-    "DtypeTorchConnector": "qnn",
-    "OnePubEstimatorQNN": "qnn",
-    "StatevectorBackend": "backend",
-    "find_spec": "specs_file",
+    "EXACT": "config.file",
+    "Backend": "contract.backend",
+    "BackendSpec": "config.spec",
+    "Bank": "contract.backend",
+    "Bound": "contract.backend",
+    "DtypeTorchConnector": "interpreter.qnn",
+    "OnePubEstimatorQNN": "interpreter.qnn",
+    "StatevectorBackend": "interpreter.statevector",
+    "find_spec": "config.file",
     "load_backend": "loading",
-    "names_own_code": "specs_file",
+    "names_own_code": "config.file",
     "plan_backend": "loading",
 }
 

@@ -10,13 +10,13 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import JobError
-from qlstm_qiskit.hardware.compact import compact
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.executor import Request
-from qlstm_qiskit.hardware.health import Health
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.contract.executor import Request
+from qlstm_qiskit.hardware.device.compact import compact
+from qlstm_qiskit.hardware.device.health import Health
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.loading import load_backend
-from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
-from qlstm_qiskit.hardware.spec import BackendSpec
 
 #: Largest plausible error of <Z> of one rotated qubit: noise of a device and of 100 shots.
 TOLERANCE = 0.5

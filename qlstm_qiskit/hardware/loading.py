@@ -18,17 +18,19 @@ from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import LedgerError, OptionError
-from qlstm_qiskit.hardware.backend import Backend, StatevectorBackend
-from qlstm_qiskit.hardware.executor import Draws, Executor, ISACircuit, Prepare
-from qlstm_qiskit.hardware.spec import BackendSpec, TranspileSpec
-from qlstm_qiskit.hardware.specs_file import find_spec
+from qlstm_qiskit.hardware.config.file import find_spec
+from qlstm_qiskit.hardware.config.parts import TranspileSpec
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.contract.backend import Backend
+from qlstm_qiskit.hardware.contract.executor import Draws, Executor, ISACircuit, Prepare
+from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.hardware.ledger import Ledger
-    from qlstm_qiskit.hardware.primitive_backend import PlanBackend
-    from qlstm_qiskit.hardware.primitives import Submit
-    from qlstm_qiskit.hardware.runtime import Connection
-    from qlstm_qiskit.hardware.transpile import Transpiler
+    from qlstm_qiskit.hardware.device.transpile import Transpiler
+    from qlstm_qiskit.hardware.executors.primitives import Submit
+    from qlstm_qiskit.hardware.interpreter.backend import PlanBackend
+    from qlstm_qiskit.hardware.jobs.ledger import Ledger
+    from qlstm_qiskit.hardware.jobs.runtime import Connection
 
 #: For which evaluations and predictions are answered from the record; devices are calibrated every day.
 MAX_AGE = timedelta(days=1)
@@ -87,8 +89,8 @@ def plan_backend(spec: BackendSpec, device: str | None = None) -> PlanBackend:
         OptionError: The backend has no device, or it is missing.
         JobError: The service cannot be reached.
     """
-    from qlstm_qiskit.hardware.devices import find_device
-    from qlstm_qiskit.hardware.primitive_backend import PlanBackend
+    from qlstm_qiskit.hardware.device.named import find_device
+    from qlstm_qiskit.hardware.interpreter.backend import PlanBackend
 
     if spec.kind in {"statevector", "aer"}:
         raise OptionError(f"backend {spec.name} runs on this machine and costs nothing; plan for one of kind ibm.")
@@ -96,11 +98,36 @@ def plan_backend(spec: BackendSpec, device: str | None = None) -> PlanBackend:
     return PlanBackend(spec, _transpiler(spec, target), target.target)
 
 
+def device_of(spec: BackendSpec, n_qubits: int = 1) -> BackendV2:
+    """Return the device for which circuits of a backend are transpiled.
+
+    Args:
+        spec: The backend.
+        n_qubits: Qubits that the device must have, where the least busy one is chosen.
+
+    Raises:
+        OptionError: It has none, or it cannot be found.
+        JobError: IBM Quantum cannot be reached.
+    """
+    from qlstm_qiskit.hardware.device.named import find_device, load_provider
+
+    name = spec.noise.device if spec.noise is not None else spec.device
+    if spec.kind == "provider" and spec.provider is not None:
+        return load_provider(spec.provider)
+    if spec.kind == "ibm" and spec.channel != "local":
+        from qlstm_qiskit.hardware.jobs.runtime import connect
+
+        return connect(spec, n_qubits).device
+    if name is None:
+        raise OptionError(f"backend {spec.name!r} has no device; choose one that has, such as fake-fez or aer-noise-torino.")
+    return find_device(name)
+
+
 def _aer(spec: BackendSpec, seed: int | None) -> Backend:
-    from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
-    from qlstm_qiskit.hardware.compact import compact
-    from qlstm_qiskit.hardware.devices import find_device
-    from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
+    from qlstm_qiskit.hardware.device.compact import compact
+    from qlstm_qiskit.hardware.device.named import find_device
+    from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
+    from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 
     draws = Draws()
     if spec.noise is None:
@@ -119,13 +146,13 @@ def _aer(spec: BackendSpec, seed: int | None) -> Backend:
 
 
 def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, ordered: bool) -> Backend:
-    from qlstm_qiskit.hardware.cost import MeteredExecutor
-    from qlstm_qiskit.hardware.jobs import JobRunner
-    from qlstm_qiskit.hardware.ledger import FILE, Ledger
-    from qlstm_qiskit.hardware.packing import PackingExecutor
-    from qlstm_qiskit.hardware.pinned import PinnedDevice, calibration_of
-    from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
-    from qlstm_qiskit.hardware.primitives import Direct
+    from qlstm_qiskit.hardware.executors.cost import MeteredExecutor
+    from qlstm_qiskit.hardware.executors.packing import PackingExecutor
+    from qlstm_qiskit.hardware.executors.primitives import Direct
+    from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
+    from qlstm_qiskit.hardware.jobs.ledger import FILE, Ledger
+    from qlstm_qiskit.hardware.jobs.pinned import PinnedDevice, calibration_of
+    from qlstm_qiskit.hardware.jobs.runner import JobRunner
 
     draws = Draws()
     if not spec.recorded or (spec.local and record is None):
@@ -152,7 +179,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
 
 def _begun_on(ledger: Ledger, run: str, ordered: bool) -> str | None:
     """The device that recorded work needs where the backend leaves it open, if jobs may be met again."""
-    from qlstm_qiskit.hardware.ledger import UNDER_WAY, now
+    from qlstm_qiskit.hardware.jobs.ledger import UNDER_WAY, now
 
     entries = [e for e in ledger.entries(run) if ordered or e.status in UNDER_WAY or e.created >= now(MAX_AGE)]
     return entries[-1].device if entries else None
@@ -169,7 +196,7 @@ def _require_same(ledger: Ledger, run: str, spec: BackendSpec, device: str) -> N
 
 
 def _connect(spec: BackendSpec, device: str | None) -> Connection:
-    from qlstm_qiskit.hardware.runtime import connect
+    from qlstm_qiskit.hardware.jobs.runtime import connect
 
     connection = connect(spec, device=device)
     if spec.mode != "job":
@@ -179,10 +206,10 @@ def _connect(spec: BackendSpec, device: str | None) -> Connection:
 
 def _local(spec: BackendSpec, device: BackendV2, seed: int | None, submit: Submit) -> Executor:
     """What stands for the device on this machine: IBM Runtime's primitives in local testing mode or, in a dry run, no noise."""
-    from qlstm_qiskit.hardware.aer import AerExecutor
-    from qlstm_qiskit.hardware.local import LocalExecutor
-    from qlstm_qiskit.hardware.primitives import Direct
-    from qlstm_qiskit.hardware.runtime import make_primitive, seed_of_job
+    from qlstm_qiskit.hardware.executors.aer import AerExecutor
+    from qlstm_qiskit.hardware.executors.local import LocalExecutor
+    from qlstm_qiskit.hardware.executors.primitives import Direct
+    from qlstm_qiskit.hardware.jobs.runtime import make_primitive, seed_of_job
 
     if spec.guard.dry_run:
         draws = submit.draws if isinstance(submit, Direct) else Draws()
@@ -195,7 +222,7 @@ def _local(spec: BackendSpec, device: BackendV2, seed: int | None, submit: Submi
 
 
 def _executor(spec: BackendSpec, make: Callable[[int, Sequence[str]], Any], submit: Submit) -> Executor:
-    from qlstm_qiskit.hardware.primitives import EstimatorExecutor, SamplerExecutor
+    from qlstm_qiskit.hardware.executors.primitives import EstimatorExecutor, SamplerExecutor
 
     if spec.primitive == "sampler":
         return SamplerExecutor(make, spec.shots or 0, spec.guard, submit)
@@ -203,8 +230,8 @@ def _executor(spec: BackendSpec, make: Callable[[int, Sequence[str]], Any], subm
 
 
 def _transpiler(spec: BackendSpec, device: BackendV2) -> Prepare:
-    from qlstm_qiskit.hardware.health import Watched
-    from qlstm_qiskit.hardware.isa_cache import cache_folder
+    from qlstm_qiskit.hardware.device.health import Watched
+    from qlstm_qiskit.hardware.device.isa_cache import cache_folder
 
     return Watched(_shared_transpiler(device, spec.transpile, cache_folder()))
 
@@ -212,7 +239,7 @@ def _transpiler(spec: BackendSpec, device: BackendV2) -> Prepare:
 @lru_cache(maxsize=16)
 def _shared_transpiler(device: BackendV2, spec: TranspileSpec, folder: Path) -> Transpiler:
     """One for all backends of a process that fit circuits to a device in the same way, so that each is transpiled once."""
-    from qlstm_qiskit.hardware.transpile import Transpiler
+    from qlstm_qiskit.hardware.device.transpile import Transpiler
 
     return Transpiler(device, spec, folder)
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.hardware.layout import ErrorMap
-from qlstm_qiskit.hardware.transpile_report import TranspileReport
+from qlstm_qiskit.hardware.device.layout import ErrorMap
+from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
 from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.storage import write_atomically
 

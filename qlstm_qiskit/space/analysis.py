@@ -16,7 +16,7 @@ from qlstm_qiskit.space.figures import entangling_capability, expressibility, ra
 from qlstm_qiskit.space.pool import SearchSpace
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.hardware.transpile_report import TranspileReport
+    from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _report(
     seed: int,
 ) -> CandidateReport:
     """Report on a candidate, and add it to those that later ones are compared with unless it is equal to one of them."""
-    from qlstm_qiskit.hardware.transpile_report import in_cnots, is_pair
+    from qlstm_qiskit.hardware.device.transpile_report import in_cnots, is_pair
 
     found = structure_of(candidate, n_outputs)
     own = None if found.is_zero else polynomial_of(candidate, n_outputs)

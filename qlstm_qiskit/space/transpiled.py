@@ -9,13 +9,13 @@ from pathlib import Path
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.circuits import split
-from qlstm_qiskit.hardware.devices import device_of
-from qlstm_qiskit.hardware.health import doubt
-from qlstm_qiskit.hardware.isa_cache import cache_folder
-from qlstm_qiskit.hardware.spec import BackendSpec
-from qlstm_qiskit.hardware.specs_file import find_spec
-from qlstm_qiskit.hardware.transpile import Transpiler
-from qlstm_qiskit.hardware.transpile_report import TranspileReport
+from qlstm_qiskit.hardware.config.file import find_spec
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.device.health import doubt
+from qlstm_qiskit.hardware.device.isa_cache import cache_folder
+from qlstm_qiskit.hardware.device.transpile import Transpiler
+from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
+from qlstm_qiskit.hardware.loading import device_of
 from qlstm_qiskit.space.candidate import Candidate
 
 

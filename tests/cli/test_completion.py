@@ -13,7 +13,7 @@ from qlstm_qiskit.experiments.export import FORMATS
 from qlstm_qiskit.experiments.loggers import LOGGERS
 from qlstm_qiskit.experiments.recipes import RECIPES
 from qlstm_qiskit.experiments.study import studies
-from qlstm_qiskit.hardware.specs_file import load_specs
+from qlstm_qiskit.hardware.config.file import load_specs
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.search import DERIVATIONS, STRATEGIES
 from qlstm_qiskit.training.models import MODELS

@@ -11,9 +11,10 @@ import pytest
 
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.experiments import train_run
-from qlstm_qiskit.hardware import BackendSpec, fetch, runtime
-from qlstm_qiskit.hardware.jobs import JobRunner
-from qlstm_qiskit.hardware.ledger import Ledger
+from qlstm_qiskit.hardware import BackendSpec
+from qlstm_qiskit.hardware.jobs import fetch, runtime
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.runner import JobRunner
 from tests.experiments.device_work import connect, spec, write_series
 from tests.hardware.mock_service import Fault, MockService, Server
 from tests.hardware.work import SPEC, STEPS, do, runner

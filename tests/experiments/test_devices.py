@@ -29,10 +29,11 @@ from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import BudgetError, JobError, LedgerError, OptionError, RunError
 from qlstm_qiskit.experiments import load_run, plan_run, predict_table, resume_run, roll_out, train_run
 from qlstm_qiskit.experiments.recording import Recorder
-from qlstm_qiskit.hardware import BackendSpec, fetch
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.spec import GuardSpec
-from qlstm_qiskit.hardware.transpile import Transpiler
+from qlstm_qiskit.hardware import BackendSpec
+from qlstm_qiskit.hardware.config.parts import GuardSpec
+from qlstm_qiskit.hardware.device.transpile import Transpiler
+from qlstm_qiskit.hardware.jobs import fetch
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from tests.experiments.device_work import BATCHES, CANARY, IBM, WINDOW, connect, one_step_in, spec, write_series
 from tests.hardware.mock_service import Fault, Server
 
@@ -511,7 +512,7 @@ def test_two_readers_in_one_process(server: Server, csv: Path) -> None:
 def test_a_closed_run_gives_up_the_right_to_submit(server: Server, csv: Path) -> None:
     run = train_run(spec(csv).on("statevector"), csv.parent / "run")
     opened = load_run(run.path, backend=IBM)
-    other = "from pathlib import Path; from qlstm_qiskit.hardware.lock import lock_of; lock_of(Path('run/jobs.sqlite'))"
+    other = "from pathlib import Path; from qlstm_qiskit.hardware.jobs.lock import lock_of; lock_of(Path('run/jobs.sqlite'))"
 
     def elsewhere() -> str:
         return subprocess.run([sys.executable, "-c", other], check=False, cwd=csv.parent, capture_output=True, text=True).stderr

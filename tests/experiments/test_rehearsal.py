@@ -13,8 +13,8 @@ import pytest
 from qlstm_qiskit.errors import BudgetError, RunError
 from qlstm_qiskit.experiments import Run, load_run, require_affordable_evaluation, resume_run, train_run
 from qlstm_qiskit.hardware import BackendSpec, load_backend
-from qlstm_qiskit.hardware.jobs import JobRunner
-from qlstm_qiskit.hardware.ledger import FILE, Entry, Ledger
+from qlstm_qiskit.hardware.jobs.ledger import FILE, Entry, Ledger
+from qlstm_qiskit.hardware.jobs.runner import JobRunner
 from tests.experiments.device_work import WINDOW, spec, write_series
 from tests.experiments.resumable import interrupted_in
 

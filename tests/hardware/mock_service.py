@@ -28,7 +28,7 @@ from qiskit_ibm_runtime.json import RuntimeDecoder, RuntimeEncoder
 from requests.adapters import BaseAdapter
 from requests.auth import AuthBase
 
-from qlstm_qiskit.hardware.executor import circuit_bytes
+from qlstm_qiskit.hardware.contract.executor import circuit_bytes
 from qlstm_qiskit.storage import write_atomically
 
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/0123456789abcdef:01234567-89ab-cdef::"

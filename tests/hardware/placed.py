@@ -11,7 +11,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
-from qlstm_qiskit.hardware.executor import ISACircuit
+from qlstm_qiskit.hardware.contract.executor import ISACircuit
 
 
 def ring(n_qubits: int, *, closed: bool) -> tuple[QuantumCircuit, list[Parameter]]:

@@ -9,13 +9,13 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from qiskit_aer import AerSimulator
 
 from qlstm_qiskit.circuits import GENERATORS
-from qlstm_qiskit.hardware import aer
-from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
-from qlstm_qiskit.hardware.compact import compact, readout_errors
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.executor import ISACircuit, Request
-from qlstm_qiskit.hardware.measurement import read_out
-from qlstm_qiskit.hardware.transpile import Transpiler
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
+from qlstm_qiskit.hardware.contract.measurement import read_out
+from qlstm_qiskit.hardware.device.compact import compact, readout_errors
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.transpile import Transpiler
+from qlstm_qiskit.hardware.executors import aer
+from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
 
 P = ParameterVector("p", 3)
 

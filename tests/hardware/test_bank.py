@@ -13,10 +13,10 @@ from torch.utils.checkpoint import checkpoint
 from qlstm_qiskit.circuits import split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
 from qlstm_qiskit.hardware import BackendSpec, StatevectorBackend
-from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
-from qlstm_qiskit.hardware.bank import PrimitiveBank
-from qlstm_qiskit.hardware.executor import Executor, ISACircuit, Request, Values
-from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
+from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Request, Values
+from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
+from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
+from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate

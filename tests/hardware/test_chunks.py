@@ -9,8 +9,8 @@ from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import OptionError, ShapeError
-from qlstm_qiskit.hardware.chunks import Piece, chunks, unchunk
-from qlstm_qiskit.hardware.executor import ISACircuit, Request
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
+from qlstm_qiskit.hardware.executors.chunks import Piece, chunks, unchunk
 
 X = ParameterVector("x", 2)
 CIRCUIT = QuantumCircuit(2)

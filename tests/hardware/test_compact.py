@@ -12,7 +12,8 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 from qiskit_ibm_runtime import SamplerV2
 
-from qlstm_qiskit.hardware.compact import (
+from qlstm_qiskit.hardware.contract.executor import ISACircuit
+from qlstm_qiskit.hardware.device.compact import (
     active_qubits,
     compact,
     compact_backend,
@@ -21,8 +22,7 @@ from qlstm_qiskit.hardware.compact import (
     readout_errors,
     sub_target,
 )
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.executor import ISACircuit
+from qlstm_qiskit.hardware.device.named import find_device
 from tests.hardware.placed import exact, noisy, outputs, placed, ring, values
 
 POINT = np.linspace(-1.0, 2.0, 8)

@@ -25,14 +25,14 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from torch import Tensor
 
 from qlstm_qiskit.hardware import Backend, BackendSpec, StatevectorBackend, load_backend
-from qlstm_qiskit.hardware.aer import AerExecutor
-from qlstm_qiskit.hardware.bank import PrimitiveBank
-from qlstm_qiskit.hardware.compact import compact
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.executor import Request, Values
-from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
-from qlstm_qiskit.hardware.specs_file import load_specs
-from qlstm_qiskit.hardware.transpile import Transpiler
+from qlstm_qiskit.hardware.config.file import load_specs
+from qlstm_qiskit.hardware.contract.executor import Request, Values
+from qlstm_qiskit.hardware.device.compact import compact
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.transpile import Transpiler
+from qlstm_qiskit.hardware.executors.aer import AerExecutor
+from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
+from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.hardware.mock_service import Server, install

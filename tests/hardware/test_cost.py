@@ -9,9 +9,18 @@ from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import BudgetError, OptionError, QLSTMError
-from qlstm_qiskit.hardware.cost import CIRCUIT_US, JOB_SECONDS, MeteredExecutor, Plan, Work, duration, qpu_seconds, work_of
-from qlstm_qiskit.hardware.executor import ISACircuit, Request
-from qlstm_qiskit.hardware.spec import BackendSpec
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
+from qlstm_qiskit.hardware.executors.cost import (
+    CIRCUIT_US,
+    JOB_SECONDS,
+    MeteredExecutor,
+    Plan,
+    Work,
+    duration,
+    qpu_seconds,
+    work_of,
+)
 
 N, BATCH, STEPS, GATES = 4, 10, 4, 4
 X = ParameterVector("x", 2 * N)

@@ -8,9 +8,10 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.hardware import runtime
-from qlstm_qiskit.hardware.devices import device_names, device_of, find_device, load_provider
-from qlstm_qiskit.hardware.spec import BackendSpec
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.device.named import device_names, find_device, load_provider
+from qlstm_qiskit.hardware.jobs import runtime
+from qlstm_qiskit.hardware.loading import device_of
 
 
 @pytest.mark.parametrize("name", ["manila", "fake_manila", "FakeManilaV2", "fakemanila", "Fake-Manila"])

@@ -16,10 +16,10 @@ from qiskit.transpiler import InstructionProperties, Target
 from qlstm_qiskit.errors import QLSTMWarning
 from qlstm_qiskit.hardware import BackendSpec, load_backend, plan_backend
 from qlstm_qiskit.hardware.check import check_backend
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.health import LOW, Health, doubt
-from qlstm_qiskit.hardware.spec import TranspileSpec
-from qlstm_qiskit.hardware.transpile import Transpiler
+from qlstm_qiskit.hardware.config.parts import TranspileSpec
+from qlstm_qiskit.hardware.device.health import LOW, Health, doubt
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.transpile import Transpiler
 from qlstm_qiskit.space import Candidate, SearchSpace
 
 

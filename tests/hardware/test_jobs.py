@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from qiskit.primitives import StatevectorSampler
 
 from qlstm_qiskit.errors import JobError, LedgerError, QLSTMError
-from qlstm_qiskit.hardware.executor import Request, Values
-from qlstm_qiskit.hardware.fetch import ATTEMPTS, GIVEN_UP, LOOKS, Jobs, fetch_pending, retry_ended
-from qlstm_qiskit.hardware.jobs import JobRunner
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.primitives import SamplerExecutor
-from qlstm_qiskit.hardware.spec import BackendSpec
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.contract.executor import Request, Values
+from qlstm_qiskit.hardware.executors.primitives import SamplerExecutor
+from qlstm_qiskit.hardware.jobs.fetch import ATTEMPTS, GIVEN_UP, LOOKS, Jobs, fetch_pending, retry_ended
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.runner import JobRunner
 from tests.hardware.mock_service import Fault, MockService, Server
 from tests.hardware.work import SHOTS, SPEC, STEPS, Clock, assert_nothing_twice, circuit, do, do_in, runner
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qlstm_qiskit.hardware.executor import Values
-from qlstm_qiskit.hardware.ledger import Ledger
+from qlstm_qiskit.hardware.contract.executor import Values
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from tests import forked
 from tests.forked import ended
 from tests.hardware.mock_service import Fault, Server

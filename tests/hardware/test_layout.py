@@ -8,9 +8,9 @@ from qiskit.circuit.library import CXGate, CZGate, RZGate, SXGate
 from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.errors import CircuitError
-from qlstm_qiskit.hardware.compact import active_qubits, compact
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.layout import ErrorMap, Footprint, best_place, estimated_success
+from qlstm_qiskit.hardware.device.compact import active_qubits, compact
+from qlstm_qiskit.hardware.device.layout import ErrorMap, Footprint, best_place, estimated_success
+from qlstm_qiskit.hardware.device.named import find_device
 from tests.hardware.placed import outputs, placed, ring
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit.errors import LedgerError
-from qlstm_qiskit.hardware.ledger import Entry, Ledger
+from qlstm_qiskit.hardware.jobs.ledger import Entry, Ledger
 
 RESULT = [np.array([[0.1, -0.3], [1.0, np.pi]]), np.zeros((0, 3)), np.array([[np.nextafter(1, 0)]])]
 
@@ -111,7 +111,7 @@ def test_only_one_process_submits_for_a_run(path: Path) -> None:
     script = textwrap.dedent(f"""
         import sys
         from pathlib import Path
-        from qlstm_qiskit.hardware.ledger import Ledger
+        from qlstm_qiskit.hardware.jobs.ledger import Ledger
         ledger = Ledger(Path({str(path)!r}))
         ledger.claim()
         print("claimed", flush=True)
@@ -139,7 +139,7 @@ def refused(path: Path) -> str:
     script = textwrap.dedent(f"""
         from pathlib import Path
         from qlstm_qiskit.errors import LedgerError
-        from qlstm_qiskit.hardware.ledger import Ledger
+        from qlstm_qiskit.hardware.jobs.ledger import Ledger
         try:
             Ledger(Path({str(path)!r})).claim()
         except LedgerError as error:
@@ -152,7 +152,7 @@ def test_a_killed_writer_leaves_a_whole_record(path: Path) -> None:
     script = textwrap.dedent(f"""
         import numpy as np
         from pathlib import Path
-        from qlstm_qiskit.hardware.ledger import Ledger
+        from qlstm_qiskit.hardware.jobs.ledger import Ledger
         ledger = Ledger(Path({str(path)!r}))
         for step in range(10**6):
             entry = ledger.prepare("train", step, "r", "ibm", "device", "{{}}", 1, 1, 1)

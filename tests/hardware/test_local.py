@@ -17,13 +17,13 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qlstm_qiskit.errors import JobError, LedgerError, OptionError
 from qlstm_qiskit.hardware import BackendSpec, load_backend, plan_backend
-from qlstm_qiskit.hardware.aer import AerExecutor
 from qlstm_qiskit.hardware.check import check_backend
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.local import LocalExecutor, split_apart
-from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request, Values
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.executors.aer import AerExecutor
+from qlstm_qiskit.hardware.executors.local import LocalExecutor, split_apart
+from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from tests.hardware.mock_service import Fault, Server, install
 
 DEVICE = find_device("manila")
@@ -272,6 +272,8 @@ class TestChecks:
         server.faults["submit"].append(Fault(403))
         with pytest.raises(JobError):
             check_backend(ibm())
-        monkeypatch.setattr("qlstm_qiskit.hardware.packing.PackingExecutor.expect", lambda *_: [np.array([[0.3], [0.1]])])
+        monkeypatch.setattr(
+            "qlstm_qiskit.hardware.executors.packing.PackingExecutor.expect", lambda *_: [np.array([[0.3], [0.1]])]
+        )
         with pytest.raises(JobError, match="came out as 0.300 and 0.100"):
             check_backend(ibm())

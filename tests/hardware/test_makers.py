@@ -21,11 +21,11 @@ from qiskit.result import Counts
 
 from qlstm_qiskit.errors import JobError, OptionError
 from qlstm_qiskit.hardware import BackendSpec, load_backend
-from qlstm_qiskit.hardware.counts import counts_of
-from qlstm_qiskit.hardware.jobs import retry_ended
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.makers import ReadDevice
-from qlstm_qiskit.hardware.results import ResultError
+from qlstm_qiskit.hardware.executors.counts import counts_of
+from qlstm_qiskit.hardware.executors.results import ResultError
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.makers import ReadDevice
+from qlstm_qiskit.hardware.jobs.runner import retry_ended
 from qlstm_qiskit.space import Candidate, SearchSpace
 
 SHOTS = 1500
@@ -226,7 +226,7 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., np.nda
     monkeypatch.setenv("QLSTM_STATE", str(tmp_path / "state"))
 
     def values(device: BackendV2, record: Path | None = None, **options: Any) -> np.ndarray:
-        monkeypatch.setattr("qlstm_qiskit.hardware.runtime.load_provider", lambda path: device)
+        monkeypatch.setattr("qlstm_qiskit.hardware.jobs.runtime.load_provider", lambda path: device)
         spec = BackendSpec.model_validate({"name": "mine", "kind": "provider", "provider": "a:b", "shots": SHOTS} | options)
         backend = load_backend(spec, record=record, run="work")
         try:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from qlstm_qiskit.experiments import DataSpec, RunSpec, load_run, train_run
-from qlstm_qiskit.hardware import aer, loading
-from qlstm_qiskit.hardware import transpile as transpile_module
+from qlstm_qiskit.hardware import loading
+from qlstm_qiskit.hardware.device import transpile as transpile_module
+from qlstm_qiskit.hardware.executors import aer
 
 
 @pytest.mark.parametrize("backend", ["aer-exact", "aer-noise-torino", "fake-manila"])

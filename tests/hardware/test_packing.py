@@ -12,13 +12,13 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
 from qlstm_qiskit.errors import CircuitError, OptionError
-from qlstm_qiskit.hardware.compact import active_qubits, compact
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.executor import ISACircuit, Request
-from qlstm_qiskit.hardware.layout import estimated_success
-from qlstm_qiskit.hardware.measurement import means_of_bits, rotated
-from qlstm_qiskit.hardware.packing import PackingExecutor
-from qlstm_qiskit.hardware.transpile import Transpiler
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
+from qlstm_qiskit.hardware.contract.measurement import means_of_bits, rotated
+from qlstm_qiskit.hardware.device.compact import active_qubits, compact
+from qlstm_qiskit.hardware.device.layout import estimated_success
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.transpile import Transpiler
+from qlstm_qiskit.hardware.executors.packing import PackingExecutor
 from qlstm_qiskit.space import SearchSpace
 from tests.hardware.placed import exact, outputs, ring, values
 

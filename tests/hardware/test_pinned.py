@@ -14,12 +14,12 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import LedgerError, OptionError
 from qlstm_qiskit.hardware import BackendSpec, load_backend
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.layout import ErrorMap
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.pinned import PinnedDevice, calibration_of
-from qlstm_qiskit.hardware.primitive_backend import PrimitiveBackend
-from qlstm_qiskit.hardware.transpile import Transpiler, target_hash
+from qlstm_qiskit.hardware.device.layout import ErrorMap
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.transpile import Transpiler, target_hash
+from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.pinned import PinnedDevice, calibration_of
 from tests.hardware.mock_service import Server, install
 
 

@@ -17,9 +17,9 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 from qiskit_ibm_runtime.executor_estimator import Estimator
 
-from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values
-from qlstm_qiskit.hardware.primitives import Direct, EstimatorExecutor, Readout, SamplerExecutor, Work, precision_of
-from qlstm_qiskit.hardware.spec import GuardSpec
+from qlstm_qiskit.hardware.config.parts import GuardSpec
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request, Values
+from qlstm_qiskit.hardware.executors.primitives import Direct, EstimatorExecutor, Readout, SamplerExecutor, Work, precision_of
 
 SHOTS = 2000
 BASIS = frozenset({"rz", "sx", "x", "cz"})

@@ -17,9 +17,9 @@ from qiskit_machine_learning.neural_networks import EstimatorQNN
 from safetensors.torch import save
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.hardware.aer import AerExecutor, prepare_for_aer
-from qlstm_qiskit.hardware.estimator import ExecutorEstimator
-from qlstm_qiskit.hardware.qnn import DtypeTorchConnector, OnePubEstimatorQNN
+from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
+from qlstm_qiskit.hardware.interpreter.estimator import ExecutorEstimator
+from qlstm_qiskit.hardware.interpreter.qnn import DtypeTorchConnector, OnePubEstimatorQNN
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate
 from tests.parity.oracle import stock_qnn

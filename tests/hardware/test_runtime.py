@@ -21,12 +21,12 @@ from qiskit_ibm_runtime.accounts import Account
 from qiskit_ibm_runtime.executor_estimator import Estimator
 
 from qlstm_qiskit.errors import JobError, OptionError
-from qlstm_qiskit.hardware.executor import ISACircuit, Request
-from qlstm_qiskit.hardware.jobs import JobRunner
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.primitives import EstimatorExecutor, SamplerExecutor
-from qlstm_qiskit.hardware.runtime import Connection, connect, make_primitive, seed_of_job
-from qlstm_qiskit.hardware.spec import BackendSpec
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
+from qlstm_qiskit.hardware.executors.primitives import EstimatorExecutor, SamplerExecutor
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.runner import JobRunner
+from qlstm_qiskit.hardware.jobs.runtime import Connection, connect, make_primitive, seed_of_job
 from tests.hardware.mock_service import CRN, Fault, MockService, Server, install
 from tests.hardware.test_primitives import assert_within_five_errors
 from tests.hardware.work import circuit

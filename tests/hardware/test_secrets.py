@@ -17,10 +17,10 @@ from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.accounts import management
 
 from qlstm_qiskit.errors import JobError, OptionError
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.runtime import Connection, connect
-from qlstm_qiskit.hardware.scrub import HIDDEN, scrub
-from qlstm_qiskit.hardware.spec import BackendSpec
+from qlstm_qiskit.hardware.config.secrets import HIDDEN, scrub
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.runtime import Connection, connect
 from tests.hardware.mock_service import Fault, MockService, Server
 from tests.hardware.work import SPEC, do, runner
 

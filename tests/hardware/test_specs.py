@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 import qlstm_qiskit
 from qlstm_qiskit.errors import OptionError, QLSTMError, SpecError
-from qlstm_qiskit.hardware.rules import is_secret_key, is_variable_name, looks_like_token
-from qlstm_qiskit.hardware.spec import DEFAULT_SHOTS, BackendSpec
-from qlstm_qiskit.hardware.specs_file import EXACT, PACKAGED, find_spec, load_specs
+from qlstm_qiskit.hardware.config.file import EXACT, PACKAGED, find_spec, load_specs
+from qlstm_qiskit.hardware.config.secrets import is_secret_key, is_variable_name, looks_like_token
+from qlstm_qiskit.hardware.config.spec import DEFAULT_SHOTS, BackendSpec
 
 TOKEN = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6kL9nO2qR"
 SHIPPED = {

@@ -18,14 +18,14 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qlstm_qiskit.errors import CircuitError, OptionError
-from qlstm_qiskit.hardware import transpile as module
-from qlstm_qiskit.hardware.compact import compact
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.executor import ISACircuit
-from qlstm_qiskit.hardware.isa_cache import _digest, cache_folder
-from qlstm_qiskit.hardware.layout import estimated_success
-from qlstm_qiskit.hardware.spec import TranspileSpec
-from qlstm_qiskit.hardware.transpile import Transpiler, target_hash
+from qlstm_qiskit.hardware.config.parts import TranspileSpec
+from qlstm_qiskit.hardware.contract.executor import ISACircuit
+from qlstm_qiskit.hardware.device import transpile as module
+from qlstm_qiskit.hardware.device.compact import compact
+from qlstm_qiskit.hardware.device.isa_cache import _digest, cache_folder
+from qlstm_qiskit.hardware.device.layout import estimated_success
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.transpile import Transpiler, target_hash
 from tests.hardware.placed import exact, outputs, placed, ring
 
 POINT = np.linspace(-1.0, 2.0, 8)

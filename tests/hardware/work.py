@@ -13,11 +13,12 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime import SamplerV2
 
-from qlstm_qiskit.hardware.executor import ISACircuit, Request, Values
-from qlstm_qiskit.hardware.jobs import JobRunner
-from qlstm_qiskit.hardware.ledger import Ledger
-from qlstm_qiskit.hardware.primitives import SamplerExecutor
-from qlstm_qiskit.hardware.spec import BackendSpec, GuardSpec
+from qlstm_qiskit.hardware.config.parts import GuardSpec
+from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request, Values
+from qlstm_qiskit.hardware.executors.primitives import SamplerExecutor
+from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.runner import JobRunner
 from tests.hardware.mock_service import MockService, Server
 
 STEPS = 5

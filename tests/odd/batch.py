@@ -134,7 +134,7 @@ class prepared:  # noqa: N801 - reads as a verb
         from matplotlib.figure import Figure
 
         from qlstm_qiskit.experiments import scaling
-        from qlstm_qiskit.hardware import fetch
+        from qlstm_qiskit.hardware.jobs import fetch
         from tests.experiments.device_work import connect
         from tests.hardware.mock_service import Server
         from tests.odd.good import measured

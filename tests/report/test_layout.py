@@ -5,9 +5,9 @@ import pytest
 from qiskit.providers.fake_provider import GenericBackendV2
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.hardware.devices import find_device
-from qlstm_qiskit.hardware.layout import ErrorMap
-from qlstm_qiskit.hardware.transpile_report import TranspileReport
+from qlstm_qiskit.hardware.device.layout import ErrorMap
+from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
 from qlstm_qiskit.report.layout import coordinates, draw_layout, layout_figure
 
 

@@ -13,7 +13,7 @@ from qlstm_qiskit.experiments.run import METRICS, load_metrics
 from qlstm_qiskit.experiments.spec import RunSpec
 from qlstm_qiskit.experiments.transpile import transpile_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
-from qlstm_qiskit.hardware.isa_cache import cache_folder
+from qlstm_qiskit.hardware.device.isa_cache import cache_folder
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
 from qlstm_qiskit.report.pages.commands import again

@@ -1,0 +1,1 @@
+"""What every backend, executor and measurement answers; the other rooms build on it."""

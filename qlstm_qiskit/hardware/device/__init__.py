@@ -1,0 +1,1 @@
+"""Devices: by name, their noise, layouts on them, circuits fitted to them."""

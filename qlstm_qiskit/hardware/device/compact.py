@@ -1,0 +1,200 @@
+"""Large devices, reduced to the qubits that a circuit uses: circuits, targets, noise and simulated devices.
+
+A circuit for a device of 156 qubits touches a handful of them. Simulators pay for all: building the noise of the whole
+device takes 9 to 15 s and handing it to each run seconds more. Here everything is built on the active qubits alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+from qiskit.providers import BackendV2, Options, QubitProperties
+from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import Target
+
+from qlstm_qiskit.hardware.contract.executor import ISACircuit
+
+if TYPE_CHECKING:
+    from qiskit_aer import AerSimulator
+    from qiskit_aer.noise import NoiseModel
+
+#: Qubits up to which a noisy circuit is simulated by its density matrix (4^n numbers) and by state vectors, one a shot.
+DENSITY_QUBITS, STATE_QUBITS = 12, 24
+
+
+def active_qubits(circuit: QuantumCircuit, observables: Sequence[SparsePauliOp] = ()) -> tuple[int, ...]:
+    """Qubits that a gate or an observable touches, sorted."""
+    active = {circuit.find_bit(qubit).index for item in circuit.data for qubit in item.qubits if item.name != "barrier"}
+    for observable in observables:
+        active |= {int(qubit) for qubit in np.flatnonzero((observable.paulis.x | observable.paulis.z).any(axis=0))}
+    return tuple(sorted(active))
+
+
+def compact(isa: ISACircuit) -> ISACircuit:
+    """The same circuit on its active qubits alone; those that are only measured are kept."""
+    labels = _labels(isa)
+    return _on(isa, [labels[qubit] for qubit in active_qubits(isa.circuit, isa.observables)])
+
+
+def compact_together(isas: Sequence[ISACircuit]) -> list[ISACircuit]:
+    """The same circuits, all on the device qubits that any of them uses, sorted."""
+    used = {_labels(isa)[qubit] for isa in isas for qubit in active_qubits(isa.circuit, isa.observables)}
+    return [_on(isa, sorted(used)) for isa in isas]
+
+
+def moved(observable: SparsePauliOp, place: Mapping[int, int], n_qubits: int) -> SparsePauliOp:
+    """The observable with qubit q as `place[q]` of `n_qubits`."""
+    terms = [(letters, [place[q] for q in qubits], value) for letters, qubits, value in observable.to_sparse_list()]
+    return SparsePauliOp.from_sparse_list(terms, n_qubits)
+
+
+def empty_target(target: Target, n_qubits: int, properties: list[QubitProperties | None] | None) -> Target:
+    """A target with the timing of another one and no instructions yet."""
+    return Target(
+        description=target.description,
+        num_qubits=n_qubits,
+        dt=target.dt,
+        granularity=target.granularity,
+        min_length=target.min_length,
+        pulse_alignment=target.pulse_alignment,
+        acquire_alignment=target.acquire_alignment,
+        qubit_properties=properties,
+    )
+
+
+def sub_target(target: Target, qubits: Sequence[int]) -> Target:
+    """The part of a target on `qubits`, which become 0, 1, ...; instructions between others are gone."""
+    place = {qubit: position for position, qubit in enumerate(qubits)}
+    properties = target.qubit_properties
+    result = empty_target(target, len(qubits), [properties[qubit] for qubit in qubits] if properties else None)
+    for name in sorted(target.operation_names):  # their own order differs from process to process
+        operation, known = target.operation_from_name(name), target[name]
+        if not known or None in known:  # an instruction for any qubits
+            result.add_instruction(operation, name=name)
+            continue
+        kept = {tuple(place[q] for q in key): value for key, value in known.items() if all(q in place for q in key)}
+        if kept:
+            result.add_instruction(operation, kept, name=name)
+    return result
+
+
+def noise_model(target: Target, qubits: Sequence[int], *, readout: bool = False) -> NoiseModel:
+    """Aer's noise of a device (depolarizing and thermal relaxation) on `qubits`, which become 0, 1, ...
+
+    The channels are those of ``NoiseModel.from_backend`` on the whole device. Without `readout` bits are read without
+    errors; `readout_errors` has the rates.
+    """
+    from qiskit_aer.noise import NoiseModel
+
+    return NoiseModel.from_backend(_Part(target, qubits), readout_error=readout)
+
+
+def readout_errors(target: Target, qubits: Sequence[int]) -> NDArray[np.float64]:
+    """Probabilities of reading a bit as m where it is t: entry [q, m, t] of an array (qubits, 2, 2), as Aer takes them.
+
+    Each matrix times the probabilities (p0, p1) of a qubit gives those of its measured bit. The identity where the
+    target has no rate.
+    """
+    result = np.tile(np.eye(2), (len(qubits), 1, 1))
+    known = target["measure"] if "measure" in target.operation_names else {}
+    for position, qubit in enumerate(qubits):
+        properties = (known or {}).get((qubit,))
+        if properties is None:
+            continue
+        error = properties.error or 0.0
+        one_for_zero = getattr(properties, "prob_meas1_prep0", error)
+        zero_for_one = getattr(properties, "prob_meas0_prep1", error)
+        result[position] = [[1 - one_for_zero, zero_for_one], [one_for_zero, 1 - zero_for_one]]
+    return result
+
+
+def compact_backend(backend: BackendV2, qubits: Sequence[int]) -> BackendV2:
+    """A device of `qubits` alone, which become 0, 1, ...; `run` simulates it with its noise and readout errors by Aer.
+
+    It stands in for the whole device wherever a `BackendV2` is wanted, such as IBM Runtime's local testing mode.
+    """
+    return _Part(backend.target, qubits, f"{backend.name}[{len(qubits)}]")
+
+
+class _Part(BackendV2):
+    """Some qubits of a device, simulated."""
+
+    def __init__(self, target: Target, qubits: Sequence[int], name: str = "part") -> None:
+        super().__init__(name=name, description=f"device qubits {', '.join(map(str, qubits))}")
+        self._target = sub_target(target, qubits)
+        self._simulators: dict[bool, AerSimulator] = {}
+
+    @property
+    def target(self) -> Target:
+        return self._target
+
+    @property
+    def max_circuits(self) -> None:
+        return None
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options(shots=1024)
+
+    def run(self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any) -> Any:
+        """Simulate circuits of this device's instructions; options `shots`, `memory` and `seed_simulator` as of Aer.
+
+        Shots are drawn from exact probabilities where all measurements are at the end, else by Aer, one by one.
+        """
+        from qiskit.primitives import PrimitiveJob
+
+        from qlstm_qiskit.hardware.device.sampled import can_sample
+
+        circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
+        drawn = all(map(can_sample, circuits)) and _method(circuits) == "density_matrix"
+        job: Any = PrimitiveJob(self._sampled if drawn else self._simulated, circuits, self.options.shots, options)
+        job._submit()
+        return job
+
+    def _sampled(self, circuits: list[QuantumCircuit], shots: int, options: dict[str, Any]) -> Any:
+        from qlstm_qiskit.hardware.device.sampled import sample
+
+        readout = readout_errors(self._target, range(self.num_qubits))
+        seed = options.get("seed_simulator")
+        return sample(circuits, self._aer(readout=False), readout, options.get("shots") or shots, seed, "density_matrix")
+
+    def _simulated(self, circuits: list[QuantumCircuit], shots: int, options: dict[str, Any]) -> Any:
+        defaults = {"shots": shots, "method": _method(circuits)}
+        return self._aer(readout=True).run(circuits, **(defaults | options)).result()
+
+    def _aer(self, *, readout: bool) -> AerSimulator:
+        if readout not in self._simulators:
+            from qiskit_aer import AerSimulator
+            from qiskit_aer.noise import NoiseModel
+
+            self._simulators[readout] = AerSimulator(noise_model=NoiseModel.from_backend(self, readout_error=readout))
+        return self._simulators[readout]
+
+
+def _method(circuits: Sequence[QuantumCircuit]) -> str:
+    n_qubits = max((len(active_qubits(circuit)) for circuit in circuits), default=0)  # Aer leaves idle ones out
+    if n_qubits <= DENSITY_QUBITS:
+        return "density_matrix"  # one run, whatever the number of shots
+    return "statevector" if n_qubits <= STATE_QUBITS else "matrix_product_state"
+
+
+def _labels(isa: ISACircuit) -> tuple[int, ...]:
+    return isa.qubits or tuple(range(isa.circuit.num_qubits))
+
+
+def _on(isa: ISACircuit, labels: Sequence[int]) -> ISACircuit:
+    """The circuit with the qubits of these labels, in this order; gates on others (barriers only) are dropped."""
+    known = {label: position for position, label in enumerate(labels)}
+    place = {wire: known[label] for wire, label in enumerate(_labels(isa)) if label in known}
+    circuit = QuantumCircuit(len(labels), name=isa.circuit.name, global_phase=isa.circuit.global_phase)
+    for item in isa.circuit.data:
+        wires = [isa.circuit.find_bit(qubit).index for qubit in item.qubits]
+        if all(wire in place for wire in wires):
+            circuit.append(item.operation, [place[wire] for wire in wires])
+    observables = tuple(moved(observable, place, len(labels)) for observable in isa.observables)
+    return replace(isa, circuit=circuit, observables=observables, qubits=tuple(labels) if isa.qubits else ())

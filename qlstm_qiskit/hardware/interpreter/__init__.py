@@ -1,0 +1,1 @@
+"""Candidates on circuits that are run one by one: banks, shift rules, estimators, networks."""

@@ -1,0 +1,1 @@
+"""Jobs that leave this machine: their record, fetching, failures, and services of any maker."""

@@ -1,0 +1,115 @@
+"""A device with the calibration of a certain moment.
+
+Devices are calibrated every day, and circuits are fitted to what they are at the time. A run that goes on tomorrow must ask
+for the circuits of today, or nothing that was submitted would be found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from qiskit.providers import BackendV2, Options, QubitProperties
+from qiskit.transpiler import InstructionProperties, Target
+
+from qlstm_qiskit.errors import LedgerError
+from qlstm_qiskit.hardware.device.compact import empty_target
+from qlstm_qiskit.hardware.jobs.ledger_file import DAMAGED
+
+
+class PinnedDevice(BackendV2):
+    """The qubits and errors that were written down, for transpilation and layouts; it runs nothing.
+
+    Args:
+        device: The device today, which gives the kinds of instructions.
+        calibration: What `calibration_of` wrote.
+
+    Raises:
+        LedgerError: The device has no longer an instruction that was written down, or what was written down is damaged.
+    """
+
+    def __init__(self, device: BackendV2, calibration: str) -> None:
+        super().__init__(name=device.name)
+        self._target = _read(device, calibration)
+
+    @property
+    def target(self) -> Target:
+        return self._target
+
+    @property
+    def max_circuits(self) -> None:
+        return None
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    def run(self, run_input: Any, **options: Any) -> Any:
+        raise NotImplementedError("a pinned device is a description; submit to the device itself")
+
+
+def calibration_of(target: Target) -> str:
+    """All that changes from calibration to calibration, as JSON."""
+    instructions: dict[str, Any] = {}
+    for name in sorted(target.operation_names):
+        known = target[name]
+        if not known or None in known:
+            instructions[name] = None
+            continue
+        rows = [[list(qubits), *_figures(properties)] for qubits, properties in known.items()]
+        instructions[name] = sorted(rows, key=lambda row: row[0])
+    qubits = target.qubit_properties
+    facts = {
+        "qubits": None if qubits is None else [None if q is None else [q.t1, q.t2, q.frequency] for q in qubits],
+        "instructions": instructions,
+    }
+    return json.dumps(facts | {"digest": _digest(facts)})
+
+
+def _read(device: BackendV2, calibration: str) -> Target:
+    """The target of what was written down; other circuits than then would be asked for if any of it were wrong."""
+    try:
+        facts = json.loads(calibration)
+        digest = facts.pop("digest", None)  # older versions have written none
+        if digest is None or digest == _digest(facts):
+            target = _restored(device.name, device.target, facts)
+            if target.num_qubits == device.target.num_qubits:
+                return target
+    except LedgerError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is damaged
+        pass
+    raise LedgerError(f"the calibration of {device.name} in the record of jobs is damaged; {DAMAGED}.")
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _figures(properties: InstructionProperties | None) -> tuple[float | None, ...]:
+    return () if properties is None else (properties.error, properties.duration)
+
+
+def _restored(device: str, today: Target, facts: dict[str, Any]) -> Target:
+    gone = sorted(facts["instructions"].keys() - set(today.operation_names))
+    if gone:
+        raise LedgerError(
+            f"{device} has no longer the instruction {gone[0]!r}, which the recorded jobs were fitted to; start in a new run "
+            "folder."
+        )
+    qubits = facts["qubits"]
+    target = empty_target(
+        today, today.num_qubits, None if qubits is None else [None if q is None else QubitProperties(*q) for q in qubits]
+    )
+    for name, rows in facts["instructions"].items():
+        operation = today.operation_from_name(name)
+        if rows is None:
+            target.add_instruction(operation, name=name)
+            continue
+        known = {
+            tuple(wires): InstructionProperties(error=figures[0], duration=figures[1]) if figures else None
+            for wires, *figures in rows
+        }
+        target.add_instruction(operation, known, name=name)
+    return target
