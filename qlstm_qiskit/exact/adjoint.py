@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlstm_qiskit.exact import kernels, plain
-
-if TYPE_CHECKING:
-    from qlstm_qiskit.exact.form import MultilinearForm
+from qlstm_qiskit.exact.tables import FormTables
 
 Array = NDArray[Any]
 
 
-def build_matrix(weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
+def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
     """The form's matrix, (features, outputs x gates), from angles (gates, columns) and mixing (gates, candidates)."""
     if plain.is_watched():
         return plain.build_matrix(weights, mixing, form)
@@ -41,7 +39,7 @@ def products(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return _tables(angles, width)
 
 
-def features(angles: Tensor, form: MultilinearForm) -> Tensor:
+def features(angles: Tensor, form: FormTables) -> Tensor:
     """The products of 1, cos u and sin u that the form uses, (batch, features), of angles (batch, qubits)."""
     if plain.is_watched():
         return plain.features(angles, form)
@@ -62,7 +60,7 @@ def _tables(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(low), torch.from_numpy(high)
 
 
-def _run(form: MultilinearForm, weights: Tensor, mixing: Tensor) -> tuple[Array, tuple[Array, Array, Array]]:
+def _run(form: FormTables, weights: Tensor, mixing: Tensor) -> tuple[Array, tuple[Array, Array, Array]]:
     """The matrix, and what the backward pass needs: cosine, sine and the rotated coefficients."""
     columns, coefficients = weights.detach().numpy().T, mixing.detach().numpy().T
     g, dtype = columns.shape[1], columns.dtype
@@ -81,7 +79,7 @@ class _Build(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
+    def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         ctx.save_for_backward(weights, mixing)
         matrix, ctx.kept = _run(form, weights, mixing)
         ctx.form = form
@@ -113,7 +111,7 @@ class _Mix(torch.autograd.Function):
     """As `_Build` for angles that are not trained: their rotations are done once, and again only when they are other angles."""
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
+    def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         if form.frozen is None or not same_tensor(form.frozen[0], weights):
             matrix, (_, _, state) = _run(form, weights, mixing)
             form.frozen = weights.detach().clone(), state
@@ -165,11 +163,11 @@ class _Features(torch.autograd.Function):
     """Data angles to the features of the form."""
 
     @staticmethod
-    def forward(ctx: Any, angles: Tensor, form: MultilinearForm) -> Tensor:
-        values, (n_parts, n_features) = angles.detach().contiguous().numpy(), form._codes.shape
-        tables = np.empty((len(values), n_parts, 3**form._width), values.dtype)
+    def forward(ctx: Any, angles: Tensor, form: FormTables) -> Tensor:
+        values, (n_parts, n_features) = angles.detach().contiguous().numpy(), form.codes.shape
+        tables = np.empty((len(values), n_parts, 3**form.width), values.dtype)
         result = np.empty((len(values), n_features), values.dtype)
-        kernels.features_forward(values, form._width, form._codes, tables, result)
+        kernels.features_forward(values, form.width, form.codes, tables, result)
         ctx.save_for_backward(angles)  # for higher orders
         ctx.form, ctx.tables, ctx.n_qubits = form, tables, angles.shape[1]
         return torch.from_numpy(result)
@@ -181,5 +179,5 @@ class _Features(torch.autograd.Function):
         if given is None:
             return (*plain.gradients(partial(plain.features, form=form), ctx.saved_tensors, (gradient,)), None)
         by_angles = np.empty((len(tables), ctx.n_qubits), tables.dtype)
-        kernels.features_backward(given[0], form._width, form._codes, tables, by_angles)
+        kernels.features_backward(given[0], form.width, form.codes, tables, by_angles)
         return torch.from_numpy(by_angles), None

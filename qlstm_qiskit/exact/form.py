@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle, PauliTerm, Program
@@ -25,17 +24,13 @@ from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
 from qlstm_qiskit.exact.pieces import STEP_LIMIT, Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
+from qlstm_qiskit.exact.tables import Array, FormTables
 
 #: A feature is a product of entries of tables over so many qubits each.
 _PART_QUBITS = 5
 
 #: All products of the qubits' features are used where at least one in so many occurs and they are not too many.
 _GRID_SHARE, _GRID_LIMIT = 3, 3**8
-
-#: Buffers of coefficients that wait for the next pass.
-_KEPT_BUFFERS = 4
-
-Array = NDArray[Any]
 
 
 def find_forms(
@@ -64,12 +59,12 @@ def find_forms(
     return tuple(forms)
 
 
-class MultilinearForm:
+class MultilinearForm(FormTables):
     """The compiled form of candidates that read the same data angles.
 
     Attributes:
         members: Places in the bank of the candidates that it covers: those whose structures stay within `STEP_LIMIT`.
-        frozen: Angles that were not trained when they were last seen, and their coefficients.
+        frozen: See `FormTables`.
 
     Args:
         members: The candidates; `find_member` made them.
@@ -78,6 +73,7 @@ class MultilinearForm:
     """
 
     def __init__(self, members: Sequence[Member], angles: Sequence[Angle | None], columns: Sequence[int]) -> None:
+        super().__init__()
         self.angles = tuple(angles)
         self.n_outputs = len(members[0].form.outputs)
         structures: dict[tuple[object, ...], list[Member]] = {}
@@ -102,16 +98,13 @@ class MultilinearForm:
         self._angles = _compressed(rows)
         self._set_products(pieces)
         self._set_steps(pieces)
-        self._constants: dict[np.dtype[Any], Any] = {}
-        self._buffers: dict[tuple[int, np.dtype[Any]], list[Array]] = {}
-        self.frozen: tuple[Tensor, Array] | None = None
 
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
         """What a pass holds in float64: coefficients, angles, matrix, and what each call keeps for gradients."""
         values = self.n_outputs * n_gates
-        tables = len(self._codes) * 3**self._width
+        tables = len(self.codes) * 3**self.width
         apart = 0 if self.is_grid else len(self.angles) + 2 * len(self.feature_codes)
-        kept = tables + values * (3**self._width if self.is_grid else 1) + apart
+        kept = tables + values * (3**self.width if self.is_grid else 1) + apart
         once = len(self._start) * n_gates + 3 * len(self._angles[0]) * n_gates + 3 * len(self.feature_codes) * values
         return 8 * (once + kept * samples * (calls + 1 if gradients else 1))
 
@@ -132,11 +125,11 @@ class MultilinearForm:
         matrix, shape = self.build(weights, mixing), (self.n_outputs, len(weights))
         if not self.is_grid:
             return lambda inputs: (self.features(inputs) @ matrix).view(-1, *shape).transpose(1, 2)
-        by_high = matrix.reshape(3 ** (len(self.angles) - self._width), -1)
+        by_high = matrix.reshape(3 ** (len(self.angles) - self.width), -1)
 
         def evaluate(inputs: Tensor) -> Tensor:
             """Contract one half of the qubits and then the other: the products of both are never written down."""
-            low, high = products(self._data_angles(inputs), self._width)
+            low, high = products(self._data_angles(inputs), self.width)
             half = (high @ by_high).view(len(low), low.shape[1], -1)
             return torch.bmm(low.unsqueeze(1), half).view(len(low), *shape).transpose(1, 2)
 
@@ -153,36 +146,6 @@ class MultilinearForm:
             values = [evaluate_tree(tree, (), weights[:, start:].unbind(1)) for tree, start in self._trees]
             weights = torch.cat([weights, torch.stack(values, dim=1)], dim=1)
         return build_matrix(weights, mixing, self)
-
-    def constants(self, dtype: np.dtype[Any]) -> Any:
-        """What the kernels read, with its numbers in `dtype`: angles, sections, steps, start, entries."""
-        if dtype not in self._constants:
-            offset, pointer, column, value = self._angles
-            slot, lane, candidate, factor = self._entries
-            self._constants[dtype] = (
-                (offset.astype(dtype), pointer, column, value.astype(dtype)),
-                self._sections,
-                self._steps,
-                self._start.astype(dtype),
-                (slot, lane, candidate, factor.astype(dtype)),
-            )
-        return self._constants[dtype]
-
-    def take_buffer(self, n_gates: int, dtype: np.dtype[Any]) -> Array:
-        """Room for the coefficients, (rows, gates): one that was given back, as fresh memory costs more than the work on it."""
-        try:
-            return self._buffers[n_gates, dtype].pop()
-        except (KeyError, IndexError):
-            return np.empty((len(self._start), n_gates), dtype)
-
-    def give_buffer(self, buffer: Array) -> None:
-        """Take back what is no longer read; a few are kept."""
-        kept = self._buffers.setdefault((buffer.shape[1], buffer.dtype), [])
-        if len(kept) < _KEPT_BUFFERS:
-            kept.append(buffer)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_buffers": {}, "_constants": {}, "frozen": None}
 
     def series(self, weights: Tensor, mixing: Tensor) -> FourierSeries:
         """The form at these angles and structural weights, to read."""
@@ -223,9 +186,9 @@ class MultilinearForm:
         if self.is_grid:  # most of them: take them all
             self.feature_codes = np.arange(n_products)
         n_parts = 2 if self.is_grid else -(-len(self.angles) // _PART_QUBITS)
-        self._width = -(-len(self.angles) // n_parts)
-        shifts = 3 ** (self._width * np.arange(n_parts, dtype=np.int64))
-        self._codes = (self.feature_codes // shifts[:, None] % 3**self._width).astype(np.int32)
+        self.width = -(-len(self.angles) // n_parts)
+        shifts = 3 ** (self.width * np.arange(n_parts, dtype=np.int64))
+        self.codes = (self.feature_codes // shifts[:, None] % 3**self.width).astype(np.int32)
 
     def _set_steps(self, pieces: Sequence[Piece]) -> None:
         """Join the pieces' steps and entries into flat arrays; a row of `_sections` says where each piece lies."""

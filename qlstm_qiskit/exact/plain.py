@@ -8,7 +8,7 @@ place of the native ones. They are slower by one to two orders of magnitude.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +17,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from qlstm_qiskit.exact.memory import require_bytes
-
-if TYPE_CHECKING:
-    from qlstm_qiskit.exact.form import MultilinearForm
+from qlstm_qiskit.exact.tables import FormTables
 
 Array = NDArray[Any]
 
@@ -106,10 +104,10 @@ def slopes(products: Sequence[Tensor], by_products: Sequence[Tensor]) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-def features(angles: Tensor, form: MultilinearForm) -> Tensor:
+def features(angles: Tensor, form: FormTables) -> Tensor:
     """As `adjoint.features`."""
     result: Tensor | None = None
-    for part, codes in zip(torch.split(angles, form._width, dim=1), form._codes, strict=True):
+    for part, codes in zip(torch.split(angles, form.width, dim=1), form.codes, strict=True):
         factor = _products(part)[:, _index(codes)]
         result = factor if result is None else result * factor
     assert result is not None
@@ -125,7 +123,7 @@ def _products(angles: Tensor) -> Tensor:
     return table
 
 
-def build_matrix(weights: Tensor, mixing: Tensor, form: MultilinearForm) -> Tensor:
+def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
     """As `adjoint.build_matrix`: the rotations of one Pauli string at a time, each in all its planes."""
     angles, sections, steps, start, entries = form.constants(np.dtype(str(weights.dtype).removeprefix("torch.")))
     lanes = int(((sections[:, 1] - sections[:, 0]) * sections[:, 4]).sum()) * len(weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,16 @@ from torch.nn.modules import module as torch_module
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.hardware import Bound
 
-if TYPE_CHECKING:
-    from qlstm_qiskit.nn.bank import CircuitBank
+
+class Bindable(Protocol):
+    """What `Called` needs of a bank; see `CircuitBank`."""
+
+    @property
+    def angles(self) -> Tensor: ...
+    @property
+    def structural_weights(self) -> Tensor | None: ...
+    def bind_now(self, samples: int, calls: int) -> Bound: ...
+    def __call__(self, *inputs: Any, **options: Any) -> Any: ...
 
 
 def does_more(module: nn.Module, kind: type[nn.Module]) -> bool:
@@ -41,7 +49,7 @@ class Called:
         alone: The bank has a `forward` of its own, which is all that is called.
     """
 
-    def __init__(self, bank: CircuitBank, samples: int, calls: int, alone: bool) -> None:
+    def __init__(self, bank: Bindable, samples: int, calls: int, alone: bool) -> None:
         self._bank, self._sizes, self._alone = bank, (samples, calls), alone
         self._bound: Bound | None = None
         self._of: list[tuple[Tensor, int]] = []

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
-from qlstm_qiskit.hardware.modules import Circuits, whole
+from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.calls import does_more, has_own_forward, require_device
 from qlstm_qiskit.nn.gates import update

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from qlstm_qiskit.hardware.modules import whole
+from qlstm_qiskit.hardware.interpreter.modules import whole
 
 #: Windows that are evaluated at once where no gradients are needed.
 EVALUATION_BATCH = 128

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, load_backend
-from qlstm_qiskit.hardware.modules import Circuits, whole
+from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
 from qlstm_qiskit.nn.bank import Kept
 from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.nn.cell import QLSTMCell, State, check_pair, check_tensor

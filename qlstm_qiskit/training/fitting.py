@@ -16,7 +16,7 @@ from skorch.helper import predefined_split
 from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware import BackendSpec
-from qlstm_qiskit.hardware.executor import Draws
+from qlstm_qiskit.hardware.contract.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from, seeded
 from qlstm_qiskit.nn.sizes import require_parameters

@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import ValidationError
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.history import History
@@ -23,46 +23,9 @@ from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.callbacks import BestEpoch
 from qlstm_qiskit.training.checkpoint import read_weights, write_tensors
+from qlstm_qiskit.training.progress import Gates, Progress
 from qlstm_qiskit.training.searching import SearchLoop
 from qlstm_qiskit.training.verify import Expected, checksum, groups_fault, read_state, state_fault, weights_fault, write_state
-
-#: For each layer and gate the names of candidates.
-Gates = tuple[tuple[tuple[str, ...], ...], ...]
-
-
-class Progress(BaseModel):
-    """How far a training has come: the header of a checkpoint, whose tensors are the rest of its state.
-
-    Attributes:
-        format: Of the file.
-        options, data: What is trained on what; see `Checkpoint`.
-        root: Of all seeds.
-        trials: Of trainings from different seeds that are over, the seed and the validation loss; None where it diverged.
-        seed: Of the training that counts, once it has begun.
-        epoch: Its finished epochs; `history` has a row for each.
-        gates: The candidates that are left, where some were dropped.
-        moves: Steps of the structural weights' own.
-        draws: Random draws of shots.
-        sha256: Of all the rest, see `checksum`; None in files of earlier versions.
-        groups, weights_groups: Options of the optimiser, and of the structural weights' own, for each group of parameters.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    format: Literal[1] = 1
-    options: dict[str, Any]
-    data: str
-    root: NonNegativeInt
-    trials: dict[int, float | None] = {}
-    seed: int | None = None
-    epoch: NonNegativeInt = 0
-    history: list[dict[str, Any]] = []
-    gates: Gates | None = None
-    moves: NonNegativeInt = 0
-    draws: NonNegativeInt = 0
-    groups: list[dict[str, Any]] = []
-    weights_groups: list[dict[str, Any]] | None = None
-    sha256: str | None = None
 
 
 class Checkpoint(Callback):

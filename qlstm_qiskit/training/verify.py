@@ -12,14 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-if TYPE_CHECKING:
-    from qlstm_qiskit.training.resume import Progress
+from qlstm_qiskit.training.progress import Progress
 
 #: What an optimiser remembers of a parameter: "count" of steps, "like" the parameter, "number", "flat" as all parameters
 #: together, "flats" and "numbers" are lists of these.

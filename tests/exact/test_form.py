@@ -201,7 +201,7 @@ def test_the_bytes_promised_are_those_that_are_kept() -> None:
             outs = [bound(torch.rand(samples, n_qubits, dtype=F64, requires_grad=True)) for _ in range(calls)]
         kept = sum(held.values()) + sum(out.untyped_storage().nbytes() for out in outs)
         if not form.is_grid:
-            kept += 8 * samples * calls * form._codes.shape[0] * 3**form._width
+            kept += 8 * samples * calls * form.codes.shape[0] * 3**form.width
         assert kept <= form.bytes(4, samples=samples, calls=calls, gradients=True) <= 3 * kept
 
 
