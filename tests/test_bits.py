@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qlstm_qiskit.experiments.environment import environment
+from qlstm_qiskit.experiments.runs.environment import environment
 from tests.bits.__main__ import EXPECTED
 from tests.bits.commands import COMMANDS, run_all
 

@@ -19,8 +19,8 @@ import typer
 from qlstm_qiskit import errors
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.cli.app import app
-from qlstm_qiskit.experiments.statistics import COVERAGE, LEAST, RESAMPLES
-from qlstm_qiskit.experiments.study import load_study
+from qlstm_qiskit.experiments.studies.statistics import COVERAGE, LEAST, RESAMPLES
+from qlstm_qiskit.experiments.studies.study import load_study
 from qlstm_qiskit.hardware.executors.cost import CIRCUIT_US, JOB_SECONDS
 from qlstm_qiskit.hardware.executors.packing import AUTO_SHARE
 from qlstm_qiskit.training.spsa import _ALPHA, _GAMMA

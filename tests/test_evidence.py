@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit import load_dataset
-from qlstm_qiskit.experiments.records import read_records
-from qlstm_qiskit.experiments.scaling import load_scaling
-from qlstm_qiskit.experiments.statistics import compare, corrected
-from qlstm_qiskit.experiments.table import Table
+from qlstm_qiskit.experiments.scaling.measure import load_scaling
+from qlstm_qiskit.experiments.studies.records import read_records
+from qlstm_qiskit.experiments.studies.statistics import compare, corrected
+from qlstm_qiskit.experiments.studies.table import Table
 from qlstm_qiskit.report.scaling import scaling_report
 from tests.test_results import found
 

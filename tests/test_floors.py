@@ -29,6 +29,7 @@ FLOORS = (
 )
 #: The inner rooms of a room from the ground up; files that lie beside them come last.
 INNER = {
+    "experiments": ("runs", "export", "scaling", "studies"),
     "hardware": ("contract", "config", "device", "executors", "jobs", "interpreter", "loading", "check"),
 }
 PACKAGE = Path(qlstm_qiskit.__file__).parent

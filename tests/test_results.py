@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from qlstm_qiskit.experiments.controls import Control
-from qlstm_qiskit.experiments.records import read_records
-from qlstm_qiskit.experiments.runner import run_task
-from qlstm_qiskit.experiments.study import Study, Task, load_study, studies
-from qlstm_qiskit.experiments.table import Table, table
+from qlstm_qiskit.experiments.studies.controls import Control
+from qlstm_qiskit.experiments.studies.records import read_records
+from qlstm_qiskit.experiments.studies.runner import run_task
+from qlstm_qiskit.experiments.studies.study import Study, Task, load_study, studies
+from qlstm_qiskit.experiments.studies.table import Table, table
 from qlstm_qiskit.report.table import markdown, medians
 from tests.experiments.studied import numbers
 

@@ -68,7 +68,7 @@ def about(json: Json = False) -> None:
     import torch
 
     from qlstm_qiskit.experiments import versions
-    from qlstm_qiskit.experiments.environment import environment
+    from qlstm_qiskit.experiments.runs.environment import environment
 
     facts = versions()
     for name in _OPTIONAL:

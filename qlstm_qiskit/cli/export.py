@@ -29,7 +29,7 @@ def export(
 
     Example: qlstm export runs/demo --format qasm3 --out exported
     """
-    from qlstm_qiskit.experiments.export import export_run
+    from qlstm_qiskit.experiments.export.write import export_run
 
     written = export_run(run, format, out)
     if json:

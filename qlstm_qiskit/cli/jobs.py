@@ -157,7 +157,7 @@ def _killed_early(run: Path) -> bool:
 def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool, trust: bool) -> bool:
     """Finish the training of a run folder; whether it was unfinished."""
     from qlstm_qiskit.experiments import is_unfinished, load_spec, resume_run
-    from qlstm_qiskit.experiments.trust import require_trusted
+    from qlstm_qiskit.experiments.runs.trust import require_trusted
     from qlstm_qiskit.report import draw_run
 
     if not is_unfinished(run):

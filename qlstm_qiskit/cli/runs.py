@@ -119,7 +119,7 @@ def _load(run: Path, backend: str | None, backends: Path | None, confirm: bool, 
 
     options = None if backend is None else find_spec(backend, backends)
     from qlstm_qiskit.experiments import load_run, load_spec
-    from qlstm_qiskit.experiments.trust import require_trusted
+    from qlstm_qiskit.experiments.runs.trust import require_trusted
 
     if options is None:
         own = load_spec(run)

@@ -16,7 +16,7 @@ from qlstm_qiskit.errors import unknown_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qlstm_qiskit.experiments.scaling import ScalingPlan, ScalingRecord
+    from qlstm_qiskit.experiments.scaling.measure import ScalingPlan, ScalingRecord
 
 
 def scaling(
@@ -40,7 +40,7 @@ def scaling(
 
     Example: qlstm scaling --axes depth,window --jobs 2 --out scaling
     """
-    from qlstm_qiskit.experiments.scaling import AXES, ScalingPlan, measure_scaling
+    from qlstm_qiskit.experiments.scaling.measure import AXES, ScalingPlan, measure_scaling
     from qlstm_qiskit.report.scaling import write_scaling
 
     asked = list(AXES) if axes is None else [name.strip() for name in axes.split(",")]

@@ -14,7 +14,7 @@ from qlstm_qiskit.cli.output import Steps, print_json, print_table
 from qlstm_qiskit.errors import OptionError, printable, require_at_least
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.experiments.table import Table
+    from qlstm_qiskit.experiments.studies.table import Table
 
 
 def table(
@@ -48,10 +48,10 @@ def table(
     """
     from joblib import cpu_count
 
-    from qlstm_qiskit.experiments.records import load_study_folder
-    from qlstm_qiskit.experiments.runner import run_study
-    from qlstm_qiskit.experiments.study import load_study
-    from qlstm_qiskit.experiments.table import table as make_table
+    from qlstm_qiskit.experiments.studies.records import load_study_folder
+    from qlstm_qiskit.experiments.studies.runner import run_study
+    from qlstm_qiskit.experiments.studies.study import load_study
+    from qlstm_qiskit.experiments.studies.table import table as make_table
     from qlstm_qiskit.report.table import draw_table, markdown
     from qlstm_qiskit.storage import strict_json, write_atomically
 

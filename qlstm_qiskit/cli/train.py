@@ -301,7 +301,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
 def recipe_values(recipe: str, model: str, given: set[str]) -> dict[str, Any]:
     """The options that a recipe decides, but for those that are given."""
     from qlstm_qiskit.experiments import RECIPES
-    from qlstm_qiskit.experiments.recipes import recipe_fields
+    from qlstm_qiskit.experiments.runs.recipes import recipe_fields
 
     if recipe not in RECIPES:
         raise unknown_option("recipe", recipe, RECIPES)

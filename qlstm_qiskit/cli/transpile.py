@@ -33,7 +33,7 @@ def transpile(
     """
     from dataclasses import asdict
 
-    from qlstm_qiskit.experiments.transpile import transpile_run
+    from qlstm_qiskit.experiments.runs.transpile import transpile_run
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.report.layout import draw_layout
     from qlstm_qiskit.space import GATES

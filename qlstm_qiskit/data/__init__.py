@@ -1,10 +1,12 @@
 """What is learned: the paper's series, real ones, a user's CSV files, and windows of all."""
 
+from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
 from qlstm_qiskit.data.named import DATASETS, load_dataset
 from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.real import REAL_SERIES, RealSeries
+from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
 from qlstm_qiskit.data.windows import Dataset, Scaler, make_dataset, part_of, scaled_rows, sliding_windows, split_validation
 
 __all__ = [
@@ -14,13 +16,20 @@ __all__ = [
     "Dataset",
     "RealSeries",
     "Scaler",
+    "forecast_errors",
+    "horizon_errors",
     "load_csv",
     "load_dataset",
     "make_dataset",
+    "mean_squared_error",
     "numeric_columns",
     "part_of",
     "read_table",
+    "reference_errors",
     "require_time_order",
+    "rolled_errors",
+    "rolled_out",
+    "rolled_windows",
     "scaled_rows",
     "sliding_windows",
     "split_validation",

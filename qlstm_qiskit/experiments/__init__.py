@@ -1,16 +1,16 @@
 """Runs: their specs, training into a folder, reading back, forecasting."""
 
-from qlstm_qiskit.experiments.derive import derive_run
-from qlstm_qiskit.experiments.environment import versions
-from qlstm_qiskit.experiments.forecast import predict_table, roll_out
-from qlstm_qiskit.experiments.metrics import forecast_errors, reference_errors
-from qlstm_qiskit.experiments.plan import plan_run, require_affordable_evaluation
-from qlstm_qiskit.experiments.recipes import RECIPES
-from qlstm_qiskit.experiments.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
-from qlstm_qiskit.experiments.run import Run, load_run, load_spec
-from qlstm_qiskit.experiments.spec import DataSpec, RunSpec, Start
-from qlstm_qiskit.experiments.start import start_from
-from qlstm_qiskit.experiments.train import is_unfinished, require_same, resume_command, resume_run, train_run
+from qlstm_qiskit.data.errors import forecast_errors, reference_errors
+from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
+from qlstm_qiskit.experiments.runs.derive import derive_run
+from qlstm_qiskit.experiments.runs.environment import versions
+from qlstm_qiskit.experiments.runs.forecast import predict_table, roll_out
+from qlstm_qiskit.experiments.runs.plan import plan_run, require_affordable_evaluation
+from qlstm_qiskit.experiments.runs.recipes import RECIPES
+from qlstm_qiskit.experiments.runs.run import Run, load_run, load_spec
+from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec, Start
+from qlstm_qiskit.experiments.runs.start import start_from
+from qlstm_qiskit.experiments.runs.train import is_unfinished, require_same, resume_command, resume_run, train_run
 
 __all__ = [
     "RECIPES",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlstm_qiskit.hardware.interpreter.modules import whole
@@ -32,3 +35,21 @@ class Forecaster(nn.Module):
         """The recurrent layer's outputs (batch, time, hidden_size), and the predictions."""
         sequence, _ = self.recurrent(windows)
         return sequence, self.head(sequence[:, -1])
+
+
+def predict_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Evaluate a model on windows (n, window, features) without gradients: (n, outputs)."""
+    return trace_windows(forecaster, windows)[1]
+
+
+def trace_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The recurrent layer's outputs (n, window, hidden_size) and the predictions (n, outputs), without gradients."""
+    parameter = next(forecaster.parameters())
+    inputs = torch.as_tensor(windows, dtype=parameter.dtype, device=parameter.device)
+    training = forecaster.training
+    forecaster.eval()
+    with torch.no_grad():
+        parts = [forecaster.trace(part) for part in torch.split(inputs, EVALUATION_BATCH)]
+    forecaster.train(training)
+    outputs, predictions = (torch.cat(values).cpu().numpy().astype(np.float64) for values in zip(*parts, strict=True))
+    return outputs, predictions

@@ -74,9 +74,9 @@ def folder_kind(path: Path) -> str:
         RunError: None of these, or it is not there.
     """
     # here, as figures of a run, which this package is imported for, need neither
-    from qlstm_qiskit.experiments.records import RECORDS, STUDY
-    from qlstm_qiskit.experiments.run import CONFIG
-    from qlstm_qiskit.experiments.scaling import POINTS
+    from qlstm_qiskit.experiments.runs.run import CONFIG
+    from qlstm_qiskit.experiments.scaling.measure import POINTS
+    from qlstm_qiskit.experiments.studies.records import RECORDS, STUDY
 
     if not exists(path):
         raise RunError(f"there is no folder {path}; give a run folder, or the folder of a study or of `qlstm scaling`.")

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from qlstm_qiskit.experiments.scaling import AXES, Measured, ScalingPlan, ScalingRecord, along
+from qlstm_qiskit.experiments.scaling.measure import AXES, Measured, ScalingPlan, ScalingRecord, along
 from qlstm_qiskit.storage import write_atomically
 
 #: Axis -> its label.

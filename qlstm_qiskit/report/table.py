@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from qlstm_qiskit.errors import printable
-from qlstm_qiskit.experiments.statistics import LEAST, PERMUTED, Summary
-from qlstm_qiskit.experiments.table import Cell, Table, Test
+from qlstm_qiskit.experiments.studies.statistics import LEAST, PERMUTED, Summary
+from qlstm_qiskit.experiments.studies.table import Cell, Table, Test
 from qlstm_qiskit.report.names import as_code, drawn, in_markdown
 from qlstm_qiskit.storage import write_atomically
 

@@ -109,7 +109,7 @@ def main() -> None:
     elif given.old:
         make_old()
     else:
-        from qlstm_qiskit.experiments.environment import environment
+        from qlstm_qiskit.experiments.runs.environment import environment
 
         here = {name: environment()[name] for name in ("processor", "versions")}
         EXPECTED.write_text(json.dumps({"environment": here, "results": results(ROOT)}, indent=1) + "\n")

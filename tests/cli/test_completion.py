@@ -9,10 +9,10 @@ import pytest
 
 from qlstm_qiskit.cli.completion import NAMES, backend_names
 from qlstm_qiskit.data.named import DATASETS
-from qlstm_qiskit.experiments.export import FORMATS
-from qlstm_qiskit.experiments.loggers import LOGGERS
-from qlstm_qiskit.experiments.recipes import RECIPES
-from qlstm_qiskit.experiments.study import studies
+from qlstm_qiskit.experiments.export.write import FORMATS
+from qlstm_qiskit.experiments.runs.loggers import LOGGERS
+from qlstm_qiskit.experiments.runs.recipes import RECIPES
+from qlstm_qiskit.experiments.studies.study import studies
 from qlstm_qiskit.hardware.config.file import load_specs
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.search import DERIVATIONS, STRATEGIES

@@ -11,7 +11,7 @@ import pytest
 
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.experiments import load_run
-from qlstm_qiskit.experiments.exported import load_exported
+from qlstm_qiskit.experiments.export.read import load_exported
 
 SERIES = np.sin(np.arange(40) / 3) * 40 + 100
 

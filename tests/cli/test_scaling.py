@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qlstm_qiskit.experiments import scaling
+from qlstm_qiskit.experiments.scaling import measure as scaling
 from tests.experiments.scaled import made_up
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qlstm_qiskit.experiments.runner import run_study
+from qlstm_qiskit.experiments.studies.runner import run_study
 from tests.experiments.studied import SMALL
 
 

@@ -14,7 +14,7 @@ import pytest
 from skorch import NeuralNet
 
 from qlstm_qiskit.experiments import DataSpec, RunSpec, is_unfinished, resume_run, train_run
-from qlstm_qiskit.experiments.recording import Recorder
+from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.search import make_strategy
 
 EPOCHS = 5

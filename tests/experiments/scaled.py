@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from qlstm_qiskit.experiments.scaling import Measured, Point, ScalingPlan, ScalingRecord
-from qlstm_qiskit.experiments.step_cost import spread
+from qlstm_qiskit.experiments.scaling.measure import Measured, Point, ScalingPlan, ScalingRecord
+from qlstm_qiskit.experiments.scaling.step_cost import spread
 
 TINY = ScalingPlan(base=Point(hidden=1, depth=1, candidates=2, window=2), axes={"hidden": (1, 2)}, epochs=1, seeds=2, repeats=1)
 

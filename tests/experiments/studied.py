@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from qlstm_qiskit.experiments.study import Study
+from qlstm_qiskit.experiments.studies.study import Study
 
 SMALL = Study.model_validate(
     {

@@ -33,11 +33,11 @@ from qlstm_qiskit.experiments import (
     start_from,
     train_run,
 )
-from qlstm_qiskit.experiments.export import export_run
-from qlstm_qiskit.experiments.header import read_model
-from qlstm_qiskit.experiments.run import load_metrics
-from qlstm_qiskit.experiments.start import read_start
-from qlstm_qiskit.experiments.transpile import transpile_run
+from qlstm_qiskit.experiments.export.write import export_run
+from qlstm_qiskit.experiments.runs.header import read_model
+from qlstm_qiskit.experiments.runs.run import load_metrics
+from qlstm_qiskit.experiments.runs.start import read_start
+from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.report.page import write_report
 from qlstm_qiskit.space import SearchSpace

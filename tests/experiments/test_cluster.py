@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.runner import run_study
+from qlstm_qiskit.experiments.studies.runner import run_study
 from tests.experiments.studied import SMALL, numbers
 
 ray = pytest.importorskip("ray")

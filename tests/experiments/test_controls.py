@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from qlstm_qiskit.experiments.controls import Control
-from qlstm_qiskit.experiments.metrics import forecast_errors
-from qlstm_qiskit.experiments.rollout import rolled_errors
-from qlstm_qiskit.experiments.spec import DataSpec
+from qlstm_qiskit.data.errors import forecast_errors
+from qlstm_qiskit.data.rollout import rolled_errors
+from qlstm_qiskit.experiments.runs.spec import DataSpec
+from qlstm_qiskit.experiments.studies.controls import Control
 
 
 def test_the_control_has_the_parameters_of_the_search() -> None:

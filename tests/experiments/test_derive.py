@@ -10,9 +10,9 @@ import pytest
 
 from qlstm_qiskit.errors import DataError, OptionError, RunError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, plan_run, start_from, train_run
-from qlstm_qiskit.experiments import derive as derive_module
-from qlstm_qiskit.experiments.plan import plan_work
-from qlstm_qiskit.experiments.transpile import transpile_run
+from qlstm_qiskit.experiments.runs import derive as derive_module
+from qlstm_qiskit.experiments.runs.plan import plan_work
+from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.space import Genotype

@@ -28,7 +28,7 @@ from qiskit_ibm_runtime.json import RuntimeDecoder
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import BudgetError, JobError, LedgerError, OptionError, RunError
 from qlstm_qiskit.experiments import load_run, plan_run, predict_table, resume_run, roll_out, train_run
-from qlstm_qiskit.experiments.recording import Recorder
+from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.config.parts import GuardSpec
 from qlstm_qiskit.hardware.device.transpile import Transpiler

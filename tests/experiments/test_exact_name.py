@@ -11,7 +11,7 @@ from qlstm_qiskit import QLSTM
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import SpecError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, train_run
-from qlstm_qiskit.experiments.export import export_run
+from qlstm_qiskit.experiments.export.write import export_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.report.page import write_report
 

@@ -18,11 +18,11 @@ from torch import nn
 
 from qlstm_qiskit.data import Scaler
 from qlstm_qiskit.errors import CircuitError, OptionError, RunError
-from qlstm_qiskit.experiments import export as export_module
-from qlstm_qiskit.experiments import multilinear_reader
-from qlstm_qiskit.experiments.export import FORMATS, export_model
-from qlstm_qiskit.experiments.exported import load_exported
-from qlstm_qiskit.experiments.run import ModelHeader, predict_windows
+from qlstm_qiskit.experiments.export import multilinear_reader
+from qlstm_qiskit.experiments.export import write as export_module
+from qlstm_qiskit.experiments.export.read import load_exported
+from qlstm_qiskit.experiments.export.write import FORMATS, export_model
+from qlstm_qiskit.experiments.runs.run import ModelHeader, predict_windows
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.space import Genotype, SearchSpace
 from qlstm_qiskit.training.models import build_forecaster

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from qlstm_qiskit.experiments import is_unfinished, train_run
-from qlstm_qiskit.experiments.runner import run_study
-from qlstm_qiskit.experiments.study import Study
+from qlstm_qiskit.experiments.studies.runner import run_study
+from qlstm_qiskit.experiments.studies.study import Study
 from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
 from tests.experiments.studied import SMALL, numbers
 from tests.forked import child, ended
@@ -107,7 +107,7 @@ def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path:
     """Its workers would train on, in folders that the same command wants to go on with."""
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from qlstm_qiskit.experiments.runner import run_study; from tests.experiments.studied import SMALL\n"
+        "from qlstm_qiskit.experiments.studies.runner import run_study; from tests.experiments.studied import SMALL\n"
         "study = SMALL.with_epochs(400).part(rows=['circuit'], datasets=['damped_shm'])\n"
         "run_study(study, Path(sys.argv[2]), jobs=2)"
     )

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qlstm_qiskit.experiments import multilinear_reader
-from qlstm_qiskit.experiments.export import export_model
+from qlstm_qiskit.experiments.export import multilinear_reader
+from qlstm_qiskit.experiments.export.write import export_model
 from tests.experiments.test_export import MODELS, WINDOWS, header
 
 ODD = (None, True, "x", [], {}, -1, 0, 2, 1.5, 10**30, float("nan"), float("inf"), 1e308, [[1.0], [1.0, 2.0]], [["a"]], [None])

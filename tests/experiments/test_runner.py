@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.experiments import load_run, runner
-from qlstm_qiskit.experiments.environment import environment
-from qlstm_qiskit.experiments.recording import Recorder
-from qlstm_qiskit.experiments.records import load_study_folder, read_environments, read_records
-from qlstm_qiskit.experiments.runner import run_study, run_task
-from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.experiments.study import Chain, Study
+from qlstm_qiskit.experiments import load_run
+from qlstm_qiskit.experiments.runs.environment import environment
+from qlstm_qiskit.experiments.runs.recording import Recorder
+from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.studies import runner
+from qlstm_qiskit.experiments.studies.records import load_study_folder, read_environments, read_records
+from qlstm_qiskit.experiments.studies.runner import run_study, run_task
+from qlstm_qiskit.experiments.studies.study import Chain, Study
 from qlstm_qiskit.report.page import write_report
 from tests.experiments.resumable import interrupted_in, write_series
 from tests.experiments.studied import SMALL, numbers

@@ -11,9 +11,10 @@ import pytest
 
 from qlstm_qiskit import QLSTMRegressor, SearchSpace, load_dataset
 from qlstm_qiskit.errors import DataError, OptionError, RunError, TrainingError
-from qlstm_qiskit.experiments import scaling, step_cost
-from qlstm_qiskit.experiments.scaling import Point, ScalingPlan, along, measure_scaling
-from qlstm_qiskit.experiments.step_cost import alternating_ms, memory_apart, spread
+from qlstm_qiskit.experiments.scaling import measure as scaling
+from qlstm_qiskit.experiments.scaling import step_cost
+from qlstm_qiskit.experiments.scaling.measure import Point, ScalingPlan, along, measure_scaling
+from qlstm_qiskit.experiments.scaling.step_cost import alternating_ms, memory_apart, spread
 from tests.experiments.scaled import TINY, made_up
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import rankdata
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.statistics import compare, corrected, summarise
+from qlstm_qiskit.experiments.studies.statistics import compare, corrected, summarise
 
 RNG = np.random.default_rng(2508)
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from qlstm_qiskit import load_dataset
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments import RECIPES
-from qlstm_qiskit.experiments.controls import Control
-from qlstm_qiskit.experiments.runner import run_study
-from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
-from qlstm_qiskit.experiments.study import STUDIES, Chain, Derive, Study, load_study, studies
+from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.studies.controls import Control
+from qlstm_qiskit.experiments.studies.runner import run_study
+from qlstm_qiskit.experiments.studies.study import STUDIES, Chain, Derive, Study, load_study, studies
 from qlstm_qiskit.search import STRATEGIES
 from tests.experiments.studied import SMALL
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit.errors import TrainingError
-from qlstm_qiskit.experiments import runner
-from qlstm_qiskit.experiments.records import read_records
-from qlstm_qiskit.experiments.runner import run_study
-from qlstm_qiskit.experiments.study import Study, load_study
-from qlstm_qiskit.experiments.table import table
+from qlstm_qiskit.experiments.studies import runner
+from qlstm_qiskit.experiments.studies.records import read_records
+from qlstm_qiskit.experiments.studies.runner import run_study
+from qlstm_qiskit.experiments.studies.study import Study, load_study
+from qlstm_qiskit.experiments.studies.table import table
 from qlstm_qiskit.report.table import draw_table, markdown
 from tests.experiments.studied import SMALL
 

@@ -12,8 +12,8 @@ import pytest
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import DataSpec, RunSpec, derive_run, load_run, plan_run, resume_run, train_run
-from qlstm_qiskit.experiments.export import export_run
-from qlstm_qiskit.experiments.study import Study
+from qlstm_qiskit.experiments.export.write import export_run
+from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.hardware import BackendSpec, find_spec
 from qlstm_qiskit.report.page import write_report
 

@@ -133,7 +133,7 @@ class prepared:  # noqa: N801 - reads as a verb
         import plotly.offline
         from matplotlib.figure import Figure
 
-        from qlstm_qiskit.experiments import scaling
+        from qlstm_qiskit.experiments.scaling import measure as scaling
         from qlstm_qiskit.hardware.jobs import fetch
         from tests.experiments.device_work import connect
         from tests.hardware.mock_service import Server

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from qlstm_qiskit.experiments import DataSpec, RunSpec, train_run
-from qlstm_qiskit.experiments.exported import load_exported
+from qlstm_qiskit.experiments.export.read import load_exported
 from tests.odd import oracles
 from tests.odd.cases import Case, Wrong, plain_json, require, same
 from tests.odd.damage import Damage, damage_bytes, damage_json, damage_lines

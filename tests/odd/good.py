@@ -16,11 +16,11 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
 from qlstm_qiskit.experiments import DataSpec, RunSpec, derive_run, forecast_errors, load_run, train_run
-from qlstm_qiskit.experiments import scaling as scaling_module
-from qlstm_qiskit.experiments.export import export_run
-from qlstm_qiskit.experiments.runner import run_study
-from qlstm_qiskit.experiments.scaling import Measured, ScalingPlan, ScalingRecord, measure_scaling
-from qlstm_qiskit.experiments.study import load_study
+from qlstm_qiskit.experiments.export.write import export_run
+from qlstm_qiskit.experiments.scaling import measure as scaling_module
+from qlstm_qiskit.experiments.scaling.measure import Measured, ScalingPlan, ScalingRecord, measure_scaling
+from qlstm_qiskit.experiments.studies.runner import run_study
+from qlstm_qiskit.experiments.studies.study import load_study
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.space import GATES, Genotype, SearchSpace
 from tests.experiments.device_work import connect, spec

@@ -22,8 +22,8 @@ from safetensors.torch import load
 
 from qlstm_qiskit.data import load_csv
 from qlstm_qiskit.experiments import RunSpec
-from qlstm_qiskit.experiments.exported import ExportedModel
-from qlstm_qiskit.experiments.recording import RunHeader
+from qlstm_qiskit.experiments.export.read import ExportedModel
+from qlstm_qiskit.experiments.runs.recording import RunHeader
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.nn import Forecaster
 from tests.odd.cases import Wrong, require, same

@@ -13,8 +13,8 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, train_run
-from qlstm_qiskit.experiments.runner import run_study
-from qlstm_qiskit.experiments.study import Study
+from qlstm_qiskit.experiments.studies.runner import run_study
+from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.space import GATES, Genotype, SearchSpace
 from qlstm_qiskit.space.genotype import Choice, StoredCircuit
 

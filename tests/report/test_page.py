@@ -15,9 +15,9 @@ import pytest
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, start_from, train_run
-from qlstm_qiskit.experiments.records import load_study_folder
-from qlstm_qiskit.experiments.scaling import load_scaling, measure_scaling
-from qlstm_qiskit.experiments.table import table
+from qlstm_qiskit.experiments.scaling.measure import load_scaling, measure_scaling
+from qlstm_qiskit.experiments.studies.records import load_study_folder
+from qlstm_qiskit.experiments.studies.table import table
 from qlstm_qiskit.report import page
 from qlstm_qiskit.report.circuits import circuit_svg
 from qlstm_qiskit.report.page import write_report
@@ -201,7 +201,7 @@ def test_a_study(folder: Path, study: Path) -> None:
 
 
 def test_a_scaling_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qlstm_qiskit.experiments.scaling.measure_point", made_up)
+    monkeypatch.setattr("qlstm_qiskit.experiments.scaling.measure.measure_point", made_up)
     records = measure_scaling(TINY, folder / "scaling")
     plan, again = load_scaling(folder / "scaling")
     assert (plan.base, tuple(again)) == (TINY.base, records)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qlstm_qiskit.experiments.scaling import Point, ScalingPlan, ScalingRecord
+from qlstm_qiskit.experiments.scaling.measure import Point, ScalingPlan, ScalingRecord
 from qlstm_qiskit.report.scaling import axes_of, scaling_figure, scaling_report, write_scaling
 from tests.experiments.scaled import records_of
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qlstm_qiskit.experiments.run import GENOTYPE
-from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.runs.run import GENOTYPE
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.storage import exists
 
 #: Fields that `qlstm train` has an option for.

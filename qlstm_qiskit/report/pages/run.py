@@ -9,9 +9,9 @@ from typing import Any
 
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec, plan_run
-from qlstm_qiskit.experiments.run import METRICS, load_metrics
-from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.experiments.transpile import transpile_run
+from qlstm_qiskit.experiments.runs.run import METRICS, load_metrics
+from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.hardware.device.isa_cache import cache_folder
 from qlstm_qiskit.nn import QLSTM

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.experiments.scaling import POINTS, Measured, ScalingRecord, load_scaling
+from qlstm_qiskit.experiments.scaling.measure import POINTS, Measured, ScalingRecord, load_scaling
 from qlstm_qiskit.report.pages.content import Grid, Listing, Page, Panels, Plot, Section, Text, csv_file, json_file, stacked
 from qlstm_qiskit.report.pages.figures import axis, line, log_axis, plotted
 from qlstm_qiskit.report.scaling import LABELS, axes_of, environment_lines, error_range, scaling_table

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.experiments.records import Record, load_study_folder, read_environments
-from qlstm_qiskit.experiments.table import Table, table
+from qlstm_qiskit.experiments.studies.records import Record, load_study_folder, read_environments
+from qlstm_qiskit.experiments.studies.table import Table, table
 from qlstm_qiskit.report.pages.content import (
     Grid,
     Listing,

@@ -16,11 +16,16 @@ import torch
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from qlstm_qiskit.data.rollout import rolled_errors
 from qlstm_qiskit.errors import RunError, TrainingError
-from qlstm_qiskit.experiments.controls import Control
-from qlstm_qiskit.experiments.derive import derive_run
-from qlstm_qiskit.experiments.environment import environment
-from qlstm_qiskit.experiments.records import (
+from qlstm_qiskit.experiments.runs.derive import derive_run
+from qlstm_qiskit.experiments.runs.environment import environment
+from qlstm_qiskit.experiments.runs.run import CONFIG, Run, load_metrics, load_run, load_spec
+from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.start import relocate, start_from
+from qlstm_qiskit.experiments.runs.train import is_unfinished, make_folders, resume_run, train_run
+from qlstm_qiskit.experiments.studies.controls import Control
+from qlstm_qiskit.experiments.studies.records import (
     Record,
     note_environment,
     ordered_ids,
@@ -29,12 +34,7 @@ from qlstm_qiskit.experiments.records import (
     require_same_study,
     write_records,
 )
-from qlstm_qiskit.experiments.rollout import rolled_errors
-from qlstm_qiskit.experiments.run import CONFIG, Run, load_metrics, load_run, load_spec
-from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.experiments.start import relocate, start_from
-from qlstm_qiskit.experiments.study import TRAINING, Chain, Study, Task
-from qlstm_qiskit.experiments.train import is_unfinished, make_folders, resume_run, train_run
+from qlstm_qiskit.experiments.studies.study import TRAINING, Chain, Study, Task
 from qlstm_qiskit.storage import claimed, exists
 
 #: What a run's metrics give to its record.
@@ -205,7 +205,7 @@ def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -
                 "a process that trained was killed, perhaps for want of memory; the same command goes on, with fewer --jobs."
             ) from error
         return
-    from qlstm_qiskit.experiments.cluster import connected, lost_worker
+    from qlstm_qiskit.experiments.studies.cluster import connected, lost_worker
 
     left = {task.id: task for task in tasks}
     with connected(cluster) as config:

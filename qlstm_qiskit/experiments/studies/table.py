@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.records import Record
-from qlstm_qiskit.experiments.statistics import Comparison, Summary, compare, corrected, summarise
-from qlstm_qiskit.experiments.study import Study
+from qlstm_qiskit.experiments.studies.records import Record
+from qlstm_qiskit.experiments.studies.statistics import Comparison, Summary, compare, corrected, summarise
+from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.storage import finite
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.run import load_run
+from qlstm_qiskit.experiments.runs.run import load_run
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.hardware.config.file import find_spec
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import DataError, RunError
-from qlstm_qiskit.experiments.reading import Environment, read_json, read_lines, validated
-from qlstm_qiskit.experiments.study import Study, Task
+from qlstm_qiskit.experiments.runs.reading import Environment, read_json, read_lines, validated
+from qlstm_qiskit.experiments.studies.study import Study, Task
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
 
 STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json"

@@ -10,9 +10,9 @@ import torch
 
 from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import OptionError, require_at_least
-from qlstm_qiskit.experiments.agreement import require_same_cut
-from qlstm_qiskit.experiments.run import ModelHeader, Run, load_header, load_spec
-from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.runs.agreement import require_same_cut
+from qlstm_qiskit.experiments.runs.run import ModelHeader, Run, load_header, load_spec
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.executors.cost import Plan, Work, require_affordable
 from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
-from qlstm_qiskit.experiments.controls import Control
-from qlstm_qiskit.experiments.recipes import RECIPES, recipe_fields
-from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
+from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.hardware import BackendSpec, names_own_code
 
 #: Studies that come with the package, as YAML files.
-STUDIES = Path(__file__).parent / "studies"
+STUDIES = Path(__file__).parent
 
 
 #: Runs of a study; it lists all of them before the first begins.

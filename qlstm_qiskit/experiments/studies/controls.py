@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from sklearn.linear_model import RidgeCV
 
 from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.data.errors import forecast_errors
+from qlstm_qiskit.data.rollout import rolled_errors
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.metrics import forecast_errors
-from qlstm_qiskit.experiments.rollout import rolled_errors
-from qlstm_qiskit.experiments.spec import DataSpec
+from qlstm_qiskit.experiments.runs.spec import DataSpec
 
 Floats = NDArray[np.float64]
 

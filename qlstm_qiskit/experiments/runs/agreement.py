@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from qlstm_qiskit.errors import DataError, RunError
-from qlstm_qiskit.experiments.header import ModelHeader, RunHeader
-from qlstm_qiskit.experiments.reading import ArchitectureLine, HistoryLine, read_epochs, read_json, read_metrics, validated
-from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader
+from qlstm_qiskit.experiments.runs.reading import ArchitectureLine, HistoryLine, read_epochs, read_json, read_metrics, validated
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.space import Genotype
 from qlstm_qiskit.storage import exists
 

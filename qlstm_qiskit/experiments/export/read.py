@@ -21,7 +21,7 @@ from qiskit.quantum_info import SparsePauliOp
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import CapacityError, CircuitError, OptionError, RunError
-from qlstm_qiskit.experiments.run import ModelHeader, predict_windows
+from qlstm_qiskit.experiments.runs.run import ModelHeader, predict_windows
 from qlstm_qiskit.hardware import Backend, load_backend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.space import GATES, Candidate, SearchSpace

@@ -9,8 +9,8 @@ import pandas as pd
 
 from qlstm_qiskit.data import numeric_columns, read_table, require_time_order, scaled_rows, sliding_windows
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
-from qlstm_qiskit.experiments.plan import require_affordable_evaluation
-from qlstm_qiskit.experiments.run import Run
+from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
+from qlstm_qiskit.experiments.runs.run import Run
 
 #: Rows of a forecast; more would take an hour, one after another.
 MOST_ROWS = 1_000_000

@@ -16,7 +16,7 @@ from qlstm_qiskit import __version__
 @lru_cache
 def environment() -> dict[str, Any]:
     """Which code makes results, with what, and on what: commit of the checkout if there is one, versions, processor."""
-    folder = Path(__file__).parents[2]
+    folder = Path(__file__).parents[3]
 
     def git(*arguments: str) -> str | None:
         try:

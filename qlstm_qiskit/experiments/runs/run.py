@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Dataset, Scaler, part_of
 from qlstm_qiskit.errors import DataError, OptionError, RunError
-from qlstm_qiskit.experiments.agreement import (
+from qlstm_qiskit.experiments.runs.agreement import (
     ARCHITECTURE,
     CHECKPOINT,
     CONFIG,
@@ -28,11 +28,12 @@ from qlstm_qiskit.experiments.agreement import (
     require_agreement,
     require_same_cut,
 )
-from qlstm_qiskit.experiments.header import ModelHeader, RunHeader, read_model
-from qlstm_qiskit.experiments.reading import read_json, read_lines, read_metrics, validated
-from qlstm_qiskit.experiments.spec import DataSpec, RunSpec
-from qlstm_qiskit.experiments.tracing import Difference, predict_windows, trace_windows
-from qlstm_qiskit.experiments.trust import require_trusted
+from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader, read_model
+from qlstm_qiskit.experiments.runs.reading import read_json, read_lines, read_metrics, validated
+from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.runs.difference import Difference
+from qlstm_qiskit.nn.forecaster import predict_windows, trace_windows
+from qlstm_qiskit.experiments.runs.trust import require_trusted
 from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists

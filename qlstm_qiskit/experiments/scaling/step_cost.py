@@ -28,7 +28,7 @@ COMPARED = ("lstm", "diffqas")
 
 _WARM_UP = 3
 
-_MEASURE = "import sys; from qlstm_qiskit.experiments.step_cost import write_memory; write_memory(sys.argv[1])"
+_MEASURE = "import sys; from qlstm_qiskit.experiments.scaling.step_cost import write_memory; write_memory(sys.argv[1])"
 #: A small process between this one and the one that measures, see `memory_apart`.
 _LAUNCH = f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {_MEASURE!r}, sys.argv[1]]))"
 

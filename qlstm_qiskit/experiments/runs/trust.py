@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.experiments.agreement import CONFIG
-from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.runs.agreement import CONFIG
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import names_own_code
 
 

@@ -17,8 +17,9 @@ from qiskit.circuit import Parameter
 
 from qlstm_qiskit.circuits import lower_observable
 from qlstm_qiskit.errors import CircuitError, OptionError, RunError, unknown_option
-from qlstm_qiskit.experiments import multilinear_reader
-from qlstm_qiskit.experiments.exported import (
+from qlstm_qiskit.experiments.export import multilinear_reader
+from qlstm_qiskit.experiments.export.multilinear import multilinear_model
+from qlstm_qiskit.experiments.export.read import (
     CIRCUIT_FORMATS,
     MANIFEST,
     Affine,
@@ -29,8 +30,7 @@ from qlstm_qiskit.experiments.exported import (
     Term,
     load_exported,
 )
-from qlstm_qiskit.experiments.multilinear import multilinear_model
-from qlstm_qiskit.experiments.run import ModelHeader, load_run, predict_windows
+from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_windows
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import QLSTM, Forecaster, QLSTMCell
 from qlstm_qiskit.space import GATES, Candidate

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.data import Dataset, sliding_windows
+from qlstm_qiskit.data.errors import require_same_shape
+from qlstm_qiskit.data.windows import Dataset, sliding_windows
 from qlstm_qiskit.errors import DataError, OptionError, ShapeError, require_at_least
-from qlstm_qiskit.experiments.metrics import require_same_shape
 
 Floats = NDArray[np.float64]
 

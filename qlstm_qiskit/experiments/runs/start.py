@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.experiments.header import read_model
-from qlstm_qiskit.experiments.run import CONFIG, MODEL, load_spec
-from qlstm_qiskit.experiments.spec import RunSpec, Start
+from qlstm_qiskit.experiments.runs.header import read_model
+from qlstm_qiskit.experiments.runs.run import CONFIG, MODEL, load_spec
+from qlstm_qiskit.experiments.runs.spec import RunSpec, Start
 from qlstm_qiskit.storage import write_atomically
 
 

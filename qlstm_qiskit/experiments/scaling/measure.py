@@ -12,11 +12,12 @@ from joblib import Parallel, delayed
 from pydantic import BaseModel, ConfigDict
 
 from qlstm_qiskit.data import load_dataset
+from qlstm_qiskit.data.errors import forecast_errors
 from qlstm_qiskit.errors import LARGEST, OptionError, RunError, TrainingError, require_at_least, unknown_option
-from qlstm_qiskit.experiments.environment import environment
-from qlstm_qiskit.experiments.metrics import forecast_errors
-from qlstm_qiskit.experiments.run import predict_windows, read_lines, validated
-from qlstm_qiskit.experiments.step_cost import (
+from qlstm_qiskit.experiments.runs.environment import environment
+from qlstm_qiskit.experiments.runs.run import predict_windows, read_lines, validated
+from qlstm_qiskit.experiments.runs.train import make_folders
+from qlstm_qiskit.experiments.scaling.step_cost import (
     COMPARED,
     Point,
     alternating_ms,
@@ -26,7 +27,6 @@ from qlstm_qiskit.experiments.step_cost import (
     spread,
     training_step,
 )
-from qlstm_qiskit.experiments.train import make_folders
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 

@@ -12,7 +12,7 @@ from typing import Any
 from skorch.callbacks import Callback, MlflowLogger, TensorBoard
 
 from qlstm_qiskit.errors import OptionError, unknown_option
-from qlstm_qiskit.experiments.spec import RunSpec
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 
 
 def _tensorboard(out: Path, _: RunSpec) -> Callback:

@@ -12,8 +12,8 @@ from qlstm_qiskit.circuits import Angle
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.exact.form import MultilinearForm
 from qlstm_qiskit.exact.fourier import describe_angle
-from qlstm_qiskit.experiments.multilinear_reader import FORMAT
-from qlstm_qiskit.experiments.run import ModelHeader
+from qlstm_qiskit.experiments.export.multilinear_reader import FORMAT
+from qlstm_qiskit.experiments.runs.run import ModelHeader
 from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster, QLSTMCell
 

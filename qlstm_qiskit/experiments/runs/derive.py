@@ -12,9 +12,9 @@ from torch import Tensor
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.metrics import errors_of, run_metrics
-from qlstm_qiskit.experiments.recording import header_of, weights_header
-from qlstm_qiskit.experiments.run import (
+from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics
+from qlstm_qiskit.experiments.runs.recording import header_of, weights_header
+from qlstm_qiskit.experiments.runs.run import (
     CONFIG,
     GENOTYPE,
     HISTORY,
@@ -23,8 +23,8 @@ from qlstm_qiskit.experiments.run import (
     Run,
     load_run,
 )
-from qlstm_qiskit.experiments.start import weights_digest
-from qlstm_qiskit.experiments.train import make_folders, refuse_existing
+from qlstm_qiskit.experiments.runs.start import weights_digest
+from qlstm_qiskit.experiments.runs.train import make_folders, refuse_existing
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.search import derive

@@ -14,13 +14,13 @@ from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import DataError, OptionError, RunError, TrainingError
-from qlstm_qiskit.experiments.agreement import require_same_model
-from qlstm_qiskit.experiments.header import read_model
-from qlstm_qiskit.experiments.loggers import make_loggers, note_failure
-from qlstm_qiskit.experiments.metrics import errors_of, run_metrics, stages_before
-from qlstm_qiskit.experiments.plan import plan_work
-from qlstm_qiskit.experiments.recording import Recorder
-from qlstm_qiskit.experiments.run import (
+from qlstm_qiskit.experiments.runs.agreement import require_same_model
+from qlstm_qiskit.experiments.runs.header import read_model
+from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
+from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics, stages_before
+from qlstm_qiskit.experiments.runs.plan import plan_work
+from qlstm_qiskit.experiments.runs.recording import Recorder
+from qlstm_qiskit.experiments.runs.run import (
     ARCHITECTURE,
     CHECKPOINT,
     CONFIG,
@@ -32,9 +32,9 @@ from qlstm_qiskit.experiments.run import (
     load_run,
     load_spec,
 )
-from qlstm_qiskit.experiments.spec import RunSpec
-from qlstm_qiskit.experiments.start import read_start
-from qlstm_qiskit.experiments.trust import require_trusted
+from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.start import read_start
+from qlstm_qiskit.experiments.runs.trust import require_trusted
 from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
 from qlstm_qiskit.hardware.executors.cost import require_affordable
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend

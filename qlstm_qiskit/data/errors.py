@@ -1,0 +1,71 @@
+"""Errors of forecasts on the test part of a series."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlstm_qiskit.data.windows import Dataset
+from qlstm_qiskit.errors import DataError, ShapeError
+
+
+def mean_squared_error(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """Of predictions (n, horizon) and what came true, of the same shape; infinity where it is no float64.
+
+    Raises:
+        ShapeError: Their shapes differ, which numpy might broadcast.
+    """
+    require_same_shape(prediction, truth)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.mean((prediction - truth) ** 2))
+
+
+def require_same_shape(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> None:
+    """Raise `ShapeError` where predictions have not the shape of what came true."""
+    if prediction.shape != truth.shape:
+        raise ShapeError(f"predictions have the shape {prediction.shape}; what came true has {truth.shape}.")
+
+
+def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[str, float]:
+    """Errors on the test part of a scaled prediction (n, horizon).
+
+    Args:
+        dataset: The series.
+        prediction: Of its test windows, in scaled units, (n, horizon).
+
+    Returns:
+        `mse` in scaled units, `rmse_original` and `mae_original` in original units; and `mase`, the MAE as a multiple of
+        `dataset.mase_scale()`, but for a constant training part, where it is not defined.
+
+    Raises:
+        ShapeError: The prediction has another shape.
+        DataError: An error is no finite number.
+    """
+    errors, scale = {"mse": mean_squared_error(prediction, dataset.y_test)}, dataset.mase_scale()
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = dataset.target_scaler.inverse(prediction) - dataset.target_scaler.inverse(dataset.y_test)
+        errors["rmse_original"] = float(np.sqrt(np.mean(difference**2)))
+        errors["mae_original"] = float(np.mean(np.abs(difference)))
+    errors |= {"mase": errors["mae_original"] / scale} if scale else {}
+    lost = [name for name, value in errors.items() if not np.isfinite(value)]
+    if lost:
+        raise DataError(
+            f"the {lost[0]} of predictions of {dataset.name} is no finite number: they, or the values of {dataset.target!r}, "
+            "are too large; correct the data, or train again."
+        )
+    return errors
+
+
+def reference_errors(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Errors of the forecasts that need no model, by name: `persistence` and, for a season above 1, `seasonal_naive`.
+
+    Args:
+        dataset: The series.
+
+    Returns:
+        For each forecast what `forecast_errors` gives.
+    """
+    errors = {"persistence": forecast_errors(dataset, dataset.persistence())}
+    if dataset.season > 1:
+        errors["seasonal_naive"] = forecast_errors(dataset, dataset.seasonal_naive())
+    return errors

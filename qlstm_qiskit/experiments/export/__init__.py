@@ -1,0 +1,1 @@
+"""Models as circuit files or numbers, written and read back."""

@@ -1,0 +1,1 @@
+"""How time and memory of a training step grow."""

@@ -1,0 +1,1 @@
+"""Studies: tables of many runs, their records and statistics."""
