@@ -235,8 +235,11 @@ def test_what_the_results_page_says_is_what_the_table_says() -> None:
 def test_numbers_in_the_text_are_those_of_the_package() -> None:
     mathematics, cost = ((ROOT / "docs" / name).read_text() for name in ("mathematics.md", "how-to/cost.md"))
     assert rf"{CIRCUIT_US:g}\,\mu\text{{s}}) + {JOB_SECONDS:g}\,\text{{s}}" in mathematics
-    assert f"+ {CIRCUIT_US:g} us) + {JOB_SECONDS:g} s a job" in cost
+    assert f"+ {CIRCUIT_US:g} us) + {JOB_SECONDS:g} s per job" in cost
     assert f"down to ${AUTO_SHARE}$ of the best" in mathematics
+    devices = " ".join((ROOT / "docs" / "how-to" / "devices.md").read_text().split())
+    assert f"keep {AUTO_SHARE:.0%}".replace("%", " %") + " of the best one's estimated success" in devices
+    assert f"us per shot and {JOB_SECONDS:g} s per job" in devices
     assert f"{COVERAGE:.0%}".replace("%", " %") in mathematics
     assert f"with {RESAMPLES} resamples" in mathematics
     assert LEAST == 6, "six values, six pairs"

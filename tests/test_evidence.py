@@ -378,3 +378,51 @@ def test_of_twelve_steps() -> None:
     assert better["sunspots"] == {"config1"}
     assert better["co2"] == set()
     assert set(it.trained) - better["elnino"] == {"lstm-20"}
+
+
+def measured(heading: str) -> list[list[str]]:
+    """Cells of the rows below a heading of benchmarks/RESULTS.md, up to the next one."""
+    text = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    part = text.split(f"\n{heading}\n")[1].split("\n## ")[0]
+    return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")]
+
+
+def test_of_speed() -> None:
+    ratio = {row[0]: float(row[3]) for row in measured("## Targets") if row[0] in {"S b10", "L b10"}}
+    said(
+        f"takes {ratio['S b10']:.1f} times as long as `torch.nn.LSTM` on 4 qubits, depth 1, and {ratio['L b10']:.0f} times",
+        SCALING,
+    )
+    qnn, devices = (" ".join((ROOT / "docs" / "how-to" / name).read_text().split()) for name in ("qnn.md", "devices.md"))
+    rows = measured("## Primitives")
+    times = {tuple(row[:2]): float(row[3]) for row in rows if row[0].startswith("forward")}
+    for way, text in (
+        ("OnePubEstimatorQNN, bound at run time", "it is {:.1f} times as fast forward and {:.0f} times forward and backward"),
+        ('candidate.to_torch("aer-exact")', '`candidate.to_torch("aer-exact")` is {:.1f} and {:.0f} times as fast'),
+    ):
+        said(text.format(times["forward", way], times["forward + backward", way]), qnn)
+    sent = {row[0]: row for row in rows if len(row) == 4}
+    stock, ours = (
+        sent["stock EstimatorQNN for each candidate and gate"],
+        sent["QLSTM, as in training: none by data and first state"],
+    )
+    said(f"sends {stock[1]} jobs and {stock[3]} circuits for that last step. Here it is {ours[3]} before packing", devices)
+    (requested,) = [row[-1] for row in measured("## Dead candidates") if row[:2] == ["S", "no"]]
+    said(f"{requested} are requested", devices)
+
+
+def test_of_searches() -> None:
+    rows = [row for row in measured("## Search, derive, fine-tune") if len(row) == 6]
+    cost = {tuple(row[:2]): row[2:] for row in rows}
+    full, derived = cost["full", ""], cost["shrinking, convex", "perturbation"]
+    said(f"{derived[0]} circuits per step instead of {full[0]}, 40 to 64 two-qubit gates per step on a Heron device")
+    said(f"instead of {float(full[1]):,.0f}")
+    said(f"{float(derived[2]):.0f} s of QPU time per prediction instead of {float(full[2]):.0f} s")
+    said(f"({float(derived[3]):.0f} s and {float(full[3]) / 60:.1f} min without packing)")
+    rows = [row for row in measured("**Fine-tuned, one circuit a gate: median test MSE**") if len(row) == 8]
+    tuned = {tuple(row[:2]): row[2:] for row in rows[2:]}
+    said("choosing by weight fails on three of five series")
+    assert tuned["weighted-sum", "weight"][-1] == "2 of 5"
+    said("shrinking with convex weights has the lowest medians on three series")
+    lowest = [min((float(own[place]), name) for name, own in tuned.items())[1][0] for place in range(5)]
+    assert lowest.count("shrinking, convex") == 3
