@@ -40,7 +40,7 @@ ROOMS = (
 
 def write_all() -> None:
     """Write all generated pages; what has not changed keeps its time, so that it is not read again."""
-    wanted = {GENERATED / "command-line.md": command_line(), GENERATED / "not-yet-run.md": not_yet_run(), **tutorials()}
+    wanted = {GENERATED / "command-line.md": command_line(), **tutorials()}
     wanted |= {GENERATED / f"{page}.md": linked((ROOT / name).read_text()) for name, page in FILES.items()}
     for room in ROOMS:
         wanted[GENERATED / "api" / f"{room}.rst"] = reference(room)
@@ -145,9 +145,3 @@ def linked(text: str) -> str:
         return f"`{name}`" if label in (name, f"`{name}`") else f"{label} (`{name}`)"
 
     return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", replaced, text)
-
-
-def not_yet_run() -> str:
-    """What the README says was never run on a real device."""
-    section = (ROOT / "README.md").read_text().split("### Not yet run on real hardware\n")[1]
-    return "# Not yet run on real hardware\n" + linked(re.split(r"^##", section, flags=re.MULTILINE)[0])

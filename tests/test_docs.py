@@ -36,39 +36,75 @@ ROOMS = ("circuits", "space", "search", "nn", "training", "hardware", "experimen
 BUILDERS = {"unknown_option": "OptionError", "require_at_least": "OptionError"}
 
 
+#: How commands begin that a page may name in a block of shell and that are not tried: they install.
+INSTALLING = ("python3 -m venv ", "pip install ", "docker ", "make ")
+
+
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda path: path.stem)
 def test_what_a_page_tells_to_type_works(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Blocks in order, in an empty folder beside the examples; training for one epoch. A block that names a file is one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    printed = try_page(page, tmp_path, monkeypatch, capsys)
+    if page.stem == "circuits":
+        assert "Ry(x[0])" in printed
+    if page.stem == "csv":
+        assert len((tmp_path / "next_cycle.csv").read_text().splitlines()) == 12
+
+
+def try_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """Blocks in order, in an empty folder beside the examples; training for one epoch. A block that names a file is one.
+
+    Returns what the Python blocks print.
+    """
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    (folder / "examples").symlink_to(ROOT / "examples")
     modules = set(sys.modules)
     names: dict[str, object] = {}
+    printed = ""
     for kind, block in BLOCK.findall(page.read_text()):
         name = re.match(r"# ([\w.]+\.(?:py|yaml))\n", block)
         if name:
-            (tmp_path / name[1]).write_text(block)
+            (folder / name[1]).write_text(block)
         elif kind == "python":
             exec(block, names)
+            printed += capsys.readouterr().out
         elif kind == "sh":
             for line in block.splitlines():
-                assert line.startswith("qlstm "), f"{line}: only commands of qlstm are tried"
-                run(line, capsys)
+                if not line.startswith(INSTALLING):
+                    assert line.startswith("qlstm "), f"{line}: only commands of qlstm are tried"
+                    run(line, capsys)
     for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
             del sys.modules[name]
+    return printed
 
 
 def run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command, with one epoch where it trains and one series where it makes a table."""
     arguments = shlex.split(command)[1:]
     if arguments[0] == "train" and "--resume" not in arguments:
         arguments += ["--epochs", "1"]
+    if arguments[0] == "table":
+        arguments += ["--epochs", "1", "--seeds", "1", "--datasets", "nile" if "real" in arguments else "narma5"]
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     streams = capsys.readouterr()
     assert not caught.value.code, f"{command}: {streams.err}"
+
+
+def test_extras_that_are_named_exist() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    named = {
+        extra
+        for page in (ROOT / "README.md", *PAGES)
+        for extras in re.findall(r"(?:qlstm-qiskit|\.)\[([\w,]+)\]", page.read_text())
+        for extra in extras.split(",")
+    }
+    assert "report" in named
+    install = (ROOT / "docs" / "install.md").read_text()
+    named |= set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", install, flags=re.MULTILINE))))
+    assert named == set(re.findall(r"^(\w+) = \[", project.split("[project.optional-dependencies]")[1].split("\n\n")[0], re.M))
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -199,8 +235,11 @@ def test_what_the_results_page_says_is_what_the_table_says() -> None:
 def test_numbers_in_the_text_are_those_of_the_package() -> None:
     mathematics, cost = ((ROOT / "docs" / name).read_text() for name in ("mathematics.md", "how-to/cost.md"))
     assert rf"{CIRCUIT_US:g}\,\mu\text{{s}}) + {JOB_SECONDS:g}\,\text{{s}}" in mathematics
-    assert f"+ {CIRCUIT_US:g} us) + {JOB_SECONDS:g} s a job" in cost
+    assert f"+ {CIRCUIT_US:g} us) + {JOB_SECONDS:g} s per job" in cost
     assert f"down to ${AUTO_SHARE}$ of the best" in mathematics
+    devices = " ".join((ROOT / "docs" / "how-to" / "devices.md").read_text().split())
+    assert f"keep {AUTO_SHARE:.0%}".replace("%", " %") + " of the best one's estimated success" in devices
+    assert f"us per shot and {JOB_SECONDS:g} s per job" in devices
     assert f"{COVERAGE:.0%}".replace("%", " %") in mathematics
     assert f"with {RESAMPLES} resamples" in mathematics
     assert LEAST == 6, "six values, six pairs"

@@ -1,4 +1,4 @@
-"""What the README says of the committed results is what their records say: a sentence, then the numbers that it is about."""
+"""What is said of the committed results is what their records say: a sentence, then the numbers that it is about."""
 
 import json
 from collections import defaultdict
@@ -17,13 +17,16 @@ from qlstm_qiskit.report.scaling import scaling_report
 from tests.test_results import found
 
 ROOT = Path(__file__).parents[1]
-README, PAGE = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "docs/results.md"))
+README, RESULTS, SCALING, STUDIES = (
+    " ".join((ROOT / name).read_text().split())
+    for name in ("README.md", "docs/results.md", "docs/scaling.md", "docs/how-to/studies.md")
+)
 
 U, B, W = "undecided", "better", "worse"
 
 
-def said(text: str, where: str = README) -> None:
-    """The README has these words, however its lines are broken."""
+def said(text: str, where: str = RESULTS) -> None:
+    """A page has these words, however its lines are broken."""
     assert " ".join(text.split()) in where
 
 
@@ -68,10 +71,10 @@ def evidence(name: str) -> Evidence:
 def test_of_times() -> None:
     hours = [found(ROOT / "results" / name).hours for name in ("table2", "table2-tuned", "real")]
     once, twice = ["{:.1f}, {:.1f} and {:.1f} hours".format(*(x / n for x in hours)) for n in (1, 2)]
-    said(f"On two cores the three take {twice}, which is half of what their runs took ({once} of one core;")
+    said(f"On two cores the three take {twice}, which is half of what their runs took ({once} of one core;", STUDIES)
     records = read_records(ROOT / "results" / "table2")
     rest = [record.get("wall_seconds", 0) for record in records if record["dataset"] != "delayed_quantum_control"]
-    said("the first without delayed QC, the longest series, takes one hour")
+    said("The first without delayed QC, the longest series, takes one hour", STUDIES)
     assert round(sum(rest) / 7200) == 1
 
 
@@ -81,9 +84,10 @@ def test_of_processors() -> None:
         for name in ("table2", "table2-epyc")
     )
     factors = [max(intel[key] / amd[key], amd[key] / intel[key]) for key in amd]
-    said(f"of {len(factors)} runs of the paper's table that were trained on two kinds")
+    said(f"of {len(factors)} runs of the paper's table that were trained on two kinds", SCALING)
     counts = [sum(factor > least for factor in factors) for least in (1.01, 2)]
-    said(f"{counts[0]} ended with test errors that differ by more than 1 %, {counts[1]} by more than a factor of 2, one by 30")
+    more = f"{counts[0]} ended with test errors that differ by more than 1 %, {counts[1]} by more than a factor of 2, one by 30"
+    said(more, SCALING)
     assert round(max(factors)) == 30
     for name, processor in (("table2", "Intel(R) Xeon(R) Processor"), ("table2-epyc", "AMD EPYC")):
         made = json.loads((ROOT / "results" / name / "environments.json").read_text())
@@ -97,13 +101,13 @@ def test_of_scaling() -> None:
     assert all(record.environment["commit"] and record.environment["changed"] is False for record in records)
     ratios = [record.qlstm.step_ms / record.lstm.step_ms for record in records]
     memory = [record.qlstm.memory_mib for record in records]
-    said(f"a training step takes {min(ratios):.1f} to {max(ratios):.1f} times as long as that of `torch.nn.LSTM`")
-    said(f"model and step {min(memory):.0f} to {max(memory):.0f} MiB")
-    said("up to depth 8, 36 candidates, hidden size 6 and window 16")
+    said(f"a training step takes {min(ratios):.1f} to {max(ratios):.1f} times as long as that of `torch.nn.LSTM`", SCALING)
+    said(f"model and step {min(memory):.0f} to {max(memory):.0f} MiB", SCALING)
+    said("up to depth 8, 36 candidates, hidden size 6 and window 16", SCALING)
     highest = [max(getattr(record.point, axis) for record in records) for axis in ("depth", "candidates", "hidden", "window")]
     assert highest == [8, 36, 6, 16]
     lower = sum(np.median(record.lstm.test_mse) < np.median(record.qlstm.test_mse) for record in records)
-    said(f"the LSTM has the lower error at {lower} of {len(records)} points")
+    said(f"the LSTM has the lower error at {lower} of {len(records)} points", SCALING)
     assert (folder / "scaling.md").read_text() == scaling_report(plan, records)
 
 
@@ -113,9 +117,9 @@ def test_of_recipes() -> None:
     models, series = ("circuit", "search", "lstm"), list(table.study.datasets)
     first = [row for row in table.study.rows if row.split()[0] in models]
     said(f"among {len(first)} rows of optimisers, schedules, lengths, initial angles, depths and mixing")
-    said(f"[{len(table.study.rows)} rows](results/recipe/table.md) in all")
+    said(f"{len(table.study.rows)} rows in all (`results/recipe/table.md`)")
     gains = [error[f"{model} paper", name] / error[f"{model} lbfgs-50", name] for model in models for name in series]
-    said("by factors of 3 to 8,000 (the largest on delayed QC, of which there is one seed)")
+    said("by factors of 3 to 8,000 (the largest on delayed QC, which has one seed)")
     assert 3 < min(gains) < max(gains) < 8000
     assert max(gains) == max(gains[place] for place in range(2, 15, 5))
     assert len(table.cells["circuit paper", "delayed_quantum_control"].values) == 1
@@ -148,8 +152,9 @@ def test_of_the_papers_table() -> None:
     assert it.series == ["bessel", "damped_shm", "delayed_quantum_control", "narma5", "narma10"]
     places = {key: cell.place for key, cell in cells.items() if cell.published is not None}
     counts = [list(places.values()).count(place) for place in ("within", "above", "below")]
-    for page in (README, PAGE):
-        said(f"{counts[0]} of its {len(places)} numbers lie within the errors of our seeds", page)
+    said(f"{counts[0]} of its {len(places)} numbers lie within the errors of our seeds")
+    said(f"{counts[0]} of its {len(places)} numbers lie within the range of our seeds")
+    said(f"{counts[0]} of the {len(places)} numbers of the paper's table lie within the range of our seeds", README)
     said("Eight lie above all of our seeds (frozen circuits on Bessel and damped SHM, shared angles on NARMA) and three below")
     assert counts[1:] == [8, 3]
     frozen, shared = ("reservoir", "reservoir-shared"), ("diffqas-shared", "reservoir-shared")
@@ -167,8 +172,8 @@ def test_of_the_papers_table() -> None:
         for row in ("config3", "config5"):
             assert {round(value, 6) for value in cells[row, name].values} == {cells[row, name].published}
     factors = [max(cells["diffqas", name].values) / min(cells["diffqas", name].values) for name in it.series[:2]]
-    said("the 12 errors of `diffqas` differ by factors of 570 on Bessel and on damped SHM")
-    said("those of one cell differ by factors of up to 570", PAGE)
+    said("the 12 errors of `diffqas` differ by factors of 570 on both Bessel and damped SHM")
+    said("the errors within one cell differ by factors of up to 570")
     assert factors == pytest.approx([570, 570], rel=0.01)
 
 
@@ -177,11 +182,11 @@ def test_of_the_papers_claims() -> None:
     said("better than configs 2, 3, 5 and 6 on all five series, than config 4 on two and than config 1 on one, delayed QC")
     for row in ("config2", "config3", "config5", "config6"):
         assert it.tests("diffqas", row) == [B] * 5
-    said("config 4, one circuit a gate, is better on NARMA-5")
+    said("config 4, one circuit per gate, is better on NARMA-5")
     assert it.tests("diffqas", "config4") == [B, B, U, W, U]
     assert it.tests("diffqas", "config1") == [U, U, B, U, U]
-    said('"Angles of their own beat shared ones": undecided on all.')
-    said('"Frozen ones need angles of their own": undecided on all.')
+    said('"Individual angles beat shared ones": undecided on all series.')
+    said('"Frozen circuits need individual angles": undecided on all series.')
     for first, second in (("diffqas", "diffqas-shared"), ("reservoir", "reservoir-shared")):
         assert it.tests(first, second) == [U] * 5
     said('"Trained circuits beat frozen ones": on Bessel, otherwise undecided.')
@@ -190,11 +195,14 @@ def test_of_the_papers_claims() -> None:
 
 def test_of_the_papers_table_and_controls() -> None:
     it = evidence("table2")
-    said("The classical LSTM of the same size is better than `diffqas` on NARMA-10 and not told apart elsewhere;")
+    said(
+        "The classical LSTM of the same hidden size is better than "
+        "`diffqas` on NARMA-10, with no significant difference elsewhere;"
+    )
     assert it.tests("diffqas", "lstm") == [U, U, U, U, W]
-    said("that with as many parameters is better on Bessel and NARMA-10.")
+    said("the one with as many parameters is better on Bessel and NARMA-10.")
     assert it.tests("diffqas", "lstm-32") == [W, U, U, U, W]
-    said("Echo state networks and ridge regression are better on all five series by factors of 7 and more.")
+    said("Echo state networks and ridge regression are better on all five series, by factors of 7 and more.")
     for row in ("esn", "ridge"):
         assert it.tests("diffqas", row) == [W] * 5
         assert all(it.median["diffqas", name] / it.median[row, name] > 7 for name in it.series)
@@ -204,11 +212,14 @@ def test_of_the_papers_table_and_controls() -> None:
         lowest = min(min(it.table.cells[row, name].values) for row in it.trained)
         assert it.median["persistence", name] < min(lowest, *published)
     constant = it.constant()
-    said("on NARMA-10 5 of 12 seeds of `diffqas` and `config1` and all of `derived` are no better than the best constant")
+    said("on NARMA-10, 5 of 12 seeds of `diffqas` and `config1` and all of `derived` are no better than the best constant")
     assert [constant[row, "narma10"] for row in ("diffqas", "config1", "derived")] == [5, 5, 12]
-    said("better than the 36 candidates of depth 5 on damped SHM and delayed QC and not told apart on the other three")
+    said(
+        "better than the 36 candidates of depth 5 on damped SHM and "
+        "delayed QC, with no significant difference on the other three"
+    )
     assert it.tests("derived", "diffqas") == [U, B, B, U, U]
-    said("against the LSTM it is worse on NARMA-10 and not told apart on four")
+    said("Against the LSTM it is worse on NARMA-10, with no significant difference on four")
     assert it.tests("derived", "lstm") == [U, U, U, U, W]
 
 
@@ -227,14 +238,15 @@ def test_of_what_the_recipe_does() -> None:
     assert [test.verdict for test in tests] == [B] * 10
     factors = [float(f"{paper.median[before, name] / tuned.median[after, name]:.2g}") for before, after, name in pairs]
     first, second = ("{:,.0f}, {:,.0f}, {:,.0f}, {:.0f} and {:.0f}".format(*factors[place : place + 5]) for place in (0, 5))
-    said(f"down by factors of {first}, series after series, and that of the LSTM by {second}")
-    said(f"down by factors of {min(factors):.0f} to {max(factors):,.0f}", PAGE)
+    said(f"lowers the median of `diffqas` at depth 5 by factors of {first}, series by series, and that of the LSTM by {second}")
+    for page in (RESULTS, README):
+        said(f"by factors of {min(factors):.0f} to {max(factors):,.0f}", page)
     models = ("diffqas", "diffqas-shared", "reservoir", "reservoir-shared", "config1", "lstm")
     choice = [[paper.median[row, name] for row in models] for name in paper.series]
     spread = [max(own) / min(own) for own in choice]
-    said("differ by factors of {:.0f}, {:.0f}, {:.0f}, {:.0f} and {:.0f}.".format(*spread))
+    said("differ from one another by factors of {:.0f}, {:.0f}, {:.0f}, {:.0f} and {:.0f}.".format(*spread))
     assert all(min(factors[place], factors[place + 5]) >= spread[place] for place in range(5))
-    said("takes seconds to a minute a run on the exact engine")
+    said("takes seconds to a minute per run on the exact engine")
     times = defaultdict(list)
     for record in read_records(ROOT / "results" / "table2-tuned"):
         times[record["row"], record["dataset"]].append(record.get("wall_seconds", 0))
@@ -251,15 +263,17 @@ def test_of_the_tuned_table() -> None:
     rows = {"derived": (4, 5), "hybrid-derived": (2, 2)}
     counts = {(row, name): n for row, own in rows.items() for name, n in zip(("narma5", "narma10"), own, strict=True)}
     assert it.constant() == counts
-    said("no better than a constant forecast in 4 of 12 seeds on NARMA-5 and 5 on NARMA-10", PAGE)
+    said("no better than a constant forecast in 4 of 12 seeds on NARMA-5 and 5 on NARMA-10")
     said("(corrected p above 0.1; the LSTM has the lower median on four)")
+    said("no significant difference between the 36 candidates and a classical LSTM of the same hidden size on any series")
+    said("between the 36 candidates and a classical LSTM of the same hidden size on any of the five series", README)
     assert it.tests("diffqas", "lstm") == [U] * 5
     family = [test for own in it.table.families.values() for test in own if (test.first, test.second) == ("diffqas", "lstm")]
     assert min(test.comparison.p_holm for test in family) > 0.1
     assert it.lower("lstm", "diffqas") == 4
-    said("An LSTM with as many parameters is better on Bessel and damped SHM and not told apart on three.")
+    said("An LSTM with as many parameters is better on Bessel and damped SHM, with no significant difference on three.")
     assert it.tests("diffqas", "lstm-20") == [W, W, U, U, U]
-    said("one holds on one series: 36 candidates beat the handcrafted circuit on Bessel. All else is undecided.")
+    said("one holds on one series: 36 candidates beat the handcrafted circuit on Bessel. Everything else is undecided.")
     assert it.tests("diffqas", "config1") == [B, U, U, U, U]
     for row in ("diffqas-shared", "reservoir"):
         assert it.tests("diffqas", row) == [U] * 5
@@ -270,7 +284,10 @@ def test_of_the_tuned_table() -> None:
 
 def test_of_one_circuit_a_gate() -> None:
     it = evidence("table2-tuned")
-    said("`hybrid-derived` on all five series, `hybrid-best-of-random` on four, and it is better on delayed QC")
+    said(
+        "for `hybrid-derived` on all five series and for "
+        "`hybrid-best-of-random` on four, and the latter is better on delayed QC"
+    )
     assert it.tests("hybrid-derived", "lstm") == [U] * 5
     assert it.tests("hybrid-best-of-random", "lstm") == [U, U, B, U, U]
     said("both have lower medians on four of five")
@@ -278,12 +295,15 @@ def test_of_one_circuit_a_gate() -> None:
     said("135 parameters, the LSTM has 166")
     rows = ("hybrid-derived", "hybrid-best-of-random", "lstm")
     assert [it.table.cells[row, "bessel"].n_parameters for row in rows] == [135, 135, 166]
-    said("Without those layers one circuit a gate is worse than the LSTM on all five.")
+    said("Without those layers one circuit per gate is worse than the LSTM on all five.")
     for row in ("derived", "best-of-random"):
         assert it.tests(row, "lstm") == [W] * 5
     said("The medians of `hybrid-best-of-random` are lower than those of the search on three of five.")
     assert it.lower("hybrid-best-of-random", "hybrid-derived") == 3
-    said("is not told apart from the LSTM either, nor from the 36 candidates between them (`hybrid`), on any series")
+    said(
+        "there is no significant difference from the LSTM either, nor "
+        "from the 36 candidates between them (`hybrid`), on any series"
+    )
     assert it.tests("hybrid-config1", "lstm") == it.tests("hybrid", "hybrid-config1") == [U] * 5
     said("whichever way it was found, and on no other series; `hybrid-derived` is worse than it on NARMA-10")
     assert it.tests("hybrid-derived", "hybrid-config1") == [U, U, B, U, W]
@@ -312,7 +332,11 @@ def test_of_real_series() -> None:
     it = evidence("real")
     median = it.median
     assert it.series == ["sunspots", "nile", "elnino", "co2"]
-    said("`diffqas` is worse than it on all four series, and stopped early on three and not told apart on the Nile")
+    said(
+        "`diffqas` is worse than it on all four series; stopped early, "
+        "it is worse on three, with no significant difference on the Nile"
+    )
+    said("ridge regression is better than the 36 candidates on all four measured ones", README)
     assert it.tests("diffqas", "ridge") == [W] * 4
     assert it.tests("diffqas-early", "ridge") == [W, U, W, W]
     said("that of one handcrafted circuit (`config1`) on sunspots and that of the LSTM, stopped early, on El Niño")
@@ -325,13 +349,13 @@ def test_of_real_series() -> None:
     said("makes the LSTM better on both and `diffqas` on the Nile, and is undecided elsewhere")
     assert it.tests("lstm-early", "lstm") == [B, B, U, U]
     assert it.tests("diffqas-early", "diffqas") == [U, B, U, U]
-    said("but for the LSTM on the Nile, where it is better")
+    said("except for the LSTM on the Nile, where it is better")
     assert it.tests("diffqas-early", "diffqas-paper") == [U] * 4
     assert it.tests("lstm-early", "lstm-paper") == [U, B, U, U]
-    said("are not told apart on sunspots, the Nile and El Niño, and the LSTM is better on CO2")
+    said("there is no significant difference on sunspots, the Nile and El Niño, and the LSTM is better on CO2")
     for pair in (("diffqas", "lstm"), ("diffqas-early", "lstm-early")):
         assert it.tests(*pair) == [U, U, U, W]
-    said("That with as many parameters is worse than `diffqas` on the Nile and El Niño and better on CO2")
+    said("The LSTM with as many parameters is worse than `diffqas` on the Nile and El Niño and better on CO2")
     assert it.tests("diffqas", "lstm-20") == [U, B, B, W]
     said("only ridge regression has a lower median than repeating the last value, and circuits have the highest")
     ranked = sorted(it.table.study.rows, key=lambda row: median[row, "co2"])
@@ -339,14 +363,66 @@ def test_of_real_series() -> None:
     assert ranked[:2] == ["ridge", "persistence"]
     assert ranked[-len(circuits) :] == circuits
     gains = [median[row, name] / median[f"{row}-early", name] for row in ("diffqas", "lstm") for name in ("sunspots", "nile")]
-    assert np.round([min(gains), max(gains)]).tolist() == [2, 6], "as docs/how-to/recipes.md has it"
+    said(
+        "are 2 to 6 times those of the same models stopped early",
+        " ".join((ROOT / "docs/how-to/recipes.md").read_text().split()),
+    )
+    assert np.round([min(gains), max(gains)]).tolist() == [2, 6]
 
 
 def test_of_twelve_steps() -> None:
     it = evidence("real")
-    said("on sunspots, but for `config1`, and on CO2; on El Niño all but `lstm-20` do better")
+    said("on sunspots, except for `config1`, and on CO2; on El Niño all but `lstm-20` do better")
     rolled = {key: cell.rolled_mase.median for key, cell in it.table.cells.items() if cell.rolled_mase is not None}
     better = {name: {row for row in it.trained if rolled[row, name] < rolled["seasonal-naive", name]} for name in it.series}
     assert better["sunspots"] == {"config1"}
     assert better["co2"] == set()
     assert set(it.trained) - better["elnino"] == {"lstm-20"}
+
+
+def measured(heading: str) -> list[list[str]]:
+    """Cells of the rows below a heading of benchmarks/RESULTS.md, up to the next one."""
+    text = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    part = text.split(f"\n{heading}\n")[1].split("\n## ")[0]
+    return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")]
+
+
+def test_of_speed() -> None:
+    ratio = {row[0]: float(row[3]) for row in measured("## Targets") if row[0] in {"S b10", "L b10"}}
+    said(
+        f"takes {ratio['S b10']:.1f} times as long as `torch.nn.LSTM` on 4 qubits, depth 1, and {ratio['L b10']:.0f} times",
+        SCALING,
+    )
+    qnn, devices = (" ".join((ROOT / "docs" / "how-to" / name).read_text().split()) for name in ("qnn.md", "devices.md"))
+    rows = measured("## Primitives")
+    times = {tuple(row[:2]): float(row[3]) for row in rows if row[0].startswith("forward")}
+    for way, text in (
+        ("OnePubEstimatorQNN, bound at run time", "it is {:.1f} times as fast forward and {:.0f} times forward and backward"),
+        ('candidate.to_torch("aer-exact")', '`candidate.to_torch("aer-exact")` is {:.1f} and {:.0f} times as fast'),
+    ):
+        said(text.format(times["forward", way], times["forward + backward", way]), qnn)
+    sent = {row[0]: row for row in rows if len(row) == 4}
+    stock, ours = (
+        sent["stock EstimatorQNN for each candidate and gate"],
+        sent["QLSTM, as in training: none by data and first state"],
+    )
+    said(f"sends {stock[1]} jobs and {stock[3]} circuits for that last step. Here it is {ours[3]} before packing", devices)
+    (requested,) = [row[-1] for row in measured("## Dead candidates") if row[:2] == ["S", "no"]]
+    said(f"{requested} are requested", devices)
+
+
+def test_of_searches() -> None:
+    rows = [row for row in measured("## Search, derive, fine-tune") if len(row) == 6]
+    cost = {tuple(row[:2]): row[2:] for row in rows}
+    full, derived = cost["full", ""], cost["shrinking, convex", "perturbation"]
+    said(f"{derived[0]} circuits per step instead of {full[0]}, 40 to 64 two-qubit gates per step on a Heron device")
+    said(f"instead of {float(full[1]):,.0f}")
+    said(f"{float(derived[2]):.0f} s of QPU time per prediction instead of {float(full[2]):.0f} s")
+    said(f"({float(derived[3]):.0f} s and {float(full[3]) / 60:.1f} min without packing)")
+    rows = [row for row in measured("**Fine-tuned, one circuit a gate: median test MSE**") if len(row) == 8]
+    tuned = {tuple(row[:2]): row[2:] for row in rows[2:]}
+    said("choosing by weight fails on three of five series")
+    assert tuned["weighted-sum", "weight"][-1] == "2 of 5"
+    said("shrinking with convex weights has the lowest medians on three series")
+    lowest = [min((float(own[place]), name) for name, own in tuned.items())[1][0] for place in range(5)]
+    assert lowest.count("shrinking, convex") == 3

@@ -1,7 +1,6 @@
 """Committed results: they are what the studies of the package ask for, and tables are made of them."""
 
 import json
-import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,6 @@ from qlstm_qiskit.report.table import markdown, medians
 from tests.experiments.studied import numbers
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = dict(
-    re.findall(r"<!-- table of (results/[\w-]+) -->\n(.*?)\n<!-- end -->", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-)
 #: Whether numbers are made by what made the tables. Other versions differ in the last digits, and scikit-learn 1.7 chooses
 #: other penalties where ridge regression leaves next to no error.
 PINNED = all(
@@ -104,15 +100,6 @@ def test_a_cluster_has_given_the_same_numbers() -> None:
         {record["id"]: record for record in numbers(ROOT / "results" / name)} for name in ("table2", "table2-cluster")
     )
     assert cluster == here
-
-
-def test_the_readme_has_tables() -> None:
-    assert set(BLOCKS) == {"results/table2", "results/table2-tuned", "results/real"}
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_the_readme_says_what_the_records_say(name: str) -> None:
-    assert BLOCKS[name] == medians(found(ROOT / name))
 
 
 def test_the_notebook_shows_the_committed_table() -> None:
