@@ -19,6 +19,7 @@ from qlstm_qiskit.cli.jobs import jobs_app
 from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import print_json
 from qlstm_qiskit.cli.report import report
+from qlstm_qiskit.cli.resume import resume
 from qlstm_qiskit.cli.runs import evaluate, predict
 from qlstm_qiskit.cli.scaling import scaling
 from qlstm_qiskit.cli.space import space_app
@@ -36,7 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (train, evaluate, predict, derive, transpile, export, table, scaling, report):
+for _command in (train, resume, evaluate, predict, derive, transpile, export, table, scaling, report):
     app.command()(_command)
 app.add_typer(space_app, name="space")
 app.add_typer(backends_app, name="backends")

@@ -74,6 +74,8 @@ def jobs_resume(
 ) -> None:
     """Fetch the results of all jobs that were submitted and never came back, and go on with an unfinished training.
 
+    `qlstm resume` does the same where there are jobs.
+
     Nothing is submitted twice: what was submitted is fetched, and only what never was is submitted now. Backends are as they
     were recorded, with account, token_env, instance, channel, mode, tags, timeout_s and the limits of guard as your
     backends.yaml has them now.

@@ -107,13 +107,13 @@ def train(
 ) -> None:
     """Train a model into a run folder, with figures.
 
-    What was interrupted, even killed, goes on with --resume, to the same bits: give --out alone, or the same command again.
+    What was interrupted, even killed, goes on to the same bits: with `qlstm resume RUN`, or the same command and --resume.
 
     Example: qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 50 --out runs/demo
 
     Example: qlstm train --from runs/derived --epochs 100 --out runs/tuned
 
-    Example: qlstm train --resume --out runs/demo
+    Example: qlstm resume runs/demo
     """
     from qlstm_qiskit.hardware import find_spec
 
@@ -122,7 +122,7 @@ def train(
         options = options.confirmed()
     given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
     if resume and given <= _RESUME:
-        _train(None, out, json, log or [], resume=True, trust=trust_provider)
+        finish(out, json, log or [], trust=trust_provider)
         return
     values = ctx.params | recipe_values(recipe, model, given)
     if start is None:
@@ -134,6 +134,11 @@ def train(
         spec = _spec_from(start, values, given, from_scratch)
         name = f"{start.name}-tuned"
     _train(spec.on(options), out or Path("runs") / name, json, log or [], resume=resume, trust=trust_provider)
+
+
+def finish(out: Path | None, json: bool, loggers: list[str], *, trust: bool) -> None:
+    """Train the run of a folder to its end, and print what it has come to."""
+    _train(None, out, json, loggers, resume=True, trust=trust)
 
 
 def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str], *, resume: bool, trust: bool) -> None:

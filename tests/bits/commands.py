@@ -166,7 +166,10 @@ def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
 def read_export(path: Path) -> str:
     """Predictions of an exported model, as JSON."""
     from qlstm_qiskit.data import load_csv
-    from qlstm_qiskit.experiments.export.read import load_exported
+    try:
+        from qlstm_qiskit.experiments.export.read import load_exported
+    except ImportError:  # of an earlier version, which this may be compared with
+        from qlstm_qiskit.experiments.exported import load_exported  # type: ignore[import-not-found, no-redef]
 
     return json.dumps({"prediction": load_exported(path).predict(load_csv("wave.csv", "y").x_test).tolist()})
 

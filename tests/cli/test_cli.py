@@ -328,9 +328,12 @@ def test_resume_goes_on_and_says_what_it_cannot_do(qlstm) -> None:
     code, again, err = qlstm("train", "--resume", "--out", "run", "--json")
     assert (code, err) == (0, "run was finished before; this is its result\n")
     assert json.loads(again)["test_mse"] == json.loads(Path("run/metrics.json").read_text())["test_mse"]
+    assert qlstm("resume", "run", "--json") == (0, again, err)
+    for option in ("--retry", "--backends=b.yaml"):
+        assert qlstm("resume", "run", option)[2].endswith("is for jobs, and the training of run has none; leave it out.\n")
     Path("run/metrics.json").unlink()
     code, out, err = qlstm(*command)
-    assert (code, err) == (2, "error: run holds an unfinished training; go on with: qlstm train --resume --out run\n")
+    assert (code, err) == (2, "error: run holds an unfinished training; go on with: qlstm resume run\n")
     assert qlstm(*command, "--resume")[0] == 0
     for more, message in (
         (["--seed", 1], "run holds another run: it differs in seed (0 there, 1 here)"),

@@ -82,7 +82,7 @@ def test_resume_fetches_and_the_run_goes_on(qlstm, server: Server, tmp_path: Pat
     assert (code, err) == (0, "")
     assert out == "2 results fetched, 4 done, 8 QPU seconds\n"
     assert len(server.log()) == 4
-    again = json.loads(qlstm("jobs", "resume", "run", "--json")[1])
+    again = json.loads(qlstm("resume", "run", "--json")[1])
     assert (again["fetched"], again["errors"]) == ([], [])
     start(server, tmp_path)
     assert len(server.log()) == len({entry["content"] for entry in server.log()}) == 2 * STEPS
@@ -94,7 +94,7 @@ def test_resume_says_what_has_no_result(qlstm, server: Server, tmp_path: Path) -
     assert (code, err.count("\n")) == (2, 1)
     assert out == "1 results fetched, 3 done, 1 failed, 6 QPU seconds\n"
     assert "error: job 3 (job-2) on ibm_small: it failed at the service" in err
-    assert "Continue with: qlstm jobs resume run --retry" in err
+    assert "Continue with: qlstm resume run --retry" in err
     code, out, err = qlstm("jobs", "resume", "run", "--retry")
     assert (code, err) == (0, "")
     assert "1 failed or cancelled jobs will be submitted again" in out

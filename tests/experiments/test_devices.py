@@ -152,7 +152,7 @@ class TestStops:
         server.faults["submit"].extend([*[None] * jobs, Fault(503)] + [Fault(503)] * 5)
         code, _, err = qlstm(*TRAIN[:-4], "--epochs", 2, "--batch-size", 5, "--out", "run", "--backend", "ibm")
         assert code == 2
-        assert "Continue with: qlstm jobs resume" in err
+        assert "Continue with: qlstm resume" in err
         server.faults.clear()
         assert load_config(csv.parent / "run")["epochs"] == 2
         Path("backends.yaml").unlink()  # the run knows its backend
@@ -179,7 +179,7 @@ class TestStops:
         monkeypatch.setattr(Recorder, "on_batch_end", on_batch_end, raising=False)
         code, out, err = qlstm(*TRAIN[:-4], "--epochs", 2, "--batch-size", 5, "--out", "run", "--backend", "ibm")
         assert code == 130
-        assert "o on with: qlstm jobs resume run" in out + err
+        assert "o on with: qlstm resume run" in out + err
         assert len(server.log()) == batches * STEP
         assert (csv.parent / "run" / "metrics.json").exists() == (batches > BATCHES)
         assert qlstm("jobs", "resume", "run")[0] == 0
@@ -334,7 +334,7 @@ def test_an_unfinished_training_names_the_command_that_goes_on(server: Server, c
     assert qlstm(*TRAIN, "--backend", "ibm")[0] == 2
     code, _, error = qlstm(*TRAIN, "--backend", "ibm")
     assert code == 2
-    assert "unfinished training; go on with: qlstm jobs resume run" in error
+    assert "unfinished training; go on with: qlstm resume run" in error
 
 
 class TestTheCommands:
@@ -381,7 +381,7 @@ class TestTheCommands:
         server.faults["results"].extend([None, *[Fault(500)] * 6])
         code, _, err = qlstm("evaluate", "run", "--backend", "ibm")
         assert code == 2
-        assert "Continue with: qlstm jobs resume" in err
+        assert "Continue with: qlstm resume" in err
         code, out, err = qlstm("jobs", "resume", "run")
         assert code == 0, err
         assert "1 results fetched" in out

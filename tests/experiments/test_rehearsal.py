@@ -94,6 +94,6 @@ def test_a_training_here_is_not_recorded_and_goes_on_as_such(tmp_path: Path) -> 
     assert not (tmp_path / "run" / FILE).exists()
     predict(tmp_path / "run")  # asked for, and recorded
     assert (tmp_path / "run" / FILE).exists()
-    with pytest.raises(RunError, match="go on with: qlstm train --resume --out"):
+    with pytest.raises(RunError, match="go on with: qlstm resume"):
         train_run(local, tmp_path / "run")
     assert not resume_run(tmp_path / "run").metrics["interrupted"]

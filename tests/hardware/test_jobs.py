@@ -199,7 +199,7 @@ def test_faults_that_last_say_what_to_do_and_lose_nothing(
     text = str(caught.value)
     assert text.startswith("job 1 ")
     assert "on ibm_small: " in text
-    assert f"Continue with: qlstm jobs resume {ledger.path.parent}" in text  # type: ignore[union-attr]
+    assert f"Continue with: qlstm resume {ledger.path.parent}" in text  # type: ignore[union-attr]
     assert "--retry" not in text
     assert ledger.entries()[0].status == status
     assert ledger.entries()[0].error
@@ -227,7 +227,7 @@ def test_ended_jobs_are_tried_again_only_on_purpose(
     for _ in range(2):  # the second time it is known from the record
         with pytest.raises(JobError, match=message) as caught:
             do(runner(server, ledger))
-        assert "qlstm jobs resume" in str(caught.value)
+        assert "qlstm resume" in str(caught.value)
         assert "--retry" in str(caught.value)
         assert len(server.log()) == 2
         assert statuses(ledger) == {"done": 1, status: 1}

@@ -285,12 +285,7 @@ def resume_command(out: Path | str) -> str:
     Args:
         out: The folder.
     """
-    try:
-        options = load_spec(out).backend_options
-    except RunError:  # damaged: what goes on with it says how
-        options = None
-    leaves = options is not None and options.leaves
-    return f"qlstm jobs resume {out}" if leaves else f"qlstm train --resume --out {out}"
+    return f"qlstm resume {out}"
 
 
 def make_folders(out: Path) -> list[Path]:

@@ -188,7 +188,7 @@ class Jobs:
         if self.ledger.path is None:
             kept = "It was not recorded on disk" + (f"; fetch it from the service by its id {entry.job}." if entry.job else ".")
         else:
-            command = f"qlstm jobs resume {self.ledger.path.parent}{' --retry' if retry else ''}"
+            command = f"qlstm resume {self.ledger.path.parent}{' --retry' if retry else ''}"
             kept = f"Nothing is lost: {self.ledger.path} has all that was submitted. Continue with: {command}"
         return JobError(f"{name} on {entry.device}: {what}. {kept}")
 

@@ -45,7 +45,7 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
     """
     spec = _without_folders(load_spec(path))
     if not exists(path / METRICS):
-        hint = f"; finish it with `qlstm train --resume --out {path}`" if is_unfinished(path) else ""
+        hint = f"; finish it with `qlstm resume {path}`" if is_unfinished(path) else ""
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
     missing = [name for name in _NEEDED if load_metrics(path).get(name) is None]
     if missing:
