@@ -134,3 +134,9 @@ def test_the_picture_in_the_architecture_is_this_order() -> None:
     text = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
     picture = re.findall(r"^  (\w+)  +\w", text.split("```text")[1], flags=re.MULTILINE)
     assert tuple(reversed(picture)) == FLOORS
+
+
+def test_only_nn_asks_whether_a_layer_is_a_qlstm() -> None:
+    """The other rooms ask a model for its `circuits`."""
+    asking = [path for path in FILES if "nn" not in path.parts and re.search(r"isinstance\([^)]*\bQLSTM\b", path.read_text())]
+    assert asking == []

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlstm_qiskit.hardware.interpreter.modules import whole
+from qlstm_qiskit.nn.qlstm import QLSTM
 
 #: Windows that are evaluated at once where no gradients are needed.
 EVALUATION_BATCH = 128
@@ -25,6 +26,11 @@ class Forecaster(nn.Module):
         super().__init__()
         self.recurrent = recurrent
         self.head = head
+
+    @property
+    def circuits(self) -> QLSTM | None:
+        """The recurrent layer where its gates are circuits, else None."""
+        return self.recurrent if isinstance(self.recurrent, QLSTM) else None
 
     def forward(self, windows: Tensor) -> Tensor:
         """Windows (batch, time, features) to predictions (batch, outputs)."""

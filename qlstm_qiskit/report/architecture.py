@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.experiments import Run
-from qlstm_qiskit.nn import QLSTM, CircuitBank
+from qlstm_qiskit.nn import CircuitBank
 from qlstm_qiskit.report.circuits import circuits_figure, circuits_of
 from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.search.trace import CellTrace, trace_cells
@@ -65,17 +65,17 @@ def draw_architecture(run: Run, history: Sequence[Mapping[str, Any]] = ()) -> li
     Raises:
         RunError: The folder cannot be written to.
     """
-    if not isinstance(run.forecaster.recurrent, QLSTM):
+    if run.forecaster.circuits is None:
         return []
     title = f"{run.spec.model} on {drawn(run.dataset.name)}"
     figures: dict[str, Figure] = {}
     layers = layer_histories(history)
     if len(history) > 1 and any(len(layer.names) > 1 for layer in layers):
         figures["weights.png"] = weights_figure(layers, title)
-    if any(len(cell.bank.candidates) > 1 for cell in run.forecaster.recurrent.layers()):
+    if any(len(cell.bank.candidates) > 1 for cell in run.forecaster.circuits.layers()):
         with contextlib.suppress(CapacityError):  # states of single candidates may not fit where the form does
             figures["contributions.png"] = contributions_figure(*contributions(run), title)
-    circuits = circuits_of(run.forecaster.recurrent)
+    circuits = circuits_of(run.forecaster.circuits)
     if circuits:
         figures["circuits.png"] = circuits_figure(circuits)
     for name, figure in figures.items():
@@ -172,8 +172,8 @@ def contributions(run: Run) -> tuple[list[tuple[str, ...]], list[Floats]]:
         CapacityError: Statevectors of the candidates do not fit in memory.
     """
     forecaster = run.exact or run.forecaster
-    recurrent = forecaster.recurrent
-    assert isinstance(recurrent, QLSTM)
+    recurrent = forecaster.circuits
+    assert recurrent is not None
     windows = run.dataset.x_test
     amplitudes = max(cell.bank.n_circuits * 2 ** cell.bank.candidates[0].n_qubits for cell in recurrent.layers())
     count = min(len(windows), _MOST_WINDOWS, max(4, _MOST_AMPLITUDES // amplitudes))

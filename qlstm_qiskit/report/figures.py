@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from qlstm_qiskit.experiments import Run
-from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.report.architecture import draw_architecture
 from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.space import GATES
@@ -98,9 +97,9 @@ def structural_weights_figure(run: Run) -> Figure | None:
     Args:
         run: A trained run.
     """
-    if not isinstance(run.forecaster.recurrent, QLSTM):
+    if run.forecaster.circuits is None:
         return None
-    banks = [cell.bank for cell in run.forecaster.recurrent.layers()]
+    banks = [cell.bank for cell in run.forecaster.circuits.layers()]
     tables = [weights.detach().cpu().numpy() for bank in banks if (weights := bank.coefficients()) is not None]
     if not tables:
         return None

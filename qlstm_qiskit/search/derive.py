@@ -35,8 +35,8 @@ class Evidence:
 
     @property
     def layer(self) -> QLSTM:
-        assert isinstance(self.forecaster.recurrent, QLSTM)
-        return self.forecaster.recurrent
+        assert self.forecaster.circuits is not None
+        return self.forecaster.circuits
 
     @property
     def banks(self) -> list[CircuitBank]:
@@ -123,7 +123,7 @@ def derive(
     if strategy not in DERIVATIONS:
         raise unknown_option("derivation strategy", strategy, DERIVATIONS)
     require_at_least("top_k", top_k, 1)
-    if not isinstance(forecaster.recurrent, QLSTM):
+    if forecaster.circuits is None:
         raise OptionError("this model has no circuits; derive from a search over candidates.")
     evidence = Evidence(_with_plain_weights(forecaster), windows, targets)
     scores = DERIVATIONS[strategy](evidence)
@@ -141,8 +141,8 @@ def derive(
 def _with_plain_weights(forecaster: Forecaster) -> Forecaster:
     """A copy in which every gate has plain weights, in flat tensors."""
     plain = copy.deepcopy(forecaster).eval()
-    assert isinstance(plain.recurrent, QLSTM)
-    for cell in plain.recurrent.layers():
+    assert plain.circuits is not None
+    for cell in plain.circuits.layers():
         cell.bank.linearise()
         cell.bank.restrict(cell.bank.gates)
     return plain

@@ -13,7 +13,6 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.errors import TrainingError
-from qlstm_qiskit.nn import QLSTM
 
 
 class LastEpoch(Callback):
@@ -41,8 +40,8 @@ class LastEpoch(Callback):
     def note(self, net: NeuralNet) -> None:
         """Keep the model as that of the last finished epoch."""
         state = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
-        layer = net.module_.recurrent
-        self.epochs_, self.state_, self.gates_ = len(net.history), state, layer.gates if isinstance(layer, QLSTM) else None
+        layer = net.module_.circuits
+        self.epochs_, self.state_, self.gates_ = len(net.history), state, layer.gates if layer is not None else None
 
 
 class BestEpoch(Callback):

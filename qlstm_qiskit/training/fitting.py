@@ -17,7 +17,7 @@ from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import Draws
-from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from, seeded
 from qlstm_qiskit.nn.sizes import require_parameters
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
@@ -231,12 +231,12 @@ class Fit:
 
     def _restored(self, module: Forecaster, keeper: LastEpoch) -> Forecaster:
         """The model of the last finished epoch: the same one, or another where it has dropped candidates since."""
-        layer = module.recurrent
-        if isinstance(layer, QLSTM) and keeper.gates_ is not None and layer.gates != keeper.gates_:
+        layer = module.circuits
+        if layer is not None and keeper.gates_ is not None and layer.gates != keeper.gates_:
             sizes = layer.input_size, module.head.out_features
             module = self.options.build_module(*sizes, generator=torch.Generator(device=self.options.device))
-            assert isinstance(module.recurrent, QLSTM)
+            assert module.circuits is not None
             if any(weights.dim() == 1 for name, weights in keeper.state_.items() if name.endswith("structural_weights")):
-                module.recurrent.keep(keeper.gates_)
+                module.circuits.keep(keeper.gates_)
         module.load_state_dict(keeper.state_)
         return module

@@ -89,14 +89,14 @@ class Checkpoint(Callback):
         self, loop: SearchLoop, module: Forecaster, seed: int, best: BestEpoch | None, generator: torch.Generator
     ) -> None:
         """Follow the training that counts, which draws from a generator; where it had begun, give the model what it had."""
-        self.loop, self.best, self.generator, layer = loop, best, generator, module.recurrent
-        if isinstance(layer, QLSTM):
+        self.loop, self.best, self.generator, layer = loop, best, generator, module.circuits
+        if layer is not None:
             self.backend = next(layer.layers()).bank.backend
         self.progress.seed = seed
         if not self.progress.epoch:
             return
         if self.progress.gates is not None:
-            if not isinstance(layer, QLSTM):
+            if layer is None:
                 self._refuse("it names candidates, and this model has none")
             else:
                 self._keep(layer, self.progress.gates)
@@ -150,10 +150,10 @@ class Checkpoint(Callback):
         optimizer.load_state_dict({"state": state, "param_groups": merged})
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        progress, layer = self.progress, net.module_.recurrent
+        progress, layer = self.progress, net.module_.circuits
         progress.epoch = len(net.history)
         progress.history.append(plain_row(net.history[-1]))
-        progress.gates = layer.gates if isinstance(layer, QLSTM) and layer.has_dropped else None
+        progress.gates = layer.gates if layer is not None and layer.has_dropped else None
         progress.draws = 0 if self.backend is None else self.backend.draws.count
         tensors = {f"model/{name}": value for name, value in net.module_.state_dict().items()}
         if self.best is not None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster
+from qlstm_qiskit.nn import CircuitBank, Forecaster
 from qlstm_qiskit.search.carry import carry
 from qlstm_qiskit.search.strategies import WeightedSum
 from qlstm_qiskit.search.strategy import Strategy, distribution, importance
@@ -202,7 +202,7 @@ def searched_banks(strategy: Strategy, module: Forecaster) -> list[CircuitBank]:
     Raises:
         OptionError: There are none, and the strategy needs some.
     """
-    layers = list(module.recurrent.layers()) if isinstance(module.recurrent, QLSTM) else []
+    layers = list(module.circuits.layers()) if module.circuits is not None else []
     banks = [cell.bank for cell in layers if cell.bank.structural_weights is not None]
     if not banks and strategy != WeightedSum():
         raise OptionError(

@@ -166,6 +166,7 @@ def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
 def read_export(path: Path) -> str:
     """Predictions of an exported model, as JSON."""
     from qlstm_qiskit.data import load_csv
+
     try:
         from qlstm_qiskit.experiments.export.read import load_exported
     except ImportError:  # of an earlier version, which this may be compared with

@@ -15,7 +15,7 @@ from qlstm_qiskit.exact.fourier import describe_angle
 from qlstm_qiskit.experiments.export.multilinear_reader import FORMAT
 from qlstm_qiskit.experiments.runs.run import ModelHeader
 from qlstm_qiskit.hardware import StatevectorBackend
-from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster, QLSTMCell
+from qlstm_qiskit.nn import CircuitBank, Forecaster, QLSTMCell
 
 
 def multilinear_model(forecaster: Forecaster, header: ModelHeader) -> dict[str, Any]:
@@ -27,13 +27,13 @@ def multilinear_model(forecaster: Forecaster, header: ModelHeader) -> dict[str, 
     Raises:
         CircuitError: A candidate has no such form, or reads an expression of the data that is not linear.
     """
-    assert isinstance(forecaster.recurrent, QLSTM)
+    assert forecaster.circuits is not None
     content = header.model_dump(mode="json", exclude={"format"})
     return {
         "format": FORMAT,
         **content,
-        "hidden_size": forecaster.recurrent.hidden_size,
-        "layers": [_layer(cell) for cell in forecaster.recurrent.layers()],
+        "hidden_size": forecaster.circuits.hidden_size,
+        "layers": [_layer(cell) for cell in forecaster.circuits.layers()],
         "head": _linear(forecaster.head),
     }
 

@@ -32,7 +32,7 @@ from qlstm_qiskit.experiments.export.read import (
 )
 from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_windows
 from qlstm_qiskit.hardware import EXACT
-from qlstm_qiskit.nn import QLSTM, Forecaster, QLSTMCell
+from qlstm_qiskit.nn import Forecaster, QLSTMCell
 from qlstm_qiskit.space import GATES, Candidate
 from qlstm_qiskit.storage import exists, write_atomically
 
@@ -90,7 +90,7 @@ def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: s
         CircuitError: The model cannot be written in this format; nothing is left behind.
     """
     _require_known(kind)
-    if not isinstance(forecaster.recurrent, QLSTM):
+    if forecaster.circuits is None:
         raise OptionError("this model is an lstm, which has no circuits; export the run of another model.")
     if exists(out) and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists already and is not empty; choose another folder for --out.")
@@ -129,13 +129,13 @@ def _multilinear_files(forecaster: Forecaster, header: ModelHeader) -> _Files:
 
 def _circuit_files(forecaster: Forecaster, header: ModelHeader, kind: str) -> _Files:
     """Content of all files by name; the manifest, which makes them whole, is the last."""
-    assert isinstance(forecaster.recurrent, QLSTM)
+    assert forecaster.circuits is not None
     files: _Files = {}
-    cells = list(forecaster.recurrent.layers())
+    cells = list(forecaster.circuits.layers())
     model = ExportedModel(
         circuits="qpy" if kind == "qpy" else "qasm3",
         dtype="float32" if forecaster.head.weight.dtype == torch.float32 else "float64",
-        hidden_size=forecaster.recurrent.hidden_size,
+        hidden_size=forecaster.circuits.hidden_size,
         input_map=cells[0].input_map,
         header=header,
         layers=tuple(_layer(cell, number, kind, files) for number, cell in enumerate(cells, 1)),

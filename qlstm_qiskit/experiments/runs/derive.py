@@ -55,7 +55,7 @@ def derive_run(path: Path | str, out: Path | str, *, strategy: str = "perturbati
     refuse_existing(out)
     started = time.perf_counter()
     run = load_run(path, backend=EXACT)
-    if not isinstance(run.forecaster.recurrent, QLSTM):
+    if run.forecaster.circuits is None:
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of a search.")
     dataset, held_out = run.dataset, run.valid_fraction
     parameter = next(run.forecaster.parameters())

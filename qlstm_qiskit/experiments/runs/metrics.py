@@ -25,7 +25,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
 
     `train_mse` is of the windows that trained, not of a validation part.
     """
-    spec, fraction, module, recurrent = run.spec, run.valid_fraction, run.forecaster, run.forecaster.recurrent
+    spec, fraction, module, recurrent = run.spec, run.valid_fraction, run.forecaster, run.forecaster.circuits
     test = forecast_errors(dataset, run.predict(dataset.x_test))
     n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, fraction)
     valid = {}
@@ -38,7 +38,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "seed": spec.seed,
         "epochs": run.epochs,
         "hidden_size": spec.hidden_size,
-        "depth": recurrent.depth if isinstance(recurrent, QLSTM) else None,
+        "depth": recurrent.depth if recurrent is not None else None,
         "search": None if spec.search is None else spec.search.name,
         "backend": spec.backend,
         "evaluated_on": spec.backend,
@@ -48,9 +48,9 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "test": test,
         **reference_errors(dataset),
         "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-        "n_circuits": recurrent.n_circuits if isinstance(recurrent, QLSTM) else 0,
+        "n_circuits": recurrent.n_circuits if recurrent is not None else 0,
         "path": next(recurrent.layers()).bank.path(samples=spec.batch_size or len(dataset.x_train), calls=dataset.window)
-        if isinstance(recurrent, QLSTM)
+        if recurrent is not None
         else None,
         **environment(),
     }
@@ -69,8 +69,8 @@ def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:
     if 0 < held_out <= run.valid_fraction:
         parts["valid_mse"] = dataset.validation(held_out)
     errors = {name: mean_squared_error(run.predict(windows), targets) for name, (windows, targets) in parts.items()}
-    layer = run.forecaster.recurrent
-    circuits = layer.n_circuits if isinstance(layer, QLSTM) else 0
+    layer = run.forecaster.circuits
+    circuits = layer.n_circuits if layer is not None else 0
     return {"epochs": run.epochs, "n_circuits": circuits, "valid_mse": errors.get("valid_mse"), "test_mse": errors["test_mse"]}
 
 

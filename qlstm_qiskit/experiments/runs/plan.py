@@ -33,7 +33,7 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> 
         BudgetError: They are above a limit of the guard, and `confirm` is not set.
     """
     options, header = run.spec.backend_options, run.header
-    if options is None or not options.recorded or options.guard.confirm or not isinstance(run.forecaster.recurrent, QLSTM):
+    if options is None or not options.recorded or options.guard.confirm or run.forecaster.circuits is None:
         return
     if options.guard.max_circuits is None and options.guard.max_qpu_seconds is None:
         return
@@ -105,12 +105,12 @@ def plan_work(
     window, features, outputs = shape
     generator = torch.Generator()
     module = regressor.build_module(features, outputs, generator=generator)
-    if not isinstance(module.recurrent, QLSTM):
+    if module.circuits is None:
         raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
     if task == "train":
         SearchLoop(regressor.strategy, module, None, 1, generator)  # which may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
-        module.recurrent.keep(header.gates)
+        module.circuits.keep(header.gates)
     packed, unpacked, noise = Work(), Work(), torch.Generator()
     for kind, size, times in _batches(spec, regressor.strategy, task, windows, outputs):
         before = planned.work()

@@ -50,8 +50,8 @@ class Recorder(Callback):
 
     def record(self, module: Forecaster, row: dict[str, Any]) -> None:
         """Write a finished epoch. It is evaluated once, however often it is written: shots would be drawn again."""
-        epoch, layer = int(row["epoch"]), module.recurrent
-        gates = layer.gates if isinstance(layer, QLSTM) and layer.has_dropped else None
+        epoch, layer = int(row["epoch"]), module.circuits
+        gates = layer.gates if layer is not None and layer.has_dropped else None
         if epoch not in self.lines:
             self.lines[epoch] = strict_json(self._line(module, row, gates))
         layers = _architecture(module)
@@ -74,8 +74,8 @@ class Recorder(Callback):
     def _line(self, module: Forecaster, row: dict[str, Any], gates: Gates | None) -> dict[str, Any]:
         """A finished epoch's line of the history."""
         if self.exact is not None:
-            if gates is not None and isinstance(self.exact.recurrent, QLSTM):
-                self.exact.recurrent.keep(gates)
+            if gates is not None and self.exact.circuits is not None:
+                self.exact.circuits.keep(gates)
             self.exact.load_state_dict(module.state_dict())
         prediction = predict_windows(self.exact or module, self.dataset.x_test)
         valid = {"valid_mse": float(row["valid_loss"])} if "valid_loss" in row else {}
@@ -109,10 +109,10 @@ def weights_header(header: ModelHeader, spec: RunSpec) -> dict[str, Any]:
 
 def _architecture(module: Forecaster) -> list[dict[str, Any]]:
     """For each layer its candidates and their coefficients, (gates, candidates); none where nothing is weighted."""
-    if not isinstance(module.recurrent, QLSTM):
+    if module.circuits is None:
         return []
     layers = []
-    for cell in module.recurrent.layers():
+    for cell in module.circuits.layers():
         training, _ = cell.bank.training, cell.bank.eval()  # without the noise of a sampled choice
         coefficients = cell.bank.coefficients()
         cell.bank.train(training)

@@ -149,15 +149,15 @@ class Run:
     @property
     def n_jobs(self) -> int | None:
         """Jobs in the record of this run folder so far; None where the backend runs on this machine."""
-        if not isinstance(self.forecaster.recurrent, QLSTM):
+        if self.forecaster.circuits is None:
             return None
-        ledger = getattr(next(self.forecaster.recurrent.layers()).bank.backend, "ledger", None)
+        ledger = getattr(next(self.forecaster.circuits.layers()).bank.backend, "ledger", None)
         return None if ledger is None else len(ledger.entries())
 
     def close(self) -> None:
         """End what the backend holds open: a batch or session, and the right to submit for this run."""
-        if isinstance(self.forecaster.recurrent, QLSTM):
-            for cell in self.forecaster.recurrent.layers():
+        if self.forecaster.circuits is not None:
+            for cell in self.forecaster.circuits.layers():
                 cell.bank.backend.close()
 
     def predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -267,8 +267,8 @@ def _build(
         regressor.set_params(backend=load_backend(options, seed=seed, record=path, run=name, ordered=False))
     forecaster = regressor.build_module(len(header.features), header.horizon, generator=torch.Generator())
     try:
-        if header.gates is not None and isinstance(forecaster.recurrent, QLSTM):
-            forecaster.recurrent.keep(header.gates)
+        if header.gates is not None and forecaster.circuits is not None:
+            forecaster.circuits.keep(header.gates)
         forecaster.load_state_dict(tensors)
         _require_dtype(forecaster, tensors)
     except (RuntimeError, ValueError, IndexError) as error:

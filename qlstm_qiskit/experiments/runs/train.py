@@ -257,7 +257,7 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
     _require_squares(dataset, next(module.parameters()).dtype)
     with drawing_from(generator, module):
         module(torch.as_tensor(dataset.x_train[: regressor.batch_size or None], dtype=next(module.parameters()).dtype))
-    return module.recurrent.depth if isinstance(module.recurrent, QLSTM) else None, module
+    return module.circuits.depth if module.circuits is not None else None, module
 
 
 def _require_squares(dataset: Dataset, dtype: torch.dtype) -> None:

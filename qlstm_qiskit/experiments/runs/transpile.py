@@ -48,9 +48,9 @@ def transpile_run(path: Path | str, backend: str, backends: Path | None = None, 
     """
     spec = find_spec(backend, backends)
     run = load_run(path, backend=EXACT)
-    if not isinstance(run.forecaster.recurrent, QLSTM):
+    if run.forecaster.circuits is None:
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of another model.")
-    banks = [cell.bank for cell in run.forecaster.recurrent.layers()]
+    banks = [cell.bank for cell in run.forecaster.circuits.layers()]
     found = [transpile_candidates(bank.candidates, bank.n_outputs, spec, cache) for bank in banks]
     gates = tuple(
         tuple(

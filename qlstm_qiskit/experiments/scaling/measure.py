@@ -27,7 +27,6 @@ from qlstm_qiskit.experiments.scaling.step_cost import (
     spread,
     training_step,
 )
-from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 
 POINTS = "scaling.jsonl"
@@ -177,13 +176,13 @@ def measure_point(plan: ScalingPlan, point: Point, environment: dict[str, Any], 
             step_ms=times[place],
             **memory[place],
             n_parameters=sum(p.numel() for p in module.parameters() if p.requires_grad),
-            n_circuits=module.recurrent.n_circuits if isinstance(module.recurrent, QLSTM) else 0,
+            n_circuits=module.circuits.n_circuits if module.circuits is not None else 0,
             test_mse=errors[place * plan.seeds : (place + 1) * plan.seeds],
         )
         for place, (module, _) in enumerate(steps)
     )
-    layer = steps[1][0].recurrent
-    assert isinstance(layer, QLSTM)
+    layer = steps[1][0].circuits
+    assert layer is not None
     bank = next(layer.layers()).bank
     return ScalingRecord(
         point=point,

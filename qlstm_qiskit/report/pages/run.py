@@ -14,7 +14,6 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.hardware.device.isa_cache import cache_folder
-from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.report.pages.content import Drawing, Grid, Listing, Page, Panels, Part, Section, Text, json_file, number
@@ -134,8 +133,8 @@ def _losses(run: Run) -> Section:
 
 
 def _architecture(run: Run) -> Iterator[Section]:
-    recurrent = run.forecaster.recurrent
-    if not isinstance(recurrent, QLSTM):
+    recurrent = run.forecaster.circuits
+    if recurrent is None:
         return
     plots = list(weight_plots(run.architecture))
     genotype = run.spec.genotype
