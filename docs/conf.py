@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
         r"(collections|pathlib|types|fractions)\..*|Tensor|Path|Any|FieldInfo|ValidationError|NoneType|Positive(Int|Float)|EstimatorQNN|TorchConnector",
     ),
     # types that appear in signatures and are not public: they live in modules below the public packages
-    (r"py:.*", r"qlstm_qiskit\.\w+\.\w+\.\w+|PlanBackend|TranspileReport"),
+    (r"py:.*", r"qlstm_qiskit\.\w+\.\w+(\.\w+)+|PlanBackend|TranspileReport"),
 ]
 
 
