@@ -1,0 +1,1 @@
+"""Runs: their specs, training into a folder, reading back, deriving, forecasting."""
