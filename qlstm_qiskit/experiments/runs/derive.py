@@ -26,7 +26,6 @@ from qlstm_qiskit.experiments.runs.run import (
 from qlstm_qiskit.experiments.runs.start import weights_digest
 from qlstm_qiskit.experiments.runs.train import make_folders, refuse_existing
 from qlstm_qiskit.hardware import EXACT
-from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.search import derive
 from qlstm_qiskit.space import Genotype
 from qlstm_qiskit.storage import exists, strict_json, write_atomically

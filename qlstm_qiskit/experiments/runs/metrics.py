@@ -5,15 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from qlstm_qiskit.data import Dataset, forecast_errors, mean_squared_error, reference_errors, split_validation
-from qlstm_qiskit.errors import DataError, ShapeError
 from qlstm_qiskit.experiments.runs.agreement import METRICS
 from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.reading import read_metrics
-from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.storage import exists
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from qlstm_qiskit.experiments.runs.run import ModelHeader, Run, load_header, loa
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.executors.cost import Plan, Work, require_affordable
-from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, Forecaster
+from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.search import Strategy
 from qlstm_qiskit.training.searching import SearchLoop

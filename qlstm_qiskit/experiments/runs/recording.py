@@ -10,13 +10,13 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.data.errors import mean_squared_error
 from qlstm_qiskit.experiments.runs.agreement import ARCHITECTURE, HISTORY, MODEL
 from qlstm_qiskit.experiments.runs.header import Gates, ModelHeader, RunHeader
-from qlstm_qiskit.data.errors import mean_squared_error
 from qlstm_qiskit.experiments.runs.reading import ArchitectureLine, HistoryLine, read_epochs
 from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows
-from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
 from qlstm_qiskit.training.checkpoint import save_weights
 

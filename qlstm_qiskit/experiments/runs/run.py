@@ -28,14 +28,14 @@ from qlstm_qiskit.experiments.runs.agreement import (
     require_agreement,
     require_same_cut,
 )
+from qlstm_qiskit.experiments.runs.difference import Difference
 from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader, read_model
 from qlstm_qiskit.experiments.runs.reading import read_json, read_lines, read_metrics, validated
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
-from qlstm_qiskit.experiments.runs.difference import Difference
-from qlstm_qiskit.nn.forecaster import predict_windows, trace_windows
 from qlstm_qiskit.experiments.runs.trust import require_trusted
 from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
-from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.nn.forecaster import predict_windows, trace_windows
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.fitting import Seeds
 

@@ -40,7 +40,7 @@ from qlstm_qiskit.hardware.executors.cost import require_affordable
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.jobs.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
-from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor

@@ -12,7 +12,6 @@ from qlstm_qiskit.experiments.runs.run import load_run
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.hardware.config.file import find_spec
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
-from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.space import GATES
 from qlstm_qiskit.space.transpiled import transpile_candidates
 
