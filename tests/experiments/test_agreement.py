@@ -28,12 +28,12 @@ from qlstm_qiskit.experiments import (
     load_run,
     plan_run,
     predict_table,
-    recording,
     roll_out,
     start_from,
     train_run,
 )
 from qlstm_qiskit.experiments.export.write import export_run
+from qlstm_qiskit.experiments.runs import recording
 from qlstm_qiskit.experiments.runs.header import read_model
 from qlstm_qiskit.experiments.runs.run import load_metrics
 from qlstm_qiskit.experiments.runs.start import read_start
