@@ -69,6 +69,17 @@ def test_damage_is_a_value_error_or_does_not_matter(written: Path, tmp_path: Pat
     assert not any("\n" in message for message in messages)
 
 
+@pytest.mark.parametrize("name", ["to_angles", "from_outputs"])
+def test_a_layer_says_that_it_has_no_linear_layers(name: str, tmp_path: Path) -> None:
+    export_model(MODELS["arctan"](), header(), tmp_path / "out", "multilinear")
+    path = tmp_path / "out" / "multilinear.json"
+    content = json.loads(path.read_text())
+    assert content["layers"][0].pop(name) is None
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"layers.0.{name} is not there"):
+        multilinear_reader.load(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"format": "other"}', b"[" * 100_000])
 def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.json").write_bytes(content)

@@ -23,7 +23,7 @@ from safetensors.torch import load
 from qlstm_qiskit.data import load_csv
 from qlstm_qiskit.experiments import RunSpec
 from qlstm_qiskit.experiments.export.read import ExportedModel
-from qlstm_qiskit.experiments.runs.recording import RunHeader
+from qlstm_qiskit.experiments.runs.header import RunHeader
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.nn import Forecaster
 from tests.odd.cases import Wrong, require, same
@@ -213,7 +213,7 @@ def _gates(layer: dict[str, Any], values: list[float]) -> list[list[float]]:
                 if total is None
                 else [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(total, part, strict=True)]
             )
-    return total if layer.get("from_outputs") is None else [_linear(layer["from_outputs"], gate) for gate in total]
+    return total if layer["from_outputs"] is None else [_linear(layer["from_outputs"], gate) for gate in total]
 
 
 def exported(folder: Path, windows: NDArray[np.float64], *, bound: bool) -> list[list[float]]:

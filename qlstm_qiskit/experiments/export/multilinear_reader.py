@@ -112,8 +112,11 @@ def _model(content: dict[str, Any]) -> dict[str, Any]:
 def _layer(layer: dict[str, Any], place: str, inputs: int, hidden: int) -> dict[str, Any]:
     if layer.get("input_map") not in MAPS:
         raise ValueError(f"{place}input_map is {layer.get('input_map')!r}; known are {', '.join(MAPS)}")
-    hybrid, found = layer.get("to_angles") is not None, []
-    if hybrid != (layer.get("from_outputs") is not None):
+    for name in ("to_angles", "from_outputs"):
+        if name not in layer:
+            raise ValueError(f"{place}{name} is not there; it is null where there is none")
+    hybrid, found = layer["to_angles"] is not None, []
+    if hybrid != (layer["from_outputs"] is not None):
         raise ValueError(f"{place}to_angles and from_outputs go together")
     angles, outputs = inputs + hidden, hidden
     to_angles = from_outputs = None

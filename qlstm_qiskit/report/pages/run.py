@@ -46,7 +46,8 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
     if not exists(path / METRICS):
         hint = f"; finish it with `qlstm resume {path}`" if is_unfinished(path) else ""
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
-    missing = [name for name in _NEEDED if load_metrics(path).get(name) is None]
+    metrics = load_metrics(path)
+    missing = [name for name in _NEEDED if metrics.get(name) is None]
     if missing:
         raise RunError(f"{path / METRICS} is damaged or of another version: it has no {', '.join(missing)}.")
     chosen = None if backend is None else _on_this_machine(backend, backends)
