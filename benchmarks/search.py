@@ -31,8 +31,9 @@ from qlstm_qiskit.data import PAPER_SERIES, Dataset, load_dataset
 from qlstm_qiskit.hardware import find_spec, plan_backend
 from qlstm_qiskit.hardware.executors.cost import qpu_seconds
 from qlstm_qiskit.nn import QLSTM, Forecaster, predict_windows
-from qlstm_qiskit.search import derive, make_strategy
-from qlstm_qiskit.space import GATES, Genotype, SearchSpace
+from qlstm_qiskit.nn.update import LSTM_GATES as GATES
+from qlstm_qiskit.search import Genotype, derive, make_strategy
+from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.transpiled import transpile_candidates
 from qlstm_qiskit.training import QLSTMRegressor
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from qlstm_qiskit.data import load_dataset as load_dataset
     from qlstm_qiskit.hardware import load_backend as load_backend
+    from qlstm_qiskit.nn import QGRU as QGRU
     from qlstm_qiskit.nn import QLSTM as QLSTM
     from qlstm_qiskit.nn import CircuitBank as CircuitBank
+    from qlstm_qiskit.nn import QGRUCell as QGRUCell
     from qlstm_qiskit.nn import QLSTMCell as QLSTMCell
     from qlstm_qiskit.space import Candidate as Candidate
     from qlstm_qiskit.space import SearchSpace as SearchSpace
@@ -22,6 +24,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Candidate": "space",
     "CircuitBank": "nn",
+    "QGRU": "nn",
+    "QGRUCell": "nn",
     "QLSTM": "nn",
     "QLSTMCell": "nn",
     "QLSTMRegressor": "training",
@@ -32,9 +36,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "QGRU",
     "QLSTM",
     "Candidate",
     "CircuitBank",
+    "QGRUCell",
     "QLSTMCell",
     "QLSTMRegressor",
     "SearchSpace",

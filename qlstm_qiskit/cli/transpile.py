@@ -36,7 +36,6 @@ def transpile(
     from qlstm_qiskit.experiments.runs.transpile import transpile_run
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.report.layout import draw_layout
-    from qlstm_qiskit.space import GATES
 
     found = transpile_run(run, backend, backends, cache_folder())
     figure = (out or run) / f"layout-{backend}.png"
@@ -45,18 +44,18 @@ def transpile(
         layers = [
             {
                 "layer": number,
-                "gates": GATES,
+                "gates": found.gate_names,
                 "candidates": [asdict(report) | {"gates": own} for report, own in zip(layer, gates, strict=True)],
             }
             for number, (layer, gates) in enumerate(zip(found.layers, found.gates, strict=True), 1)
         ]
         print_json({"run": str(run), "backend": backend, "device": found.device.name, "layers": layers, "figure": str(figure)})
         return
-    for number, (layer, gates) in enumerate(zip(found.layers, found.gates, strict=True), 1):
-        where = f" of layer {number}" if len(found.layers) > 1 else ""
+    for layer, gates, name in zip(found.layers, found.gates, found.cell_names, strict=True):
+        where = f" of {name}" if name else ""
         title = f"{len(layer)} circuit{'s' * (len(layer) > 1)}{where} on {found.device.name}"
-        if all(own == GATES for own in gates):
-            title += f"; the {', '.join(GATES)} gates share them"
+        if all(own == found.gate_names for own in gates):
+            title += f"; the {', '.join(found.gate_names)} gates share them"
             gates = ()
         _print_layer(title, layer, gates)
     print(f"Figure: {figure}")

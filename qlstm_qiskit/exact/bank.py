@@ -56,7 +56,7 @@ class ExactBank:
         self.path = path
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
-        self._last: _Last | None = None
+        self._last: dict[tuple[int, ...] | None, _Last] = {}
         if path == "form" and (odd := self._except(self.forms)):
             raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form; use path='auto'.")
 
@@ -69,7 +69,15 @@ class ExactBank:
         """The multilinear forms, one for each set of data angles; none where states are forced."""
         return () if self.path == "states" else find_forms(self._programs, self._observables)
 
-    def bind(self, weights: Tensor, mixing: Tensor | None = None, *, samples: int = 1, calls: int = 1) -> BoundBank:
+    def bind(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+    ) -> BoundBank:
         """Fix angles and structural weights for one forward pass.
 
         Without gradients, equal angles and weights give the bound bank of the time before.
@@ -78,6 +86,7 @@ class ExactBank:
             weights: Angles in radians, (gates, sum of `n_weights`), candidate after candidate.
             mixing: Structural weights, (gates, candidates); None where the bank has a single candidate.
             samples, calls: Batch size and number of calls to come, for the check of memory.
+            gates: Which gates the rows are of, where they are not all.
 
         Raises:
             ShapeError: A tensor has another shape or dtype.
@@ -86,15 +95,15 @@ class ExactBank:
         check_bank_parameters(self.n_weights, weights, mixing)
         if torch.is_grad_enabled() or is_watched():
             return self._bind(weights, mixing, samples, calls)
-        last = self._last
+        last = self._last.get(gates)
         if last is None or last.samples < samples or not (_equal(last.weights, weights) and _equal(last.mixing, mixing)):
             bound = self._bind(weights, mixing, samples, calls)
             last = _Last(weights.clone(), None if mixing is None else mixing.clone(), samples, bound)
-            self._last = last
+            self._last[gates] = last
         return last.bound
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_last": None}  # a copy starts without what was bound for the original
+        return self.__dict__ | {"_last": {}}  # a copy starts without what was bound for the original
 
     def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries:
         """The bank's outputs at these angles and structural weights as one truncated Fourier series of the data.

@@ -1,19 +1,33 @@
-"""The quantum LSTM as torch modules."""
+"""Quantum recurrent layers as torch modules."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from qlstm_qiskit.nn.bank import CircuitBank
-from qlstm_qiskit.nn.cell import QLSTMCell
+from qlstm_qiskit.nn.cell import RecurrentCell
 from qlstm_qiskit.nn.forecaster import EVALUATION_BATCH, Forecaster, predict_windows, trace_windows
 from qlstm_qiskit.nn.mixing import MIXINGS, Mixing
-from qlstm_qiskit.nn.qlstm import QLSTM
+from qlstm_qiskit.nn.qgru import QGRU, QGRUCell
+from qlstm_qiskit.nn.qlstm import QLSTM, QLSTMCell
+from qlstm_qiskit.nn.recurrent import Recurrent
+
+#: Recurrent layers by the name of their cell; a new one is known everywhere once it stands here.
+CELLS: Mapping[str, type[Recurrent[Any]]] = MappingProxyType({"lstm": QLSTM, "gru": QGRU})
 
 __all__ = [
+    "CELLS",
     "EVALUATION_BATCH",
     "MIXINGS",
+    "QGRU",
     "QLSTM",
     "CircuitBank",
     "Forecaster",
     "Mixing",
+    "QGRUCell",
     "QLSTMCell",
+    "Recurrent",
+    "RecurrentCell",
     "predict_windows",
     "trace_windows",
 ]

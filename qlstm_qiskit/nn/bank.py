@@ -227,18 +227,25 @@ class CircuitBank(Circuits):
             return self.angles.repeat(1, len(self.candidates))
         return self.angles if self.angles.dim() == 2 else _filled(self.angles, self._has_angle)
 
-    def bind(self, *, samples: int, calls: int = 1) -> Bound:
+    def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> Bound:
         """Fix the parameters for one forward pass of `calls` calls with `samples` samples each.
 
         A bank with hooks is called for each input; a hook may set other parameters each time, as pruning does.
+
+        Args:
+            samples, calls: Sizes of the pass.
+            gates: Places of those to evaluate; all by default.
         """
         if does_more(self, CircuitBank):
-            return Called(self, samples, calls, has_own_forward(self, CircuitBank))
-        return self.bind_now(samples, calls)
+            return Called(self, samples, calls, gates, has_own_forward(self, CircuitBank))
+        return self.bind_now(samples, calls, gates)
 
-    def bind_now(self, samples: int, calls: int) -> Bound:
+    def bind_now(self, samples: int, calls: int, gates: tuple[int, ...] | None = None) -> Bound:
         """As `bind`, with the parameters as they are now, without hooks."""
-        return self._bank.bind(self._expanded(), self.coefficients(), samples=samples, calls=calls)
+        angles, coefficients = self._expanded(), self.coefficients()
+        if gates is not None:
+            angles, coefficients = angles[list(gates)], None if coefficients is None else coefficients[list(gates)]
+        return self._bank.bind(angles, coefficients, samples=samples, calls=calls, gates=gates)
 
     def path(self, *, samples: int, calls: int = 1) -> str:
         """How a forward pass of this size is evaluated: "form", "states", "form+states" (see `ExactBank`) or "primitives"."""
@@ -268,7 +275,7 @@ class CircuitBank(Circuits):
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (..., {self.n_inputs}).")
         flat = inputs.reshape(math.prod(inputs.shape[:-1]), self.n_inputs)
         values = (self.bind_now(len(flat), 1) if bound is None else bound)(flat)
-        return values.reshape(*inputs.shape[:-1], self.n_gates, self.n_outputs)
+        return values.reshape(*inputs.shape[:-1], values.shape[1], self.n_outputs)  # the gates that are bound
 
     def _let_hooks_set(self) -> None:
         """Call a bank with hooks without its circuits: pruning and weight norm set parameters before each call."""

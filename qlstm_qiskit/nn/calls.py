@@ -19,7 +19,7 @@ class Bindable(Protocol):
     def angles(self) -> Tensor: ...
     @property
     def structural_weights(self) -> Tensor | None: ...
-    def bind_now(self, samples: int, calls: int) -> Bound: ...
+    def bind_now(self, samples: int, calls: int, gates: tuple[int, ...] | None) -> Bound: ...
     def __call__(self, *inputs: Any, **options: Any) -> Any: ...
 
 
@@ -45,12 +45,12 @@ class Called:
 
     Args:
         bank: Whose hooks are run.
-        samples, calls: As in `CircuitBank.bind`.
+        samples, calls, gates: As in `CircuitBank.bind`.
         alone: The bank has a `forward` of its own, which is all that is called.
     """
 
-    def __init__(self, bank: Bindable, samples: int, calls: int, alone: bool) -> None:
-        self._bank, self._sizes, self._alone = bank, (samples, calls), alone
+    def __init__(self, bank: Bindable, samples: int, calls: int, gates: tuple[int, ...] | None, alone: bool) -> None:
+        self._bank, self._how, self._gates, self._alone = bank, (samples, calls, gates), gates, alone
         self._bound: Bound | None = None
         self._of: list[tuple[Tensor, int]] = []
 
@@ -60,7 +60,8 @@ class Called:
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         if self._alone:
-            return cast(Tensor, self._bank(inputs))
+            values = cast(Tensor, self._bank(inputs))
+            return values if self._gates is None else values[:, list(self._gates)]
         return cast(Tensor, self._bank(inputs, bound=lambda flat: self._current()(flat, constant=constant)))
 
     def candidates(self, inputs: Tensor) -> Tensor:
@@ -79,7 +80,7 @@ class Called:
         of = [(value, 0 if value.is_inference() else value._version) for value in values if value is not None]
         same = len(of) == len(self._of) and all(a is b and v == w for (a, v), (b, w) in zip(of, self._of, strict=True))
         if self._bound is None or not same:
-            self._bound, self._of = self._bank.bind_now(*self._sizes), of
+            self._bound, self._of = self._bank.bind_now(*self._how), of
         return self._bound
 
 

@@ -1,4 +1,4 @@
-"""One step of a quantum LSTM."""
+"""What every quantum recurrent cell has: one step of a layer."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
-from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
+from qlstm_qiskit.hardware.interpreter.modules import Circuits
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.calls import does_more, has_own_forward, require_device
-from qlstm_qiskit.nn.gates import update
 from qlstm_qiskit.nn.sizes import require_possible
-from qlstm_qiskit.space import GATES, Candidate, Draft, SearchSpace
+from qlstm_qiskit.space import Candidate, Draft, SearchSpace
 
 #: How [x, h] becomes angles: as it is (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).
 INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {"identity": lambda values: values, "arctan": torch.arctan}
 )
 
-State = tuple[Tensor, Tensor]
+#: The states of a cell, h first, each (batch, hidden_size).
+States: TypeAlias = tuple[Tensor, ...]
+
+#: A bank with fixed parameters for each stage of a step.
+Stages: TypeAlias = tuple[Bound, ...]
 
 
-class QLSTMCell(Circuits):
-    """An LSTM cell whose four gate pre-activations are weighted sums of quantum circuits (arXiv 2508.14955).
+class RecurrentCell(Circuits):
+    """A bank of circuits for the gates of a cell, and linear layers around it in the hybrid variant.
 
-    With v = [x, h]: ``i, f, o = sigmoid(QNN(v))``, ``g = tanh(QNN(v))``, ``c' = f c + i g``, ``h' = o tanh(c')``.
-    Qubit 0 carries v[0]; the pre-activations are <Z> of the first `hidden_size` qubits.
+    A cell is a subclass with the names of its gates and of its states, `step`, and a typed `forward`.
 
     Args:
         input_size: Number of features in x.
         hidden_size: Number of features in h.
         depth: Variational layers of each candidate; 2 by default. Leave it out for a space of given circuits.
         space: The candidates; the paper's 36 by default.
-        n_qubits: None: one angle a qubit, n_qubits = input_size + hidden_size, as in the paper. A number: the hybrid
+        n_qubits: None: one angle per qubit, n_qubits = input_size + hidden_size, as in the paper. A number: the hybrid
             variant, where a linear layer maps [x, h] to the angles and another the outputs to `hidden_size`.
         input_map: "identity" or "arctan", applied to the angles.
         sharing, circuits, mixing, backend, angle_std, generator, device, dtype: As in `CircuitBank`.
@@ -50,6 +53,11 @@ class QLSTMCell(Circuits):
         OptionError: An unknown option or device, a size below 1, or circuits that do not fit the sizes.
         CapacityError: The circuits do not fit in memory.
     """
+
+    gate_names: ClassVar[tuple[str, ...]]  #: As files and figures have them, in torch's order.
+    state_names: ClassVar[tuple[str, ...]]  #: As errors have them, h first.
+    #: Gates, by their places, whose circuits are evaluated together; those of a later stage read what an earlier one gave.
+    stages: ClassVar[tuple[tuple[int, ...], ...]]
 
     def __init__(
         self,
@@ -86,7 +94,7 @@ class QLSTMCell(Circuits):
         self.removed = draft.removed
         self.bank = CircuitBank(
             draft.candidates,
-            len(GATES),
+            len(self.gate_names),
             None if hybrid else self.hidden_size,
             gates=space.gates,
             sharing=sharing,
@@ -114,15 +122,23 @@ class QLSTMCell(Circuits):
         """The angles of the circuits; see `CircuitBank.circuit_parameters`."""
         return self.bank.circuit_parameters()
 
-    def bind(self, *, samples: int, calls: int = 1) -> Bound:
+    def bind(self, *, samples: int, calls: int = 1) -> Stages:
         """Fix the circuits' parameters for `calls` steps with `samples` samples each."""
-        return self.bank.bind(samples=samples, calls=calls)
+        if len(self.stages) == 1:
+            return (self.bank.bind(samples=samples, calls=calls),)
+        return tuple(self.bank.bind(samples=samples, calls=calls, gates=gates) for gates in self.stages)
 
-    def stepper(self, bound: Bound) -> Callable[[Tensor, State], State]:
+    def step(self, bound: Stages, inputs: Tensor, states: States) -> States:
+        """One step with a bound bank: `inputs` (batch, input_size), states (batch, hidden_size)."""
+        raise NotImplementedError
+
+    def stepper(self, bound: Stages) -> Callable[[Tensor, States], States]:
         """What takes inputs and states to the next states: `step`, or, where it has hooks, the cell as a whole."""
-        if has_own_forward(self, QLSTMCell):
-            return self
-        return partial(self, bound=bound) if does_more(self, QLSTMCell) else partial(self.step, bound)
+        kind = next(kind for kind in type(self).__mro__ if "gate_names" in vars(kind))
+        if not does_more(self, kind):
+            return partial(self.step, bound)
+        options: dict[str, Any] = {} if has_own_forward(self, kind) else {"bound": bound}
+        return lambda inputs, states: self.states_of(self(inputs, self.hx_of(states), **options))
 
     def angles(self, inputs: Tensor, h: Tensor) -> Tensor:
         """What the circuits read, in radians: (batch, n_inputs) for `inputs` (batch, input_size) and h (batch, hidden_size)."""
@@ -131,56 +147,47 @@ class QLSTMCell(Circuits):
             values = self.to_angles(values)
         return INPUT_MAPS[self.input_map](values)
 
-    def step(self, bound: Bound, inputs: Tensor, state: State) -> State:
-        """One step with a bound bank: `inputs` (batch, input_size), states (batch, hidden_size)."""
-        h, c = state
+    def pre_activations(self, bound: Bound, inputs: Tensor, h: Tensor) -> Tensor:
+        """Of the gates of a stage, (batch, gates, hidden_size)."""
         constant = 0 if inputs.requires_grad or self.to_angles is not None else self.input_size
         gates = bound(self.angles(inputs, h), constant=constant)
-        if self.from_outputs is not None:
-            gates = self.from_outputs(gates)
-        return update(gates, c, fused=bound.is_native)
+        return gates if self.from_outputs is None else self.from_outputs(gates)
 
-    @whole
-    def forward(self, input: Tensor, hx: State | None = None, bound: Bound | None = None) -> State:
-        """One step, with shapes as in `torch.nn.LSTMCell`.
-
-        Args:
-            input: (batch, input_size), or (input_size,) without a batch.
-            hx: h and c, each (batch, hidden_size) or (hidden_size,); zeros by default.
-            bound: What `bind` gave, for several steps.
-
-        Returns:
-            The next h and c, in the same shapes.
-
-        Raises:
-            ShapeError: A tensor has another shape or dtype.
-        """
+    def one_step(self, input: Tensor, hx: Any, bound: Stages | None) -> Any:
+        """One step from and to states as a user gives them, with or without a batch."""
         check_tensor("input", input, self.bank.angles.dtype)
         if input.dim() not in (1, 2) or input.shape[-1] != self.input_size:
             raise ShapeError(
                 f"input has the shape {tuple(input.shape)}; expected (batch, {self.input_size}) or ({self.input_size},)."
             )
         expected = (*input.shape[:-1], self.hidden_size)
-        if hx is None:
-            hx = (input.new_zeros(expected), input.new_zeros(expected))
-        for name, value in zip(("h", "c"), check_pair(hx), strict=True):
+        states = (input.new_zeros(expected),) * len(self.state_names) if hx is None else self.states_of(hx)
+        for name, value in zip(self.state_names, states, strict=True):
             check_tensor(name, value, self.bank.angles.dtype)
             if tuple(value.shape) != expected:
                 raise ShapeError(f"{name} has the shape {tuple(value.shape)}; expected {expected}.")
-        h, c = (value.reshape(-1, self.hidden_size) for value in hx)
         rows = input.reshape(-1, self.input_size)
-        h, c = self.step(self.bind(samples=len(rows)) if bound is None else bound, rows, (h, c))
-        return h.reshape(expected), c.reshape(expected)
+        flat = tuple(value.reshape(-1, self.hidden_size) for value in states)
+        after = self.step(self.bind(samples=len(rows)) if bound is None else bound, rows, flat)
+        return self.hx_of(tuple(value.reshape(expected) for value in after))
+
+    @classmethod
+    def states_of(cls, hx: Any) -> States:
+        """The states as a tuple, from what torch's cell of this kind takes; `ShapeError` where it is something else."""
+        if len(cls.state_names) == 1:
+            return (hx,)
+        if not isinstance(hx, tuple | list) or len(hx) != len(cls.state_names):
+            names = ", ".join(cls.state_names)
+            raise ShapeError(f"hx is {type(hx).__name__} {getattr(hx, 'shape', '')}; expected a pair of tensors ({names}).")
+        return tuple(hx)
+
+    @classmethod
+    def hx_of(cls, states: States) -> Any:
+        """The states as torch's cell of this kind has them: a single one by itself."""
+        return states if len(cls.state_names) > 1 else states[0]
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, input_map={self.input_map!r}"
-
-
-def check_pair(hx: object) -> State:
-    """Raise `ShapeError` unless `hx` is a pair, of h and c."""
-    if not isinstance(hx, tuple | list) or len(hx) != 2:
-        raise ShapeError(f"hx is {type(hx).__name__} {getattr(hx, 'shape', '')}; expected a pair of tensors (h, c).")
-    return hx[0], hx[1]
 
 
 def check_tensor(name: str, value: Tensor, dtype: torch.dtype) -> None:

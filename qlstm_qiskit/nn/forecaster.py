@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlstm_qiskit.hardware.interpreter.modules import whole
-from qlstm_qiskit.nn.qlstm import QLSTM
+from qlstm_qiskit.nn.recurrent import Recurrent
 
 #: Windows that are evaluated at once where no gradients are needed.
 EVALUATION_BATCH = 128
@@ -18,8 +20,9 @@ class Forecaster(nn.Module):
     """``y = Linear(h_T)``: a window in, the next values out.
 
     Args:
-        recurrent: A layer with `torch.nn.LSTM`'s interface and ``batch_first=True``.
-        head: Maps (batch, hidden_size) to (batch, outputs).
+        recurrent: A layer with the interface of `torch.nn.LSTM` or `torch.nn.GRU` and ``batch_first=True``. Of one that is
+            bidirectional the last hidden state of each direction is read.
+        head: Maps (batch, hidden_size), or twice as many features, to (batch, outputs).
     """
 
     def __init__(self, recurrent: nn.Module, head: nn.Linear) -> None:
@@ -28,9 +31,9 @@ class Forecaster(nn.Module):
         self.head = head
 
     @property
-    def circuits(self) -> QLSTM | None:
+    def circuits(self) -> Recurrent[Any] | None:
         """The recurrent layer where its gates are circuits, else None."""
-        return self.recurrent if isinstance(self.recurrent, QLSTM) else None
+        return self.recurrent if isinstance(self.recurrent, Recurrent) else None
 
     def forward(self, windows: Tensor) -> Tensor:
         """Windows (batch, time, features) to predictions (batch, outputs)."""
@@ -40,7 +43,11 @@ class Forecaster(nn.Module):
     def trace(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """The recurrent layer's outputs (batch, time, hidden_size), and the predictions."""
         sequence, _ = self.recurrent(windows)
-        return sequence, self.head(sequence[:, -1])
+        last = sequence[:, -1]
+        if getattr(self.recurrent, "bidirectional", False):
+            forwards, _ = last.chunk(2, dim=1)
+            last = torch.cat((forwards, sequence[:, 0].chunk(2, dim=1)[1]), dim=1)
+        return sequence, self.head(last)
 
 
 def predict_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> NDArray[np.float64]:

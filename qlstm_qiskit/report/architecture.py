@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.experiments import Run
-from qlstm_qiskit.nn import CircuitBank
+from qlstm_qiskit.nn import CircuitBank, Recurrent
+from qlstm_qiskit.nn.update import LSTM_GATES
 from qlstm_qiskit.report.circuits import circuits_figure, circuits_of
 from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.search.trace import CellTrace, trace_cells
-from qlstm_qiskit.space import GATES
 from qlstm_qiskit.storage import write_atomically
 
 #: Candidates of a gate that are drawn in colour, and colours for those of all gates of a layer together.
@@ -45,11 +45,15 @@ class LayerHistory:
         epochs: (n,).
         names: Of all candidates that the layer had at any time.
         coefficients: (n, gates, candidates); NaN from where on a gate no longer has the candidate.
+        gates: Their names.
+        cell: What the layer is called in titles; its number where empty.
     """
 
     epochs: NDArray[np.int64]
     names: tuple[str, ...]
     coefficients: Floats
+    gates: tuple[str, ...] = LSTM_GATES
+    cell: str = ""
 
 
 def draw_architecture(run: Run, history: Sequence[Mapping[str, Any]] = ()) -> list[Path]:
@@ -69,12 +73,13 @@ def draw_architecture(run: Run, history: Sequence[Mapping[str, Any]] = ()) -> li
         return []
     title = f"{run.spec.model} on {drawn(run.dataset.name)}"
     figures: dict[str, Figure] = {}
-    layers = layer_histories(history)
+    recurrent = run.forecaster.circuits
+    layers = layer_histories(history, recurrent)
     if len(history) > 1 and any(len(layer.names) > 1 for layer in layers):
         figures["weights.png"] = weights_figure(layers, title)
     if any(len(cell.bank.candidates) > 1 for cell in run.forecaster.circuits.layers()):
         with contextlib.suppress(CapacityError):  # states of single candidates may not fit where the form does
-            figures["contributions.png"] = contributions_figure(*contributions(run), title)
+            figures["contributions.png"] = contributions_figure(*contributions(run), title, recurrent)
     circuits = circuits_of(run.forecaster.circuits)
     if circuits:
         figures["circuits.png"] = circuits_figure(circuits)
@@ -85,25 +90,38 @@ def draw_architecture(run: Run, history: Sequence[Mapping[str, Any]] = ()) -> li
     return [run.path / name for name in figures]
 
 
-def layer_histories(history: Sequence[Mapping[str, Any]]) -> list[LayerHistory]:
+def layer_histories(history: Sequence[Mapping[str, Any]], recurrent: Recurrent[Any] | None = None) -> list[LayerHistory]:
     """Tables of what was recorded in each epoch.
 
     Args:
         history: Entries ``{"epoch": 1, "layers": [{"candidates": [names], "coefficients": [[a row a gate]]}]}``. A candidate
             that is no longer listed, or whose coefficient stays exactly zero to the end, is one that the gate has dropped.
+        recurrent: Whose gates they are; those of an LSTM by default.
     """
+    gates = LSTM_GATES if recurrent is None else recurrent.gate_names
     epochs = np.array([entry["epoch"] for entry in history], dtype=np.int64)
     result = []
     for layer in range(len(history[0]["layers"]) if history else 0):
         entries = [entry["layers"][layer] for entry in history]
         names = tuple(dict.fromkeys(name for entry in entries for name in entry["candidates"]))
-        table = np.zeros((len(epochs), len(GATES), len(names)))
+        table = np.zeros((len(epochs), len(gates), len(names)))
         for row, entry in enumerate(entries):
             places = [names.index(name) for name in entry["candidates"]]
             table[row][:, places] = entry["coefficients"] or 1.0  # none for a single candidate
         remains = np.flip(np.logical_or.accumulate(np.flip(table != 0, axis=0), axis=0), axis=0)
-        result.append(LayerHistory(epochs, names, np.where(remains, table, np.nan)))
+        kept = np.where(remains, table, np.nan)
+        result.append(LayerHistory(epochs, names, kept, gates, "" if recurrent is None else recurrent.cell_names[layer]))
     return result
+
+
+def gate_title(layers: Sequence[LayerHistory], number: int, gate: int) -> str:
+    """What to write above a figure of a gate of one of these layers."""
+    layer = layers[number]
+    return _title(layer.gates[gate], layer.cell or f"layer {number + 1}" * (len(layers) > 1))
+
+
+def _title(gate: str, cell: str) -> str:
+    return f"{gate} gate" + (f", {cell}" if cell else "")
 
 
 def weights_figure(layers: Sequence[LayerHistory], title: str = "") -> Figure:
@@ -113,7 +131,7 @@ def weights_figure(layers: Sequence[LayerHistory], title: str = "") -> Figure:
     """
     figure = Figure(figsize=(13, 0.6 + 4.2 * len(layers)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(layers), len(GATES), squeeze=False, sharex=True, sharey="row")
+    panels = figure.subplots(len(layers), len(layers[0].gates), squeeze=False, sharex=True, sharey="row")
     for number, (row, layer) in enumerate(zip(panels, layers, strict=True), 1):
         last = np.nan_to_num(np.abs(layer.coefficients[-1]))
         leading = [[c for c in np.argsort(-own, kind="stable")[:_MOST_NAMED] if own[c] > 0] for own in last]
@@ -121,7 +139,7 @@ def weights_figure(layers: Sequence[LayerHistory], title: str = "") -> Figure:
         for gate, axes in enumerate(row):
             _draw_weights(axes, layer, gate, leading[gate], colours)
             _add_legend(axes, below=-0.16 if number == len(layers) else -0.02)
-            axes.set_title(f"{GATES[gate]} gate" + (f", layer {number}" if len(layers) > 1 else ""), fontsize="medium")
+            axes.set_title(gate_title(layers, number - 1, gate), fontsize="medium")
         row[0].set_ylabel("coefficient")
     for axes in panels[-1]:
         axes.set_xlabel("epoch")
@@ -194,21 +212,27 @@ def _contribution(bank: CircuitBank, trace: CellTrace) -> Floats:
     return np.where(present[..., None], result.cpu().double().numpy(), np.nan)
 
 
-def contributions_figure(names: Sequence[Sequence[str]], tables: Sequence[Floats], title: str = "") -> Figure:
+def contributions_figure(
+    names: Sequence[Sequence[str]], tables: Sequence[Floats], title: str = "", recurrent: Recurrent[Any] | None = None
+) -> Figure:
     """Heat maps of `contributions`: a panel a gate and a row of them a layer; what a gate lacks is grey."""
+    gates = LSTM_GATES if recurrent is None else recurrent.gate_names
+    cells = (
+        recurrent.cell_names if recurrent is not None else [f"layer {n}" * (len(names) > 1) for n in range(1, len(names) + 1)]
+    )
     heights = [0.7 + 0.19 * max(len(own), 3) for own in names]
     steps = max(table.shape[-1] for table in tables)
     ticks = range(0, steps, -(-steps // 12))
     panel = float(np.clip(0.3 * steps, 1.3, 2.6))
-    figure = Figure(figsize=(3.2 + len(GATES) * panel, 0.8 + sum(heights)), layout="constrained")
+    figure = Figure(figsize=(3.2 + len(gates) * panel, 0.8 + sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(tables), len(GATES), squeeze=False, height_ratios=heights)
+    panels = figure.subplots(len(tables), len(gates), squeeze=False, height_ratios=heights)
     largest = max(float(np.nanmax(table)) for table in tables)
-    for number, (row, own, table) in enumerate(zip(panels, names, tables, strict=True), 1):
+    for cell, row, own, table in zip(cells, panels, names, tables, strict=True):
         for gate, axes in enumerate(row):
             axes.set_facecolor("0.85")
             image = axes.imshow(table[gate], cmap="Blues", vmin=0, vmax=largest or 1.0, aspect="auto", interpolation="none")
-            axes.set_title(f"{GATES[gate]} gate" + (f", layer {number}" if len(tables) > 1 else ""), fontsize="medium")
+            axes.set_title(_title(gates[gate], cell), fontsize="medium")
             axes.set_xticks(ticks, [str(step + 1) for step in ticks], fontsize="small")
             axes.set_yticks(range(len(own)), list(map(drawn, own)) if gate == 0 else [""] * len(own), fontsize="x-small")
     for axes in panels[-1]:

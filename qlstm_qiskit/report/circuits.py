@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -16,9 +17,9 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
 from qlstm_qiskit.errors import printable
-from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.nn import Recurrent
 from qlstm_qiskit.report.names import drawn
-from qlstm_qiskit.space import GATES, Candidate
+from qlstm_qiskit.space import Candidate
 
 #: A model with more circuits, or a circuit with more qubits or gates, is not drawn.
 _MOST_CIRCUITS, _MOST_QUBITS, _MOST_OPERATIONS = 8, 12, 250
@@ -35,17 +36,17 @@ class Drawn:
     candidate: Candidate
 
 
-def circuits_of(recurrent: QLSTM) -> list[Drawn]:
+def circuits_of(recurrent: Recurrent[Any]) -> list[Drawn]:
     """Each circuit of each layer once, titled with the gates that sum over it and its weight there; none of a large model."""
     found = []
-    for number, cell in enumerate(recurrent.layers(), 1):
+    for cell, name in zip(recurrent.layers(), recurrent.cell_names, strict=True):
         bank = cell.bank
         mixing = bank.coefficients()
         for place, candidate in enumerate(bank.candidates):
             gates = [row for row, own in enumerate(bank.gates) if place in own]
             weights = [1.0 if mixing is None else float(mixing.detach()[row, place]) for row in gates]
-            where = f"layer {number}, " if recurrent.num_layers > 1 else ""
-            listed = ", ".join(f"{GATES[row]} {weight:.3g}" for row, weight in zip(gates, weights, strict=True))
+            where = f"{name}, " if name else ""
+            listed = ", ".join(f"{recurrent.gate_names[row]} {weight:.3g}" for row, weight in zip(gates, weights, strict=True))
             found.append(Drawn(f"{where}{candidate.name}   weight in: {listed}", candidate))
     small = all(item.candidate.n_qubits <= _MOST_QUBITS and item.candidate.circuit.size() <= _MOST_OPERATIONS for item in found)
     return found if small and len(found) <= _MOST_CIRCUITS else []

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.report.architecture import draw_architecture
 from qlstm_qiskit.report.names import drawn, in_legend
-from qlstm_qiskit.space import GATES
 from qlstm_qiskit.storage import write_atomically
 
 
@@ -97,9 +96,10 @@ def structural_weights_figure(run: Run) -> Figure | None:
     Args:
         run: A trained run.
     """
-    if run.forecaster.circuits is None:
+    recurrent = run.forecaster.circuits
+    if recurrent is None:
         return None
-    banks = [cell.bank for cell in run.forecaster.circuits.layers()]
+    banks = [cell.bank for cell in recurrent.layers()]
     tables = [weights.detach().cpu().numpy() for bank in banks if (weights := bank.coefficients()) is not None]
     if not tables:
         return None
@@ -110,8 +110,8 @@ def structural_weights_figure(run: Run) -> Figure | None:
     for layer, table in enumerate(tables):
         axes = figure.add_subplot(len(tables), 1, layer + 1)
         image = axes.imshow(table, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-        axes.set_yticks(range(len(GATES)), GATES)
-        axes.set_ylabel("gate" if len(tables) == 1 else f"gate, layer {layer + 1}")
+        axes.set_yticks(range(len(recurrent.gate_names)), recurrent.gate_names)
+        axes.set_ylabel(", ".join(filter(None, ("gate", recurrent.cell_names[layer]))))
         last = layer == len(tables) - 1
         axes.set_xticks(range(len(names)), names if last else [""] * len(names), rotation=90, fontsize="x-small")
         figure.colorbar(image, ax=axes, label="structural weight")

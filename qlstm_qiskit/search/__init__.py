@@ -2,7 +2,19 @@
 
 from qlstm_qiskit.search.derive import DERIVATIONS, derive
 from qlstm_qiskit.search.device_cost import DeviceCost
+from qlstm_qiskit.search.genotype import Choice, Genotype
 from qlstm_qiskit.search.strategies import STRATEGIES, AnyStrategy, WeightedSum, make_strategy
 from qlstm_qiskit.search.strategy import Strategy
 
-__all__ = ["DERIVATIONS", "STRATEGIES", "AnyStrategy", "DeviceCost", "Strategy", "WeightedSum", "derive", "make_strategy"]
+__all__ = [
+    "DERIVATIONS",
+    "STRATEGIES",
+    "AnyStrategy",
+    "Choice",
+    "DeviceCost",
+    "Genotype",
+    "Strategy",
+    "WeightedSum",
+    "derive",
+    "make_strategy",
+]

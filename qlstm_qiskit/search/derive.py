@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
-from qlstm_qiskit.nn import EVALUATION_BATCH, QLSTM, CircuitBank, Forecaster
+from qlstm_qiskit.nn import EVALUATION_BATCH, CircuitBank, Forecaster, Recurrent
+from qlstm_qiskit.search.genotype import Genotype, cell_of
 from qlstm_qiskit.search.trace import CellTrace, trace_cells
-from qlstm_qiskit.space import Candidate, Genotype
+from qlstm_qiskit.space import Candidate
 
 #: Weights are not refitted where the mean square of a circuit's expectation values is below this: they would be huge.
 _SMALLEST = 1e-4
@@ -34,7 +35,7 @@ class Evidence:
     targets: Tensor
 
     @property
-    def layer(self) -> QLSTM:
+    def layer(self) -> Recurrent[Any]:
         assert self.forecaster.circuits is not None
         return self.forecaster.circuits
 
@@ -133,7 +134,10 @@ def derive(
         refitted = [_refitted(kept, trace) for kept, trace in zip(layers, traces, strict=True)]
         layers = min(layers, refitted, key=lambda kept: _loss_with(evidence, kept))
     genotype = Genotype.from_circuits(
-        [[[kept[:3] for kept in gate] for gate in layer] for layer in layers], evidence.layer.depth, dict(provenance or {})
+        [[[kept[:3] for kept in gate] for gate in layer] for layer in layers],
+        evidence.layer.depth,
+        dict(provenance or {}),
+        cell_of(evidence.layer.gate_names),
     )
     return genotype, _parameters(forecaster, genotype, layers)
 

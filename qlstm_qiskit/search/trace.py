@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from qlstm_qiskit.hardware import Bound
-from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.nn import Recurrent
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,22 +26,24 @@ class CellTrace:
     sums: Tensor
 
 
-def trace_cells(layer: QLSTM, windows: Tensor) -> tuple[CellTrace, ...]:
+def trace_cells(layer: Recurrent[Any], windows: Tensor) -> tuple[CellTrace, ...]:
     """Run a layer, without dropout, over windows (n, time, features), and keep what its candidates say."""
-    traces = []
+    recorders: list[list[_Recorder]] = [[] for _ in layer.cells]
+
+    def record(number: int, bound: Bound) -> Bound:
+        recorders[number].append(_Recorder(bound))
+        return recorders[number][-1]
+
     with torch.no_grad():
         sequence = windows.transpose(0, 1)
-        for cell in layer.layers():
-            recorder = _Recorder(cell.bind(samples=sequence.shape[1], calls=len(sequence)))
-            advance = cell.stepper(recorder)
-            state = (sequence.new_zeros(sequence.shape[1], layer.hidden_size),) * 2
-            outputs = []
-            for step in sequence:
-                state = advance(step, state)
-                outputs.append(state[0])
-            sequence = torch.stack(outputs)
-            traces.append(CellTrace(torch.stack(recorder.values), torch.stack(recorder.sums)))
-    return tuple(traces)
+        layer.unroll(sequence, layer.zeros(sequence), calls=len(sequence), observe=record)
+    return tuple(_joined(stages) for stages in recorders)
+
+
+def _joined(stages: Sequence[_Recorder]) -> CellTrace:
+    """What the stages of a cell's steps said, gates beside each other."""
+    values, sums = ([torch.stack(getattr(stage, name)) for stage in stages] for name in ("values", "sums"))
+    return CellTrace(values[0], sums[0]) if len(stages) == 1 else CellTrace(torch.cat(values, dim=2), torch.cat(sums, dim=2))
 
 
 @dataclass(eq=False)

@@ -1,5 +1,7 @@
 """What may be searched: the sub-components of circuits, candidates, and pools of candidates."""
 
+from typing import NoReturn
+
 from qlstm_qiskit.space.analysis import CandidateReport, SpaceAnalysis, analyze
 from qlstm_qiskit.space.blocks import (
     BLOCKS,
@@ -13,19 +15,15 @@ from qlstm_qiskit.space.blocks import (
 )
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import Draft
-from qlstm_qiskit.space.genotype import GATES, Choice, Genotype
 from qlstm_qiskit.space.pool import SearchSpace
 
 __all__ = [
     "BLOCKS",
     "ENCODINGS",
     "ENTANGLERS",
-    "GATES",
     "Candidate",
     "CandidateReport",
-    "Choice",
     "Draft",
-    "Genotype",
     "SearchSpace",
     "SpaceAnalysis",
     "analyze",
@@ -35,3 +33,9 @@ __all__ = [
     "rotation_layer",
     "variational_block",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name in ("Choice", "Genotype"):
+        raise ImportError(f"{name} is in qlstm_qiskit.search now; use `from qlstm_qiskit.search import {name}`.")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

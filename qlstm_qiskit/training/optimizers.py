@@ -13,7 +13,6 @@ from skorch.callbacks import Callback
 
 from qlstm_qiskit.errors import OptionError, unknown_option
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.space import GATES
 from qlstm_qiskit.training.spsa import SPSA
 
 if TYPE_CHECKING:
@@ -73,8 +72,9 @@ def optimizer_options(options: QLSTMRegressor, module: Forecaster, generator: to
         }
         return {"optimizer": torch.optim.LBFGS, **{f"optimizer__{key}": value for key, value in chosen.items()}}
     groups: list[tuple[str, dict[str, Any]]] = [("*head.*", {"perturbed": False})]
+    n_gates = 1 if module.circuits is None else len(module.circuits.gate_names)
     groups += [
-        (f"*{name}", {"perturbation": options.spsa_eps / max(weights.numel() // len(GATES), 1) ** 0.5})
+        (f"*{name}", {"perturbation": options.spsa_eps / max(weights.numel() // n_gates, 1) ** 0.5})
         for name, weights in module.named_parameters()
         if name.endswith("structural_weights")
     ]

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.hardware import Backend
-from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.nn import Forecaster, Recurrent
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.callbacks import BestEpoch
 from qlstm_qiskit.training.checkpoint import read_weights, write_tensors
@@ -129,7 +129,7 @@ class Checkpoint(Callback):
             self._refuse(f"the state of its random numbers cannot be used ({str(error).splitlines()[0]})")
         self.tensors = {}
 
-    def _keep(self, layer: QLSTM, gates: Gates) -> None:
+    def _keep(self, layer: Recurrent[Any], gates: Gates) -> None:
         try:
             layer.keep(gates)
         except (OptionError, ValueError) as error:

@@ -40,8 +40,8 @@ from qlstm_qiskit.experiments.runs.start import read_start
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.report.page import write_report
+from qlstm_qiskit.search.genotype import StoredCircuit
 from qlstm_qiskit.space import SearchSpace
-from qlstm_qiskit.space.genotype import StoredCircuit
 
 OPTIONS = {"model": "diffqas", "hidden_size": 1, "depth": 1, "epochs": 2, "batch_size": 0}
 

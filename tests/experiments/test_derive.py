@@ -14,8 +14,7 @@ from qlstm_qiskit.experiments.runs import derive as derive_module
 from qlstm_qiskit.experiments.runs.plan import plan_work
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
-from qlstm_qiskit.search import make_strategy
-from qlstm_qiskit.space import Genotype
+from qlstm_qiskit.search import Genotype, make_strategy
 from qlstm_qiskit.training.checkpoint import read_weights
 
 

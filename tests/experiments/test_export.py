@@ -24,7 +24,8 @@ from qlstm_qiskit.experiments.export.read import load_exported
 from qlstm_qiskit.experiments.export.write import FORMATS, export_model
 from qlstm_qiskit.experiments.runs.run import ModelHeader, predict_windows
 from qlstm_qiskit.nn import QLSTM, Forecaster
-from qlstm_qiskit.space import Genotype, SearchSpace
+from qlstm_qiskit.search import Genotype
+from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.models import build_forecaster
 from tests.nn.test_gates import genotype
 

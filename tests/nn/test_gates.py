@@ -7,7 +7,8 @@ from qiskit.circuit import ParameterVector
 
 from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.nn import QLSTM, CircuitBank
-from qlstm_qiskit.space import Genotype, SearchSpace
+from qlstm_qiskit.search import Genotype
+from qlstm_qiskit.space import SearchSpace
 from tests.hardware.test_bank import CountingBackend
 
 GATES = [[0, 3], [1], [1, 2, 3], [3]]

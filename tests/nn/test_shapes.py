@@ -73,7 +73,6 @@ def test_what_lstm_refuses_qlstm_refuses_with_a_reason(x: torch.Tensor, state) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bidirectional": True}, "bidirectional"),
         ({"proj_size": 2}, "proj_size"),
         ({"num_layers": 0}, "num_layers is 0"),
         ({"dropout": 1.5, "num_layers": 2}, "dropout is 1.5"),

@@ -21,8 +21,9 @@ from qlstm_qiskit.experiments.scaling import measure as scaling_module
 from qlstm_qiskit.experiments.scaling.measure import Measured, ScalingPlan, ScalingRecord, measure_scaling
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import load_study
-from qlstm_qiskit.search import make_strategy
-from qlstm_qiskit.space import GATES, Genotype, SearchSpace
+from qlstm_qiskit.nn.update import LSTM_GATES as GATES
+from qlstm_qiskit.search import Genotype, make_strategy
+from qlstm_qiskit.space import SearchSpace
 from tests.experiments.device_work import connect, spec
 from tests.experiments.resumable import interrupted_in
 from tests.forked import child, ended

@@ -15,8 +15,10 @@ from qiskit.circuit import ParameterVector
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, train_run
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study
-from qlstm_qiskit.space import GATES, Genotype, SearchSpace
-from qlstm_qiskit.space.genotype import Choice, StoredCircuit
+from qlstm_qiskit.nn.update import LSTM_GATES as GATES
+from qlstm_qiskit.search import Genotype
+from qlstm_qiskit.search.genotype import Choice, StoredCircuit
+from qlstm_qiskit.space import SearchSpace
 
 SCRIPT = "<script>alert(1)</script>"
 END = "</script><!--<img src=x onerror=alert(2)>"

@@ -13,6 +13,7 @@ from torch import nn
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, train_run
 from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster
+from qlstm_qiskit.nn.update import LSTM_GATES as GATES
 from qlstm_qiskit.report import architecture
 from qlstm_qiskit.report.architecture import (
     contributions,
@@ -22,7 +23,7 @@ from qlstm_qiskit.report.architecture import (
     weights_figure,
 )
 from qlstm_qiskit.report.circuits import circuits_figure, circuits_of
-from qlstm_qiskit.space import GATES, SearchSpace
+from qlstm_qiskit.space import SearchSpace
 from tests.nn.test_gates import genotype
 
 NAMES = ["a", "b", "c"]

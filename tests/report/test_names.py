@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from qiskit import QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter, ParameterVector
 
+from qlstm_qiskit.nn.update import LSTM_GATES as GATES
 from qlstm_qiskit.report.architecture import LayerHistory, weights_figure
 from qlstm_qiskit.report.circuits import circuit_svg
 from qlstm_qiskit.report.names import as_code, drawn, in_legend, in_markdown
 from qlstm_qiskit.report.pages.content import csv_file
 from qlstm_qiskit.report.pages.run_figures import weight_plots
-from qlstm_qiskit.space import GATES, SearchSpace
+from qlstm_qiskit.space import SearchSpace
 
 ODD = (r"$\bad{$", "a$b$c", r"\$", "$", "_hidden", "[/b]", "x\ny", "<b>", "%{y}")
 

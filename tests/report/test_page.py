@@ -18,13 +18,14 @@ from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_ru
 from qlstm_qiskit.experiments.scaling.measure import load_scaling, measure_scaling
 from qlstm_qiskit.experiments.studies.records import load_study_folder
 from qlstm_qiskit.experiments.studies.table import table
+from qlstm_qiskit.nn.update import LSTM_GATES as GATES
 from qlstm_qiskit.report import page
 from qlstm_qiskit.report.circuits import circuit_svg
 from qlstm_qiskit.report.page import write_report
 from qlstm_qiskit.report.pages import figures
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.search import make_strategy
-from qlstm_qiskit.space import GATES, SearchSpace
+from qlstm_qiskit.space import SearchSpace
 from tests.experiments.scaled import TINY, made_up
 from tests.report.pages import END, RAW, SCRIPT, Parsed, hostile_run, hostile_study, parsed
 

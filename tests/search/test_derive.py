@@ -9,8 +9,8 @@ import torch
 from qlstm_qiskit import QLSTMRegressor
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.search import DERIVATIONS, derive, make_strategy
-from qlstm_qiskit.space import GATES, Genotype
+from qlstm_qiskit.nn.update import LSTM_GATES as GATES
+from qlstm_qiskit.search import DERIVATIONS, Genotype, derive, make_strategy
 from tests.search.models import SMALL, N, bank_of, fitted, layer_of, series
 
 KINDS = {

@@ -15,7 +15,8 @@ from qlstm_qiskit.exact.fourier import describe_angle
 from qlstm_qiskit.experiments.export.multilinear_reader import FORMAT
 from qlstm_qiskit.experiments.runs.run import ModelHeader
 from qlstm_qiskit.hardware import StatevectorBackend
-from qlstm_qiskit.nn import CircuitBank, Forecaster, QLSTMCell
+from qlstm_qiskit.nn import CircuitBank, Forecaster, RecurrentCell
+from qlstm_qiskit.search.genotype import cell_of
 
 
 def multilinear_model(forecaster: Forecaster, header: ModelHeader) -> dict[str, Any]:
@@ -28,17 +29,20 @@ def multilinear_model(forecaster: Forecaster, header: ModelHeader) -> dict[str, 
         CircuitError: A candidate has no such form, or reads an expression of the data that is not linear.
     """
     assert forecaster.circuits is not None
-    content = header.model_dump(mode="json", exclude={"format"})
+    content, layer = header.model_dump(mode="json", exclude={"format"}), forecaster.circuits
+    more = {"cell": cell_of(layer.gate_names), "bidirectional": layer.bidirectional}
+    defaults = {"cell": "lstm", "bidirectional": False}  # of files as they were before there was anything else
     return {
         "format": FORMAT,
         **content,
+        **{name: value for name, value in more.items() if value != defaults[name]},
         "hidden_size": forecaster.circuits.hidden_size,
         "layers": [_layer(cell) for cell in forecaster.circuits.layers()],
         "head": _linear(forecaster.head),
     }
 
 
-def _layer(cell: QLSTMCell) -> dict[str, Any]:
+def _layer(cell: RecurrentCell) -> dict[str, Any]:
     return {
         "input_map": cell.input_map,
         "to_angles": None if cell.to_angles is None else _linear(cell.to_angles),

@@ -1,4 +1,4 @@
-"""Predicts with an exported QLSTM; needs numpy and nothing else, no quantum software.
+"""Predicts with an exported quantum LSTM or GRU; needs numpy and nothing else, no quantum software.
 
 ``python predict.py series.csv`` reads the model's columns, rows in time order, and prints what follows each window.
 """
@@ -17,6 +17,7 @@ import numpy as np
 
 FORMAT = "qlstm-multilinear-1"
 MAPS = ("identity", "arctan")
+GATES = {"lstm": 4, "gru": 3}
 
 
 def load(path: Path | str) -> dict[str, Any]:
@@ -44,24 +45,41 @@ def predict(model: dict[str, Any], windows: Any, scaled: bool = False) -> Any:
         raise ValueError(f"windows have the shape {windows.shape}; expected finite numbers (n, window, {n_features})")
     with np.errstate(all="ignore"):
         sequence = windows if scaled else (windows - centre) / half
-        for layer in model["layers"]:
-            h = c = np.zeros((len(sequence), model["hidden_size"]))
-            states = []
-            for step in range(sequence.shape[1]):
-                i, f, g, o = np.moveaxis(_gates(layer, np.hstack([sequence[:, step], h])), 1, 0)
-                c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-                h = _sigmoid(o) * np.tanh(c)
-                states.append(h)
-            sequence = np.stack(states, axis=1)
+        layers = list(model["layers"])
+        while layers:
+            forwards = _run(model, layers.pop(0), sequence)
+            last = forwards[:, -1]
+            if model["bidirectional"]:
+                backwards = _run(model, layers.pop(0), sequence[:, ::-1])[:, ::-1]
+                last = np.concatenate([last, backwards[:, 0]], axis=-1)
+                forwards = np.concatenate([forwards, backwards], axis=-1)
+            sequence = forwards
         centre, half = (0, 1) if scaled else _affine(model["target_scaler"])
-        result = _linear(model["head"], sequence[:, -1]) * half + centre
+        result = _linear(model["head"], last) * half + centre
     if not np.isfinite(result).all():
         raise ValueError("predictions are no finite numbers: the data, or numbers of the model, are too large")
     return result
 
 
+def _run(model: dict[str, Any], layer: dict[str, Any], sequence: Any) -> Any:
+    """The hidden states (n, window, hidden_size) of a layer that reads a sequence (n, window, features)."""
+    h = c = np.zeros((len(sequence), model["hidden_size"]))
+    states = []
+    for step in range(sequence.shape[1]):
+        x = sequence[:, step]
+        if model["cell"] == "gru":
+            r, z, _ = _sigmoid(np.moveaxis(_gates(layer, np.hstack([x, h])), 1, 0))
+            h = (1 - z) * np.tanh(_gates(layer, np.hstack([x, r * h]))[:, 2]) + z * h
+        else:
+            i, f, g, o = np.moveaxis(_gates(layer, np.hstack([x, h])), 1, 0)
+            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+            h = _sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.stack(states, axis=1)
+
+
 def _gates(layer: dict[str, Any], values: Any) -> Any:
-    """The gates' pre-activations, (n, 4, hidden_size): a sum over products of 1, cos u and sin u of the data angles u."""
+    """The gates' pre-activations, (n, gates, hidden_size): a sum over products of 1, cos u and sin u of the data angles u."""
     values = values if layer["to_angles"] is None else _linear(layer["to_angles"], values)
     values = np.arctan(values) if layer["input_map"] == "arctan" else values
     total: Any = 0
@@ -94,22 +112,27 @@ def _model(content: dict[str, Any]) -> dict[str, Any]:
     features, hidden = _strings(content, "features"), model["hidden_size"]
     if len(set(features)) < len(features):
         raise ValueError("features: a name occurs twice")
+    cell, both = content.get("cell", "lstm"), content.get("bidirectional", False)
+    if cell not in GATES or not isinstance(both, bool):
+        raise ValueError(f"cell is {cell!r:.30}, bidirectional {both!r:.30}; known are {', '.join(GATES)}, and true and false")
     layers, inputs, found = _take(content, "layers", list, "a list"), len(features), []
+    outputs = 2 * hidden if both else hidden
     for number, layer in enumerate(layers):
-        found.append(_layer(_object(layer, f"layers.{number}"), f"layers.{number}.", inputs, hidden))
-        inputs = hidden
-    if not found:
-        raise ValueError("layers: there is none")
+        inputs = outputs if number >= 1 + both else inputs
+        found.append(_layer(_object(layer, f"layers.{number}"), f"layers.{number}.", inputs, hidden, GATES[cell]))
+    if not found or (both and len(found) % 2):
+        raise ValueError(f"layers: there {'is none' if not found else 'are not two for each of both directions'}")
     scalers = {
         name: _scaler(_object(content.get(name), name), f"{name}.", n)
         for name, n in (("input_scaler", len(features)), ("target_scaler", 1))
     }
-    head = _pair(_object(content.get("head"), "head"), "head.", model["horizon"], hidden)
+    head = _pair(_object(content.get("head"), "head"), "head.", model["horizon"], outputs)
     target = _take(content, "target", str, "a text")
+    model |= {"cell": cell, "bidirectional": both}
     return {**content, **model, "features": features, "target": target, "layers": found, "head": head, **scalers}
 
 
-def _layer(layer: dict[str, Any], place: str, inputs: int, hidden: int) -> dict[str, Any]:
+def _layer(layer: dict[str, Any], place: str, inputs: int, hidden: int, gates: int) -> dict[str, Any]:
     if layer.get("input_map") not in MAPS:
         raise ValueError(f"{place}input_map is {layer.get('input_map')!r}; known are {', '.join(MAPS)}")
     for name in ("to_angles", "from_outputs"):
@@ -131,7 +154,7 @@ def _layer(layer: dict[str, Any], place: str, inputs: int, hidden: int) -> dict[
         if not np.isin(digits, (0, 1, 2)).all() or digits.shape[1] != len(factors):
             raise ValueError(f"{own}digits: a row needs {len(factors)} of 0, 1, 2")
         offsets = _array(series, "offsets", own, (len(factors),))
-        coefficients = _array(series, "coefficients", own, (len(digits), 4, outputs))
+        coefficients = _array(series, "coefficients", own, (len(digits), gates, outputs))
         found.append({"factors": factors, "offsets": offsets, "digits": digits.astype(int), "coefficients": coefficients})
     if not found:
         raise ValueError(f"{place}series: there is none")

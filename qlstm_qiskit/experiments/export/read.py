@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from qlstm_qiskit.errors import CapacityError, CircuitError, OptionError, RunError
 from qlstm_qiskit.experiments.runs.run import ModelHeader, predict_windows
 from qlstm_qiskit.hardware import Backend, load_backend
-from qlstm_qiskit.nn import QLSTM, Forecaster
-from qlstm_qiskit.space import GATES, Candidate, SearchSpace
+from qlstm_qiskit.nn import CELLS, Forecaster
+from qlstm_qiskit.search.genotype import cell_of
+from qlstm_qiskit.space import Candidate, SearchSpace
 from qlstm_qiskit.storage import exists
 
 MANIFEST = "model.json"
@@ -103,8 +104,9 @@ class ExportedLayer(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> ExportedLayer:
-        if tuple(self.gates) != GATES or not all(self.gates.values()):
-            raise ValueError(f"a layer needs the gates {', '.join(GATES)}, in this order, each with a circuit")
+        cell_of(self.gates)
+        if not all(self.gates.values()):
+            raise ValueError("a gate has no circuit; each needs at least one")
         for gate, terms in self.gates.items():
             for term in terms:
                 if term.candidate not in self.candidates:
@@ -119,7 +121,8 @@ class ExportedModel(BaseModel):
 
     Attributes:
         circuits: Format of the circuit files.
-        input_map: Applied to the angles of the data; see `QLSTMCell`.
+        bidirectional: Layers come in pairs, the first of which reads forwards.
+        input_map: Applied to the angles of the data; see `RecurrentCell`.
         header: What the model reads and predicts, with its scalers.
         head: The read-out of the last step.
     """
@@ -130,10 +133,24 @@ class ExportedModel(BaseModel):
     circuits: Literal["qasm3", "qpy"]
     dtype: Literal["float32", "float64"]
     hidden_size: PositiveInt
+    bidirectional: bool = False
     input_map: str
     header: ModelHeader
     layers: Annotated[tuple[ExportedLayer, ...], Field(min_length=1)]
     head: Affine
+
+    @model_validator(mode="after")
+    def _check(self) -> ExportedModel:
+        if len({tuple(layer.gates) for layer in self.layers}) > 1:
+            raise ValueError("layers have different gates; all of a model are of one kind")
+        if self.bidirectional and len(self.layers) % 2:
+            raise ValueError(f"a bidirectional model has two layers for each; there are {len(self.layers)}")
+        return self
+
+    @property
+    def cell(self) -> str:
+        """The kind of its cells, a name in `CELLS`."""
+        return cell_of(self.layers[0].gates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,16 +196,17 @@ def load_exported(path: Path | str, *, backend: Backend | str = "statevector", b
     dtype: torch.dtype = getattr(torch, model.dtype)
     layers = model.layers
     backend = load_backend(backend) if isinstance(backend, str) else backend
-    hybrid = layers[0].to_angles is not None
+    hybrid, n_directions = layers[0].to_angles is not None, 2 if model.bidirectional else 1
     try:
-        recurrent = QLSTM(
+        recurrent = CELLS[model.cell](
             len(model.header.features),
             model.hidden_size,
             space=spaces,
             n_qubits=spaces[0].n_qubits if hybrid else None,
             input_map=model.input_map,
             circuits="frozen",
-            num_layers=len(layers),
+            num_layers=len(layers) // n_directions,
+            bidirectional=model.bidirectional,
             batch_first=True,
             backend=backend,
             angle_std=0.0,
@@ -197,7 +215,7 @@ def load_exported(path: Path | str, *, backend: Backend | str = "statevector", b
         )
     except (CircuitError, OptionError, CapacityError) as error:
         raise RunError(f"{path / MANIFEST} and its circuits do not fit together: {error}") from error
-    head: nn.Linear = nn.utils.skip_init(nn.Linear, model.hidden_size, model.header.horizon, dtype=dtype)  # type: ignore[no-untyped-call]
+    head: nn.Linear = nn.utils.skip_init(nn.Linear, n_directions * model.hidden_size, model.header.horizon, dtype=dtype)  # type: ignore[no-untyped-call]
     forecaster = Forecaster(recurrent, head)
     try:
         forecaster.load_state_dict(_parameters(model, dtype, bound))

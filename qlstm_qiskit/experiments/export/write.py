@@ -32,8 +32,8 @@ from qlstm_qiskit.experiments.export.read import (
 )
 from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_windows
 from qlstm_qiskit.hardware import EXACT
-from qlstm_qiskit.nn import Forecaster, QLSTMCell
-from qlstm_qiskit.space import GATES, Candidate
+from qlstm_qiskit.nn import Forecaster, RecurrentCell
+from qlstm_qiskit.space import Candidate
 from qlstm_qiskit.storage import exists, write_atomically
 
 FORMATS = (*CIRCUIT_FORMATS, "multilinear")
@@ -136,15 +136,17 @@ def _circuit_files(forecaster: Forecaster, header: ModelHeader, kind: str) -> _F
         circuits="qpy" if kind == "qpy" else "qasm3",
         dtype="float32" if forecaster.head.weight.dtype == torch.float32 else "float64",
         hidden_size=forecaster.circuits.hidden_size,
+        bidirectional=forecaster.circuits.bidirectional,
         input_map=cells[0].input_map,
         header=header,
         layers=tuple(_layer(cell, number, kind, files) for number, cell in enumerate(cells, 1)),
         head=Affine.of(forecaster.head),
     )
-    return files | {MANIFEST: (model.model_dump_json(indent=2) + "\n").encode()}
+    left_out = None if model.bidirectional else {"bidirectional"}  # files of such models are as they were
+    return files | {MANIFEST: (model.model_dump_json(indent=2, exclude=left_out) + "\n").encode()}
 
 
-def _layer(cell: QLSTMCell, number: int, kind: str, files: _Files) -> ExportedLayer:
+def _layer(cell: RecurrentCell, number: int, kind: str, files: _Files) -> ExportedLayer:
     """A layer's part of the manifest; its circuits are added to `files`."""
     bank = cell.bank
     names = _distinct(candidate.name for candidate in bank.candidates)
@@ -162,7 +164,7 @@ def _layer(cell: QLSTMCell, number: int, kind: str, files: _Files) -> ExportedLa
     mixing, angles = bank.coefficients(), bank.expanded_angles().detach().cpu()
     coefficients = torch.ones(len(angles), 1) if mixing is None else mixing.detach().cpu()
     starts = np.cumsum([0, *(len(candidate.weights) for candidate in bank.candidates)]).tolist()
-    gates: dict[str, list[Term]] = {gate: [] for gate in GATES}
+    gates: dict[str, list[Term]] = {gate: [] for gate in cell.gate_names}
     for row, (gate, terms) in enumerate(gates.items()):
         for place in bank.gates[row]:
             values = angles[row, starts[place] : starts[place + 1]].tolist()

@@ -10,7 +10,7 @@ from qlstm_qiskit.errors import DataError, RunError
 from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader
 from qlstm_qiskit.experiments.runs.reading import ArchitectureLine, HistoryLine, read_epochs, read_json, read_metrics, validated
 from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.space import Genotype
+from qlstm_qiskit.search import Genotype
 from qlstm_qiskit.storage import exists
 
 CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"

@@ -26,8 +26,7 @@ from qlstm_qiskit.experiments.runs.run import (
 from qlstm_qiskit.experiments.runs.start import weights_digest
 from qlstm_qiskit.experiments.runs.train import make_folders, refuse_existing
 from qlstm_qiskit.hardware import EXACT
-from qlstm_qiskit.search import derive
-from qlstm_qiskit.space import Genotype
+from qlstm_qiskit.search import Genotype, derive
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
 from qlstm_qiskit.training.checkpoint import save_weights
 

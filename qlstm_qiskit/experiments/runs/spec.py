@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field
 from qlstm_qiskit.data import Dataset, load_csv, load_dataset
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.hardware import BackendSpec, find_spec
-from qlstm_qiskit.search import AnyStrategy
-from qlstm_qiskit.space import Genotype
+from qlstm_qiskit.search import AnyStrategy, Genotype
 from qlstm_qiskit.training import QLSTMRegressor
 
 

@@ -12,7 +12,6 @@ from qlstm_qiskit.experiments.runs.run import load_run
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.hardware.config.file import find_spec
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
-from qlstm_qiskit.space import GATES
 from qlstm_qiskit.space.transpiled import transpile_candidates
 
 
@@ -24,11 +23,15 @@ class TranspiledRun:
         device: What the circuits were fitted to.
         layers: Of the model, in order; reports in the order of the candidates.
         gates: For each layer and candidate the gates that sum over it.
+        gate_names: All gates of a layer.
+        cell_names: What to call each layer in words; see `Recurrent`.
     """
 
     device: BackendV2
     layers: tuple[tuple[TranspileReport, ...], ...]
     gates: tuple[tuple[tuple[str, ...], ...], ...]
+    gate_names: tuple[str, ...]
+    cell_names: tuple[str, ...]
 
 
 def transpile_run(path: Path | str, backend: str, backends: Path | None = None, cache: Path | None = None) -> TranspiledRun:
@@ -47,15 +50,17 @@ def transpile_run(path: Path | str, backend: str, backends: Path | None = None, 
     """
     spec = find_spec(backend, backends)
     run = load_run(path, backend=EXACT)
-    if run.forecaster.circuits is None:
+    recurrent = run.forecaster.circuits
+    if recurrent is None:
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of another model.")
-    banks = [cell.bank for cell in run.forecaster.circuits.layers()]
+    banks = [cell.bank for cell in recurrent.layers()]
     found = [transpile_candidates(bank.candidates, bank.n_outputs, spec, cache) for bank in banks]
     gates = tuple(
         tuple(
-            tuple(gate for gate, own in zip(GATES, bank.gates, strict=True) if place in own)
+            tuple(gate for gate, own in zip(recurrent.gate_names, bank.gates, strict=True) if place in own)
             for place in range(len(bank.candidates))
         )
         for bank in banks
     )
-    return TranspiledRun(found[0][0], tuple(reports for _, reports in found), gates)
+    reports = tuple(own for _, own in found)
+    return TranspiledRun(found[0][0], reports, gates, recurrent.gate_names, recurrent.cell_names)

@@ -52,7 +52,15 @@ class Bank(Protocol):
     n_outputs: int
     n_weights: tuple[int, ...]
 
-    def bind(self, weights: Tensor, mixing: Tensor | None = None, *, samples: int = 1, calls: int = 1) -> Bound: ...
+    def bind(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+    ) -> Bound: ...
     def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str: ...
     def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries: ...
 

@@ -104,10 +104,19 @@ class PrimitiveBank:
         """What the executor runs, by candidate; those that are zero or equal to another one are not among them."""
         return tuple(self._circuits.values())
 
-    def bind(self, weights: Tensor, mixing: Tensor | None = None, *, samples: int = 1, calls: int = 1) -> BoundPrimitives:
+    def bind(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+    ) -> BoundPrimitives:
         """Fix angles and structural weights; arguments and errors as in `ExactBank.bind`."""
         check_bank_parameters(self.n_weights, weights, mixing)
-        return BoundPrimitives(self, weights, mixing)
+        pairs = np.ones((len(weights), self.n_candidates), dtype=np.bool_) if self._pairs is None else self._pairs
+        return BoundPrimitives(self, weights, mixing, pairs if self._pairs is None or gates is None else pairs[list(gates)])
 
     def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:
         return "primitives"
@@ -116,20 +125,16 @@ class PrimitiveBank:
         """As `ExactBank.fourier`, from the circuits alone."""
         return StatevectorBackend().bank(self._candidates, self._n_outputs).fourier(weights, mixing)
 
-    def _evaluate(self, angles: Tensor) -> Tensor:
+    def _evaluate(self, angles: Tensor, pairs: Pairs) -> Tensor:
         """Expectation values (gates, candidates, batch, outputs) at angles of gates (gates, batch, all of them): one job."""
         values = _finite(angles)
         gates, batch, _ = values.shape
-        owners = [self.owners(index, gates) for index in range(self.n_candidates)]
+        owners = [np.flatnonzero(column) for column in pairs.T]
         asked = [(self, index, _rows(values[own], self._columns[index])) for index, own in enumerate(owners)]
         results = np.zeros((gates, self.n_candidates, batch, self.n_outputs))
         for index, (own, found) in enumerate(zip(owners, _expect(self.executor, asked), strict=True)):
             results[own, index] = found.reshape(len(own), batch, self.n_outputs)
         return torch.from_numpy(results)
-
-    def owners(self, index: int, n_gates: int) -> NDArray[np.intp]:
-        """The gates that sum over a candidate."""
-        return np.arange(n_gates) if self._pairs is None else np.flatnonzero(self._pairs[:, index])
 
 
 def _rows(values: Values, columns: slice) -> Values:
@@ -179,8 +184,8 @@ class BoundPrimitives:
 
     is_native = False
 
-    def __init__(self, bank: PrimitiveBank, weights: Tensor, mixing: Tensor | None) -> None:
-        self._bank, self._weights, self._mixing = bank, weights, mixing
+    def __init__(self, bank: PrimitiveBank, weights: Tensor, mixing: Tensor | None, pairs: Pairs) -> None:
+        self._bank, self._weights, self._mixing, self._pairs = bank, weights, mixing, pairs
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians.
@@ -210,7 +215,7 @@ class BoundPrimitives:
             wanted = bank._angles.wanted(
                 weights=weights.requires_grad, inputs=range(constant if inputs.requires_grad else bank.n_inputs, bank.n_inputs)
             )
-            values = _Expectation.apply(angles, bank, wanted)  # type: ignore[no-untyped-call]
+            values = _Expectation.apply(angles, bank, wanted, self._pairs)  # type: ignore[no-untyped-call]
         return values.to(weights.device, weights.dtype)
 
 
@@ -218,13 +223,13 @@ class _Expectation(torch.autograd.Function):
     """Expectation values of a bank; see the module's docstring for the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, angles: Tensor, bank: PrimitiveBank, wanted: NDArray[np.bool_]) -> Tensor:
-        ctx.bank, ctx.wanted, ctx.jacobian = bank, wanted, None
+    def forward(ctx: Any, angles: Tensor, bank: PrimitiveBank, wanted: NDArray[np.bool_], pairs: Pairs) -> Tensor:
+        ctx.bank, ctx.wanted, ctx.pairs, ctx.jacobian = bank, wanted, pairs, None
         ctx.save_for_backward(angles)
-        return bank._evaluate(angles)
+        return bank._evaluate(angles, pairs)
 
     @staticmethod
-    def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, None, None, None]:
         if ctx.jacobian is None:
             _differentiate(_unresolved(ctx))
         with torch.no_grad():
@@ -232,7 +237,7 @@ class _Expectation(torch.autograd.Function):
             by_angles = torch.cat(parts, dim=-1)
         # Saved tensors are asked for only then: checkpointing gives them once.
         depends_on = (by_values, *ctx.saved_tensors) if torch.is_grad_enabled() else ()
-        return last_derivative(_WHAT, (by_angles,), depends_on)[0], None, None
+        return last_derivative(_WHAT, (by_angles,), depends_on)[0], None, None, None
 
 
 def _unresolved(node: Any) -> list[Any]:
@@ -268,14 +273,14 @@ class _Tape:
         gates, batch, _ = angles.shape
         values, sets = angles.detach().numpy(), []
         for index, (columns, shifts) in enumerate(zip(node.bank._columns, node.bank._shifts, strict=True)):
-            rows = _rows(values[node.bank.owners(index, gates)], columns)
+            rows = _rows(values[np.flatnonzero(node.pairs[:, index])], columns)
             sets.append(shifts.sets(rows, node.wanted[columns]))
         return cls(node, (gates, batch), sets, [])
 
     def take(self, values: Values) -> None:
         """Store what the sets of the next candidate gave."""
         bank, index = self.node.bank, len(self.jacobian)
-        own, (gates, batch) = bank.owners(index, self.shape[0]), self.shape
+        own, (gates, batch) = np.flatnonzero(self.node.pairs[:, index]), self.shape
         found = bank._shifts[index].jacobian(values, len(own) * batch, self.node.wanted[bank._columns[index]])
         jacobian = np.zeros((gates, batch, *found.shape[1:]))
         jacobian[own] = found.reshape(len(own), batch, *found.shape[1:])

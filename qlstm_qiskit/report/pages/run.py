@@ -137,7 +137,7 @@ def _architecture(run: Run) -> Iterator[Section]:
     recurrent = run.forecaster.circuits
     if recurrent is None:
         return
-    plots = list(weight_plots(run.architecture))
+    plots = list(weight_plots(run.architecture, recurrent))
     genotype = run.spec.genotype
     parts: list[Part] = []
     if genotype is not None:

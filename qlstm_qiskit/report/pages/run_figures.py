@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from qlstm_qiskit.experiments import Run
-from qlstm_qiskit.report.architecture import LayerHistory, layer_histories
+from qlstm_qiskit.nn import Recurrent
+from qlstm_qiskit.report.architecture import LayerHistory, gate_title, layer_histories
 from qlstm_qiskit.report.figures import forecast_columns
 from qlstm_qiskit.report.pages.content import Plot, csv_file
 from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, epoch_axis, label, line, log_axis, plotted
-from qlstm_qiskit.space import GATES
 
 #: Candidates of a gate that are drawn in colour.
 _MOST_NAMED = 3
@@ -75,17 +75,16 @@ def loss_plot(run: Run) -> Plot:
     return Plot("loss", caption, figure, csv_file("loss", {"epoch": epochs, **kept}))
 
 
-def weight_plots(history: Sequence[Mapping[str, Any]]) -> Iterator[Plot]:
+def weight_plots(history: Sequence[Mapping[str, Any]], recurrent: Recurrent[Any] | None = None) -> Iterator[Plot]:
     """A figure for each layer and gate that sums over several candidates; none of a history of one epoch."""
     if len(history) < 2:
         return
-    layers = layer_histories(history)
-    for number, layer in enumerate(layers, 1):
+    layers = layer_histories(history, recurrent)
+    for number, layer in enumerate(layers):
         if len(layer.names) < 2:
             continue
-        for gate, name in enumerate(GATES):
-            where = f"{name} gate" + (f", layer {number}" if len(layers) > 1 else "")
-            yield _weights(layer, gate, where, f"weights-{number}-{name}")
+        for gate, name in enumerate(layer.gates):
+            yield _weights(layer, gate, gate_title(layers, number, gate), f"weights-{number + 1}-{name}")
 
 
 def _weights(layer: LayerHistory, gate: int, where: str, name: str) -> Plot:

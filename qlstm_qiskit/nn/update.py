@@ -1,4 +1,4 @@
-"""The LSTM's update of its states from the gates' pre-activations."""
+"""Update equations: the next states of a cell from the pre-activations of its gates."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ from qlstm_qiskit.exact import arrays, gradients, is_watched, jit
 
 Array = NDArray[Any]
 
+#: Gates by the names that files and figures use, in torch's order.
+LSTM_GATES = ("input", "forget", "cell", "output")
+GRU_GATES = ("reset", "update", "new")
 
-def update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
-    """Next h and c: ``c' = sigmoid(f) c + sigmoid(i) tanh(g)``, ``h' = sigmoid(o) tanh(c')``.
+
+def gru_update(update: Tensor, new: Tensor, h: Tensor) -> Tensor:
+    """Next h: ``h' = (1 - z) tanh(n) + z h``, for z = `update` after its sigmoid and the pre-activation n = `new`."""
+    return torch.lerp(torch.tanh(new), h, update)
+
+
+def lstm_update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
+    """Next h and c of an LSTM: ``c' = sigmoid(f) c + sigmoid(i) tanh(g)``, ``h' = sigmoid(o) tanh(c')``.
 
     Args:
         gates: Pre-activations i, f, g, o, (batch, 4, hidden).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,12 +15,10 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.circuits import without_layout
 from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.pool import SearchSpace
-
-#: The gates of an LSTM, in torch's order.
-GATES = ("input", "forget", "cell", "output")
 
 #: The first version of QPY, its seventh byte, in which expressions are plain data; older ones may hold symengine's own format,
 #: which can unpickle. Every Qiskit that this package runs with writes later ones.
@@ -103,7 +101,8 @@ class Genotype(BaseModel):
     Attributes:
         format: Of the file.
         depth: Variational layers of circuits that are known by name; None for stored ones.
-        layers: For each layer of the model a dictionary with the four gates.
+        layers: For each cell of the model a dictionary with its gates, in torch's order; their names say which kind of cell it
+            is.
         circuits: The circuits by name, unless all of them are known by name: made of `ENCODINGS` and `BLOCKS`.
         provenance: Which run it was derived from, and how.
     """
@@ -119,8 +118,8 @@ class Genotype(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Genotype:
         for layer in self.layers:
-            if tuple(layer) != GATES:
-                raise ValueError(f"a layer has the gates {', '.join(layer)}; expected {', '.join(GATES)}, in this order")
+            if cell_of(layer) != self.cell:
+                raise ValueError(f"layers have the gates {', '.join(self.layers[0])} and {', '.join(layer)}; give one kind")
             for gate, choices in layer.items():
                 names = [choice.candidate for choice in choices]
                 if not names or len(set(names)) < len(names):
@@ -131,6 +130,11 @@ class Genotype(BaseModel):
         if (self.depth is None) != bool(self.circuits):
             raise ValueError("circuits known by name need a depth, and stored ones have their own")
         return self
+
+    @property
+    def cell(self) -> str:
+        """The kind of its cells, a name in `CELLS`."""
+        return cell_of(self.layers[0])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -148,8 +152,9 @@ class Genotype(BaseModel):
         layers: Sequence[Sequence[Sequence[tuple[Candidate, float, float | None]]]],
         depth: int | None,
         provenance: dict[str, Any],
+        cell: str = "lstm",
     ) -> Genotype:
-        """Build one from candidates: for each layer and gate (candidate, weight, score) triples.
+        """Build one from candidates: for each cell and gate (candidate, weight, score) triples; `cell` is in `CELLS`.
 
         Raises:
             CircuitError: Two different circuits have one name.
@@ -163,7 +168,7 @@ class Genotype(BaseModel):
         chosen = tuple(
             {
                 name: tuple(Choice(candidate=c.name, weight=weight, score=score) for c, weight, score in gate)
-                for name, gate in zip(GATES, layer, strict=True)
+                for name, gate in zip(CELLS[cell].cell_type.gate_names, layer, strict=True)
             }
             for layer in layers
         )
@@ -171,7 +176,7 @@ class Genotype(BaseModel):
         return cls(depth=depth if by_name else None, layers=chosen, circuits=stored, provenance=provenance)
 
     def spaces(self) -> tuple[SearchSpace, ...]:
-        """For each layer the space of its circuits, in which every gate sums over its own: `QLSTM(space=...)` takes them.
+        """For each cell the space of its circuits, in which every gate sums over its own: `QLSTM(space=...)` takes them.
 
         Raises:
             CircuitError: A stored circuit is damaged.
@@ -185,6 +190,16 @@ class Genotype(BaseModel):
             return SearchSpace(fixed=tuple(self.circuits[name].candidate(name) for name in names), gates=gates)
         pairs = [(name, *name.split("|")) for name in names]
         return SearchSpace(choices=tuple((name, ENCODINGS[e], BLOCKS[b]) for name, e, b in pairs), gates=gates)
+
+
+def cell_of(gates: Iterable[str]) -> str:
+    """The kind of cell, a name in `CELLS`, that has gates of these names in this order; `ValueError` where there is none."""
+    names = tuple(gates)
+    for cell, kind in CELLS.items():
+        if kind.cell_type.gate_names == names:
+            return cell
+    known = " or ".join(", ".join(kind.cell_type.gate_names) for kind in CELLS.values())
+    raise ValueError(f"a layer has the gates {', '.join(names)}; expected {known}, in this order")
 
 
 def _has_name(name: str) -> bool:

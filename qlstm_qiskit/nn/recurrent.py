@@ -1,0 +1,278 @@
+"""What every quantum recurrent layer has: a stack of cells over a sequence, with one loop over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
+from qlstm_qiskit.hardware import Backend, Bound, load_backend
+from qlstm_qiskit.hardware.interpreter.modules import Circuits
+from qlstm_qiskit.nn.bank import Kept
+from qlstm_qiskit.nn.calls import require_device
+from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor
+from qlstm_qiskit.nn.noise import dropout
+from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_possible
+from qlstm_qiskit.space import SearchSpace
+
+Cell = TypeVar("Cell", bound=RecurrentCell)
+
+#: Given the place of a cell and a bank that is bound for a stage of its steps: what the cell asks in its place.
+Observer = Callable[[int, Bound], Bound]
+
+
+class Recurrent(Circuits, Generic[Cell]):
+    """A stack of cells over a sequence. A layer is a subclass with the type of its cells and a typed `forward`.
+
+    Args:
+        input_size, hidden_size: Features of the input and of the hidden state.
+        depth, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `RecurrentCell`.
+        space: The candidates; the paper's 36 by default. A sequence has a space for each layer, or for each cell, as
+            `Genotype.spaces` gives.
+        num_layers: Number of layers, each reading the hidden states of the one below.
+        batch_first: Sequences are (batch, time, features) instead of (time, batch, features). States never are.
+        dropout: Probability of dropping a hidden feature between layers, while training.
+        bidirectional: A second cell in each layer reads the sequence backwards; the layer's features are those of both.
+        proj_size: Not supported; anything but 0 is an error.
+        generator: Source of randomness of the initial parameters; torch's default generator where None.
+        device, dtype: Of the parameters; float64 by default.
+
+    Attributes:
+        cells: Layer after layer, in each the cell that reads forwards, then the one that reads backwards.
+
+    Raises:
+        OptionError: An unknown or unsupported option or device, or a size below 1.
+        CapacityError: The circuits do not fit in memory.
+    """
+
+    cell_type: ClassVar[type[RecurrentCell]]
+    noise_source: torch.Generator | None = None  #: torch's default one where None; see `drawing_from`
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        depth: int | None = None,
+        space: SearchSpace | Sequence[SearchSpace] | None = None,
+        n_qubits: int | None = None,
+        input_map: str = "identity",
+        sharing: str = "none",
+        circuits: str = "trained",
+        mixing: str = "linear",
+        num_layers: int = 1,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        backend: Backend | str = "statevector",
+        angle_std: float = 0.01,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        require_device(device)
+        if proj_size:
+            raise OptionError(f"proj_size={proj_size} is not supported; leave it at 0 and add a torch.nn.Linear.")
+        self.num_layers = require_at_least("num_layers", num_layers, 1, MOST_LAYERS)
+        require_dropout(dropout, self.num_layers)
+        self.bidirectional = bool(bidirectional)
+        spaces = _per_cell(SearchSpace.paper() if space is None else space, self.num_layers, self.n_directions)
+        self.input_size, self.hidden_size, self.depth = input_size, hidden_size, spaces[0].resolve_depth(depth)
+        self.batch_first, self.dropout = batch_first, dropout
+        if isinstance(backend, str):
+            backend = load_backend(backend)  # one for all layers: their jobs can be joined
+        sizes = (require_at_least("input_size", input_size, 1), require_at_least("hidden_size", hidden_size, 1))
+        require_possible(spaces, *sizes, n_qubits, depth, backend)  # all layers together
+        self.cells = nn.ModuleList(
+            self.cell_type(
+                input_size if number < self.n_directions else hidden_size * self.n_directions,
+                hidden_size,
+                depth=depth,
+                space=own,
+                n_qubits=n_qubits,
+                input_map=input_map,
+                sharing=sharing,
+                circuits=circuits,
+                mixing=mixing,
+                backend=backend,
+                angle_std=angle_std,
+                generator=generator,
+                device=device,
+                dtype=dtype,
+            )
+            for number, own in enumerate(spaces)
+        )
+
+    @property
+    def n_directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def n_circuits(self) -> int:
+        """Circuits that one time step evaluates for one sample: the candidates of all gates of all cells."""
+        return sum(cell.bank.n_circuits for cell in self.layers())
+
+    @property
+    def gate_names(self) -> tuple[str, ...]:
+        return self.cell_type.gate_names
+
+    @property
+    def cell_names(self) -> tuple[str, ...]:
+        """What to call each cell in words: "layer 1", "layer 1 backwards", ...; none where there is but one."""
+        if len(self.cells) == 1:
+            return ("",)
+        words = ("", " backwards")[: self.n_directions]
+        return tuple(f"layer {number}{word}" for number in range(1, self.num_layers + 1) for word in words)
+
+    def arch_parameters(self) -> Iterator[nn.Parameter]:
+        """The structural weights of all cells, each (gates, candidates)."""
+        for cell in self.layers():
+            yield from cell.arch_parameters()
+
+    def circuit_parameters(self) -> Iterator[nn.Parameter]:
+        """The angles of all cells, in radians, each (gates, angles)."""
+        for cell in self.layers():
+            yield from cell.circuit_parameters()
+
+    @property
+    def gates(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """For each cell and gate the names of the candidates that it sums over."""
+        return tuple(
+            tuple(tuple(cell.bank.candidates[place].name for place in own) for own in cell.bank.gates) for cell in self.layers()
+        )
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether gates have candidates of their own, because some were dropped."""
+        return any(weights.dim() == 1 for weights in self.arch_parameters())
+
+    def keep(self, gates: Sequence[Sequence[Sequence[str]]]) -> None:
+        """Restrict the layer to these candidates of each cell and gate, as `gates` names them, unless it is already."""
+        flat = all(weights.dim() == 1 for weights in self.arch_parameters())
+        if flat and self.gates == tuple(tuple(map(tuple, layer)) for layer in gates):
+            return
+        names = [[candidate.name for candidate in cell.bank.candidates] for cell in self.layers()]
+        for own, layer in zip(names, gates, strict=True):
+            for name in {name for gate in layer for name in gate} - set(own):
+                raise unknown_option("candidate", name, own)
+        self.restrict([[[own.index(name) for name in gate] for gate in layer] for own, layer in zip(names, gates, strict=True)])
+
+    def restrict(self, layers: Sequence[Sequence[Sequence[int]]]) -> list[Kept]:
+        """Keep a part of the candidates of each cell and gate, in place; see `CircuitBank.restrict`."""
+        return [kept for cell, gates in zip(self.layers(), layers, strict=True) for kept in cell.bank.restrict(gates)]
+
+    def over_sequence(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
+        """Run over a sequence from states as a user gives them; the features of the last layer, and the last states."""
+        sequence, batched = self._sequence(input)
+        before = self._initial(hx, sequence, batched)
+        sequence, states = self.unroll(sequence, before, drop=self.dropout, calls=len(sequence) * self.num_layers)
+        if not batched:
+            return sequence.squeeze(1), self.cell_type.hx_of(tuple(part.squeeze(1) for part in states))
+        return sequence.transpose(0, 1) if self.batch_first else sequence, self.cell_type.hx_of(states)
+
+    def unroll(
+        self, sequence: Tensor, states: States, *, drop: float = 0.0, calls: int, observe: Observer | None = None
+    ) -> tuple[Tensor, States]:
+        """The loop over layers, directions and time.
+
+        Args:
+            sequence: (time, batch, input_size).
+            states: Of each kind (cells, batch, hidden_size).
+            drop: Probability of dropout between layers, while training.
+            calls: For how many calls circuits are bound, for the choice of how they are evaluated.
+            observe: Puts itself between the cells and their circuits.
+
+        Returns:
+            The features of the last layer, (time, batch, directions x hidden_size), and the last states.
+        """
+        last = []
+        for number, cell in enumerate(self.layers()):
+            backwards = number % self.n_directions == 1
+            if not backwards:
+                outputs: list[Tensor] = []
+                if number and drop:
+                    sequence = dropout(sequence, drop, self.training, self.noise_source)
+            bound = cell.bind(samples=sequence.shape[1], calls=calls)
+            if observe is not None:
+                bound = tuple(observe(number, stage) for stage in bound)
+            advance, state = cell.stepper(bound), tuple(part[number] for part in states)
+            found = []
+            for step in sequence.flip(0) if backwards else sequence:
+                state = advance(step, state)
+                found.append(state[0])
+            outputs.append(torch.stack(found[::-1] if backwards else found))
+            last.append(state)
+            if len(outputs) == self.n_directions:
+                sequence = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        return sequence, tuple(torch.stack(parts) for parts in zip(*last, strict=True))
+
+    def layers(self) -> Iterator[Cell]:
+        """The cells; see the attribute `cells`."""
+        for cell in self.cells:
+            assert isinstance(cell, RecurrentCell)
+            yield cast(Cell, cell)
+
+    def zeros(self, sequence: Tensor) -> States:
+        """States to start from where none are given, for a sequence (time, batch, input_size)."""
+        return (sequence.new_zeros(len(self.cells), sequence.shape[1], self.hidden_size),) * len(self.cell_type.state_names)
+
+    def _dtype(self) -> torch.dtype:
+        return next(self.circuit_parameters()).dtype
+
+    def _sequence(self, input: Tensor) -> tuple[Tensor, bool]:
+        """The input as (time, batch, features), and whether it had a batch."""
+        check_tensor("input", input, self._dtype())
+        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or not self._length(input):
+            layout = "(batch, time" if self.batch_first else "(time, batch"
+            raise ShapeError(
+                f"input has the shape {tuple(input.shape)}; expected {layout}, {self.input_size}) or "
+                f"(time, {self.input_size}), with at least one time step."
+            )
+        if input.dim() == 2:
+            return input.unsqueeze(1), False
+        return input.transpose(0, 1) if self.batch_first else input, True
+
+    def _length(self, input: Tensor) -> int:
+        return input.shape[1] if self.batch_first and input.dim() == 3 else input.shape[0]
+
+    def _initial(self, hx: Any, sequence: Tensor, batched: bool) -> States:
+        """The states as (cells, batch, hidden_size)."""
+        if hx is None:
+            return self.zeros(sequence)
+        full = (len(self.cells), sequence.shape[1], self.hidden_size)
+        expected = full if batched else (len(self.cells), self.hidden_size)
+        states = self.cell_type.states_of(hx)
+        for name, value in zip(self.cell_type.state_names, states, strict=True):
+            check_tensor(f"{name}_0", value, self._dtype())
+            if tuple(value.shape) != expected:
+                raise ShapeError(f"{name}_0 has the shape {tuple(value.shape)}; expected {expected}.")
+        return tuple(value.reshape(full) for value in states)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}, "
+            f"dropout={self.dropout}" + ", bidirectional=True" * self.bidirectional
+        )
+
+
+def require_dropout(dropout: float, num_layers: int) -> None:
+    """Raise `OptionError` unless dropout is a probability, and there are layers between which it can act."""
+    if not 0 <= dropout < 1:
+        raise OptionError(f"dropout is {dropout}; it must be at least 0 and below 1.")
+    if dropout and num_layers == 1:
+        raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
+
+
+def _per_cell(space: SearchSpace | Sequence[SearchSpace], num_layers: int, n_directions: int) -> tuple[SearchSpace, ...]:
+    if isinstance(space, SearchSpace):
+        return (space,) * (num_layers * n_directions)
+    if len(space) == num_layers * n_directions:
+        return tuple(space)
+    if len(space) != num_layers:
+        raise OptionError(f"space has {len(space)} search spaces for {num_layers} layers; give one, or one for each layer.")
+    return tuple(own for own in space for _ in range(n_directions))
