@@ -39,7 +39,7 @@ def drawing_from(generator: torch.Generator, module: nn.Module) -> Iterator[None
         module: Any; what else it draws comes from torch's default generator as ever.
     """
     noisy = [part for part in module.modules() if hasattr(part, "noise_source")]
-    stacks = [part for part in module.modules() if isinstance(part, nn.LSTM) and part.dropout and part.num_layers > 1]
+    stacks = [part for part in module.modules() if isinstance(part, nn.LSTM | nn.GRU) and part.dropout and part.num_layers > 1]
     for part in noisy:
         part.noise_source = generator  # type: ignore[assignment]
     for stack in stacks:
@@ -66,21 +66,23 @@ def gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
     return -torch.empty_like(like, memory_format=torch.legacy_contiguous_format).exponential_(generator=generator).log()
 
 
-def _layer_by_layer(
-    lstm: nn.LSTM, generator: torch.Generator | None, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-) -> Any:
+def _layer_by_layer(stack: nn.LSTM | nn.GRU, generator: torch.Generator | None, input: Tensor, hx: Any = None) -> Any:
     """The forward pass of a stack, whose dropout inside one operation of torch would draw from the default generator."""
-    if generator is None or not lstm.training:
-        return nn.LSTM.forward(lstm, input, hx)
+    is_lstm = isinstance(stack, nn.LSTM)
+    if generator is None or not stack.training:
+        return (nn.LSTM if is_lstm else nn.GRU).forward(stack, input, hx)  # type: ignore[arg-type]
     assert input.dim() == 3, "a forecaster reads batches"
-    sequence = input.transpose(0, 1) if lstm.batch_first else input
-    start = sequence.new_zeros(lstm.num_layers, sequence.shape[1], lstm.hidden_size)
-    before, last = (start, start) if hx is None else hx, []
-    for number, weights in enumerate(lstm.all_weights):
+    sequence = input.transpose(0, 1) if stack.batch_first else input
+    both, last = 1 + stack.bidirectional, []
+    start = sequence.new_zeros(both * stack.num_layers, sequence.shape[1], stack.hidden_size)
+    before = (start,) * (1 + is_lstm) if hx is None else hx if is_lstm else (hx,)
+    for number in range(stack.num_layers):
         if number:
-            sequence = dropout(sequence, lstm.dropout, True, generator)
-        state = tuple(part[number : number + 1] for part in before)
-        sequence, h, c = torch.lstm(sequence, state, list(weights), True, 1, 0.0, True, False, False)
-        last.append((h, c))
-    h, c = (torch.cat(parts) for parts in zip(*last, strict=True))
-    return sequence.transpose(0, 1) if lstm.batch_first else sequence, (h, c)
+            sequence = dropout(sequence, stack.dropout, True, generator)
+        own = slice(both * number, both * (number + 1))
+        weights, state = [value for cell in stack.all_weights[own] for value in cell], tuple(part[own] for part in before)
+        how: Any = (weights, stack.bias, 1, 0.0, True, stack.bidirectional, False)
+        sequence, *after = torch.lstm(sequence, state, *how) if is_lstm else torch.gru(sequence, state[0], *how)
+        last.append(after)
+    states = tuple(torch.cat(parts) for parts in zip(*last, strict=True))
+    return sequence.transpose(0, 1) if stack.batch_first else sequence, states if is_lstm else states[0]

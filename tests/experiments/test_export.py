@@ -23,7 +23,7 @@ from qlstm_qiskit.experiments.export import write as export_module
 from qlstm_qiskit.experiments.export.read import load_exported
 from qlstm_qiskit.experiments.export.write import FORMATS, export_model
 from qlstm_qiskit.experiments.runs.run import ModelHeader, predict_windows
-from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.nn import QGRU, QLSTM, Forecaster, Recurrent
 from qlstm_qiskit.search import Genotype
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.models import build_forecaster
@@ -44,6 +44,9 @@ def header(n_features: int = 2, horizon: int = 2) -> ModelHeader:
     )
 
 
+SMALL = SearchSpace.product(["H-RY", "RX"], ["linear-RY", "cyclic-RX"])
+
+
 def randomised(forecaster: Forecaster) -> Forecaster:
     """Parameters that make every one of them count, and leave the gates' functions steep."""
     generator = torch.Generator().manual_seed(7)
@@ -58,8 +61,9 @@ def named(model: str, **options) -> Forecaster:
     return randomised(build_forecaster(model, 2, 2, **({"hidden_size": 2, "depth": 1} | options)))
 
 
-def from_space(space, **options) -> Forecaster:
-    return randomised(Forecaster(QLSTM(2, 2, space=space, batch_first=True, **options), nn.Linear(2, 2, dtype=torch.float64)))
+def from_space(space, layer: type[Recurrent] = QLSTM, **options) -> Forecaster:
+    recurrent = layer(2, 2, space=space, batch_first=True, **options)
+    return randomised(Forecaster(recurrent, nn.Linear(2 * recurrent.n_directions, 2, dtype=torch.float64)))
 
 
 def ragged() -> Forecaster:
@@ -107,6 +111,9 @@ MODELS = {
     "arctan": lambda: named("config2", input_map="arctan", hidden_size=3),
     "ragged": ragged,
     "own": own,
+    "gru": lambda: from_space(SearchSpace.paper(), QGRU, depth=1),
+    "gru, 2 layers, both ways": lambda: from_space(SMALL, QGRU, depth=1, num_layers=2, bidirectional=True),
+    "hybrid, both ways": lambda: from_space(SMALL, depth=1, n_qubits=2, bidirectional=True),
 }
 
 
