@@ -10,7 +10,11 @@ from qlstm_qiskit.errors import DataError, ShapeError
 
 
 def mean_squared_error(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """Of predictions (n, horizon) and what came true, of the same shape; infinity where it is no float64.
+    """Mean squared error; infinity where it is no float64.
+
+    Args:
+        prediction: (n, horizon).
+        truth: What came true, of the same shape.
 
     Raises:
         ShapeError: Their shapes differ, which numpy might broadcast.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,18 +15,11 @@ from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
 from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward, require_device
 from qlstm_qiskit.nn.mixing import MIXINGS
+from qlstm_qiskit.nn.pairs import RestrictedParameter, checked_gates, filled, restricted, slots
 from qlstm_qiskit.space import Candidate
 
 SHARINGS = ("none", "shared")
 CIRCUITS = ("trained", "frozen")
-
-
-class Kept(NamedTuple):
-    """A parameter of which a part was kept: ``after`` is ``before.flatten()[places]``."""
-
-    before: nn.Parameter
-    after: nn.Parameter
-    places: Tensor
 
 
 class CircuitBank(Circuits):
@@ -77,13 +69,7 @@ class CircuitBank(Circuits):
     ) -> None:
         super().__init__()
         require_device(device)
-        for kind, given, allowed in (
-            ("sharing", sharing, SHARINGS),
-            ("setting of circuits", circuits, CIRCUITS),
-            ("mixing", mixing, MIXINGS),
-        ):
-            if given not in allowed:
-                raise unknown_option(kind, given, allowed)
+        _require_known(sharing, circuits, mixing)
         if not 0 <= angle_std < math.inf:
             raise OptionError(f"angle_std is {angle_std}; it must be a finite number of at least 0.")
         if len(candidates) == 1 and gates is None and mixing != "linear":
@@ -124,13 +110,13 @@ class CircuitBank(Circuits):
     def _arrange(self, candidates: Sequence[Candidate], gates: Sequence[Sequence[int]] | None) -> None:
         """Set which candidates there are, which gate sums over which, and compile them; nothing is set where that fails."""
         everything = tuple(range(len(candidates)))
-        places = (everything,) * self.n_gates if gates is None else _checked(gates, self.n_gates, len(candidates))
+        places = (everything,) * self.n_gates if gates is None else checked_gates(gates, self.n_gates, len(candidates))
         has = torch.tensor([[place in own for place in everything] for own in places])
         bank = self.backend.bank(candidates, self._asked_outputs, None if has.all() else has.numpy())
         self.candidates, self.gates, self._bank, self._has = tuple(candidates), places, bank, has
         self._has_angle = has.repeat_interleave(torch.tensor(bank.n_weights), dim=1)
 
-    def restrict(self, gates: Sequence[Sequence[int]]) -> list[Kept]:
+    def restrict(self, gates: Sequence[Sequence[int]]) -> list[RestrictedParameter]:
         """Keep a part of each gate's candidates, in place; what is left of the parameters is new tensors.
 
         Args:
@@ -142,23 +128,23 @@ class CircuitBank(Circuits):
         Raises:
             OptionError: A gate keeps none, or one that it does not have.
         """
-        kept = _checked(gates, self.n_gates, len(self.candidates))
+        kept = checked_gates(gates, self.n_gates, len(self.candidates))
         for gate, (own, before) in enumerate(zip(kept, self.gates, strict=True)):
             if not set(own) <= set(before):
                 raise OptionError(f"gate {gate} sums over candidates {list(before)}; it cannot keep {list(own)}.")
         places = sorted(set().union(*kept))
-        angle_slots, slots = _slots(self._has_angle), _slots(self._has)
+        of_angles, of_weights = slots(self._has_angle), slots(self._has)
         columns = np.isin(np.repeat(np.arange(len(self.candidates)), self._bank.n_weights), places)
         renamed = {place: new for new, place in enumerate(places)}
         self._arrange([self.candidates[p] for p in places], [[renamed[p] for p in own] for own in kept])
         changed = []
         if self.sharing == "none":
-            changed.append(_part(self.angles, angle_slots[:, columns][self._has_angle]))
+            changed.append(restricted(self.angles, of_angles[:, columns][self._has_angle]))
             self.angles = changed[0].after
         if self.structural_weights is None:
             self.structural_weights = nn.Parameter(self.angles.new_ones(self.n_gates))
         else:
-            changed.append(_part(self.structural_weights, slots[:, places][self._has]))
+            changed.append(restricted(self.structural_weights, of_weights[:, places][self._has]))
             self.structural_weights = changed[-1].after
         return changed
 
@@ -207,7 +193,7 @@ class CircuitBank(Circuits):
 
     def table(self, values: Tensor) -> Tensor:
         """Values in the shape of the structural weights as (gates, candidates), zero where a gate lacks one."""
-        return _filled(values, self._has) if values.dim() == 1 else values
+        return filled(values, self._has) if values.dim() == 1 else values
 
     def restart_weights(self) -> None:
         """Set the structural weights to their start, at which the candidates of a gate count equally."""
@@ -225,7 +211,7 @@ class CircuitBank(Circuits):
     def _expanded(self) -> Tensor:
         if self.sharing == "shared":
             return self.angles.repeat(1, len(self.candidates))
-        return self.angles if self.angles.dim() == 2 else _filled(self.angles, self._has_angle)
+        return self.angles if self.angles.dim() == 2 else filled(self.angles, self._has_angle)
 
     def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> Bound:
         """Fix the parameters for one forward pass of `calls` calls with `samples` samples each.
@@ -292,26 +278,12 @@ class CircuitBank(Circuits):
         )
 
 
-def _checked(gates: Sequence[Sequence[int]], n_gates: int, n_candidates: int) -> tuple[tuple[int, ...], ...]:
-    """Places of candidates for each gate, sorted, or `OptionError`."""
-    chosen = tuple(tuple(sorted(set(own))) for own in gates)
-    if len(chosen) != n_gates or not all(chosen) or any(not 0 <= place < n_candidates for own in chosen for place in own):
-        raise OptionError(
-            f"gates is {gates!r}; give at least one place from 0 to {n_candidates - 1} for each of {n_gates} gates."
-        )
-    return chosen
-
-
-def _slots(mask: Tensor) -> Tensor:
-    """For each entry of a table its place among those where `mask` is true, row by row."""
-    return (mask.flatten().cumsum(0) - 1).reshape(mask.shape)
-
-
-def _part(parameter: nn.Parameter, index: Tensor) -> Kept:
-    values = parameter.detach().flatten()[index.to(parameter.device)].clone()
-    return Kept(parameter, nn.Parameter(values, requires_grad=parameter.requires_grad), index)
-
-
-def _filled(values: Tensor, mask: Tensor) -> Tensor:
-    """A table that holds `values` where `mask` is true, row by row, and zeros elsewhere."""
-    return values.new_zeros(mask.shape).masked_scatter(mask.to(values.device), values)
+def _require_known(sharing: str, circuits: str, mixing: str) -> None:
+    """Raise `OptionError` where an option that is a name is another one."""
+    for kind, given, allowed in (
+        ("sharing", sharing, SHARINGS),
+        ("setting of circuits", circuits, CIRCUITS),
+        ("mixing", mixing, MIXINGS),
+    ):
+        if given not in allowed:
+            raise unknown_option(kind, given, allowed)

@@ -154,7 +154,11 @@ class RecurrentCell(Circuits):
         return gates if self.from_outputs is None else self.from_outputs(gates)
 
     def one_step(self, input: Tensor, hx: Any, bound: Stages | None) -> Any:
-        """One step from and to states as a user gives them, with or without a batch."""
+        """One step from and to states as a user gives them, with or without a batch.
+
+        Raises:
+            ShapeError: A tensor has another shape or dtype.
+        """
         check_tensor("input", input, self.bank.angles.dtype)
         if input.dim() not in (1, 2) or input.shape[-1] != self.input_size:
             raise ShapeError(

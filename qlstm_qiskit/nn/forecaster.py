@@ -51,12 +51,22 @@ class Forecaster(nn.Module):
 
 
 def predict_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Evaluate a model on windows (n, window, features) without gradients: (n, outputs)."""
+    """Predictions (n, outputs) without gradients.
+
+    Args:
+        forecaster: The model.
+        windows: (n, window, features), scaled.
+    """
     return trace_windows(forecaster, windows)[1]
 
 
 def trace_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The recurrent layer's outputs (n, window, hidden_size) and the predictions (n, outputs), without gradients."""
+    """The recurrent layer's outputs (n, window, hidden_size) and the predictions (n, outputs), without gradients.
+
+    Args:
+        forecaster: The model.
+        windows: (n, window, features), scaled.
+    """
     parameter = next(forecaster.parameters())
     inputs = torch.as_tensor(windows, dtype=parameter.dtype, device=parameter.device)
     training = forecaster.training

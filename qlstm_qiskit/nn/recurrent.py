@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
-from qlstm_qiskit.nn.bank import Kept
 from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor
 from qlstm_qiskit.nn.noise import dropout
+from qlstm_qiskit.nn.pairs import RestrictedParameter
 from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_possible
 from qlstm_qiskit.space import SearchSpace
 
@@ -162,7 +162,7 @@ class Recurrent(Circuits, Generic[Cell]):
                 raise unknown_option("candidate", name, own)
         self.restrict([[[own.index(name) for name in gate] for gate in layer] for own, layer in zip(names, gates, strict=True)])
 
-    def restrict(self, layers: Sequence[Sequence[Sequence[int]]]) -> list[Kept]:
+    def restrict(self, layers: Sequence[Sequence[Sequence[int]]]) -> list[RestrictedParameter]:
         """Keep a part of the candidates of each cell and gate, in place; see `CircuitBank.restrict`."""
         return [kept for cell, gates in zip(self.layers(), layers, strict=True) for kept in cell.bank.restrict(gates)]
 

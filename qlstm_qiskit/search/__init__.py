@@ -3,7 +3,8 @@
 from qlstm_qiskit.search.derive import DERIVATIONS, derive
 from qlstm_qiskit.search.device_cost import DeviceCost
 from qlstm_qiskit.search.genotype import Choice, Genotype
-from qlstm_qiskit.search.strategies import STRATEGIES, AnyStrategy, WeightedSum, make_strategy
+from qlstm_qiskit.search.registry import STRATEGIES, AnyStrategy, make_strategy
+from qlstm_qiskit.search.strategies import WeightedSum
 from qlstm_qiskit.search.strategy import Strategy
 
 __all__ = [

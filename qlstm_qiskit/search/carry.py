@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import torch
 from torch.optim import Optimizer
 
-from qlstm_qiskit.nn.bank import Kept
+from qlstm_qiskit.nn.pairs import RestrictedParameter
 
 
-def carry(optimizer: Optimizer, changes: Iterable[Kept]) -> None:
+def carry(optimizer: Optimizer, changes: Iterable[RestrictedParameter]) -> None:
     """Put new parameters in the place of the old ones, with what the optimiser remembers of the entries that were kept."""
     for before, after, places in changes:
         for group in optimizer.param_groups:

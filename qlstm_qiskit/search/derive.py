@@ -81,7 +81,7 @@ DERIVATIONS: Mapping[str, Callable[[Evidence], list[Tensor]]] = MappingProxyType
 )
 
 
-class _Kept(NamedTuple):
+class _KeptCircuit(NamedTuple):
     candidate: Candidate
     weight: float
     score: float
@@ -90,7 +90,7 @@ class _Kept(NamedTuple):
 
 
 #: For each gate what it keeps.
-_Gates = list[list[_Kept]]
+_Gates = list[list[_KeptCircuit]]
 
 
 def derive(
@@ -165,7 +165,9 @@ def _kept(bank: CircuitBank, scores: Tensor, top_k: int) -> _Gates:
     kept = []
     for gate, own in enumerate(bank.gates):
         best = sorted((-table[gate][place], place) for place in own)[:top_k]
-        kept.append([_Kept(bank.candidates[p], weights[gate][p], _rounded(-score), p, parts[p][gate]) for score, p in best])
+        kept.append(
+            [_KeptCircuit(bank.candidates[p], weights[gate][p], _rounded(-score), p, parts[p][gate]) for score, p in best]
+        )
     return kept
 
 

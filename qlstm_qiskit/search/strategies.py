@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
 from qlstm_qiskit.data import part_of
-from qlstm_qiskit.errors import OptionError, unknown_option
 from qlstm_qiskit.nn import CircuitBank
 from qlstm_qiskit.search.strategy import Gates, Strategy, distribution
 
@@ -245,64 +242,6 @@ class FrozenCircuits(Strategy):
     def freeze(self, bank: CircuitBank) -> None:
         for parameter in bank.circuit_parameters():
             parameter.requires_grad_(False)
-
-
-#: Name -> strategy.
-STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
-    {
-        kind.model_fields["name"].default: kind
-        for kind in (
-            WeightedSum,
-            Softmax,
-            GumbelSoftmax,
-            EntropyAnnealing,
-            L1Annealing,
-            ProgressiveShrinking,
-            Bilevel,
-            RandomCandidate,
-            BestOfRandom,
-            UniformWeights,
-            FrozenCircuits,
-        )
-    }
-)
-
-#: Any of them, told apart by `name`: a field of this type reads and writes plain data.
-AnyStrategy = Annotated[
-    WeightedSum
-    | Softmax
-    | GumbelSoftmax
-    | EntropyAnnealing
-    | L1Annealing
-    | ProgressiveShrinking
-    | Bilevel
-    | RandomCandidate
-    | BestOfRandom
-    | UniformWeights
-    | FrozenCircuits,
-    Field(discriminator="name"),
-]
-
-
-def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
-    """A strategy by its name.
-
-    Args:
-        name: Of `STRATEGIES`.
-        options: Fields of the strategy; its defaults where they are left out.
-
-    Raises:
-        OptionError: An unknown name, or an option that it does not have or whose value is not allowed.
-    """
-    if name not in STRATEGIES:
-        raise unknown_option("search strategy", name, STRATEGIES)
-    try:
-        return STRATEGIES[name].model_validate({"name": name} | dict(options or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "options"
-        allowed = ", ".join(key for key in STRATEGIES[name].model_fields if key != "name")
-        raise OptionError(f"option {place} of the strategy {name!r}: {first['msg']}. It has the options: {allowed}.") from None
 
 
 def _random_choice(bank: CircuitBank, generator: torch.Generator | None) -> Gates:

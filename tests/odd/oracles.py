@@ -22,7 +22,7 @@ from safetensors.torch import load
 
 from qlstm_qiskit.data import load_csv
 from qlstm_qiskit.experiments import RunSpec
-from qlstm_qiskit.experiments.export.read import ExportedModel
+from qlstm_qiskit.experiments.export.manifest import ExportedModel
 from qlstm_qiskit.experiments.runs.header import RunHeader
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.nn import Forecaster

@@ -18,8 +18,7 @@ from qiskit.circuit import Parameter
 from qlstm_qiskit.circuits import lower_observable
 from qlstm_qiskit.errors import CircuitError, OptionError, RunError, unknown_option
 from qlstm_qiskit.experiments.export import multilinear_reader
-from qlstm_qiskit.experiments.export.multilinear import multilinear_model
-from qlstm_qiskit.experiments.export.read import (
+from qlstm_qiskit.experiments.export.manifest import (
     CIRCUIT_FORMATS,
     MANIFEST,
     Affine,
@@ -28,8 +27,9 @@ from qlstm_qiskit.experiments.export.read import (
     ExportedModel,
     StoredFile,
     Term,
-    load_exported,
 )
+from qlstm_qiskit.experiments.export.multilinear import multilinear_model
+from qlstm_qiskit.experiments.export.read import load_exported
 from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_windows
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster, RecurrentCell
