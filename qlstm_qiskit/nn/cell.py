@@ -177,7 +177,11 @@ class RecurrentCell(Circuits):
 
     @classmethod
     def states_of(cls, hx: Any) -> States:
-        """The states as a tuple, from what torch's cell of this kind takes; `ShapeError` where it is something else."""
+        """The states as a tuple, from what torch's cell of this kind takes.
+
+        Raises:
+            ShapeError: It is something else.
+        """
         if len(cls.state_names) == 1:
             return (hx,)
         if not isinstance(hx, tuple | list) or len(hx) != len(cls.state_names):
