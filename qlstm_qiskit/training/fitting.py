@@ -21,9 +21,9 @@ from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from, seeded
 from qlstm_qiskit.nn.sizes import require_parameters
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
+from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
-from qlstm_qiskit.training.resume import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.searching import SearchLoop, SearchNet, Shuffled
 from qlstm_qiskit.training.verify import Expected
 

@@ -16,7 +16,7 @@ from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.space import Genotype
-from qlstm_qiskit.training.checkpoint import read_weights
+from qlstm_qiskit.training.tensors import read_weights
 
 
 @pytest.fixture(scope="module")

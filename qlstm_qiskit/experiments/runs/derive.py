@@ -29,7 +29,7 @@ from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.search import derive
 from qlstm_qiskit.space import Genotype
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
-from qlstm_qiskit.training.checkpoint import save_weights
+from qlstm_qiskit.training.tensors import save_weights
 
 #: Part of the training windows that candidates are scored on where the search has held none out.
 _DEFAULT_VALID = 0.2

@@ -18,7 +18,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
-from qlstm_qiskit.training.checkpoint import save_weights
+from qlstm_qiskit.training.tensors import save_weights
 
 
 class Recorder(Callback):

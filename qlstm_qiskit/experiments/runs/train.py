@@ -44,7 +44,7 @@ from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
-from qlstm_qiskit.training.resume import read_progress
+from qlstm_qiskit.training.checkpoint import read_progress
 
 
 def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
