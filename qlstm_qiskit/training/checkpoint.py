@@ -22,6 +22,7 @@ from qlstm_qiskit.hardware import Backend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.callbacks import BestEpoch
+from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.progress import Gates, Progress
 from qlstm_qiskit.training.searching import SearchLoop
 from qlstm_qiskit.training.tensors import read_weights, write_tensors
@@ -207,10 +208,10 @@ def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
 
 
 def _require_same(path: Path, found: Progress, options: Mapping[str, Any], data: str) -> None:
-    names = dict.fromkeys([*found.options, *options])
-    other = [name for name in names if found.options.get(name) != options.get(name)]
+    there = {name: own.default for name, own in OPTIONS.items() if name in options} | found.options  # it may be of before them
+    other = [name for name in dict.fromkeys([*found.options, *options]) if there.get(name) != options.get(name)]
     if other:
-        differences = ", ".join(f"{name} is {found.options.get(name)!r} there and {options.get(name)!r} here" for name in other)
+        differences = ", ".join(f"{name} is {there.get(name)!r} there and {options.get(name)!r} here" for name in other)
         raise RunError(f"{path} is a checkpoint of another training: {differences}.")
     if found.data != data:
         raise RunError(f"{path} is a checkpoint of a training on other data; restore the data or train anew.")
