@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from qlstm_qiskit.training.declare import about
+from qlstm_qiskit.training.options import OF_RUN
+
 #: Option -> what it takes; a test compares them with the rooms that they come from.
 NAMES: dict[str, tuple[str, ...]] = {
     "dataset": (
@@ -18,15 +21,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         "elnino",
         "co2",
     ),
-    "model": (
-        *("diffqas", "diffqas-shared", "reservoir", "reservoir-shared"),
-        *(f"config{number}" for number in range(1, 7)),
-        "lstm",
-    ),
-    "mixing": ("linear", "softmax"),
+    **{name: known.choices for name, own in OF_RUN.items() if (known := about(own)).choices},
     "recipe": ("paper", "tuned"),
-    "optimizer": ("rmsprop", "adam", "lbfgs", "spsa"),
-    "schedule": ("constant", "cosine"),
     "strategy": (
         *("weighted-sum", "softmax", "gumbel-softmax", "entropy", "l1", "shrinking", "bilevel"),
         *("random", "best-of-random", "uniform", "frozen"),

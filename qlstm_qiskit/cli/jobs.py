@@ -170,7 +170,8 @@ def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool, tru
     finished = resume_run(run, options=options, loggers=loggers, verbose=0 if quiet else 1, trust=True)
     draw_run(finished)
     if not quiet:
-        print(f"Training went on to its end, epoch {finished.epochs}: test MSE {finished.metrics['test_mse']:.6g}")
+        task = finished.spec.task
+        print(f"Training went on to its end, epoch {finished.epochs}: test {task.title} {finished.metrics[task.test]:.6g}")
     return True
 
 

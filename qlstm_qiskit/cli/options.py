@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable
+import inspect
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import Field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from qlstm_qiskit.cli.completion import backend_names, names
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.training.declare import about
+from qlstm_qiskit.training.options import OF_RUN
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def split_names(given: Iterable[str] | None, known: Collection[str] = ()) -> list[str] | None:
@@ -24,6 +31,27 @@ def split_names(given: Iterable[str] | None, known: Collection[str] = ()) -> lis
             parts = [value]
         names += [name.strip() for name in parts]
     return names
+
+
+def parsed_options(pairs: list[str]) -> dict[str, Any]:
+    """KEY=VALUE strings as nested options; values are read as YAML scalars: numbers, true, false, text."""
+    import yaml
+
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        *folders, last = key.split(".")
+        place: Any = options
+        for folder in folders:
+            place = place.setdefault(folder, {}) if isinstance(place, dict) else None
+        try:
+            content = yaml.safe_load(value)
+        except yaml.YAMLError:
+            content = {}
+        if not equals or not last or not isinstance(place, dict) or isinstance(content, dict | list):
+            raise OptionError(f"--strategy-option is {pair!r}; give KEY=VALUE, such as keep=2 or device.backend=fake-fez.")
+        place[last] = content
+    return options
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -52,3 +80,67 @@ Log = Annotated[
         help="Log epochs to tensorboard (RUN/tensorboard) or mlflow as well; may be repeated.", autocompletion=names("logger")
     ),
 ]
+
+# of `qlstm train`, beside those that `with_options` gives it
+SeriesName = Annotated[
+    str | None,
+    typer.Option(
+        help="One of the paper's series, e.g. damped_shm, or a real one, e.g. sunspots.", autocompletion=names("dataset")
+    ),
+]
+SeriesFile = Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")]
+Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
+Features = Annotated[
+    list[str] | None, typer.Option(help="Columns to predict from, A,B; may be repeated.", show_default="the target")
+]
+Window = Annotated[int, typer.Option(help="Rows that the model reads.")]
+Horizon = Annotated[int, typer.Option(help="Rows that the model predicts at once.")]
+TrainFraction = Annotated[float, typer.Option(help="Part of the windows before the test part; fixed for the paper's.")]
+Season = Annotated[int | None, typer.Option(help="Rows in a season of a CSV file.", show_default="1")]
+Recipe = Annotated[
+    str, typer.Option(help="Defaults of the options that follow: paper, or tuned.", autocompletion=names("recipe"))
+]
+SearchStrategy = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the search: weighted-sum, softmax, gumbel-softmax, entropy, l1, shrinking or bilevel; a control: random, "
+        "best-of-random, uniform or frozen.",
+        autocompletion=names("strategy"),
+    ),
+]
+StrategyOption = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the strategy, e.g. keep=2; may be repeated.")
+]
+StartRun = Annotated[
+    Path | None, typer.Option("--from", metavar="RUN", help="Go on from a run's model, such as one that was derived.")
+]
+TrainingBackend = Annotated[
+    str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.", autocompletion=backend_names)
+]
+
+
+def with_options(command: Command) -> Command:
+    """Give a command that takes `**options` those of model and training, as `qlstm_qiskit.training.options` declares them.
+
+    They stand where its keywords begin: typer reads a command's signature, and shows options in its order.
+    """
+    own = inspect.signature(command, eval_str=True)
+    before = [one for one in own.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
+    after = [one for one in own.parameters.values() if one.kind is one.KEYWORD_ONLY]
+    made = [_parameter(name, known) for name, known in OF_RUN.items()]
+    signature = own.replace(parameters=[one.replace(kind=one.KEYWORD_ONLY) for one in (*before, *made, *after)])
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()} | {"return": None}
+    return command
+
+
+def _parameter(name: str, known: Field[Any]) -> inspect.Parameter:
+    """An option of the command line; a switch that is off has no --no-."""
+    said = about(known)
+    shown: dict[str, Any] = {"show_default": said.shown} if said.shown else {}
+    if said.choices:
+        shown["autocompletion"] = names(name)
+    words = [f"--{name.replace('_', '-')}"] if known.default is False else []
+    kind: Any = known.type
+    annotation = Annotated[kind, typer.Option(*words, help=said.help, **shown)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=known.default, annotation=annotation)

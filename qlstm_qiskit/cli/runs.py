@@ -17,6 +17,7 @@ from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run
+    from qlstm_qiskit.training.task import Task
 
 
 def evaluate(
@@ -37,8 +38,6 @@ def evaluate(
     Example: qlstm evaluate runs/demo --steps 8
     """
     from qlstm_qiskit.experiments import (
-        forecast_errors,
-        reference_errors,
         require_affordable_evaluation,
         rolled_errors,
         rolled_windows,
@@ -49,17 +48,18 @@ def evaluate(
         n_rolled = 0 if steps is None else rolled_windows(data, steps)
         require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0))
         before = loaded.n_jobs
-        test = forecast_errors(data, loaded.predict(data.x_test))
+        task = loaded.spec.task
+        test = task.errors(data, loaded.predict(data.x_test))
         rolled = None if steps is None else rolled_errors(loaded.predict, data, steps)
         after = loaded.n_jobs
     name = loaded.spec.backend
-    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **reference_errors(data)}
+    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)}
     if json:
         facts |= {} if rolled is None else {"rolled_out": {"windows": n_rolled, **rolled}}
         print_json(facts | _difference(loaded))
         return
     print(f"{loaded.spec.model} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
-    print_errors(facts)
+    print_errors(facts, task)
     if rolled is not None:
         _print_rolled(rolled, n_rolled)
     _print_difference(loaded)
@@ -161,10 +161,9 @@ def _print_difference(run: Run) -> None:
         )
 
 
-def print_errors(facts: dict[str, Any]) -> None:
+def print_errors(facts: dict[str, Any], task: Task) -> None:
     """The table of a model's errors beside those of the forecasts that need no model."""
-    names = {"test": "model", "persistence": "persistence", "seasonal_naive": "seasonal naive"}
-    figures = {"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}
+    names, figures = {"test": "model", **task.naive}, task.figures
     rows = [[label, *(facts[name].get(key, math.nan) for key in figures)] for name, label in names.items() if name in facts]
     print_table("Errors on the test part, RMSE and MAE in original units", ["forecast", *figures.values()], rows)
 

@@ -15,6 +15,7 @@ from qlstm_qiskit.errors import OptionError, printable, require_at_least
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments.studies.table import Table
+    from qlstm_qiskit.training.task import Task
 
 
 def table(
@@ -77,7 +78,7 @@ def table(
                 whole=chosen,
                 jobs=jobs or cpu_count(),
                 cluster=cluster,
-                report=lambda done, total, record: steps(done, total, _said(record)),
+                report=lambda done, total, record: steps(done, total, _said(record, chosen.trained_for)),
             )
     except KeyboardInterrupt:
         print(f"interrupted; finished runs are in {out}, the same command goes on", file=sys.stderr)
@@ -94,8 +95,8 @@ def table(
     print(f"Written to {out}: table.md, table.json, {', '.join(path.name for path in figures)}, records.jsonl")
 
 
-def _said(record: dict[str, Any]) -> str:
-    what = "diverged" if "error" in record else f"test MSE {record['test_mse']:.3g}"
+def _said(record: dict[str, Any], task: Task) -> str:
+    what = "diverged" if "error" in record else f"test {task.title} {record[task.test]:.3g}"
     return f"{record['row']} on {record['dataset']}, seed {record['seed']}: {what}"
 
 
@@ -105,9 +106,9 @@ def _print(found: Table) -> None:
     for row in found.study.rows:
         cells = [found.cells.get((row, dataset)) for dataset in datasets]
         lines.append([row, *("" if cell is None else f"{cell.summary.median:.2g}" for cell in cells)])
-    what = {"test_mse": "test", "valid_mse": "validation"}[found.study.primary]
+    what = f"{'test' if found.study.primary == found.study.trained_for.test else 'validation'} {found.study.trained_for.shown}"
     header = [printable(name).replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
-    print_table(f"Median {what} MSE (scaled) over seeds", ["model", *header], lines)
+    print_table(f"Median {what} over seeds", ["model", *header], lines)
     for name, tests in found.families.items():
         if not tests:
             continue

@@ -11,92 +11,59 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlstm_qiskit.cli.completion import backend_names, names
-from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, Log, RunFolder, TrustProvider, split_names
+from qlstm_qiskit.cli.completion import names
+from qlstm_qiskit.cli.options import (
+    BackendsFile,
+    Confirm,
+    Features,
+    Horizon,
+    Json,
+    Log,
+    Recipe,
+    RunFolder,
+    SearchStrategy,
+    Season,
+    SeriesFile,
+    SeriesName,
+    StartRun,
+    StrategyOption,
+    Target,
+    TrainFraction,
+    TrainingBackend,
+    TrustProvider,
+    Window,
+    parsed_options,
+    split_names,
+    with_options,
+)
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
 from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.training.options import OF_RUN, OF_TRAINING
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
+    from qlstm_qiskit.training.task import Task
 
 
+@with_options
 def train(
     ctx: typer.Context,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="One of the paper's series, e.g. damped_shm, or a real one, e.g. sunspots.", autocompletion=names("dataset")
-        ),
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")] = None,
-    target: Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")] = None,
-    features: Annotated[
-        list[str] | None, typer.Option(help="Columns to predict from, A,B; may be repeated.", show_default="the target")
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="diffqas, diffqas-shared, reservoir(-shared), config1..6 or lstm.", autocompletion=names("model")),
-    ] = "diffqas",
-    hidden_size: Annotated[int, typer.Option(help="Hidden features; qubits = features + hidden size.")] = 5,
-    depth: Annotated[int | None, typer.Option(help="Variational layers of each circuit.", show_default="2")] = None,
-    n_qubits: Annotated[int | None, typer.Option(help="Hybrid variant: qubits between two linear layers.")] = None,
-    num_layers: Annotated[int, typer.Option(help="Stacked cells.")] = 1,
-    mixing: Annotated[
-        str, typer.Option(help="How candidates are weighted: linear or softmax.", autocompletion=names("mixing"))
-    ] = "linear",
-    window: Annotated[int, typer.Option(help="Rows that the model reads.")] = 4,
-    horizon: Annotated[int, typer.Option(help="Rows that the model predicts at once.")] = 1,
-    train_fraction: Annotated[
-        float, typer.Option(help="Part of the windows before the test part; fixed for the paper's.")
-    ] = 0.67,
-    season: Annotated[int | None, typer.Option(help="Rows in a season of a CSV file.", show_default="1")] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training windows.")] = 100,
-    recipe: Annotated[
-        str, typer.Option(help="Defaults of the options that follow: paper, or tuned.", autocompletion=names("recipe"))
-    ] = "paper",
-    batch_size: Annotated[int, typer.Option(help="Windows in each optimiser step; 0 for all.")] = 10,
-    optimizer: Annotated[
-        str,
-        typer.Option(
-            help="rmsprop, adam, lbfgs, or spsa: two evaluations a step and no gradients of circuits.",
-            autocompletion=names("optimizer"),
-        ),
-    ] = "rmsprop",
-    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.01; spsa: 0.03; lbfgs: 1")] = None,
-    schedule: Annotated[
-        str, typer.Option(help="Of the learning rate: constant, or cosine.", autocompletion=names("schedule"))
-    ] = "constant",
-    angle_std: Annotated[float, typer.Option(help="Of the angles at the start, in radians.")] = 0.01,
-    spsa_eps: Annotated[float, typer.Option(help="Size of SPSA's perturbation, in radians.")] = 0.15,
-    spsa_resamplings: Annotated[int, typer.Option(help="Perturbations that SPSA averages over in each step.")] = 1,
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the search: weighted-sum, softmax, gumbel-softmax, entropy, l1, shrinking or bilevel; a control: random, "
-            "best-of-random, uniform or frozen.",
-            autocompletion=names("strategy"),
-        ),
-    ] = None,
-    strategy_option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the strategy, e.g. keep=2; may be repeated.")
-    ] = None,
-    valid_fraction: Annotated[
-        float,
-        typer.Option(help="Last part of the training windows that is held out, for validation.", show_default="0, or as RUN"),
-    ] = 0.0,
-    patience: Annotated[
-        int,
-        typer.Option(help="End when so many epochs have not lowered the validation error, and keep the best; 0: all epochs."),
-    ] = 0,
-    start: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Go on from a run's model, such as one that was derived.")
-    ] = None,
+    dataset: SeriesName = None,
+    csv: SeriesFile = None,
+    target: Target = None,
+    features: Features = None,
+    window: Window = 4,
+    horizon: Horizon = 1,
+    train_fraction: TrainFraction = 0.67,
+    season: Season = None,
+    recipe: Recipe = "paper",
+    *,
+    strategy: SearchStrategy = None,
+    strategy_option: StrategyOption = None,
+    start: StartRun = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="With --from: random parameters again.")] = False,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
-    backend: Annotated[
-        str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.", autocompletion=backend_names)
-    ] = "statevector",
+    backend: TrainingBackend = "statevector",
     backends: BackendsFile = None,
     confirm: Confirm = False,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
@@ -104,6 +71,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; begin if none.")] = False,
     trust_provider: TrustProvider = False,
     json: Json = False,
+    **options: Any,
 ) -> None:
     """Train a model into a run folder, with figures.
 
@@ -117,23 +85,23 @@ def train(
     """
     from qlstm_qiskit.hardware import find_spec
 
-    options = find_spec(backend, backends)  # before anything that takes seconds to import
+    entry = find_spec(backend, backends)  # before anything that takes seconds to import
     if confirm:
-        options = options.confirmed()
+        entry = entry.confirmed()
     given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
     if resume and given <= _RESUME:
         finish(out, json, log or [], trust=trust_provider)
         return
-    values = ctx.params | recipe_values(recipe, model, given)
+    values = ctx.params | recipe_values(recipe, options["model"], given)
     if start is None:
         if from_scratch:
             raise OptionError("--from-scratch goes with --from.")
         spec = _new_spec(values)
-        name = f"{dataset or (csv.stem if csv else 'run')}-{model}-seed{seed}"
+        name = f"{dataset or (csv.stem if csv else 'run')}-{spec.model}-seed{spec.seed}"
     else:
         spec = _spec_from(start, values, given, from_scratch)
         name = f"{start.name}-tuned"
-    _train(spec.on(options), out or Path("runs") / name, json, log or [], resume=resume, trust=trust_provider)
+    _train(spec.on(entry), out or Path("runs") / name, json, log or [], resume=resume, trust=trust_provider)
 
 
 def finish(out: Path | None, json: bool, loggers: list[str], *, trust: bool) -> None:
@@ -203,9 +171,9 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
     if metrics["path"]:
         print(f"Circuits evaluated as: {metrics['path'].replace('form', 'multilinear form')}")
     print_dry_run(spec.backend_options is not None and spec.backend_options.guard.dry_run)
-    print_errors(metrics)
+    print_errors(metrics, spec.task)
     if "stages" in metrics:
-        _print_stages(metrics["stages"])
+        _print_stages(metrics["stages"], spec.task)
     print(f"Run folder: {out}")
     print(f"Figures: {', '.join(Path(path).name for path in figures)}")
 
@@ -243,40 +211,24 @@ def derive(
     print_table(
         f"Kept of {run} by {strategy}", ["layer", "gate", "candidate", "weight", "score"], rows, text=("gate", "candidate")
     )
-    _print_stages(derived.metrics["stages"])
+    _print_stages(derived.metrics["stages"], derived.spec.task)
     print(f"Run folder: {out}; genotype.json says what was kept")
     print(f"Figures: {', '.join(path.name for path in figures)}")
     print(f"Next: qlstm train --from {out} --epochs 100")
 
 
-def _print_stages(stages: dict[str, dict[str, Any]]) -> None:
+def _print_stages(stages: dict[str, dict[str, Any]], task: Task) -> None:
     """From the search to the model that is used: errors of each stage."""
     rows = [
-        [name.replace("_", "-"), s["n_circuits"], "trained on it" if s["valid_mse"] is None else s["valid_mse"], s["test_mse"]]
+        [name.replace("_", "-"), s["n_circuits"], "trained on it" if s[task.valid] is None else s[task.valid], s[task.test]]
         for name, s in stages.items()
     ]
-    header = ["stage", "circuits a step", "validation MSE (scaled)", "test MSE (scaled)"]
+    header = ["stage", "circuits a step", f"validation {task.shown}", f"test {task.shown}"]
     print_table("From the search to one model", header, rows)
 
 
 #: What `--resume` may be given beside; anything else must be the whole command again.
 _RESUME = {"resume", "out", "json", "log", "trust_provider"}
-
-_MODEL = ("model", "hidden_size", "depth", "n_qubits", "num_layers", "mixing", "angle_std")
-
-#: What `--from` may be given beside; the rest comes from that run.
-_CHANGES = (
-    "epochs",
-    "batch_size",
-    "optimizer",
-    "lr",
-    "schedule",
-    "spsa_eps",
-    "spsa_resamplings",
-    "seed",
-    "valid_fraction",
-    "patience",
-)
 
 
 def _new_spec(given: dict[str, Any]) -> RunSpec:
@@ -293,13 +245,13 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season")}
     search = None
     if given["strategy"] is not None:
-        search = make_strategy(given["strategy"], _options(given["strategy_option"] or []))
+        search = make_strategy(given["strategy"], parsed_options(given["strategy_option"] or []))
     elif given["strategy_option"]:
         raise OptionError("--strategy-option goes with --strategy.")
     return RunSpec(
         data=DataSpec(csv=None if csv is None else str(csv), features=None if columns is None else tuple(columns), **data),
         search=search,
-        **{key: given[key] for key in (*_MODEL, *_CHANGES)},
+        **{key: given[key] for key in OF_RUN},
     )
 
 
@@ -317,36 +269,15 @@ def _spec_from(run: Path, values: dict[str, Any], given: set[str], from_scratch:
     """A run that goes on from another one's model, with the options of training that are given anew."""
     from qlstm_qiskit.experiments import RECIPES, load_spec, start_from
 
-    allowed = {*_CHANGES, *_RESUME, "start", "recipe", "from_scratch", "backend", "backends", "confirm"}
+    allowed = {*OF_TRAINING, *_RESUME, "start", "recipe", "from_scratch", "backend", "backends", "confirm"}
     if given - allowed:
         names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
         raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {run}.")
     spec = load_spec(run)
     changes: dict[str, Any] = {"search": None, "lr": None, "epochs": values["epochs"], "patience": values["patience"]}
     recipe = RECIPES[values["recipe"]] if "recipe" in given else {}
-    allowed_here = (*_CHANGES, "angle_std") if from_scratch else _CHANGES  # angles that are there have no start
+    allowed_here = (*OF_TRAINING, "angle_std") if from_scratch else OF_TRAINING  # angles that are there have no start
     changes |= {key: values[key] for key in allowed_here if key in given or key in recipe}
     if spec.search is not None:
         raise OptionError(f"{run} is a search with the strategy {spec.search.name!r}; derive a model from it first.")
     return spec.model_copy(update=changes | {"start": None if from_scratch else start_from(run)})
-
-
-def _options(pairs: list[str]) -> dict[str, Any]:
-    """KEY=VALUE strings as nested options; values are read as YAML scalars: numbers, true, false, text."""
-    import yaml
-
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        *folders, last = key.split(".")
-        place: Any = options
-        for folder in folders:
-            place = place.setdefault(folder, {}) if isinstance(place, dict) else None
-        try:
-            content = yaml.safe_load(value)
-        except yaml.YAMLError:
-            content = {}
-        if not equals or not last or not isinstance(place, dict) or isinstance(content, dict | list):
-            raise OptionError(f"--strategy-option is {pair!r}; give KEY=VALUE, such as keep=2 or device.backend=fake-fez.")
-        place[last] = content
-    return options

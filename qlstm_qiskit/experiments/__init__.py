@@ -8,9 +8,10 @@ from qlstm_qiskit.experiments.runs.forecast import predict_table, roll_out
 from qlstm_qiskit.experiments.runs.plan import plan_run, require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.recipes import RECIPES
 from qlstm_qiskit.experiments.runs.run import Run, load_run, load_spec
+from qlstm_qiskit.experiments.runs.settle import require_same
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec, Start
 from qlstm_qiskit.experiments.runs.start import start_from
-from qlstm_qiskit.experiments.runs.train import is_unfinished, require_same, resume_command, resume_run, train_run
+from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_command, resume_run, train_run
 
 __all__ = [
     "RECIPES",

@@ -81,9 +81,10 @@ def loss_figure(run: Run) -> Figure:
     """
     figure, axes = _figure(6, 3.6)
     epochs = [line["epoch"] for line in run.history]
-    for key, label in (("train_mse", "training (mean over the epoch)"), ("test_mse", "test (end of the epoch)")):
+    task = run.spec.task
+    for key, label in ((task.train, "training (mean over the epoch)"), (task.test, "test (end of the epoch)")):
         axes.plot(epochs, [line[key] for line in run.history], label=label, marker="." if len(epochs) < 20 else None)
-    axes.set(xlabel="epoch", ylabel="MSE (scaled units)", yscale="log")
+    axes.set(xlabel="epoch", ylabel=f"{task.title} (scaled units)", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(f"{run.spec.model} on {drawn(run.dataset.name)}, seed {run.spec.seed}")
     axes.legend(fontsize="small")

@@ -12,12 +12,10 @@ import numpy as np
 
 from qlstm_qiskit.errors import printable
 from qlstm_qiskit.experiments.studies.statistics import LEAST, PERMUTED, Summary
+from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.experiments.studies.table import Cell, Table, Test
 from qlstm_qiskit.report.names import as_code, drawn, in_markdown
 from qlstm_qiskit.storage import write_atomically
-
-#: The figure that rows are compared by, in words.
-FIGURES = {"test_mse": "Test MSE", "valid_mse": "Validation MSE"}
 
 #: Colours that differ in lightness too.
 _OURS, _PUBLISHED = "#1f5fa8", "#c8511b"
@@ -54,6 +52,11 @@ class Part:
     tests: bool = False
 
 
+def compared_by(study: Study) -> str:
+    """The figure that rows are compared by, in words."""
+    return f"{'Test' if study.primary == study.trained_for.test else 'Validation'} {study.trained_for.title}"
+
+
 def parts(table: Table, shown: Callable[[str], str] = printable) -> list[Part]:
     """The whole table: medians with intervals, what was published, MASE, interquartile means, restarts, tests.
 
@@ -84,7 +87,7 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[Part]:
     found.append(
         _grid(table, "Interquartile means", about, lambda c: _number(c.summary.iqm) + _interval(c.summary.iqm_interval))
     )
-    if study.primary == "valid_mse":
+    if study.primary == study.trained_for.valid:
         about = "The same figure of the seed with the lowest training error: what starting as many times would come to."
         found.append(_grid(table, "Restarts", about, _restarted))
     for name, tests in table.families.items():
@@ -103,7 +106,7 @@ def _medians(table: Table, shown: Callable[[str], str]) -> Part:
     study = table.study
     seeds = ", ".join(f"{shown(name)} {_count(table, name)}" for name in study.datasets)
     about = (
-        f"{FIGURES[study.primary]} after training, scaled units: median over seeds and 95 % interval (BCa bootstrap"
+        f"{compared_by(study)} after training, scaled units: median over seeds and 95 % interval (BCa bootstrap"
         f"{_ranges(table)}), none where all seeds agree. Recipe `{study.recipe}`; seeds: {seeds}."
         + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else "")
         + (f" {table.missing:,} runs of the study are missing; what is said below is about the others." * bool(table.missing))
@@ -174,7 +177,7 @@ def draw_table(table: Table, out: Path) -> list[Path]:
         axis.tick_params(labelsize=7)
     axes[0][0].set_yticks(range(len(rows)), list(map(drawn, rows)), fontsize=8)
     axes[0][0].invert_yaxis()
-    figure.supxlabel(f"{FIGURES[table.study.primary]}, scaled units (log)", fontsize=8)
+    figure.supxlabel(f"{compared_by(table.study)}, scaled units (log)", fontsize=8)
     line = "median, 95 % interval" + _ranges(table)
     handles = [
         Line2D([], [], color=_OURS, marker="o", markersize=4, linewidth=1.6, label=line),

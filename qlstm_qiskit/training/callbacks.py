@@ -85,10 +85,11 @@ class ProgressBar(Callback):
 
     Args:
         description: What stands before the bar.
+        title: What the loss is called.
     """
 
-    def __init__(self, description: str = "training") -> None:
-        self.description = description
+    def __init__(self, description: str = "training", title: str = "MSE") -> None:
+        self.description, self.title = description, title
         self.progress_: Progress | None = None
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
@@ -97,7 +98,7 @@ class ProgressBar(Callback):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("epochs  train MSE {task.fields[loss]}"),
+            TextColumn(f"epochs  train {self.title} {{task.fields[loss]}}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),

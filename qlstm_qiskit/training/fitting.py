@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +21,13 @@ from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from, seeded
 from qlstm_qiskit.nn.sizes import require_parameters
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
+from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start
+from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
-from qlstm_qiskit.training.resume import Checkpoint, digest, plain_row
+from qlstm_qiskit.training.plain import Options
 from qlstm_qiskit.training.searching import SearchLoop, SearchNet, Shuffled
 from qlstm_qiskit.training.verify import Expected
-
-if TYPE_CHECKING:
-    from qlstm_qiskit.training.regressor import QLSTMRegressor
 
 Arrays = tuple[NDArray[Any], NDArray[Any]]
 
@@ -74,18 +73,18 @@ class Fitted:
 
 
 class Fit:
-    """Trains a model as a regressor says, on the first windows, and validates on the last.
+    """Trains a model as its options say, on the first windows, and validates on the last.
 
     Args:
-        options: The regressor; it is not changed.
+        options: Of model and training.
         windows, targets: (n, window, features) and (n, outputs).
 
     Raises:
         DataError: Too few windows for a validation part.
-        RunError: The regressor's checkpoint is there and cannot be gone on from.
+        RunError: The checkpoint is there and cannot be gone on from.
     """
 
-    def __init__(self, options: QLSTMRegressor, windows: NDArray[Any], targets: NDArray[Any]) -> None:
+    def __init__(self, options: Options, windows: NDArray[Any], targets: NDArray[Any]) -> None:
         self.options = options
         n_train, n_valid = split_validation(len(windows), targets.shape[1], options.valid_fraction)
         self.train: Arrays = (windows[:n_train], targets[:n_train])
@@ -156,7 +155,7 @@ class Fit:
         stream, device = seeded(seed), torch.device(options.device)
         own = stream if device.type == "cpu" else seeded(seed, device)
         sizes = self.train[0].shape[2], self.train[1].shape[1]
-        module = options.build_module(*sizes, backend_seed=self.seeds.backend, generator=own)
+        module = build_module(options, *sizes, backend_seed=self.seeds.backend, generator=own)
         count = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
         require_parameters(2 * count, "gradients and the optimiser's state", options.device)
         if options.start is not None:
@@ -166,7 +165,7 @@ class Fit:
         best = BestEpoch(options.patience) if options.patience else None
         if checkpoint is not None:
             checkpoint.attach(loop, module, seed, best, stream)
-        bar = [ProgressBar(trial or options.model)] if options.verbose else []
+        bar = [ProgressBar(trial or options.model, options.task.title)] if options.verbose else []
         callbacks = [("search", loop), keeper, *([best] if best else []), *bar]
         if options.schedule != "constant":
             callbacks.append(Schedule(options.schedule, -(-len(self.train[0]) // self._batch_size)))
@@ -196,7 +195,7 @@ class Fit:
         options = self.options
         net = SearchNet(
             module,
-            criterion=torch.nn.MSELoss,
+            criterion=options.task.criterion,
             **optimizer_options(options, module, stream),
             lr=options.learning_rate,
             max_epochs=options.max_epochs,
@@ -234,7 +233,8 @@ class Fit:
         layer = module.circuits
         if layer is not None and keeper.gates_ is not None and layer.gates != keeper.gates_:
             sizes = layer.input_size, module.head.out_features
-            module = self.options.build_module(*sizes, generator=torch.Generator(device=self.options.device))
+            drawn = torch.Generator(device=self.options.device)
+            module = build_module(self.options, *sizes, backend_seed=self.seeds.backend, generator=drawn)
             assert module.circuits is not None
             if any(weights.dim() == 1 for name, weights in keeper.state_.items() if name.endswith("structural_weights")):
                 module.circuits.keep(keeper.gates_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +14,8 @@ from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.space import SearchSpace
-
-if TYPE_CHECKING:
-    from qlstm_qiskit.training.regressor import QLSTMRegressor
+from qlstm_qiskit.training.options import OPTIONS
+from qlstm_qiskit.training.plain import Options
 
 
 def as_windows(X: NDArray[Any]) -> NDArray[Any]:
@@ -40,11 +39,9 @@ def require_finite(name: str, values: ArrayLike) -> None:
         raise DataError(f"{name} contains {what}, first in row {row}; fill or remove such rows.")
 
 
-def describe(options: QLSTMRegressor) -> dict[str, Any]:
+def describe(options: Options) -> dict[str, Any]:
     """What decides the result of a fit beside its data, as plain JSON values: two fits that agree in it are the same."""
-    plain = options.get_params(deep=False)
-    for name in ("callbacks", "checkpoint", "verbose"):
-        del plain[name]
+    plain = {name: getattr(options, name) for name in sorted(OPTIONS) if name not in ("callbacks", "checkpoint", "verbose")}
     space, start = options.space, options.start
     plain["lr"] = options.learning_rate
     plain["search"] = options.strategy.model_dump(mode="json")

@@ -13,10 +13,15 @@ import torch
 from torch import nn
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
-from qlstm_qiskit.hardware import Backend, load_backend
+from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_parameters
 from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.training.declare import about
+from qlstm_qiskit.training.options import OF_MODEL, OPTIONS, ModelOptions
+from qlstm_qiskit.training.plain import DTYPES, Options
+from qlstm_qiskit.training.searching import searched_banks
+from qlstm_qiskit.training.task import REGRESSION
 
 
 @dataclass(frozen=True)
@@ -48,101 +53,123 @@ def build_forecaster(
     n_outputs: int,
     *,
     hidden_size: int,
-    depth: int | None = None,
     space: SearchSpace | Sequence[SearchSpace] | None = None,
-    n_qubits: int | None = None,
-    input_map: str = "identity",
-    mixing: str = "linear",
-    num_layers: int = 1,
-    dropout: float = 0.0,
     backend: Backend | str = "statevector",
-    angle_std: float = 0.01,
     generator: torch.Generator | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float64,
+    **options: Any,
 ) -> Forecaster:
     """Build a model by its name, with random initial parameters.
 
     Args:
         model: A name in `MODELS`.
         input_size, n_outputs: Features of the input and values to predict.
-        hidden_size, num_layers, dropout, device, dtype: As in `torch.nn.LSTM`.
-        depth, space, n_qubits, input_map, mixing, backend, angle_std: As in `QLSTM`; `space` replaces the model's own. They
-            have no meaning for "lstm".
+        hidden_size, device, dtype: As in `torch.nn.LSTM`.
+        space: Replaces the model's own; with `backend` and other options of circuits it has no meaning for "lstm".
+        backend: As in `QLSTM`.
         generator: Source of the initial parameters, on the device; torch's default generator where None.
+        options: Further ones of the model, such as `depth`, `mixing` or `num_layers`, as in `QLSTMRegressor`.
 
     Raises:
         OptionError: An unknown name, a size below 1, or an option that the model would ignore.
     """
+    own = ModelOptions(model, hidden_size, **options)
     if model not in MODELS:
         raise unknown_option("model", model, MODELS)
     require_at_least("hidden_size", hidden_size, 1)
-    require_at_least("num_layers", num_layers, 1, MOST_LAYERS)
-    if dropout and num_layers == 1:
-        raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
+    require_at_least("num_layers", own.num_layers, 1, MOST_LAYERS)
+    if own.dropout and own.num_layers == 1:
+        raise OptionError(f"dropout={own.dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
     if isinstance(backend, str):
         load_backend(backend)
     variant = MODELS[model]
-    recurrent: nn.Module
-    if variant is None:
-        options: list[tuple[str, Any, Any]] = [("depth", depth, None), ("space", space, None), ("n_qubits", n_qubits, None)]
-        options += [("input_map", input_map, "identity"), ("mixing", mixing, "linear"), ("angle_std", angle_std, 0.01)]
-        given = [f"{name}={value}" for name, value, default in options if value != default]
-        if given:
-            raise OptionError(f"the model {model!r} has no circuits; leave out {', '.join(given)}.")
-        count = 4 * hidden_size * (input_size + hidden_size + 2) + (num_layers - 1) * 8 * hidden_size * (hidden_size + 1)
-        require_parameters(count, "a model", device)
-        recurrent = _control(input_size, hidden_size, num_layers, dropout, generator, device, dtype)
-    else:
-        space = variant.space() if space is None else space
-        if space is None:
-            raise OptionError(
-                f"the model {model!r} is what a search has left; make one with `qlstm derive`, or give its space."
-            )
-        recurrent = QLSTM(
-            input_size,
-            hidden_size,
-            depth=depth,
-            space=space,
-            n_qubits=n_qubits,
-            input_map=input_map,
-            sharing=variant.sharing,
-            circuits=variant.circuits,
-            mixing=mixing,
-            num_layers=num_layers,
-            batch_first=True,
-            dropout=dropout,
-            backend=backend,
-            angle_std=angle_std,
-            generator=generator,
-            device=device,
-            dtype=dtype,
+    made: dict[str, Any] = {"generator": generator, "device": device, "dtype": dtype}
+    recurrent = (
+        _control(own, input_size, space=space, **made)
+        if variant is None
+        else _circuits(own, variant, input_size, space=space, backend=backend, **made)
+    )
+    return Forecaster(recurrent, REGRESSION.head(hidden_size, n_outputs, **made))
+
+
+def build_module(
+    options: Options, input_size: int, n_outputs: int, *, backend_seed: int, generator: torch.Generator | None = None
+) -> Forecaster:
+    """Build an untrained model as a fit trains it.
+
+    Args:
+        options: Of the fit.
+        input_size, n_outputs: Features of a window, and values to predict.
+        backend_seed: Of simulated shots.
+        generator: Source of the initial parameters, on the device; torch's default generator where None.
+
+    Raises:
+        OptionError: An option of the model is not allowed.
+        CapacityError: The circuits do not fit in memory.
+    """
+    backend = options.backend
+    if isinstance(backend, str | BackendSpec):
+        backend = load_backend(backend, seed=backend_seed)
+    made: dict[str, Any] = {"generator": generator, "device": options.device, "dtype": DTYPES[options.dtype]}
+    own = {name: getattr(options.of_model(), name) for name in OF_MODEL if name != "dtype"}
+    module = build_forecaster(input_size=input_size, n_outputs=n_outputs, space=options.space, backend=backend, **made, **own)
+    searched_banks(options.strategy, module)
+    return module
+
+
+def _circuits(
+    own: ModelOptions,
+    variant: ModelVariant,
+    input_size: int,
+    *,
+    space: SearchSpace | Sequence[SearchSpace] | None,
+    **made: Any,
+) -> QLSTM:
+    """A layer whose gates are circuits."""
+    space = variant.space() if space is None else space
+    if space is None:
+        raise OptionError(
+            f"the model {own.model!r} is what a search has left; make one with `qlstm derive`, or give its space."
         )
-    return Forecaster(recurrent, _head(hidden_size, n_outputs, generator, device, dtype))
+    return QLSTM(
+        input_size,
+        own.hidden_size,
+        depth=own.depth,
+        space=space,
+        n_qubits=own.n_qubits,
+        input_map=own.input_map,
+        sharing=variant.sharing,
+        circuits=variant.circuits,
+        mixing=own.mixing,
+        num_layers=own.num_layers,
+        batch_first=True,
+        dropout=own.dropout,
+        angle_std=own.angle_std,
+        **made,
+    )
 
 
 def _control(
+    own: ModelOptions,
     input_size: int,
-    hidden_size: int,
-    num_layers: int,
-    dropout: float,
+    *,
+    space: SearchSpace | Sequence[SearchSpace] | None,
     generator: torch.Generator | None,
     device: str,
     dtype: torch.dtype,
 ) -> nn.LSTM:
     """`torch.nn.LSTM` with torch's own start, to the bit, drawn from a generator."""
-    sizes, options = (input_size, hidden_size, num_layers), {"dropout": dropout, "dtype": dtype}
-    layer = nn.LSTM(*sizes, batch_first=True, **options, device="meta").to_empty(device=device)  # which draws nothing
-    bound = 1 / math.sqrt(hidden_size)
+    values = {"space": space} | {name: getattr(own, name) for name, known in OF_MODEL.items() if about(known).circuits}
+    given = [f"{name}={value}" for name, value in values.items() if value != OPTIONS[name].default]
+    if given:
+        raise OptionError(f"the model {own.model!r} has no circuits; leave out {', '.join(given)}.")
+    hidden, layers = own.hidden_size, own.num_layers
+    count = 4 * hidden * (input_size + hidden + 2) + (layers - 1) * 8 * hidden * (hidden + 1)
+    require_parameters(count, "a model", device)
+    kept = {"batch_first": True, "dropout": own.dropout, "dtype": dtype, "device": "meta"}
+    layer = nn.LSTM(input_size, hidden, layers, **kept).to_empty(device=device)  # which draws nothing
+    bound = 1 / math.sqrt(hidden)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    return layer
-
-
-def _head(n_in: int, n_out: int, generator: torch.Generator | None, device: str, dtype: torch.dtype) -> nn.Linear:
-    """`torch.nn.Linear` with torch's own start, to the bit, drawn from a generator."""
-    layer = nn.Linear(n_in, n_out, device="meta", dtype=dtype).to_empty(device=device)
-    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-    bound = 1 / math.sqrt(n_in)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return layer

@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.training.options import OPTIONS
+from qlstm_qiskit.training.plain import Options
 from qlstm_qiskit.training.spsa import SPSA
-
-if TYPE_CHECKING:
-    from qlstm_qiskit.training.regressor import QLSTMRegressor
-
-#: Optimisers by name, and their default learning rates.
-OPTIMIZERS: Mapping[str, float] = MappingProxyType({"rmsprop": 0.01, "adam": 0.01, "lbfgs": 1.0, "spsa": 0.03})
 
 #: Factors of the learning rate by name, as functions of the finished part of the training, from 0 to 1.
 SCHEDULES: Mapping[str, Callable[[float], float]] = MappingProxyType(
@@ -33,14 +29,10 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = MappingProxyType(
 LBFGS_ITERATIONS = 20
 
 
-def check_optimizer(options: QLSTMRegressor) -> None:
+def check_optimizer(options: Options) -> None:
     """Raise `OptionError` if the options of an optimiser are not allowed, or would be ignored."""
     name = options.optimizer
-    if name not in OPTIMIZERS:
-        raise unknown_option("optimizer", name, OPTIMIZERS)
-    if options.schedule not in SCHEDULES:
-        raise unknown_option("schedule", options.schedule, SCHEDULES)
-    if name != "spsa" and (options.spsa_eps, options.spsa_resamplings) != (0.15, 1):
+    if name != "spsa" and any(getattr(options, own) != OPTIONS[own].default for own in ("spsa_eps", "spsa_resamplings")):
         raise OptionError(f"spsa_eps and spsa_resamplings have no meaning for {name}; choose the optimizer spsa.")
     strategy = options.strategy
     if name == "spsa" and strategy.needs_gradients:
@@ -56,7 +48,7 @@ def check_optimizer(options: QLSTMRegressor) -> None:
         raise OptionError(f"lbfgs needs a loss that stays the same from step to step, which {what} changes; use adam.")
 
 
-def optimizer_options(options: QLSTMRegressor, module: Forecaster, generator: torch.Generator | None = None) -> dict[str, Any]:
+def optimizer_options(options: Options, module: Forecaster, generator: torch.Generator | None = None) -> dict[str, Any]:
     """The optimiser as arguments of skorch's network; what it draws comes from the generator, or torch's default one."""
     if options.optimizer == "rmsprop":
         return {"optimizer": torch.optim.RMSprop, "optimizer__alpha": 0.99, "optimizer__eps": 1e-8}

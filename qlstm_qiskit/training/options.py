@@ -1,116 +1,250 @@
-"""The estimator's options as plain values: those of numpy, as grids hold them, become what they stand for."""
+"""The options of model and training: name, type, default, limits, choices and help of each, said once.
 
-from __future__ import annotations
+The estimator, the spec of a run and with it the rows of a study, the options of `qlstm train`, its help and completion, the
+command that makes a run again, and the checks of values are all made from these classes; a test adds an option here and finds
+it in each of them. Nothing heavy is loaded: a key press in a shell reads the choices.
+"""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
+# ruff: noqa: RUF009 - `option` is `dataclasses.field` with more words
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, Field, dataclass, fields
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from qlstm_qiskit.errors import LARGEST, OptionError, require_at_least, unknown_option
-from qlstm_qiskit.hardware import BackendSpec
-from qlstm_qiskit.nn.calls import require_device
-from qlstm_qiskit.search import Strategy
-from qlstm_qiskit.space import SearchSpace
-from qlstm_qiskit.training.spsa import MOST_RESAMPLINGS
+from qlstm_qiskit.training.declare import Real, Whole, entries, option, spoken
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.training.regressor import QLSTMRegressor
+    from skorch.callbacks import Callback
+    from torch import Tensor
 
-DTYPES = MappingProxyType({"float64": torch.float64, "float32": torch.float32})
+    from qlstm_qiskit.hardware import Backend, BackendSpec
+    from qlstm_qiskit.search import Strategy
+    from qlstm_qiskit.space import SearchSpace
+    from qlstm_qiskit.training.task import Task
 
-#: Whole numbers, and the least and the largest that each may be.
-_WHOLE = MappingProxyType(
-    {
-        "hidden_size": (1, LARGEST),
-        "depth": (1, LARGEST),
-        "n_qubits": (1, LARGEST),
-        "num_layers": (1, LARGEST),
-        "max_epochs": (1, LARGEST),
-        "batch_size": (0, LARGEST),
-        "spsa_resamplings": (1, MOST_RESAMPLINGS),
-        "patience": (0, LARGEST),
-        "seed": (0, 2**128 - 1),  # what numpy's seeds hold
-    }
-)
+C = TypeVar("C", bound=type)
 
-#: Other numbers: which are allowed, and how that is said.
-_REAL: Mapping[str, tuple[Callable[[float], bool], str]] = MappingProxyType(
-    {
-        "dropout": (lambda x: 0 <= x < 1, "at least 0 and below 1"),
-        "valid_fraction": (lambda x: 0 <= x < 1, "at least 0 and below 1"),
-        "lr": (lambda x: 0 < x < math.inf, "a finite number above 0"),
-        "spsa_eps": (lambda x: 0 < x < math.inf, "a finite number above 0"),
-        "angle_std": (lambda x: 0 <= x < math.inf, "a finite number of at least 0"),
-    }
-)
+#: Optimisers by name, and their default learning rates.
+OPTIMIZERS: Mapping[str, float] = MappingProxyType({"rmsprop": 0.01, "adam": 0.01, "lbfgs": 1.0, "spsa": 0.03})
 
-#: Those that may be left out, as None.
-_OPTIONAL = ("depth", "n_qubits", "lr", "seed")
-
-_NAMES = ("model", "input_map", "mixing", "optimizer", "schedule", "dtype")
+#: Perturbations in a step of SPSA at most; more would take minutes for each step of the smallest model.
+MOST_RESAMPLINGS = 100_000
 
 
-def plain_options(options: QLSTMRegressor) -> dict[str, Any]:
-    """The options that are numbers, names or switches as plain values of Python; what others must be is checked.
+@dataclass(eq=False, repr=False)
+class ModelOptions:
+    """What a model is."""
 
-    Raises:
-        OptionError: An option is of another kind, or out of its range.
-    """
-    given = options.get_params(deep=False)
-    plain: dict[str, Any] = {}
-    for name, bounds in _WHOLE.items():
-        plain[name] = None if given[name] is None and name in _OPTIONAL else require_at_least(name, given[name], *bounds)
-    for name, (allowed, words) in _REAL.items():
-        plain[name] = None if given[name] is None and name in _OPTIONAL else _real(name, given[name], allowed, words)
-    for name in _NAMES:
-        if not isinstance(given[name], str):
-            raise OptionError(f"{name} is {given[name]!r}; it must be a string.")
-        plain[name] = str(given[name])
-    if plain["dtype"] not in DTYPES:
-        raise unknown_option("dtype", plain["dtype"], DTYPES)
-    for name in ("shuffle", "verbose"):
-        if not isinstance(given[name], bool | np.bool_ | int | np.integer) or given[name] < 0:
-            raise OptionError(f"{name} is {given[name]!r}; it must be True or False.")
-        plain[name] = bool(given[name])
-    plain["device"] = _device(given["device"])
-    _check_objects(given)
-    for name in ("search", "backend", "checkpoint"):
-        if isinstance(given[name], str):
-            plain[name] = str(given[name])
-    return plain
+    model: str = option(
+        "diffqas",
+        "diffqas, diffqas-shared, reservoir(-shared), config1..6 or lstm.",
+        doc='"diffqas", "diffqas-shared", "reservoir", "reservoir-shared", "config1" to "config6", "derived" (with the `space` '
+        'of a `Genotype`), or "lstm".',
+        choices=(
+            *("diffqas", "diffqas-shared", "reservoir", "reservoir-shared"),
+            *(f"config{number}" for number in range(1, 7)),
+            "lstm",
+        ),
+    )
+    hidden_size: int = option(
+        5,
+        "Hidden features; qubits = features + hidden size.",
+        doc="Features of the hidden state; input features + hidden_size is the number of qubits.",
+        limits=Whole(1),
+    )
+    depth: int | None = option(
+        None,
+        "Variational layers of each circuit.",
+        doc="Variational layers of each circuit; 2 by default.",
+        limits=Whole(1),
+        shown="2",
+        circuits=True,
+    )
+    _: KW_ONLY
+    n_qubits: int | None = option(
+        None,
+        "Hybrid variant: qubits between two linear layers.",
+        doc="Qubits of the hybrid variant, whose circuits lie between two linear layers; None for the paper's model.",
+        limits=Whole(1),
+        circuits=True,
+    )
+    num_layers: int = option(1, "Stacked cells.", doc="Stacked cells, each reading the one below.", limits=Whole(1))
+    dropout: float = option(
+        0.0,
+        "Probability of dropping a hidden feature between stacked cells, while training.",
+        limits=Real(0, below=1),
+    )
+    input_map: str = option(
+        "identity",
+        "What is done to numbers before they are angles: identity or arctan.",
+        doc='What is done to numbers before they are angles: "identity" or "arctan".',
+        choices=("identity", "arctan"),
+        circuits=True,
+    )
+    mixing: str = option(
+        "linear",
+        "How candidates are weighted: linear or softmax.",
+        doc='How candidates are weighted: "linear" or "softmax"; see `QLSTM`.',
+        choices=("linear", "softmax"),
+        circuits=True,
+    )
+    angle_std: float = option(
+        0.01,
+        "Of the angles at the start, in radians.",
+        doc="Standard deviation of the angles at the start, in radians.",
+        limits=Real(0),
+        circuits=True,
+    )
+    dtype: str = option(
+        "float64",
+        "Of the parameters: float64 or float32.",
+        doc='Of the parameters: "float64" or "float32".',
+        choices=("float64", "float32"),
+        closed=True,
+    )
 
 
-def _real(name: str, value: Any, allowed: Callable[[float], bool], words: str) -> float:
-    try:
-        number = math.nan if isinstance(value, bool | np.bool_) or not isinstance(value, Real) else float(value)
-    except OverflowError:
-        number = math.nan
-    if not allowed(number):
-        raise OptionError(f"{name} is {value!r}; it must be {words}.")
-    return number
+@dataclass(eq=False, repr=False, kw_only=True)
+class TrainingOptions:
+    """How a model is trained."""
+
+    batch_size: int = option(10, "Windows in each optimiser step; 0 for all.", limits=Whole(0))
+    optimizer: str = option(
+        "rmsprop",
+        "rmsprop, adam, lbfgs, or spsa: two evaluations a step and no gradients of circuits.",
+        doc='"rmsprop", "adam", "lbfgs" or "spsa". L-BFGS needs all windows at once and an exact backend; an epoch of it has '
+        "20 iterations, and the loss in the history is that before them. SPSA needs no gradients of circuits, see `SPSA`; its "
+        "losses in the history are those of perturbed parameters.",
+        choices=tuple(OPTIMIZERS),
+        closed=True,
+    )
+    lr: float | None = option(
+        None,
+        "Learning rate.",
+        doc='Learning rate; by default 0.01 for "rmsprop" and "adam", 1 for "lbfgs" and 0.03 for "spsa".',
+        limits=Real(0, above=True),
+        shown="0.01; spsa: 0.03; lbfgs: 1",
+    )
+    schedule: str = option(
+        "constant",
+        "Of the learning rate: constant, or cosine.",
+        doc='"constant", or "cosine": the learning rate falls to 0 along half a wave, a little at each step.',
+        choices=("constant", "cosine"),
+        closed=True,
+    )
+    spsa_eps: float = option(
+        0.15,
+        "Size of SPSA's perturbation, in radians.",
+        doc="`eps` of `SPSA`, in radians; structural weights of C candidates move by eps / sqrt(C).",
+        limits=Real(0, above=True),
+    )
+    spsa_resamplings: int = option(
+        1,
+        "Perturbations that SPSA averages over in each step.",
+        doc="`resamplings` of `SPSA`: perturbations that it averages over in each step.",
+        limits=Whole(1, MOST_RESAMPLINGS),
+    )
+    valid_fraction: float = option(
+        0.0,
+        "Last part of the training windows that is held out, for validation.",
+        doc="Last part of the windows that does not train: its loss is recorded, and strategies may learn from it. Nor do "
+        "windows before it train whose targets lie in it, one fewer than a target has values.",
+        limits=Real(0, below=1),
+        shown="0, or as RUN",
+    )
+    patience: int = option(
+        0,
+        "End when so many epochs have not lowered the validation error, and keep the best; 0: all epochs.",
+        doc="End the training when so many epochs have not lowered the validation loss, and keep the epoch that had the "
+        "lowest, also where all epochs were trained; 0 trains them all and keeps the last.",
+        limits=Whole(0),
+    )
+    seed: int | None = option(
+        0,
+        "The same seed gives the same bits.",
+        doc="Of the initial parameters, dropout, shuffling, SPSA and simulated shots; None for a fresh one at each fit. A "
+        "backend given as an object has a seed of its own. A fit neither reads nor moves the generators that torch and numpy "
+        "share, so that fits in threads are those that run alone; callbacks that draw bring a generator of their own.",
+        limits=Whole(0, 2**128 - 1),  # what numpy's seeds hold
+    )
 
 
-def _device(value: Any) -> str:
-    """The name of a torch device that parameters can be on, here and now."""
-    require_device(value)
-    return str(torch.device("cpu" if value is None else value))
+@dataclass(eq=False, repr=False, kw_only=True)
+class FitOptions:
+    """What a fit is given in Python alone: objects, and what a run says in another way."""
+
+    space: "SearchSpace | Sequence[SearchSpace] | None" = option(
+        None,
+        "Candidates to use in place of the model's own; a sequence has one space for each layer.",
+        circuits=True,
+    )
+    search: "Strategy | str | None" = option(
+        None,
+        "How weights over candidates are trained: a `Strategy` or its name; the paper's weighted sum where None.",
+    )
+    max_epochs: int = option(100, "Passes over the training windows.", limits=Whole(1), spoken="epochs")
+    shuffle: bool = option(False, "Whether windows are trained in another order in each epoch.")
+    start: "Mapping[str, Tensor] | None" = option(
+        None, "Parameters to start from in place of random ones, as in the `state_dict` of `module_`."
+    )
+    backend: "Backend | BackendSpec | str" = option(
+        "statevector", "What evaluates the circuits, as in `QLSTM`; a name, or an entry of backends.yaml, is loaded."
+    )
+    device: str = option("cpu", "A torch device.")
+    checkpoint: Path | str | None = option(
+        None,
+        "A file that all of a training's state is written to after each epoch. Where it is there, `fit` goes on from it, to "
+        "the same bits as without the interruption; delete it to train anew. Not so for shots of a backend given as an object "
+        "without a seed, and for callbacks with a state of their own, such as EarlyStopping, which begin anew.",
+    )
+    callbacks: "Sequence[Callback] | None" = option(None, "Further skorch callbacks.")
+    verbose: int = option(0, "1 shows a progress bar on a terminal.")
 
 
-def _check_objects(given: Mapping[str, Any]) -> None:
-    """Raise `OptionError` where an option that is an object is of another kind."""
-    space, start, search, backend = (given[name] for name in ("space", "start", "search", "backend"))
-    layers = [space] if isinstance(space, SearchSpace) else space
-    if layers is not None and not (isinstance(layers, Sequence) and all(isinstance(layer, SearchSpace) for layer in layers)):
-        raise OptionError(f"space is {space!r}; it must be a SearchSpace, or a sequence with one for each layer.")
-    if start is not None and not (isinstance(start, Mapping) and all(isinstance(value, Tensor) for value in start.values())):
-        raise OptionError("start must be a dictionary of tensors, such as the state_dict() of a fitted module_.")
-    if not isinstance(search, str | Strategy | None):
-        raise OptionError(f"search is {search!r}; it must be a Strategy, or the name of one.")
-    if not isinstance(backend, str | BackendSpec) and not hasattr(backend, "bank"):
-        raise OptionError(f"backend is {backend!r}; it must be a backend, or the name of one.")
+@dataclass(eq=False, repr=False)
+class AllOptions(FitOptions, TrainingOptions, ModelOptions):
+    """All options of a fit, as they are given: in the order of the estimator's arguments."""
+
+    @property
+    def strategy(self) -> "Strategy":
+        """`search` as an object."""
+        from qlstm_qiskit.search import WeightedSum, make_strategy
+
+        if self.search is None:
+            return WeightedSum()
+        return make_strategy(self.search) if isinstance(self.search, str) else self.search
+
+    @property
+    def task(self) -> "Task":
+        """What the model is for."""
+        from qlstm_qiskit.training.task import REGRESSION
+
+        return REGRESSION
+
+    @property
+    def learning_rate(self) -> float:
+        """`lr`, or the optimiser's default."""
+        return OPTIMIZERS[self.optimizer] if self.lr is None else self.lr
+
+
+#: All options by their names in Python.
+OPTIONS: Mapping[str, Field[Any]] = MappingProxyType({own.name: own for own in fields(AllOptions)})
+
+
+#: Those of a run by their names in its spec and on the command line: of its model, and of its training.
+OF_MODEL: Mapping[str, Field[Any]] = MappingProxyType(spoken(ModelOptions))
+OF_TRAINING: Mapping[str, Field[Any]] = MappingProxyType({"epochs": OPTIONS["max_epochs"], **spoken(TrainingOptions)})
+OF_RUN: Mapping[str, Field[Any]] = MappingProxyType({**OF_MODEL, **OF_TRAINING})
+
+
+def described(cls: C) -> C:
+    """Put a line for each option into the docstring of a class, in place of one that begins with the name of their class."""
+    text, groups = cls.__doc__ or "", {group.__name__: group for group in (ModelOptions, TrainingOptions, FitOptions)}
+    lines: list[str] = []
+    for line in text.split("\n"):
+        group = groups.get(line.strip().partition(":")[0])
+        lines.extend([line] if group is None else entries(group, line[: len(line) - len(line.lstrip())]))
+    cls.__doc__ = "\n".join(lines)
+    return cls

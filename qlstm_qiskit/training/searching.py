@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from skorch import NeuralNet, NeuralNetRegressor
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
@@ -158,7 +158,7 @@ class Shuffled(Sampler[int]):
         return self.count
 
 
-class SearchNet(NeuralNetRegressor):
+class SearchNet(NeuralNet):
     """skorch's network with the steps of a strategy; both attributes are set before `fit`.
 
     The losses recorded are without penalties.

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from qlstm_qiskit.errors import OptionError, require_at_least
+from qlstm_qiskit.training.options import MOST_RESAMPLINGS
 
 #: Exponents of the gain schedules, Spall's recommendation.
 _ALPHA, _GAMMA = 0.602, 0.101
-
-#: Perturbations in a step; more would take minutes for each step of the smallest model.
-MOST_RESAMPLINGS = 100_000
 
 
 class SPSA(torch.optim.RMSprop):

@@ -14,10 +14,13 @@ from qlstm_qiskit.experiments.runs.loggers import LOGGERS
 from qlstm_qiskit.experiments.runs.recipes import RECIPES
 from qlstm_qiskit.experiments.studies.study import studies
 from qlstm_qiskit.hardware.config.file import load_specs
+from qlstm_qiskit.nn.cell import INPUT_MAPS
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.search import DERIVATIONS, STRATEGIES
 from qlstm_qiskit.training.models import MODELS
-from qlstm_qiskit.training.optimizers import OPTIMIZERS, SCHEDULES
+from qlstm_qiskit.training.optimizers import SCHEDULES
+from qlstm_qiskit.training.options import OPTIMIZERS
+from qlstm_qiskit.training.plain import DTYPES
 
 ROOMS = {
     "dataset": set(DATASETS),
@@ -30,6 +33,8 @@ ROOMS = {
     "study": set(studies()),
     "format": set(FORMATS),
     "logger": set(LOGGERS),
+    "dtype": set(DTYPES),
+    "input_map": set(INPUT_MAPS),
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},
     "task": {"predict", "train"},
 }

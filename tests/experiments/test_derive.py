@@ -15,7 +15,7 @@ from qlstm_qiskit.experiments.runs.plan import plan_work
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.search import Genotype, make_strategy
-from qlstm_qiskit.training.checkpoint import read_weights
+from qlstm_qiskit.training.tensors import read_weights
 
 
 @pytest.fixture(scope="module")

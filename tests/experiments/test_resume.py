@@ -18,7 +18,7 @@ from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.storage import claimed
 from qlstm_qiskit.training import fitting
-from qlstm_qiskit.training.resume import read_progress
+from qlstm_qiskit.training.checkpoint import read_progress
 from tests.experiments.resumable import KINDS, outcome, small, train_to_the_end, write_series
 
 DATA = load_dataset("damped_shm")

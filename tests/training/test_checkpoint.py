@@ -20,7 +20,7 @@ from qlstm_qiskit import QLSTMRegressor, SearchSpace
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.training import fitting
-from qlstm_qiskit.training.checkpoint import read_weights, write_tensors
+from qlstm_qiskit.training.tensors import read_weights, write_tensors
 
 X = np.random.default_rng(1).normal(size=(20, 3))
 Y = np.sin(X.sum(1))

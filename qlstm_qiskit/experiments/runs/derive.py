@@ -28,7 +28,7 @@ from qlstm_qiskit.experiments.runs.train import make_folders, refuse_existing
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.search import Genotype, derive
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
-from qlstm_qiskit.training.checkpoint import save_weights
+from qlstm_qiskit.training.tensors import save_weights
 
 #: Part of the training windows that candidates are scored on where the search has held none out.
 _DEFAULT_VALID = 0.2

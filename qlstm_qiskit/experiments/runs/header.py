@@ -14,7 +14,7 @@ from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Scaler
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.reading import validated
-from qlstm_qiskit.training.checkpoint import read_weights
+from qlstm_qiskit.training.tensors import read_weights
 
 #: For each layer and gate the names of candidates.
 Gates = tuple[tuple[tuple[str, ...], ...], ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qlstm_qiskit.data import Dataset, forecast_errors, mean_squared_error, reference_errors, split_validation
+from qlstm_qiskit.data import Dataset, split_validation
 from qlstm_qiskit.experiments.runs.agreement import METRICS
 from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.reading import read_metrics
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     """The content of metrics.json, but for what only the training knows.
 
-    `train_mse` is of the windows that trained, not of a validation part.
+    The error on the training windows, such as `train_mse`, is of those that trained, not of a validation part.
     """
     spec, fraction, module, recurrent = run.spec, run.valid_fraction, run.forecaster, run.forecaster.circuits
-    test = forecast_errors(dataset, run.predict(dataset.x_test))
+    task = spec.task
+    test = task.errors(dataset, run.predict(dataset.x_test))
     n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, fraction)
     valid = {}
     if fraction:
         windows, targets = dataset.validation(fraction)
-        valid = {"valid_mse": mean_squared_error(run.predict(windows), targets)}
+        valid = {task.valid: task.error(run.predict(windows), targets)}
     return {
         "dataset": dataset.name,
         "model": spec.model,
@@ -37,11 +38,11 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "search": None if spec.search is None else spec.search.name,
         "backend": spec.backend,
         "evaluated_on": spec.backend,
-        "train_mse": mean_squared_error(run.predict(dataset.x_train[:n_trained]), dataset.y_train[:n_trained]),
+        task.train: task.error(run.predict(dataset.x_train[:n_trained]), dataset.y_train[:n_trained]),
         **valid,
-        "test_mse": test["mse"],
+        task.test: test[task.metric],
         "test": test,
-        **reference_errors(dataset),
+        **task.references(dataset),
         "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "n_circuits": recurrent.n_circuits if recurrent is not None else 0,
         "path": next(recurrent.layers()).bank.path(samples=spec.batch_size or len(dataset.x_train), calls=dataset.window)
@@ -60,13 +61,15 @@ def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:
         held_out: Part of the training windows that the search has held out. The error on it is None where the stage, or the
             search, was trained on it.
     """
-    parts = {"test_mse": (dataset.x_test, dataset.y_test)}
+    task = run.spec.task
+    parts = {task.test: (dataset.x_test, dataset.y_test)}
     if 0 < held_out <= run.valid_fraction:
-        parts["valid_mse"] = dataset.validation(held_out)
-    errors = {name: mean_squared_error(run.predict(windows), targets) for name, (windows, targets) in parts.items()}
+        parts[task.valid] = dataset.validation(held_out)
+    errors = {name: task.error(run.predict(windows), targets) for name, (windows, targets) in parts.items()}
     layer = run.forecaster.circuits
     circuits = layer.n_circuits if layer is not None else 0
-    return {"epochs": run.epochs, "n_circuits": circuits, "valid_mse": errors.get("valid_mse"), "test_mse": errors["test_mse"]}
+    found = {task.valid: errors.get(task.valid), task.test: errors[task.test]}
+    return {"epochs": run.epochs, "n_circuits": circuits, **found}
 
 
 def stages_before(run: Run) -> dict[str, Any]:

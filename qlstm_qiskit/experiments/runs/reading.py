@@ -6,24 +6,36 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.training.task import REGRESSION
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class HistoryLine(BaseModel):
+def with_errors(kind: type[Model], **fields: Any) -> type[Model]:
+    """A kind of content with errors whose names are a task's, as types and defaults."""
+    return create_model(kind.__name__, __base__=kind, __doc__=kind.__doc__, **fields)
+
+
+#: Of an error that may be missing.
+MAYBE = (float | None, None)
+
+
+class _HistoryLine(BaseModel):
     """A line of history.jsonl; null where an error was no finite number."""
 
     model_config = ConfigDict(strict=True)
 
     epoch: int
-    train_mse: float | None
-    valid_mse: float | None = None
-    test_mse: float | None
     seconds: float = 0.0
+
+
+HistoryLine = with_errors(
+    _HistoryLine, **{REGRESSION.train: (float | None, ...), REGRESSION.valid: MAYBE, REGRESSION.test: (float | None, ...)}
+)
 
 
 class Coefficients(BaseModel):
@@ -61,18 +73,16 @@ class Environment(BaseModel):
     versions: dict[str, str] = {}
 
 
-class Stage(BaseModel):
+class _Stage(BaseModel):
     """What a model was worth on the way to a derived one."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     epochs: int
     n_circuits: int
-    valid_mse: float | None = None
-    test_mse: float
 
 
-class Metrics(Environment):
+class _Metrics(Environment):
     """metrics.json: what its readers need of it, each of which versions may lack."""
 
     dataset: str | None = None
@@ -84,14 +94,17 @@ class Metrics(Environment):
     dry_run: bool = False
     n_parameters: int | None = None
     n_circuits: int | None = None
-    train_mse: float | None = None
-    valid_mse: float | None = None
-    test_mse: float | None = None
     test: dict[str, float] = {}
-    persistence: dict[str, float] = {}
-    seasonal_naive: dict[str, float] = {}
-    stages: dict[str, Stage] = {}
     wall_seconds: float | None = None
+
+
+_STAGE: Any = with_errors(_Stage, **{REGRESSION.valid: MAYBE, REGRESSION.test: (float, ...)})
+Metrics = with_errors(
+    _Metrics,
+    **dict.fromkeys((REGRESSION.train, REGRESSION.valid, REGRESSION.test), MAYBE),
+    **dict.fromkeys(REGRESSION.naive, (dict[str, float], {})),
+    stages=(dict[str, _STAGE], {}),
+)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:

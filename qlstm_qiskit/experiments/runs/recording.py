@@ -10,7 +10,6 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.data.errors import mean_squared_error
 from qlstm_qiskit.experiments.runs.agreement import ARCHITECTURE, HISTORY, MODEL
 from qlstm_qiskit.experiments.runs.header import Gates, ModelHeader, RunHeader
 from qlstm_qiskit.experiments.runs.reading import ArchitectureLine, HistoryLine, read_epochs
@@ -18,7 +17,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
-from qlstm_qiskit.training.checkpoint import save_weights
+from qlstm_qiskit.training.tensors import save_weights
 
 
 class Recorder(Callback):
@@ -78,12 +77,13 @@ class Recorder(Callback):
                 self.exact.circuits.keep(gates)
             self.exact.load_state_dict(module.state_dict())
         prediction = predict_windows(self.exact or module, self.dataset.x_test)
-        valid = {"valid_mse": float(row["valid_loss"])} if "valid_loss" in row else {}
+        task = self.spec.task
+        valid = {task.valid: float(row["valid_loss"])} if "valid_loss" in row else {}
         return {
             "epoch": int(row["epoch"]),
-            "train_mse": float(row["train_loss"]),
+            task.train: float(row["train_loss"]),
             **valid,
-            "test_mse": mean_squared_error(prediction, self.dataset.y_test),
+            task.test: task.error(prediction, self.dataset.y_test),
             "seconds": float(row["dur"]),
         }
 

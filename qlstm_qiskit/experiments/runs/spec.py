@@ -6,13 +6,18 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_serializer
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_serializer, model_serializer
 
 from qlstm_qiskit.data import Dataset, load_csv, load_dataset
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.hardware import BackendSpec, find_spec
 from qlstm_qiskit.search import AnyStrategy, Genotype
 from qlstm_qiskit.training import QLSTMRegressor
+from qlstm_qiskit.training.options import AllOptions, ModelOptions, TrainingOptions, described
+from qlstm_qiskit.training.task import REGRESSION, Task
+
+#: No literal in the class: pydantic's plugin for mypy would then refuse the fields that dataclasses declare.
+_FROZEN: ConfigDict = {"frozen": True, "extra": "forbid"}
 
 
 class DataSpec(BaseModel):
@@ -97,52 +102,45 @@ class Start(BaseModel):
     sha256: str
 
 
-class RunSpec(BaseModel):
+@described
+class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     """A training run: a series, a model, how it is trained and where.
 
     The other arguments of `QLSTMRegressor` keep their defaults.
 
     Attributes:
         data: The series.
-        model, hidden_size, depth, n_qubits, input_map, mixing, num_layers, dropout, angle_std: As in `QLSTMRegressor`.
+        ModelOptions: As declared there.
         genotype: The circuits of the model "derived".
         search: The strategy that trains the weights over candidates.
         start: Where it starts; random parameters where None.
         epochs: `max_epochs` of `QLSTMRegressor`.
-        batch_size, optimizer, lr, schedule, spsa_eps, spsa_resamplings, valid_fraction, patience, seed, dtype: As in
-            `QLSTMRegressor`.
+        TrainingOptions: As declared there.
         backend: Name of an entry of backends.yaml.
         backend_options: That entry, as it was when the run was made; read from the file where None.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(**_FROZEN)
 
     data: DataSpec
-    model: str = "diffqas"
-    hidden_size: int = 5
-    depth: int | None = None
-    n_qubits: int | None = None
     genotype: Genotype | None = None
     search: AnyStrategy | None = None
-    valid_fraction: float = 0.0
-    patience: int = 0
     start: Start | None = None
-    input_map: str = "identity"
-    mixing: str = "linear"
-    num_layers: int = 1
-    dropout: float = 0.0
-    epochs: int = 100
-    batch_size: int = 10
-    optimizer: str = "rmsprop"
-    lr: float | None = None
-    schedule: str = "constant"
-    spsa_eps: float = 0.15
-    spsa_resamplings: int = 1
+    epochs: int = AllOptions.max_epochs
     backend: str = "statevector"
     backend_options: BackendSpec | None = None
-    angle_std: float = 0.01
-    seed: int = 0
-    dtype: str = "float64"
+    seed: int = 0  # a run has one, to be trained again
+
+    @property
+    def task(self) -> Task:
+        """What the model is for."""
+        return REGRESSION
+
+    @model_serializer(mode="wrap")
+    def _data_first(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The series first, as a config has always begun."""
+        content = dump(self)
+        return {"data": content.pop("data"), **content} if "data" in content else content
 
     def lasting(self) -> dict[str, Any]:
         """What results depend on wherever files lie and circuits run, as plain data; of circuits that are kept, a digest."""

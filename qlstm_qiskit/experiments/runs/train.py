@@ -8,12 +8,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.errors import DataError, OptionError, RunError, TrainingError
+from qlstm_qiskit.errors import DataError, RunError, TrainingError
 from qlstm_qiskit.experiments.runs.agreement import require_same_model
 from qlstm_qiskit.experiments.runs.header import read_model
 from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
@@ -32,6 +30,7 @@ from qlstm_qiskit.experiments.runs.run import (
     load_run,
     load_spec,
 )
+from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import read_start
 from qlstm_qiskit.experiments.runs.trust import require_trusted
@@ -41,10 +40,9 @@ from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.jobs.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
-from qlstm_qiskit.training.resume import read_progress
+from qlstm_qiskit.training.checkpoint import read_progress
 
 
 def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
@@ -111,28 +109,6 @@ def resume_run(
     return _train(spec, out, loggers, verbose, begun=True)
 
 
-def require_same(out: Path | str, spec: RunSpec) -> None:
-    """Make sure that a run folder holds this very run.
-
-    Args:
-        out: The folder.
-        spec: The run.
-
-    Raises:
-        RunError: They differ; the message says in what.
-    """
-    there, here = (one.model_dump(mode="json") for one in (load_spec(out), _settle(spec)[0]))
-    other = [name for name in there if there[name] != here[name]]
-    if other:
-        said = ", ".join(f"{name} ({_short(there[name])} there, {_short(here[name])} here)" for name in other)
-        raise RunError(f"{out} holds another run: it differs in {said}. Give the same options, or another folder.")
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
 def is_unfinished(out: Path | str) -> bool:
     """Whether a run folder holds a training that ended before its last epoch: killed, stopped by an error, or by Ctrl-C.
 
@@ -145,24 +121,8 @@ def is_unfinished(out: Path | str) -> bool:
     return not exists(Path(out) / METRICS) or bool(load_metrics(out).get("interrupted"))
 
 
-def _settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
-    """A spec with all that it leaves to defaults or to files, as config.json holds it, its data, and the untrained model.
-
-    The model is on the exact interpreter where circuits leave this machine.
-    """
-    spec = spec.on(spec.backend_options or spec.backend)
-    dataset, options = spec.data.load(), spec.backend_options
-    assert options is not None
-    if spec.optimizer == "lbfgs" and not options.exact:
-        raise OptionError(f"lbfgs compares losses exactly, and backend {options.name} has noise; use rmsprop, adam or spsa.")
-    regressor = spec.on(EXACT).regressor() if options.leaves else spec.regressor()
-    depth, module = _rehearse(regressor, dataset)
-    found = {"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate}
-    return spec.model_copy(update=found), dataset, module
-
-
 def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, begun: bool) -> Run:
-    spec, dataset, module = _settle(spec)
+    spec, dataset, module = settle(spec)
     options = spec.backend_options
     assert options is not None
     start = None if spec.start is None else read_start(spec.start)
@@ -243,31 +203,6 @@ def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float,
     if options.guard.dry_run:
         metrics["dry_run"] = True
     write_atomically(run.path / METRICS, strict_json(metrics, indent=2) + "\n")
-
-
-def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
-    """Run one batch forward, so that what does not fit is refused before a folder is made.
-
-    Returns:
-        The circuits' depth, and the untrained model.
-    """
-    regressor.check_options()
-    generator = torch.Generator()
-    module = regressor.build_module(len(dataset.features), dataset.horizon, generator=generator)
-    _require_squares(dataset, next(module.parameters()).dtype)
-    with drawing_from(generator, module):
-        module(torch.as_tensor(dataset.x_train[: regressor.batch_size or None], dtype=next(module.parameters()).dtype))
-    return module.circuits.depth if module.circuits is not None else None, module
-
-
-def _require_squares(dataset: Dataset, dtype: torch.dtype) -> None:
-    """Refuse scaled values that a model of this type cannot square, which it would do to no purpose in the test part."""
-    largest = max(float(np.abs(part).max()) for part in (dataset.x_train, dataset.x_test))
-    if largest > torch.finfo(dtype).max ** 0.5:
-        raise DataError(
-            f"{dataset.name} has values {largest:.3g} times as far from the middle of what is trained on as its range goes, "
-            f"which {str(dtype).removeprefix('torch.')} cannot square; correct them, or train with float64."
-        )
 
 
 def refuse_existing(out: Path) -> None:

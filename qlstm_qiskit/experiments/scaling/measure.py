@@ -12,7 +12,6 @@ from joblib import Parallel, delayed
 from pydantic import BaseModel, ConfigDict
 
 from qlstm_qiskit.data import load_dataset
-from qlstm_qiskit.data.errors import forecast_errors
 from qlstm_qiskit.errors import LARGEST, OptionError, RunError, TrainingError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.run import predict_windows, read_lines, validated
@@ -205,7 +204,7 @@ def last_error(plan: ScalingPlan, point: Point, model: str, seed: int) -> float 
             return None
         if regressor.interrupted_:  # Ctrl-C, which leaves a training at its last finished epoch
             raise KeyboardInterrupt
-        return forecast_errors(data, predict_windows(regressor.module_, data.x_test))["mse"]
+        return regressor.task.errors(data, predict_windows(regressor.module_, data.x_test))[regressor.task.metric]
 
 
 def along(axis: str, base: Point, records: Sequence[ScalingRecord]) -> list[ScalingRecord]:

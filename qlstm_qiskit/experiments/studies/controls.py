@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from sklearn.linear_model import RidgeCV
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.data.errors import forecast_errors
 from qlstm_qiskit.data.rollout import rolled_errors
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runs.spec import DataSpec
+from qlstm_qiskit.training.task import REGRESSION
 
 Floats = NDArray[np.float64]
 
@@ -58,8 +58,8 @@ class Control(BaseModel):
             predict, n_parameters = self.fit(dataset)
             prediction = predict(dataset.x_test)
             later = rolled_errors(predict, dataset, steps)["model"] if steps else None
-        test = forecast_errors(dataset, prediction)
-        figures = {"test_mse": test["mse"], "test": test, "n_parameters": n_parameters, "n_circuits": 0}
+        test = REGRESSION.errors(dataset, prediction)
+        figures = {REGRESSION.test: test[REGRESSION.metric], "test": test, "n_parameters": n_parameters, "n_circuits": 0}
         return figures | ({} if later is None else {"rolled_out": later})
 
     def fit(self, dataset: Dataset) -> tuple[Callable[[Floats], Floats], int]:

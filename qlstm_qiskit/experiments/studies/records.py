@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import DataError, RunError
-from qlstm_qiskit.experiments.runs.reading import Environment, read_json, read_lines, validated
+from qlstm_qiskit.experiments.runs.reading import MAYBE, Environment, read_json, read_lines, validated, with_errors
 from qlstm_qiskit.experiments.studies.study import Study, Task
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
+from qlstm_qiskit.training.task import REGRESSION
 
 STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json"
 
@@ -23,7 +24,7 @@ STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json
 Record = dict[str, Any]
 
 
-class _Line(BaseModel):
+class _Plain(BaseModel):
     """A line of the records: what its readers need of it."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
@@ -33,9 +34,6 @@ class _Line(BaseModel):
     dataset: str
     seed: int = Field(ge=0)
     error: str | None = None
-    train_mse: float | None = None
-    valid_mse: float | None = None
-    test_mse: float | None = None
     test: dict[str, float] = {}
     rolled_out: dict[str, list[float]] | None = None
     n_parameters: int | None = None
@@ -45,11 +43,14 @@ class _Line(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.error is None) == (self.test_mse is None):
-            raise ValueError("a run has either a test_mse or an error")
+        if (self.error is None) == (getattr(self, REGRESSION.test) is None):
+            raise ValueError(f"a run has either a {REGRESSION.test} or an error")
         if self.rolled_out is not None and not self.rolled_out.get("mase"):
             raise ValueError("rolled_out has no mase")
         return self
+
+
+_Line = with_errors(_Plain, **dict.fromkeys((REGRESSION.train, REGRESSION.valid, REGRESSION.test), MAYBE))
 
 
 def read_records(out: Path | str) -> list[Record]:

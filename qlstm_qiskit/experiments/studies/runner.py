@@ -36,9 +36,10 @@ from qlstm_qiskit.experiments.studies.records import (
 )
 from qlstm_qiskit.experiments.studies.study import TRAINING, Chain, Study, Task
 from qlstm_qiskit.storage import claimed, exists
+from qlstm_qiskit.training.task import REGRESSION
 
 #: What a run's metrics give to its record.
-_FIGURES = ("train_mse", "valid_mse", "test_mse", "test", "epochs", "n_parameters", "n_circuits", "wall_seconds")
+_FIGURES = (REGRESSION.train, REGRESSION.valid, REGRESSION.test, "test", "epochs", "n_parameters", "n_circuits", "wall_seconds")
 
 #: Times that a cluster may lose workers without a single run being finished in between.
 _PATIENCE = 3
@@ -106,7 +107,7 @@ def run_task(task: Task, folder: Path) -> Record:
         with threadpool_limits(1):
             record |= _figures(task, folder / task.id)
     except TrainingError as error:
-        record |= {"error": str(error), "test_mse": None, "wall_seconds": time.perf_counter() - started}
+        record |= {"error": str(error), REGRESSION.test: None, "wall_seconds": time.perf_counter() - started}
     finally:
         torch.set_num_threads(threads)
     return record

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
+from qlstm_qiskit.experiments.studies.rows import Chain, Derive, Row, Task
 from qlstm_qiskit.hardware import BackendSpec, names_own_code
+from qlstm_qiskit.training.task import REGRESSION
+from qlstm_qiskit.training.task import Task as ModelTask
 
 #: Studies that come with the package, as YAML files.
 STUDIES = Path(__file__).parent
@@ -27,93 +29,6 @@ MOST_TASKS = 100_000
 
 #: Fields of a training that follows a search and does not take them from it.
 TRAINING = ("epochs", "batch_size", "optimizer", "schedule", "patience")
-
-
-class Derive(BaseModel):
-    """How circuits are chosen from a search; see `derive_run`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    strategy: str = "perturbation"
-    top_k: PositiveInt = 1
-    refit: bool = True
-
-
-class Chain(BaseModel):
-    """A search, one circuit a gate derived from it, and that model trained again.
-
-    Attributes:
-        search: The first run.
-        derive: How circuits are chosen.
-        tune: Fields of the last run's `RunSpec` that differ from the search's.
-        scratch: Whether the last run starts from random parameters.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    search: RunSpec
-    derive: Derive = Derive()
-    tune: dict[str, Any] = {}
-    scratch: bool = False
-
-
-class Row(BaseModel):
-    """A row of the table: fields of a `RunSpec`, a control, or a search that a model is derived from.
-
-    Attributes:
-        run: Fields of the `RunSpec`; with `search`, of the training that follows it.
-        search: Fields of the search's `RunSpec`; the recipe of the study is not for it.
-        derive, scratch: See `Chain`.
-        control: Options of a `Control`.
-        note: What the table says of it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run: dict[str, Any] | None = None
-    search: dict[str, Any] | None = None
-    derive: Derive = Derive()
-    scratch: bool = False
-    control: dict[str, Any] | None = None
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.control is None) == (self.run is None):
-            raise ValueError("has exactly one of run and control")
-        if self.control is not None and self.search is not None:
-            raise ValueError("is a control, which has no search")
-        if self.search is None and (self.scratch or self.derive != Derive()):
-            raise ValueError("has no search, which derive and scratch go with")
-        return self
-
-
-class Task(BaseModel):
-    """One training of a study.
-
-    Attributes:
-        row, dataset, seed: Its place in the table.
-        work: What is done.
-        steps: How far predictions are fed back on the test part; 0 for not at all.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    row: str
-    dataset: str
-    seed: int
-    work: RunSpec | Chain | Control
-    steps: int = 0
-
-    @property
-    def id(self) -> str:
-        """A hash of what is done; its place in the table has no part in it, nor has that of a file whose content is known."""
-        place: Any = {"search": {"data": {"csv"}}} if isinstance(self.work, Chain) else {"data": {"csv"}}
-        done = self.work.model_dump(mode="json", exclude_defaults=True, exclude=place)
-        content: dict[str, Any] = {type(self.work).__name__: done}
-        if self.steps:
-            content["steps"] = self.steps
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Study(BaseModel):
@@ -137,7 +52,7 @@ class Study(BaseModel):
 
     name: str
     title: str = ""
-    primary: Literal["test_mse", "valid_mse"] = "test_mse"
+    primary: str = REGRESSION.test
     recipe: str = "paper"
     seeds: PositiveInt = 12
     seeds_of: dict[str, PositiveInt] = {}
@@ -148,6 +63,18 @@ class Study(BaseModel):
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
     about: str = Field(default="", description="What the table says of itself.")
+
+    @property
+    def trained_for(self) -> ModelTask:
+        """The task of its models."""
+        return REGRESSION
+
+    @field_validator("primary")
+    @classmethod
+    def _is_an_error(cls, name: str) -> str:
+        if name not in (REGRESSION.test, REGRESSION.valid):
+            raise PydanticCustomError("literal_error", f"Input should be {REGRESSION.test!r} or {REGRESSION.valid!r}")
+        return name
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -263,8 +190,8 @@ class Study(BaseModel):
                 work = _pinned(RunSpec.model_validate(own | recipe | run))
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
-        if self.primary == "valid_mse" and not _holds_out(work):
-            raise OptionError(f"row {label!r} of the study {self.name!r} has no valid_mse; give its run a valid_fraction.")
+        if self.primary == self.trained_for.valid and not _holds_out(work):
+            raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
         return Task(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
 
 
@@ -305,7 +232,7 @@ def load_study(name: str | Path, recipe: str | None = None) -> Study:
         raise OptionError(f"{path}: {_first(error)}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
         raise OptionError(f"{path} is no study: {' '.join(str(error).split())}") from None
-    if study.recipe != own.recipe and study.primary == "valid_mse":
+    if study.recipe != own.recipe and study.primary == study.trained_for.valid:
         raise OptionError(f"the study {study.name!r} is for choosing a recipe: its rows say theirs. Leave --recipe out.")
     return study
 

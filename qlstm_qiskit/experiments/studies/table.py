@@ -134,7 +134,11 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
     last = next((r for r in records if "n_parameters" in r), {})
     published = study.published.get(row, {}).get(dataset)
     mase = [record.get("test", {}).get("mase") for record in records]
-    trained = [(record["train_mse"], error) for record, error in zip(records, errors, strict=True) if "train_mse" in record]
+    trained = [
+        (record[study.trained_for.train], error)
+        for record, error in zip(records, errors, strict=True)
+        if study.trained_for.train in record
+    ]
     rolled = [float(np.mean(record["rolled_out"]["mase"])) if "rolled_out" in record else None for record in records]
     return Cell(
         errors,

@@ -23,12 +23,8 @@ from qlstm_qiskit.storage import exists, strict_json
 #: Of a backend's entry: names of accounts, which a page that is handed on need not say.
 _PRIVATE = ("account", "instance", "token_env")
 
-_FORECASTS = {"test": "model", "persistence": "persistence", "seasonal_naive": "seasonal naive"}
-_FIGURES = {"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}
-
-
-#: What a page needs of metrics.json.
-_NEEDED = ("n_parameters", "n_circuits", "train_mse", "test_mse", "test", "persistence", "wall_seconds", "versions")
+#: What a page needs of metrics.json, beside the errors.
+_NEEDED = ("n_parameters", "n_circuits", "test", "persistence", "wall_seconds", "versions")
 
 
 def run_page(path: Path, backend: str | None = None, backends: Path | None = None) -> Page:
@@ -47,7 +43,7 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
         hint = f"; finish it with `qlstm resume {path}`" if is_unfinished(path) else ""
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
     metrics = load_metrics(path)
-    missing = [name for name in _NEEDED if metrics.get(name) is None]
+    missing = [name for name in (spec.task.train, spec.task.test, *_NEEDED) if metrics.get(name) is None]
     if missing:
         raise RunError(f"{path / METRICS} is damaged or of another version: it has no {', '.join(missing)}.")
     chosen = None if backend is None else _on_this_machine(backend, backends)
@@ -78,11 +74,11 @@ def _on_this_machine(name: str, backends: Path | None) -> BackendSpec:
 
 
 def _lead(spec: RunSpec, run: Run) -> list[str]:
-    metrics = run.metrics
+    metrics, task = run.metrics, spec.task
     lines = [
         f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
-        f"{metrics['n_circuits']:,} circuits a time step. Mean squared error on the test part {metrics['test_mse']:.3g}, "
-        f"of the persistence forecast (nothing changes) {metrics['persistence']['mse']:.3g}, scaled units."
+        f"{metrics['n_circuits']:,} circuits a time step. {task.words.capitalize()} on the test part {metrics[task.test]:.3g}, "
+        f"of the persistence forecast (nothing changes) {metrics['persistence'][task.metric]:.3g}, scaled units."
     ]
     if metrics.get("interrupted"):
         lines.append(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs.")
@@ -98,28 +94,31 @@ def _forecast(run: Run) -> Section:
 
 
 def _errors(run: Run) -> Section:
-    metrics = run.metrics
+    metrics, task = run.metrics, run.spec.task
+    forecasts = {"test": "model", **task.naive}
     rows = [
-        [label, *(number(metrics[name].get(key)) for key in _FIGURES)] for name, label in _FORECASTS.items() if name in metrics
+        [label, *(number(metrics[name].get(key)) for key in task.figures)]
+        for name, label in forecasts.items()
+        if name in metrics
     ]
     caption = "On the test part. RMSE and MAE are in original units; MASE is the MAE divided by that of the naive forecast "
     caption += "within the training part."
-    parts: list[Part] = [Grid(caption, ["forecast", *_FIGURES.values()], rows, download=json_file("metrics", metrics))]
-    named = {"training": "train_mse", "validation": "valid_mse", "test": "test_mse"}
+    parts: list[Part] = [Grid(caption, ["forecast", *task.figures.values()], rows, download=json_file("metrics", metrics))]
+    named = {"training": task.train, "validation": task.valid, "test": task.test}
     rows = [[name, number(metrics[key])] for name, key in named.items() if key in metrics]
-    parts.append(Grid("The model on each part of the series.", ["part", "MSE (scaled)"], rows))
+    parts.append(Grid("The model on each part of the series.", ["part", task.shown], rows))
     if "stages" in metrics:
         rows = [
             [
                 name.replace("_", "-"),
                 str(stage["epochs"]),
                 f"{stage['n_circuits']:,}",
-                "trained on it" if stage["valid_mse"] is None else number(stage["valid_mse"]),
-                number(stage["test_mse"]),
+                "trained on it" if stage[task.valid] is None else number(stage[task.valid]),
+                number(stage[task.test]),
             ]
             for name, stage in metrics["stages"].items()
         ]
-        header = ["stage", "epochs", "circuits a step", "validation MSE (scaled)", "test MSE (scaled)"]
+        header = ["stage", "epochs", "circuits a step", f"validation {task.shown}", f"test {task.shown}"]
         parts.append(Grid("From the search to one model.", header, rows))
     return Section("Errors", parts)
 

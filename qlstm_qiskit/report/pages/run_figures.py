@@ -60,18 +60,19 @@ def _border(edge: float) -> dict[str, Any]:
 def loss_plot(run: Run) -> Plot:
     """Errors after each epoch, on a logarithmic axis."""
     epochs = [int(entry["epoch"]) for entry in run.history]
-    named = {"train_mse": "training, mean over the epoch", "valid_mse": "validation", "test_mse": "test"}
-    styles = {"train_mse": ("blue", "solid"), "valid_mse": ("orange", "dash"), "test_mse": (INK, "dot")}
+    task = run.spec.task
+    named = {task.train: "training, mean over the epoch", task.valid: "validation", task.test: "test"}
+    styles = {task.train: ("blue", "solid"), task.valid: ("orange", "dash"), task.test: (INK, "dot")}
     kept = {key: [entry.get(key) for entry in run.history] for key in named}
     kept = {key: values for key, values in kept.items() if any(value is not None for value in values)}
     traces = [line(named[key], epochs, values, *styles[key]) for key, values in kept.items()]
     figure = plotted(
         traces,
         epoch_axis(epochs),
-        log_axis("MSE (scaled units)", [value for values in kept.values() for value in values]),
+        log_axis(f"{task.title} (scaled units)", [value for values in kept.values() for value in values]),
         hovermode="x unified",
     )
-    caption = "Mean squared error after each epoch, logarithmic axis."
+    caption = f"{task.words.capitalize()} after each epoch, logarithmic axis."
     return Plot("loss", caption, figure, csv_file("loss", {"epoch": epochs, **kept}))
 
 

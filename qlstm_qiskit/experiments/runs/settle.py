@@ -1,0 +1,81 @@
+"""What a run comes to before it is trained: all that its spec leaves open, its data, and whether its model fits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.errors import DataError, OptionError, RunError
+from qlstm_qiskit.experiments.runs.run import load_spec
+from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.hardware import EXACT
+from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.nn.noise import drawing_from
+from qlstm_qiskit.training import QLSTMRegressor
+
+
+def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
+    """A spec with all that it leaves to defaults or to files, as config.json holds it, its data, and the untrained model.
+
+    The model is on the exact interpreter where circuits leave this machine.
+    """
+    spec = spec.on(spec.backend_options or spec.backend)
+    dataset, options = spec.data.load(), spec.backend_options
+    assert options is not None
+    if spec.optimizer == "lbfgs" and not options.exact:
+        raise OptionError(f"lbfgs compares losses exactly, and backend {options.name} has noise; use rmsprop, adam or spsa.")
+    regressor = spec.on(EXACT).regressor() if options.leaves else spec.regressor()
+    depth, module = _rehearse(regressor, dataset)
+    found = {"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate}
+    return spec.model_copy(update=found), dataset, module
+
+
+def require_same(out: Path | str, spec: RunSpec) -> None:
+    """Make sure that a run folder holds this very run.
+
+    Args:
+        out: The folder.
+        spec: The run.
+
+    Raises:
+        RunError: They differ; the message says in what.
+    """
+    there, here = (one.model_dump(mode="json") for one in (load_spec(out), settle(spec)[0]))
+    other = [name for name in there if there[name] != here[name]]
+    if other:
+        said = ", ".join(f"{name} ({_short(there[name])} there, {_short(here[name])} here)" for name in other)
+        raise RunError(f"{out} holds another run: it differs in {said}. Give the same options, or another folder.")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
+    """Run one batch forward, so that what does not fit is refused before a folder is made.
+
+    Returns:
+        The circuits' depth, and the untrained model.
+    """
+    regressor.check_options()
+    generator = torch.Generator()
+    module = regressor.build_module(len(dataset.features), dataset.horizon, generator=generator)
+    _require_squares(dataset, next(module.parameters()).dtype)
+    with drawing_from(generator, module):
+        module(torch.as_tensor(dataset.x_train[: regressor.batch_size or None], dtype=next(module.parameters()).dtype))
+    return module.circuits.depth if module.circuits is not None else None, module
+
+
+def _require_squares(dataset: Dataset, dtype: torch.dtype) -> None:
+    """Refuse scaled values that a model of this type cannot square, which it would do to no purpose in the test part."""
+    largest = max(float(np.abs(part).max()) for part in (dataset.x_train, dataset.x_test))
+    if largest > torch.finfo(dtype).max ** 0.5:
+        raise DataError(
+            f"{dataset.name} has values {largest:.3g} times as far from the middle of what is trained on as its range goes, "
+            f"which {str(dtype).removeprefix('torch.')} cannot square; correct them, or train with float64."
+        )

@@ -1,0 +1,88 @@
+"""How an option is declared: a field of a dataclass, with what is known of it beside name, type and default."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from qlstm_qiskit.errors import LARGEST
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Whole numbers, and the least and the largest that are allowed."""
+
+    least: int
+    most: int = LARGEST
+
+
+@dataclass(frozen=True)
+class Real:
+    """Numbers from `least`, which is one of them unless `above`, to `below`, which is none of them."""
+
+    least: float
+    below: float = math.inf
+    above: bool = False
+
+    def allows(self, value: float) -> bool:
+        """Whether a number is one of them."""
+        return (value > self.least if self.above else value >= self.least) and value < self.below
+
+    def __str__(self) -> str:
+        if self.below < math.inf:
+            return f"at least {self.least:g} and below {self.below:g}"
+        return f"a finite number {'above' if self.above else 'of at least'} {self.least:g}"
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option beside its name, its type and its default.
+
+    Attributes:
+        help: What it is, as `qlstm train --help` says it.
+        doc: The same for Python, where that takes more words.
+        limits: Of numbers.
+        choices: Names that a shell completes.
+        closed: Whether a name that is none of the choices is refused as it is read; else where it is looked up.
+        shown: What the help shows as the default.
+        circuits: Whether it has no meaning for a model without circuits.
+        spoken: Its name in a run's spec and on the command line, where that is another one.
+    """
+
+    help: str
+    doc: str = ""
+    limits: Whole | Real | None = None
+    choices: tuple[str, ...] = ()
+    closed: bool = False
+    shown: str = ""
+    circuits: bool = False
+    spoken: str = ""
+
+
+def option(default: T, help: str, **about: Any) -> T:
+    """A field of a dataclass with its default and the fields of its `Option`."""
+    made: T = field(default=default, metadata={"option": Option(help, **about)})
+    return made
+
+
+def about(of: Field[Any]) -> Option:
+    """What is known of an option."""
+    found: Option = of.metadata["option"]
+    return found
+
+
+def spoken(group: type) -> dict[str, Field[Any]]:
+    """The options of a class by the names that a run's spec and the command line have for them."""
+    return {about(own).spoken or own.name: own for own in fields(group)}
+
+
+def entries(group: type, indent: str) -> Iterator[str]:
+    """The lines of a docstring that describe the options of a class."""
+    for own in fields(group):
+        text = f"{own.name}: {about(own).doc or about(own).help}"
+        yield from textwrap.wrap(text, 120, initial_indent=indent, subsequent_indent=indent + "    ", break_long_words=False)

@@ -1,0 +1,123 @@
+"""The options of a fit, checked and as plain values: those of numpy, as grids hold them, become what they stand for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, FrozenInstanceError
+from numbers import Real as RealNumber
+from types import MappingProxyType
+from typing import Any, NoReturn, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
+from qlstm_qiskit.hardware import BackendSpec
+from qlstm_qiskit.nn.calls import require_device
+from qlstm_qiskit.search import Strategy
+from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.training.declare import Option, Real, Whole, about, spoken
+from qlstm_qiskit.training.options import OPTIONS, AllOptions, ModelOptions
+
+DTYPES = MappingProxyType({"float64": torch.float64, "float32": torch.float32})
+
+#: Options that are looked at by themselves: objects, or names of them.
+_OBJECTS = ("space", "search", "start", "backend", "device", "checkpoint", "callbacks")
+
+
+class Options(AllOptions):
+    """The options of a fit: plain values, each of its kind and in its range; frozen."""
+
+    @classmethod
+    def of(cls, given: AllOptions) -> Options:
+        """Those of an estimator, which stays as it is.
+
+        Raises:
+            OptionError: An option is of another kind, or out of its range.
+        """
+        values = {name: getattr(given, name) for name in OPTIONS}
+        made = cls.__new__(cls)
+        vars(made).update({name: _plain(own, values[name]) for name, own in OPTIONS.items() if name not in _OBJECTS})
+        vars(made).update(_plain_objects(values))
+        return made
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError(f"cannot assign to {name!r}: the options of a fit do not change")
+
+    def of_model(self) -> ModelOptions:
+        """Those of the model that is trained: a search has a mixing of its own."""
+        values = {name: getattr(self, name) for name in spoken(ModelOptions)}
+        return ModelOptions(**(values | ({} if self.search is None else {"mixing": self.strategy.mixing})))
+
+    def check_together(self) -> None:
+        """Raise `OptionError` where options do not go with one another; the optimiser's are checked by `check_optimizer`."""
+        if self.patience and not self.valid_fraction:
+            raise OptionError(f"patience={self.patience} needs a validation part; give valid_fraction, such as 0.2.")
+        strategy = self.strategy
+        if strategy.needs_validation and not self.valid_fraction:
+            raise OptionError(
+                f"the strategy {strategy.name!r} learns from a validation part; give valid_fraction, such as 0.2."
+            )
+        if strategy.drops and self.patience:
+            raise OptionError(
+                f"the strategy {strategy.name!r} drops candidates on its way to the last epoch; leave out patience."
+            )
+        if self.search is not None and self.mixing != "linear":
+            raise OptionError(
+                f"mixing={self.mixing!r} beside the search strategy {strategy.name!r}, which has its own; leave it out."
+            )
+
+
+def _plain(own: Field[Any], value: Any) -> Any:
+    """A number, a name or a switch as a plain value of Python."""
+    known = about(own)
+    if value is None and type(None) in get_args(own.type):
+        return None
+    if isinstance(known.limits, Whole):
+        return require_at_least(own.name, value, known.limits.least, known.limits.most)
+    if isinstance(known.limits, Real):
+        return _real(own.name, value, known.limits)
+    return _name(own.name, value, known) if isinstance(own.default, str) else _switch(own.name, value)
+
+
+def _real(name: str, value: Any, limits: Real) -> float:
+    try:
+        number = math.nan if isinstance(value, bool | np.bool_) or not isinstance(value, RealNumber) else float(value)
+    except OverflowError:
+        number = math.nan
+    if not limits.allows(number):
+        raise OptionError(f"{name} is {value!r}; it must be {limits}.")
+    return number
+
+
+def _name(name: str, value: Any, known: Option) -> str:
+    if not isinstance(value, str):
+        raise OptionError(f"{name} is {value!r}; it must be a string.")
+    if known.closed and value not in known.choices:
+        raise unknown_option(name, value, known.choices)
+    return str(value)
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_ | int | np.integer) or value < 0:
+        raise OptionError(f"{name} is {value!r}; it must be True or False.")
+    return bool(value)
+
+
+def _plain_objects(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that are objects, or names of them; `OptionError` where one is of another kind."""
+    space, start, search, backend = (given[name] for name in ("space", "start", "search", "backend"))
+    require_device(given["device"])
+    layers = [space] if isinstance(space, SearchSpace) else space
+    if layers is not None and not (isinstance(layers, Sequence) and all(isinstance(layer, SearchSpace) for layer in layers)):
+        raise OptionError(f"space is {space!r}; it must be a SearchSpace, or a sequence with one for each layer.")
+    if start is not None and not (isinstance(start, Mapping) and all(isinstance(value, Tensor) for value in start.values())):
+        raise OptionError("start must be a dictionary of tensors, such as the state_dict() of a fitted module_.")
+    if not isinstance(search, str | Strategy | None):
+        raise OptionError(f"search is {search!r}; it must be a Strategy, or the name of one.")
+    if not isinstance(backend, str | BackendSpec) and not hasattr(backend, "bank"):
+        raise OptionError(f"backend is {backend!r}; it must be a backend, or the name of one.")
+    plain = {name: str(value) if isinstance(value := given[name], str) else value for name in _OBJECTS}
+    return plain | {"device": str(torch.device("cpu" if given["device"] is None else given["device"]))}
