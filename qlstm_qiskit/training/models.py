@@ -14,7 +14,7 @@ from torch import nn
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
-from qlstm_qiskit.nn import QLSTM, Forecaster
+from qlstm_qiskit.nn import CELLS, Forecaster, Recurrent
 from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_parameters
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.declare import about
@@ -33,7 +33,10 @@ class ModelVariant:
     circuits: str = "trained"
 
 
-#: Name -> how a model differs from the paper's; None for the classical control.
+#: Classical controls by name.
+CONTROLS: Mapping[str, type[nn.LSTM | nn.GRU]] = MappingProxyType({"lstm": nn.LSTM, "gru": nn.GRU})
+
+#: Name -> how a model differs from the paper's; None for a classical control.
 MODELS: Mapping[str, ModelVariant | None] = MappingProxyType(
     {
         "diffqas": ModelVariant(SearchSpace.paper),
@@ -42,7 +45,7 @@ MODELS: Mapping[str, ModelVariant | None] = MappingProxyType(
         "reservoir-shared": ModelVariant(SearchSpace.paper, sharing="shared", circuits="frozen"),
         **{f"config{n}": ModelVariant(partial(SearchSpace.handcrafted, n)) for n in range(1, 7)},
         "derived": ModelVariant(lambda: None),  # the circuits that a search has left; see `Genotype`
-        "lstm": None,  # torch.nn.LSTM of the same hidden size
+        **dict.fromkeys(CONTROLS),  # of the same hidden size
     }
 )
 
@@ -90,7 +93,7 @@ def build_forecaster(
         if variant is None
         else _circuits(own, variant, input_size, space=space, backend=backend, **made)
     )
-    return Forecaster(recurrent, REGRESSION.head(hidden_size, n_outputs, **made))
+    return Forecaster(recurrent, REGRESSION.head(hidden_size * (1 + own.bidirectional), n_outputs, **made))
 
 
 def build_module(
@@ -125,14 +128,16 @@ def _circuits(
     *,
     space: SearchSpace | Sequence[SearchSpace] | None,
     **made: Any,
-) -> QLSTM:
+) -> Recurrent[Any]:
     """A layer whose gates are circuits."""
     space = variant.space() if space is None else space
     if space is None:
         raise OptionError(
             f"the model {own.model!r} is what a search has left; make one with `qlstm derive`, or give its space."
         )
-    return QLSTM(
+    if own.cell not in CELLS:
+        raise unknown_option("cell", own.cell, CELLS)
+    return CELLS[own.cell](
         input_size,
         own.hidden_size,
         depth=own.depth,
@@ -143,6 +148,7 @@ def _circuits(
         circuits=variant.circuits,
         mixing=own.mixing,
         num_layers=own.num_layers,
+        bidirectional=own.bidirectional,
         batch_first=True,
         dropout=own.dropout,
         angle_std=own.angle_std,
@@ -158,17 +164,17 @@ def _control(
     generator: torch.Generator | None,
     device: str,
     dtype: torch.dtype,
-) -> nn.LSTM:
-    """`torch.nn.LSTM` with torch's own start, to the bit, drawn from a generator."""
+) -> nn.LSTM | nn.GRU:
+    """A layer of torch with torch's own start, to the bit, drawn from a generator."""
     values = {"space": space} | {name: getattr(own, name) for name, known in OF_MODEL.items() if about(known).circuits}
     given = [f"{name}={value}" for name, value in values.items() if value != OPTIONS[name].default]
     if given:
         raise OptionError(f"the model {own.model!r} has no circuits; leave out {', '.join(given)}.")
-    hidden, layers = own.hidden_size, own.num_layers
-    count = 4 * hidden * (input_size + hidden + 2) + (layers - 1) * 8 * hidden * (hidden + 1)
+    hidden, layers, both = own.hidden_size, own.num_layers, 1 + own.bidirectional
+    count = 4 * both * hidden * (input_size + hidden + 2 + (layers - 1) * ((both + 1) * hidden + 2))
     require_parameters(count, "a model", device)
-    kept = {"batch_first": True, "dropout": own.dropout, "dtype": dtype, "device": "meta"}
-    layer = nn.LSTM(input_size, hidden, layers, **kept).to_empty(device=device)  # which draws nothing
+    kept = {"batch_first": True, "dropout": own.dropout, "bidirectional": own.bidirectional, "dtype": dtype, "device": "meta"}
+    layer = CONTROLS[own.model](input_size, hidden, layers, **kept).to_empty(device=device)  # which draws nothing
     bound = 1 / math.sqrt(hidden)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)

@@ -39,13 +39,14 @@ class ModelOptions:
 
     model: str = option(
         "diffqas",
-        "diffqas, diffqas-shared, reservoir(-shared), config1..6 or lstm.",
+        "diffqas, diffqas-shared, reservoir(-shared), config1..6, or without circuits lstm or gru.",
         doc='"diffqas", "diffqas-shared", "reservoir", "reservoir-shared", "config1" to "config6", "derived" (with the `space` '
-        'of a `Genotype`), or "lstm".',
+        'of a `Genotype`), or without circuits "lstm" or "gru" of torch.',
         choices=(
             *("diffqas", "diffqas-shared", "reservoir", "reservoir-shared"),
             *(f"config{number}" for number in range(1, 7)),
             "lstm",
+            "gru",
         ),
     )
     hidden_size: int = option(
@@ -70,6 +71,15 @@ class ModelOptions:
         limits=Whole(1),
         circuits=True,
     )
+    cell: str = option(
+        "lstm",
+        "Recurrent cell whose gates are circuits: lstm or gru.",
+        doc='Recurrent cell whose gates are circuits: "lstm" or "gru"; see `QLSTM` and `QGRU`.',
+        choices=("lstm", "gru"),
+        closed=True,
+        circuits=True,
+    )
+    bidirectional: bool = option(False, "Read windows backwards too, by cells of their own.")
     num_layers: int = option(1, "Stacked cells.", doc="Stacked cells, each reading the one below.", limits=Whole(1))
     dropout: float = option(
         0.0,
