@@ -14,7 +14,7 @@ from qlstm_qiskit.hardware import BackendSpec, find_spec
 from qlstm_qiskit.search import AnyStrategy
 from qlstm_qiskit.space import Genotype
 from qlstm_qiskit.training import QLSTMRegressor
-from qlstm_qiskit.training.options import OF_RUN, AllOptions, ModelOptions, TrainingOptions, described
+from qlstm_qiskit.training.options import AllOptions, ModelOptions, TrainingOptions, described
 from qlstm_qiskit.training.task import REGRESSION, Task
 
 #: No literal in the class: pydantic's plugin for mypy would then refuse the fields that dataclasses declare.
@@ -158,7 +158,8 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         content = self.model_dump(
             mode="json", exclude={"data": {"csv"}, "start": {"run"}, "backend": True, "backend_options": True, "genotype": True}
         )
-        content = {name: value for name, value in content.items() if name in _ORDER or value != OF_RUN[name].default}
+        known = type(self).model_fields
+        content = {name: value for name, value in content.items() if name in _ORDER or value != known[name].default}
         kept = None if self.genotype is None else self.genotype.model_dump_json(exclude_defaults=True)
         return content | {"genotype": kept and hashlib.sha256(kept.encode()).hexdigest()}
 
