@@ -17,6 +17,7 @@ def forecast(name: str, depth: int = 1) -> NDArray[np.floating[Any]]:
     data = load_dataset(name, window=4)
     assert_type(data.x_train, NDArray[np.float64])
     model = QLSTMRegressor(model="diffqas", hidden_size=2, depth=depth, max_epochs=2, seed=0)
+    assert_type(model.lr, float | None)
     assert_type(model.fit(data.x_train, data.y_train), QLSTMRegressor)
     return model.predict(data.x_test)
 

@@ -114,9 +114,15 @@ def build_module(
     backend = options.backend
     if isinstance(backend, str | BackendSpec):
         backend = load_backend(backend, seed=backend_seed)
-    made: dict[str, Any] = {"generator": generator, "device": options.device, "dtype": DTYPES[options.dtype]}
-    own = {name: getattr(options.of_model(), name) for name in OF_MODEL if name != "dtype"}
-    module = build_forecaster(input_size=input_size, n_outputs=n_outputs, space=options.space, backend=backend, **made, **own)
+    module = build_forecaster(
+        input_size=input_size,
+        n_outputs=n_outputs,
+        space=options.space,
+        backend=backend,
+        generator=generator,
+        device=options.device,
+        **vars(options.of_model()) | {"dtype": DTYPES[options.dtype]},
+    )
     searched_banks(options.strategy, module)
     return module
 

@@ -125,6 +125,15 @@ def test_a_config_of_another_training(copied: Path, field: str) -> None:
         load_run(copied)
 
 
+def test_weights_of_before_an_option_were_trained_with_its_default(copied: Path) -> None:
+    """Options are added: a header that says nothing of one is not one that says anything."""
+    rewrite(copied / "model.safetensors", lambda header, _: header["config"].pop("mixing"))
+    load_run(copied)
+    edit(copied / "config.json", mixing="softmax")
+    with pytest.raises(RunError, match=r"mixing 'softmax', and .*model.safetensors says 'linear'"):
+        load_run(copied)
+
+
 def test_a_config_that_cuts_otherwise(copied: Path) -> None:
     """Where the range of the training part is the same."""
     edit(copied / "config.json", data__train_fraction=0.6)

@@ -368,6 +368,18 @@ def test_equal_numbers_of_another_type_stay_those_of_the_optimiser(kind: str, ca
     assert outcome(kind, tmp_path / "file") == cases[kind].whole
 
 
+def test_a_checkpoint_of_before_an_option_has_its_default(cases: dict[str, Case], tmp_path: Path) -> None:
+    """Options are added: a file that says nothing of one was made without it."""
+    file = copy.deepcopy(cases["plain"].file)
+    del file.header["sha256"], file.header["options"]["mixing"]
+    path = tmp_path / "before"
+    file.write(path)
+    assert outcome("plain", path) == cases["plain"].whole
+    file.write(path)
+    with pytest.raises(RunError, match="another training: mixing is 'linear' there and 'softmax' here"):
+        model("plain", mixing="softmax", checkpoint=path).fit(X, Y)
+
+
 def test_the_best_epoch_belongs_to_the_options(cases: dict[str, Case], tmp_path: Path) -> None:
     for kind, name in (("patient", "best/head.bias"), ("bilevel", "weights_optimizer/0/step")):
         for change in ("lost", "added"):

@@ -13,8 +13,8 @@ from typing import Any, get_args
 
 import pytest
 import typer
-from click.testing import CliRunner
 from sklearn.base import clone
+from typer.testing import CliRunner
 
 from qlstm_qiskit import QLSTMRegressor
 from qlstm_qiskit.cli import main, train
@@ -81,7 +81,8 @@ def test_the_command_line_has_it(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     known, said = OF_RUN[name], about(OF_RUN[name])
     (parameter,) = (one for one in COMMAND.params if one.name == name)
     assert (parameter.default, parameter.help.split(" [")[0]) == (known.default, said.help)
-    shown = " ".join(re.sub(r"[│╭╰╮╯─]", " ", CliRunner().invoke(COMMAND, ["--help"], env={"COLUMNS": "300"}).output).split())
+    shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "300"}).output
+    shown = " ".join(re.sub(r"[│╭╰╮╯─]", " ", shown).split())
     assert f"--{name.replace('_', '-')} " in shown
     assert said.help in shown
     if said.choices:
@@ -165,6 +166,7 @@ assert describe(Options.of(made))["twisted"] is True
 old = RunSpec(data=DataSpec(dataset="nile"))
 assert old.twisted is False and "--twisted" not in again(old, Path("nowhere"))
 spec = RunSpec(data=DataSpec(dataset="nile"), twisted=True)
+assert "twisted" not in old.lasting() and spec.lasting()["twisted"] is True
 assert spec.regressor().twisted is True and '"twisted":true' in spec.model_dump_json()
 study = Study(name="s", datasets={"nile": {}}, rows={"row": {"run": {"twisted": True}}})
 assert study.task("row", "nile", 0).work.twisted is True

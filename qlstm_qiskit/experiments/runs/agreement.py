@@ -12,6 +12,7 @@ from qlstm_qiskit.experiments.runs.reading import ArchitectureLine, HistoryLine,
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.search import Genotype
 from qlstm_qiskit.storage import exists
+from qlstm_qiskit.training.options import OF_RUN
 
 CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
 ARCHITECTURE, GENOTYPE, CHECKPOINT = "architecture.jsonl", "genotype.json", "checkpoint.safetensors"
@@ -84,7 +85,10 @@ def _of_header(spec: RunSpec, header: ModelHeader) -> Iterator[_Difference]:
 
 def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
     """All that results depend on, but for the cut; see `require_same_cut`."""
-    here, there = _flat(spec.lasting()), _flat(header.config or {})
+    if header.config is None:
+        return
+    defaults = {name: known.default for name, known in OF_RUN.items()}
+    here, there = defaults | _flat(spec.lasting()), defaults | _flat(header.config)
     yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")
 
 

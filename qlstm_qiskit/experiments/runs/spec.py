@@ -19,6 +19,14 @@ from qlstm_qiskit.training.task import REGRESSION, Task
 #: No literal in the class: pydantic's plugin for mypy would then refuse the fields that dataclasses declare.
 _FROZEN: ConfigDict = {"frozen": True, "extra": "forbid"}
 
+#: Fields as files have always had them: digests of files depend on their order. Options that were added later follow, and the
+#: weights' file says nothing of them where they are the default, so that it stays the same to the bit.
+_ORDER = (
+    *("data", "model", "hidden_size", "depth", "n_qubits", "genotype", "search", "valid_fraction", "patience", "start"),
+    *("input_map", "mixing", "num_layers", "dropout", "epochs", "batch_size", "optimizer", "lr", "schedule", "spsa_eps"),
+    *("spsa_resamplings", "backend", "backend_options", "angle_std", "seed", "dtype"),
+)
+
 
 class DataSpec(BaseModel):
     """Which series, and how it is cut: one of `dataset` and `csv`.
@@ -137,16 +145,20 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         return REGRESSION
 
     @model_serializer(mode="wrap")
-    def _data_first(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The series first, as a config has always begun."""
+    def _in_order(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content = dump(self)
-        return {"data": content.pop("data"), **content} if "data" in content else content
+        return {name: content[name] for name in (*_ORDER, *content) if name in content}
 
     def lasting(self) -> dict[str, Any]:
-        """What results depend on wherever files lie and circuits run, as plain data; of circuits that are kept, a digest."""
+        """What results depend on wherever files lie and circuits run, as plain data; of circuits that are kept, a digest.
+
+        Options that `_ORDER` does not have are left out where they are the default.
+        """
         content = self.model_dump(
             mode="json", exclude={"data": {"csv"}, "start": {"run"}, "backend": True, "backend_options": True, "genotype": True}
         )
+        known = type(self).model_fields
+        content = {name: value for name, value in content.items() if name in _ORDER or value != known[name].default}
         kept = None if self.genotype is None else self.genotype.model_dump_json(exclude_defaults=True)
         return content | {"genotype": kept and hashlib.sha256(kept.encode()).hexdigest()}
 

@@ -44,7 +44,7 @@ class Control(BaseModel):
     input_scaling: float = 1.0
 
     def errors(self, dataset: Dataset, steps: int = 0) -> dict[str, Any]:
-        """What a run's record has: `test_mse`, `test`, `n_parameters`, `n_circuits`, and `rolled_out` with steps above 0.
+        """What a run's record has: errors, `n_parameters`, `n_circuits`, and `rolled_out` with steps above 0.
 
         Raises:
             OptionError: It needs a package that is not installed, or predictions of this series cannot be fed back.

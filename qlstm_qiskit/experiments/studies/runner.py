@@ -97,8 +97,8 @@ def run_study(
 def run_task(task: Task, folder: Path) -> Record:
     """Do one task, or finish it, in a folder of its own; errors of training are part of the record.
 
-    The record has the task's id and place, `test_mse` and other figures of the last epoch, or `error` where it diverged, and
-    the `environment` that it was finished in.
+    The record has the task's id and place, errors and other figures of the last epoch, or `error` where it diverged, and the
+    `environment` that it was finished in.
     """
     record: Record = {"id": task.id, "row": task.row, "dataset": task.dataset, "seed": task.seed, "environment": environment()}
     threads, started = torch.get_num_threads(), time.perf_counter()

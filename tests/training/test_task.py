@@ -1,0 +1,68 @@
+"""The task says what is trained and how results are called; nobody else knows which one it is."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import qlstm_qiskit
+from qlstm_qiskit import QLSTMRegressor
+from qlstm_qiskit.experiments import RunSpec
+from qlstm_qiskit.experiments.runs.reading import HistoryLine, Metrics
+from qlstm_qiskit.training.task import REGRESSION
+
+PACKAGE = Path(qlstm_qiskit.__file__).parent
+#: Scaling measures one thing, the test error of a forecast, whatever a user's task is.
+FREE = {PACKAGE / "training" / "task.py", *(PACKAGE / "experiments" / "scaling").iterdir(), PACKAGE / "report" / "scaling.py"}
+X = np.random.default_rng(0).normal(size=(12, 3))
+Y = np.sin(X.sum(1))
+
+
+def test_nobody_else_knows_the_loss_and_its_names() -> None:
+    wanted = re.compile(r"MSELoss|mse_loss|[\"'.](train|valid|test)_mse\b|\[\"mse\"\]|NeuralNetRegressor")
+    knowing = [path for path in PACKAGE.rglob("*.py") if path not in FREE and wanted.search(path.read_text())]
+    assert knowing == []
+    assert wanted.search((PACKAGE / "training" / "task.py").read_text())
+
+
+@pytest.mark.parametrize(("criterion", "of"), [(nn.MSELoss, np.square), (nn.L1Loss, np.abs)])
+def test_a_fit_takes_loss_and_head_from_it(criterion: type, of, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of an epoch of one step is that of the model as it begins, whose head has a bias of 3 here."""
+
+    def head(*sizes: int, **made) -> nn.Linear:
+        layer = REGRESSION.head(*sizes, **made)
+        nn.init.zeros_(layer.weight)
+        nn.init.constant_(layer.bias, 3.0)
+        return layer
+
+    task = dataclasses.replace(REGRESSION, criterion=criterion, head=head)
+    for place in ("training.task", "training.models"):
+        monkeypatch.setattr(f"qlstm_qiskit.{place}.REGRESSION", task)
+    fitted = QLSTMRegressor("lstm", hidden_size=1, max_epochs=1, batch_size=0).fit(X, Y)
+    assert fitted.history_[0]["train_loss"] == pytest.approx(of(3.0 - Y).mean(), rel=1e-12)
+
+
+def test_files_have_its_names() -> None:
+    assert (REGRESSION.train, REGRESSION.valid, REGRESSION.test) == ("train_mse", "valid_mse", "test_mse")
+    assert {REGRESSION.train, REGRESSION.test} <= {
+        name for name, field in HistoryLine.model_fields.items() if field.is_required()
+    }
+    assert {REGRESSION.test, *REGRESSION.naive} <= set(Metrics.model_fields)
+    assert RunSpec.model_construct().task is QLSTMRegressor().task is REGRESSION
+
+
+def test_it_reads_targets_and_measures() -> None:
+    assert REGRESSION.targets(np.arange(3), np.float32).dtype == np.float32
+    assert REGRESSION.targets(np.arange(6).reshape(3, 2), np.float64).shape == (3, 2)
+    assert REGRESSION.error(np.array([[1.0], [3.0]]), np.array([[1.0], [1.0]])) == 2.0
+    layer = REGRESSION.head(3, 2, generator=torch.Generator().manual_seed(0), device="cpu", dtype=torch.float64)
+    torch.manual_seed(0)
+    own = nn.Linear(3, 2, dtype=torch.float64)
+    assert torch.equal(layer.weight, own.weight)
+    assert torch.equal(layer.bias, own.bias)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        REGRESSION.name = "another"
