@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import qlstm_qiskit
-import qlstm_qiskit.hardware
 
 #: The rooms from the ground up, as in ARCHITECTURE.md.
 FLOORS = (
@@ -36,7 +35,15 @@ PACKAGE = Path(qlstm_qiskit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: Where names live that packages give out on first use: importing one reaches its home.
-LAZY = {"qlstm_qiskit": qlstm_qiskit._HOMES, "qlstm_qiskit.hardware": qlstm_qiskit.hardware._HOMES}
+LAZY = {
+    ".".join(("qlstm_qiskit", *stub.relative_to(PACKAGE).parent.parts)): {
+        alias.name: node.module
+        for node in ast.parse(stub.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for stub in PACKAGE.rglob("__init__.pyi")
+}
 
 
 def module_of(path: Path) -> str:
