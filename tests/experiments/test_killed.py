@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from tests.experiments.studied import SMALL, numbers
 from tests.forked import child, ended
 
 KINDS = ("plain", "shrinking", "bilevel", "lbfgs", "patient")
+#: Of the writing of a file: before, in the middle, before it gets its name, and after.
+MOMENTS = ("before", "half", "written", "after")
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +33,25 @@ def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(csv: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
-    """What the trainings come to that nobody kills; this also compiles what they need."""
+def whole(csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, object]]:
+    """What a kind of training comes to that nobody kills; this also compiles what it needs."""
     folder = tmp_path_factory.mktemp("whole")
-    for kind in KINDS:
+
+    @cache
+    def come_to(kind: str) -> dict[str, object]:
         train_run(small(csv, kind), folder / kind)
-    return {kind: outcome(folder / kind) for kind in KINDS}
+        return outcome(folder / kind)
+
+    return come_to
 
 
-def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole: dict) -> None:
+@pytest.mark.slow
+def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole) -> None:
     generator = random.Random(2508)
     reached: Counter[int] = Counter()
     for trial in range(90):
         kind, out = generator.choice(KINDS), tmp_path / str(trial)
+        expected = whole(kind)
 
         def work(kind: str = kind, out: Path = out) -> None:
             train_to_the_end(small(csv, kind), out)
@@ -57,26 +67,30 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole: dict)
         reached[_epochs(out)] += 1
         assert is_unfinished(out) if (out / "config.json").exists() else True
         assert ended(child(work))
-        assert outcome(out) == whole[kind]
+        assert outcome(out) == expected
         if reached.total() == 30:
             break
     assert reached.total() == 30
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 
-@pytest.mark.parametrize("moment", ["before", "half", "written", "after"])
-def test_killed_at_every_write(csv: Path, tmp_path: Path, whole: dict, moment: str) -> None:
-    """In each file that a training writes: before, in the middle, before it gets its name, and after."""
-    kind = "shrinking"
-    for number in range(200):
-        out = tmp_path / str(number)
-        if ended(child(lambda out=out, number=number: _killed_in_write(number, moment, csv, kind, out))):
-            break
-        assert ended(child(lambda out=out: train_to_the_end(small(csv, kind), out)))
-        assert outcome(out) == whole[kind]
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_in_a_write(csv: Path, tmp_path: Path, whole, moment: str) -> None:
+    """One in the middle of a training."""
+    assert _goes_on_after(2 * EPOCHS, moment, csv, tmp_path / "run", whole("shrinking"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_at_every_write(csv: Path, tmp_path: Path, whole, moment: str) -> None:
+    """In each file that a training writes."""
+    number = 0
+    while _goes_on_after(number, moment, csv, tmp_path / str(number), whole("shrinking")):
+        number += 1
     assert number > 3 * EPOCHS
 
 
+@pytest.mark.slow
 def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
     """Runs, records and the table's numbers are those of a study that nobody killed; nothing that was finished is run again."""
     study = SMALL.part(datasets=["narma5"])
@@ -103,6 +117,7 @@ def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 
+@pytest.mark.slow
 def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path: Path) -> None:
     """Its workers would train on, in folders that the same command wants to go on with."""
     script = (
@@ -141,6 +156,15 @@ def _lines(path: Path) -> int:
 def _epochs(out: Path) -> int:
     """Finished epochs by the history."""
     return _lines(out / "history.jsonl")
+
+
+def _goes_on_after(number: int, moment: str, csv: Path, out: Path, expected: dict[str, object]) -> bool:
+    """Whether a training has a write of this number. It is killed there, and must end as if nothing had happened."""
+    if ended(child(lambda: _killed_in_write(number, moment, csv, "shrinking", out))):
+        return False
+    assert ended(child(lambda: train_to_the_end(small(csv, "shrinking"), out)))
+    assert outcome(out) == expected
+    return True
 
 
 def _killed_in_write(number: int, moment: str, csv: Path, kind: str, out: Path) -> None:
