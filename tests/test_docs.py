@@ -24,6 +24,7 @@ from qlstm_qiskit.experiments.studies.study import load_study
 from qlstm_qiskit.hardware.executors.cost import CIRCUIT_US, JOB_SECONDS
 from qlstm_qiskit.hardware.executors.packing import AUTO_SHARE
 from qlstm_qiskit.training.spsa import _ALPHA, _GAMMA
+from tests.speed import slow_but
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)
@@ -40,7 +41,11 @@ BUILDERS = {"unknown_option": "OptionError", "require_at_least": "OptionError"}
 INSTALLING = ("python3 -m venv ", "pip install ", "docker ", "make ")
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda path: path.stem)
+#: Pages whose commands train little.
+QUICK = [path for path in WITH_CODE if path.stem in ("circuits", "cost", "devices", "install", "mathematics", "python", "qnn")]
+
+
+@pytest.mark.parametrize("page", slow_but(QUICK, WITH_CODE), ids=lambda path: path.stem)
 def test_what_a_page_tells_to_type_works(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -274,10 +274,11 @@ def test_help_needs_neither_torch_nor_qiskit() -> None:
         assert "Usage" in result.stdout
 
 
-def test_every_command_has_an_example() -> None:
+def test_every_command_has_an_example(qlstm) -> None:
     for command in (["train"], ["evaluate"], ["predict"], ["space", "show"], ["space", "analyze"], ["about"]):
-        result = subprocess.run([*QLSTM, *command, "--help"], capture_output=True, text=True, check=True)
-        assert "Example: qlstm " + " ".join(command) in result.stdout
+        code, out, err = qlstm(*command, "--help")
+        assert (code, err) == (0, "")
+        assert "Example: qlstm " + " ".join(command) in out
 
 
 def start_training(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -294,6 +295,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_last_finished_epoch_usable(tmp_path: Path, qlstm) -> None:
     process = start_training(tmp_path, "--model", "config1", "--hidden-size", "1", "--depth", "1")
     wait_for(tmp_path / "run" / "model.safetensors", process)
@@ -309,6 +311,7 @@ def test_ctrl_c_leaves_the_last_finished_epoch_usable(tmp_path: Path, qlstm) -> 
     assert json.loads(out)["test"] == metrics["test"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path: Path) -> None:
     process = start_training(tmp_path, "--model", "diffqas", "--hidden-size", "5")
     wait_for(tmp_path / "run" / "config.json", process)

@@ -30,6 +30,7 @@ def cluster() -> Iterator[object]:
     made.shutdown()
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_numbers_and_survives_the_loss_of_a_node(cluster, tmp_path: Path) -> None:
     run_study(SMALL, tmp_path / "here")
     run_study(SMALL, tmp_path / "cluster", cluster=cluster.address)

@@ -20,6 +20,7 @@ from qlstm_qiskit.storage import claimed
 from qlstm_qiskit.training import fitting
 from qlstm_qiskit.training.resume import read_progress
 from tests.experiments.resumable import KINDS, outcome, small, train_to_the_end, write_series
+from tests.speed import slow_but
 
 DATA = load_dataset("damped_shm")
 X, Y = DATA.x_train[:40], DATA.y_train[:40]
@@ -40,7 +41,7 @@ def ctrl_c_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     monkeypatch.setattr(Recorder, "on_batch_end", on_batch_end)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(set(KINDS) - {"shots", "spsa", "noise", "random"}, KINDS))
 def test_goes_on_to_the_same_bits(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     train_run(small(csv, kind), tmp_path / "whole")
     for epoch in (2, 3):

@@ -22,6 +22,7 @@ def untouched() -> Iterator[None]:
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.slow
 def test_runs_in_threads_are_those_that_run_alone(tmp_path: Path, untouched: None) -> None:
     csv = write_series(tmp_path / "wave.csv")
 
@@ -35,6 +36,7 @@ def test_runs_in_threads_are_those_that_run_alone(tmp_path: Path, untouched: Non
     assert [kind for kind, one, other in zip(KINDS, alone, together, strict=True) if one != other] == []
 
 
+@pytest.mark.slow
 def test_reading_deriving_and_planning_draw_from_generators_of_their_own(tmp_path: Path, untouched: None) -> None:
     plans = []
     for kind in ("dropout", "gumbel", "random"):

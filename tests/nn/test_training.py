@@ -14,6 +14,7 @@ F64 = torch.float64
 
 @pytest.mark.parametrize("sharing", ["none", "shared"])
 @pytest.mark.parametrize("mixing", ["linear", "softmax"])
+@pytest.mark.slow
 def test_gradcheck_through_two_layers(sharing: str, mixing: str, path: str) -> None:
     """Finite differences of every input, state and parameter of a stack of two layers over two time steps."""
     torch.manual_seed(0)
@@ -87,6 +88,7 @@ def one_step(**options) -> tuple[QLSTM, dict[str, torch.Tensor]]:
     return model, before
 
 
+@pytest.mark.slow
 def test_everything_that_is_not_proven_dead_trains(path: str) -> None:
     model, before = one_step(backend=StatevectorBackend(path))
     (cell,) = model.layers()

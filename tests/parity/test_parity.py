@@ -15,6 +15,7 @@ from qlstm_qiskit.hardware import load_backend
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate, random_structured_candidate
 from tests.parity.oracle import assert_parity, stock_qnn
+from tests.speed import slow_but
 
 PATHS = ("states", "form")
 GRID = [(n_qubits, depth) for n_qubits in range(2, 7) for depth in (1, 2)]
@@ -26,7 +27,7 @@ def test_paper_space_full_grid(n_qubits: int, depth: int) -> None:
     assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=n_qubits * 10 + depth, samples=1, paths=PATHS)
 
 
-@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (3, 2), (4, 1)])
+@pytest.mark.parametrize(("n_qubits", "depth"), slow_but([(2, 1)], [(2, 1), (3, 2), (4, 1)]))
 def test_paper_space(n_qubits: int, depth: int) -> None:
     assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=1, samples=1, paths=PATHS)
 
@@ -39,13 +40,13 @@ def test_paper_space_covering_sample_of_wide_circuits(offset: int) -> None:
     assert_parity([candidates[6 * offset + (offset + 2) % 6]], seed=offset, samples=2, paths=PATHS)
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", slow_but(range(10), range(50)))
 def test_random_circuits(seed: int) -> None:
     """Most of them read an input twice and are pushed as states; what has a form takes it."""
     assert_parity([random_candidate(seed)], seed=seed)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", slow_but(range(10), range(40)))
 def test_random_circuits_with_structure(seed: int) -> None:
     assert_parity([random_structured_candidate(seed)], seed=seed, paths=["form"])
 
