@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from qlstm_qiskit.experiments import is_unfinished, train_run
+from qlstm_qiskit.experiments import RunSpec, is_unfinished, train_run
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study
 from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
@@ -23,6 +23,7 @@ from tests.experiments.studied import SMALL, numbers
 from tests.forked import child, ended
 
 KINDS = ("plain", "shrinking", "bilevel", "lbfgs", "patient")
+SHORT = 3
 #: Of the writing of a file: before, in the middle, before it gets its name, and after.
 MOMENTS = ("before", "half", "written", "after")
 
@@ -39,7 +40,7 @@ def whole(csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
 
     @cache
     def come_to(kind: str) -> dict[str, object]:
-        train_run(small(csv, kind), folder / kind)
+        train_run(_short(csv) if kind == "short" else small(csv, kind), folder / kind)
         return outcome(folder / kind)
 
     return come_to
@@ -54,7 +55,7 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole) -> No
         expected = whole(kind)
 
         def work(kind: str = kind, out: Path = out) -> None:
-            train_to_the_end(small(csv, kind), out)
+            train_to_the_end(_short(csv), out)
 
         begun, pid = time.monotonic(), child(work)
         lines, moment = trial % (EPOCHS + 1), generator.uniform(0, 0.03)
@@ -77,7 +78,7 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole) -> No
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_in_a_write(csv: Path, tmp_path: Path, whole, moment: str) -> None:
     """One in the middle of a training."""
-    assert _goes_on_after(2 * EPOCHS, moment, csv, tmp_path / "run", whole("shrinking"))
+    assert _goes_on_after(6, moment, csv, tmp_path / "run", whole("short"))
 
 
 @pytest.mark.slow
@@ -85,9 +86,9 @@ def test_killed_in_a_write(csv: Path, tmp_path: Path, whole, moment: str) -> Non
 def test_killed_at_every_write(csv: Path, tmp_path: Path, whole, moment: str) -> None:
     """In each file that a training writes."""
     number = 0
-    while _goes_on_after(number, moment, csv, tmp_path / str(number), whole("shrinking")):
+    while _goes_on_after(number, moment, csv, tmp_path / str(number), whole("short")):
         number += 1
-    assert number > 3 * EPOCHS
+    assert number > 3 * SHORT
 
 
 @pytest.mark.slow
@@ -123,7 +124,7 @@ def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path:
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from qlstm_qiskit.experiments.studies.runner import run_study; from tests.experiments.studied import SMALL\n"
-        "study = SMALL.with_epochs(400).part(rows=['circuit'], datasets=['damped_shm'])\n"
+        "study = SMALL.with_epochs(100).part(rows=['circuit'], datasets=['damped_shm'])\n"
         "run_study(study, Path(sys.argv[2]), jobs=2)"
     )
     command = [sys.executable, "-c", script, str(Path(__file__).parents[2]), str(tmp_path / "out")]
@@ -133,7 +134,7 @@ def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    study = SMALL.with_epochs(400).part(rows=["circuit"], datasets=["damped_shm"])
+    study = SMALL.with_epochs(100).part(rows=["circuit"], datasets=["damped_shm"])
     run_study(study, tmp_path / "out", jobs=2)
     run_study(study, tmp_path / "whole")
     assert numbers(tmp_path / "out") == numbers(tmp_path / "whole")
@@ -158,16 +159,21 @@ def _epochs(out: Path) -> int:
     return _lines(out / "history.jsonl")
 
 
+def _short(csv: Path) -> RunSpec:
+    """A search that drops candidates, in so few epochs that it can be killed at each write."""
+    return small(csv, "shrinking").model_copy(update={"epochs": SHORT})
+
+
 def _goes_on_after(number: int, moment: str, csv: Path, out: Path, expected: dict[str, object]) -> bool:
     """Whether a training has a write of this number. It is killed there, and must end as if nothing had happened."""
-    if ended(child(lambda: _killed_in_write(number, moment, csv, "shrinking", out))):
+    if ended(child(lambda: _killed_in_write(number, moment, csv, out))):
         return False
-    assert ended(child(lambda: train_to_the_end(small(csv, "shrinking"), out)))
+    assert ended(child(lambda: train_to_the_end(_short(csv), out)))
     assert outcome(out) == expected
     return True
 
 
-def _killed_in_write(number: int, moment: str, csv: Path, kind: str, out: Path) -> None:
+def _killed_in_write(number: int, moment: str, csv: Path, out: Path) -> None:
     """Train, and die in the write of this number."""
     seen = [0]
     fsync, replace = os.fsync, Path.replace
@@ -191,4 +197,4 @@ def _killed_in_write(number: int, moment: str, csv: Path, kind: str, out: Path) 
         return result
 
     os.fsync, Path.replace = on_fsync, on_replace  # type: ignore[method-assign]
-    train_to_the_end(small(csv, kind), out)
+    train_to_the_end(_short(csv), out)

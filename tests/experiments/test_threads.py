@@ -44,5 +44,5 @@ def test_reading_deriving_and_planning_draw_from_generators_of_their_own(tmp_pat
         load_run(tmp_path / kind)
         if kind == "gumbel":
             derive_run(tmp_path / kind, tmp_path / "derived")
-        plans += [plan_run(tmp_path / kind, find_spec("ibm"), windows=2, device="fez").unpacked for _ in range(2)]
+        plans += [plan_run(tmp_path / kind, find_spec("ibm"), windows=2, device="manila").unpacked for _ in range(2)]
         assert plans[-1] == plans[-2], "a plan does not depend on what was drawn before it"
