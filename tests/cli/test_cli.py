@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -15,14 +16,18 @@ import pytest
 
 from qlstm_qiskit.data import PAPER_SERIES
 from qlstm_qiskit.training import MODELS
+from tests.speed import slow_but
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = ["--model", "config1", "--hidden-size", "2", "--depth", "1", "--epochs", "2"]
 QLSTM = [sys.executable, "-c", "from qlstm_qiskit.cli import main; main()"]
 
 
-@pytest.mark.parametrize("dataset", PAPER_SERIES)
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "derived"])
+TRAININGS = list(product([model for model in MODELS if model != "derived"], PAPER_SERIES))
+QUICK = [("diffqas", PAPER_SERIES[0]), ("config1", PAPER_SERIES[1]), ("lstm", PAPER_SERIES[2])]
+
+
+@pytest.mark.parametrize(("model", "dataset"), slow_but(QUICK, TRAININGS))
 def test_every_model_trains_on_every_dataset(qlstm, dataset: str, model: str) -> None:
     depth = [] if model == "lstm" else ["--depth", 1]
     code, out, err = qlstm(
