@@ -24,7 +24,7 @@ QLSTM = [sys.executable, "-c", "from qlstm_qiskit.cli import main; main()"]
 
 
 TRAININGS = list(product([model for model in MODELS if model != "derived"], PAPER_SERIES))
-QUICK = [("diffqas", PAPER_SERIES[0]), ("config1", PAPER_SERIES[1]), ("lstm", PAPER_SERIES[2])]
+QUICK = [("diffqas", "bessel"), ("config1", "damped_shm"), ("lstm", "narma5")]
 
 
 @pytest.mark.parametrize(("model", "dataset"), slow_but(QUICK, TRAININGS))
@@ -67,6 +67,7 @@ def test_evaluate_gives_the_trained_numbers_again(qlstm) -> None:
     assert "config1 on narma5, backend statevector, 2 epochs, 98 test windows" in out
 
 
+@pytest.mark.slow
 def test_sunspots_from_csv_to_an_eleven_year_forecast(qlstm) -> None:
     sunspots = EXAMPLES / "sunspots.csv"
     code, out, err = qlstm(
@@ -129,6 +130,7 @@ def test_a_real_series_beside_the_seasonal_naive_forecast_and_rolled_out(qlstm) 
         assert message in err
 
 
+@pytest.mark.slow
 def test_the_season_of_a_csv_file(qlstm) -> None:
     sunspots = ["--csv", EXAMPLES / "sunspots.csv", "--target", "sunspots"]
     found = []
@@ -202,7 +204,7 @@ MISTAKES = [
     (["train", "--dataset", "bessel", "--batch-size", "-1"], "batch_size is -1"),
     (["train", "--dataset", "bessel", "--hidden-size", "0"], "hidden_size is 0"),
     (["train", "--dataset", "bessel", "--hidden-size", "-3"], "hidden_size is -3"),
-    (["train", "--dataset", "bessel", "--hidden-size", "30"], "qubits fit"),
+    pytest.param(["train", "--dataset", "bessel", "--hidden-size", "30"], "qubits fit", marks=pytest.mark.slow),
     (["train", "--dataset", "bessel", "--depth", "0"], "depth is 0"),
     (["train", "--dataset", "bessel", "--epochs", "0"], "max_epochs is 0"),
     (["train", "--dataset", "bessel", "--epochs", "ten"], "Invalid value for '--epochs'"),
@@ -328,6 +330,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_resume_goes_on_and_says_what_it_cannot_do(qlstm) -> None:
     command = ["train", "--dataset", "bessel", "--model", "lstm", "--hidden-size", 2, "--epochs", 3, "--out", "run"]
     code, out, _ = qlstm(*command, "--resume")  # begins where there is nothing

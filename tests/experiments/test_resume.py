@@ -41,7 +41,7 @@ def ctrl_c_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     monkeypatch.setattr(Recorder, "on_batch_end", on_batch_end)
 
 
-@pytest.mark.parametrize("kind", slow_but(set(KINDS) - {"shots", "spsa", "noise", "random"}, KINDS))
+@pytest.mark.parametrize("kind", slow_but(("plain", "lstm", "bilevel", "validated"), KINDS))
 def test_goes_on_to_the_same_bits(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     train_run(small(csv, kind), tmp_path / "whole")
     for epoch in (2, 3):
@@ -54,6 +54,7 @@ def test_goes_on_to_the_same_bits(csv: Path, tmp_path: Path, monkeypatch: pytest
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_over_an_interruption(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The third is the best and the fourth the last: Ctrl-C in it, and a crash after it, before anything was concluded."""
     spec = small(csv, "patient")
@@ -89,6 +90,7 @@ def test_goes_on_where_it_was(csv: Path, tmp_path: Path, monkeypatch: pytest.Mon
         resume_run(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_trials_are_not_tried_again(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_run(small(csv, "best-of-random"), tmp_path / "whole")
     tried: list[int] = []

@@ -93,6 +93,7 @@ def test_a_parameter_that_no_gate_uses_may_be_listed() -> None:
     assert isa.order(np.arange(5.0)[None]).tolist() == [[1.0, 2.0, 3.0, 4.0]]
 
 
+@pytest.mark.slow
 def test_disk_keeps_circuits_between_processes(tmp_path: Path) -> None:
     first = Transpiler(find_device("manila"), cache=tmp_path / "new" / "folder")
     made = prepare(first, closed=True)

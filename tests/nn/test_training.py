@@ -69,6 +69,7 @@ INERT_IN_PLUS_STATE = {"H-RX|linear-RX", "H-RX|cyclic-RX"}
 ZERO = {f"H-R{a}|{e}-RZ" for a in "ZX" for e in ("linear", "cyclic")} | INERT_IN_PLUS_STATE
 
 
+@pytest.mark.slow
 def test_the_proven_dead_are_those_of_the_paper() -> None:
     candidates = SearchSpace.paper().candidates(HIDDEN + 1, DEPTH)
     verdicts = {candidate.name: prove(candidate, HIDDEN) for candidate in candidates}

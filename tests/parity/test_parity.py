@@ -32,7 +32,7 @@ def test_paper_space(n_qubits: int, depth: int) -> None:
     assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=1, samples=1, paths=PATHS)
 
 
-@pytest.mark.parametrize("offset", range(6))
+@pytest.mark.parametrize("offset", slow_but([2, 3], range(6)))
 def test_paper_space_covering_sample_of_wide_circuits(offset: int) -> None:
     """Each encoding and each block once at 5 and 6 qubits, depth 2: a Latin square's diagonal."""
     n_qubits = 5 + offset % 2
@@ -51,7 +51,7 @@ def test_random_circuits_with_structure(seed: int) -> None:
     assert_parity([random_structured_candidate(seed)], seed=seed, paths=["form"])
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", slow_but(range(3), range(10)))
 def test_random_circuits_that_just_miss_it(seed: int) -> None:
     """One input more, at the end: the detector must say no."""
     candidate = random_structured_candidate(seed)
@@ -63,6 +63,7 @@ def test_random_circuits_that_just_miss_it(seed: int) -> None:
     assert_parity([missed], seed=seed)
 
 
+@pytest.mark.slow
 def test_random_circuits_of_many_structures_in_one_bank() -> None:
     candidates = [c for c in map(random_candidate, range(100, 130)) if c.n_qubits == 3][:6]
     assert len(candidates) == 6
