@@ -1,9 +1,15 @@
 """One thread in every test process: the tests run side by side, and sums keep their order."""
 
+import signal
+
 import pytest
 import torch
 
 torch.set_num_threads(1)
+
+# A shell has commands that it starts in the background ignore Ctrl-C, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

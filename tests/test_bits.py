@@ -9,6 +9,8 @@ from qlstm_qiskit.experiments.runs.environment import environment
 from tests.bits.__main__ import EXPECTED
 from tests.bits.commands import COMMANDS, run_all
 
+pytestmark = pytest.mark.slow  # all commands are run for the first of them
+
 NOTED = json.loads(EXPECTED.read_text())
 
 #: Whether results were noted on such a machine with such packages; elsewhere the last bits of sums are others.

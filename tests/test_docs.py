@@ -24,6 +24,7 @@ from qlstm_qiskit.experiments.studies.study import load_study
 from qlstm_qiskit.hardware.executors.cost import CIRCUIT_US, JOB_SECONDS
 from qlstm_qiskit.hardware.executors.packing import AUTO_SHARE
 from qlstm_qiskit.training.spsa import _ALPHA, _GAMMA
+from tests.speed import slow_but
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)
@@ -40,7 +41,11 @@ BUILDERS = {"unknown_option": "OptionError", "require_at_least": "OptionError"}
 INSTALLING = ("python3 -m venv ", "pip install ", "docker ", "make ")
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda path: path.stem)
+#: Pages whose commands train little.
+QUICK = [path for path in WITH_CODE if path.stem in ("devices", "mathematics", "python", "qnn")]
+
+
+@pytest.mark.parametrize("page", slow_but(QUICK, WITH_CODE), ids=lambda path: path.stem)
 def test_what_a_page_tells_to_type_works(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,19 +158,26 @@ def methods(value: Any) -> Iterator[tuple[str, Any, str]]:
                 yield name, function, (inspect.getdoc(function) or "") + "\n" + text
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_what_is_public_is_described_with_its_arguments(name: str) -> None:
+def lacking(name: str) -> Iterator[str]:
+    """What the description of a public name says nothing of."""
     value = PUBLIC[name]
     text = inspect.cleandoc(value.__doc__ or "")
-    assert text
+    if not text:
+        yield f"{name} is not described"
     if inspect.isclass(value) and getattr(value, "_is_protocol", False):
         return  # nobody makes one
     arguments = [key for key in inspect.signature(value).parameters if key not in {"self", "args", "kwargs"}]
-    if arguments:
-        section = re.search(r"^(Args|Attributes):\n", text, flags=re.MULTILINE)
-        assert section, f"{name} has arguments ({', '.join(arguments)}) and neither Args nor Attributes"
-        missing = [key for key in arguments if not re.search(rf"^ +([\w, ]+, )?{key}(, [\w, ]+)?:", text, flags=re.MULTILINE)]
-        assert not missing, f"{name} does not describe {', '.join(missing)}"
+    if arguments and not re.search(r"^(Args|Attributes):\n", text, flags=re.MULTILINE):
+        yield f"{name} has arguments ({', '.join(arguments)}) and neither Args nor Attributes"
+    for key in arguments:
+        if not re.search(rf"^ +([\w, ]+, )?{key}(, [\w, ]+)?:", text, flags=re.MULTILINE):
+            yield f"{name} does not describe {key}"
+
+
+def test_what_is_public_is_described_with_its_arguments() -> None:
+    assert len(PUBLIC) > 100
+    faults = [fault for name in PUBLIC for fault in lacking(name)]
+    assert not faults, "\n".join(faults)
 
 
 def raised(function: Any) -> set[str]:
@@ -184,12 +196,18 @@ def raised(function: Any) -> set[str]:
     return {name for name in found if issubclass(getattr(errors, name, type), errors.QLSTMError)}
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_errors_that_are_raised_are_named(name: str) -> None:
+def unnamed(name: str) -> Iterator[str]:
+    """Errors that a public name raises and does not tell of."""
     for method, function, text in methods(PUBLIC[name]):
         named = " ".join(re.findall(r"^Raises:\n((?: .*\n?|\n)+)", text, flags=re.MULTILINE))
-        missing = {error for error in raised(function) if error not in named}
-        assert not missing, f"{name}, {method}: {', '.join(sorted(missing))} not in its Raises section"
+        for error in raised(function):
+            if error not in named:
+                yield f"{name}, {method}: {error} is not in its Raises section"
+
+
+def test_errors_that_are_raised_are_named() -> None:
+    faults = [fault for name in PUBLIC for fault in unnamed(name)]
+    assert not faults, "\n".join(faults)
 
 
 def test_what_the_results_page_says_is_what_the_table_says() -> None:

@@ -68,6 +68,7 @@ def evidence(name: str) -> Evidence:
     return Evidence(name)
 
 
+@pytest.mark.slow
 def test_of_times() -> None:
     hours = [found(ROOT / "results" / name).hours for name in ("table2", "table2-tuned", "real")]
     once, twice = ["{:.1f}, {:.1f} and {:.1f} hours".format(*(x / n for x in hours)) for n in (1, 2)]
@@ -146,6 +147,7 @@ def test_of_recipes() -> None:
         assert np.exp(np.mean(restarts)) == pytest.approx(0.7, abs=0.05)
 
 
+@pytest.mark.slow
 def test_of_the_papers_table() -> None:
     it = evidence("table2")
     cells = it.table.cells

@@ -1,145 +1,42 @@
-"""Imports only go down: between rooms, between the inner rooms of a room, and in no circle between files."""
+"""Imports only go down, as `[tool.importlinter]` in pyproject.toml has it: rooms, inner rooms, and no circle of files."""
 
-import ast
 import re
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
+from importlinter import api, cli
 
 import qlstm_qiskit
-import qlstm_qiskit.hardware
-import qlstm_qiskit.training
 
-#: The rooms from the ground up, as in ARCHITECTURE.md.
-FLOORS = (
-    "errors",
-    "storage",
-    "circuits",
-    "data",
-    "exact",
-    "hardware",
-    "space",
-    "nn",
-    "search",
-    "training",
-    "experiments",
-    "report",
-    "cli",
-)
-#: The inner rooms of a room from the ground up; files that lie beside them come last.
-INNER = {
-    "experiments": ("runs", "export", "scaling", "studies"),
-    "hardware": ("contract", "config", "device", "executors", "jobs", "interpreter", "loading", "check"),
-}
 PACKAGE = Path(qlstm_qiskit.__file__).parent
-FILES = sorted(PACKAGE.rglob("*.py"))
-
-#: Where names live that packages give out on first use: importing one reaches its home.
-LAZY = {
-    "qlstm_qiskit": qlstm_qiskit._HOMES,
-    "qlstm_qiskit.hardware": qlstm_qiskit.hardware._HOMES,
-    "qlstm_qiskit.training": qlstm_qiskit.training._HOMES,
-}
+CONFIG = str(PACKAGE.parent / "pyproject.toml")
 
 
-def module_of(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+def test_imports_only_go_down(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those for types alone and those inside functions, too."""
+    code = cli.lint_imports(config_filename=CONFIG, no_cache=True)
+    assert code == cli.EXIT_STATUS_SUCCESS, capsys.readouterr().out.split("Broken contracts")[-1]
 
 
-MODULES = {module_of(path): path for path in FILES}
-
-
-@cache
-def imported(path: Path) -> frozenset[str]:
-    """Modules of this package that a file imports anywhere, for its types alone too."""
-    return frozenset(_imported(ast.parse(path.read_text()), path))
-
-
-def _imported(tree: ast.AST, path: Path) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in MODULES)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the room"
-            if node.module in MODULES:
-                for alias in node.names:
-                    home = LAZY.get(node.module, {}).get(alias.name)
-                    inner = f"{node.module}.{home or alias.name}"
-                    yield inner if inner in MODULES else node.module
-
-
-def place(module: str) -> tuple[str, str]:
-    """The room of a module and its inner room, if it has any."""
-    parts = module.split(".")[1:]
-    return (parts[0] if parts else ""), (parts[1] if parts and parts[0] in INNER and len(parts) > 1 else "")
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_only_go_down(path: Path) -> None:
-    room, inner = place(module_of(path))
-    if room in {"", "__main__"}:
-        return  # the public names, imported on first use; and the command line
-    for module in imported(path):
-        other, its_inner = place(module)
-        if not other:
-            continue
-        assert FLOORS.index(other) <= FLOORS.index(room), f"{room} imports {module}, which lies above it"
-        if other == room and inner and its_inner:
-            floors = INNER[room]
-            assert floors.index(its_inner) <= floors.index(inner), f"{room}/{inner} imports {module}, which lies above it"
-
-
-def test_every_room_has_a_floor() -> None:
-    rooms = {p.name.removesuffix(".py") for p in PACKAGE.iterdir() if p.is_dir() or p.suffix == ".py"}
-    assert rooms - {"__init__", "__main__", "__pycache__", "py.typed"} == set(FLOORS)
-    for room, floors in INNER.items():
-        inner = {p.name.removesuffix(".py") for p in (PACKAGE / room).iterdir() if p.is_dir() or p.suffix == ".py"}
-        assert inner - {"__init__", "__pycache__"} == set(floors)
-
-
-def circles() -> list[list[str]]:
-    """Files that import one another, for their types alone too, directly or through others: Tarjan's components."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    found: list[list[str]] = []
-
-    def visit(module: str) -> None:
-        index[module] = low[module] = len(index)
-        stack.append(module)
-        for other in imported(MODULES[module]):
-            if other not in index:
-                visit(other)
-                low[module] = min(low[module], low[other])
-            elif other in stack:
-                low[module] = min(low[module], index[other])
-        if low[module] == index[module]:
-            place_on_stack = stack.index(module)
-            component = stack[place_on_stack:]
-            del stack[place_on_stack:]
-            if len(component) > 1:
-                found.append(sorted(component))
-
-    for module in MODULES:
-        if module not in index:
-            visit(module)
-    return found
-
-
-def test_no_files_import_one_another() -> None:
-    assert circles() == []
+def test_no_file_imports_from_a_package_that_it_lies_in() -> None:
+    """It would reach whatever the package gives out, unseen by the rules above; the number of the version lies at the top."""
+    graph = grimp.build_graph("qlstm_qiskit", cache_dir=None)
+    for file in graph.modules:
+        for package in graph.find_modules_directly_imported_by(file):
+            if file.startswith(f"{package}."):
+                for found in graph.get_import_details(importer=file, imported=package):
+                    line = found["line_contents"]
+                    assert line.endswith("qlstm_qiskit import __version__"), f"{file}: {line}"
 
 
 def test_the_picture_in_the_architecture_is_this_order() -> None:
+    (rooms, *_) = api.read_configuration(CONFIG)["contracts_options"]
     text = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
-    picture = re.findall(r"^  (\w+)  +\w", text.split("```text")[1], flags=re.MULTILINE)
-    assert tuple(reversed(picture)) == FLOORS
+    assert re.findall(r"^  (\w+)  +\w", text.split("```text")[1], flags=re.MULTILINE) == rooms["layers"]
 
 
-def test_only_nn_asks_whether_a_layer_is_a_qlstm() -> None:
+def test_only_nn_asks_for_the_class_of_a_layer() -> None:
     """The other rooms ask a model for its `circuits`."""
-    asking = [path for path in FILES if "nn" not in path.parts and re.search(r"isinstance\([^)]*\bQLSTM\b", path.read_text())]
-    assert asking == []
+    files = [path for path in PACKAGE.rglob("*.py") if "nn" not in path.parts]
+    assert [path for path in files if re.search(r"isinstance\([^)]*\b(QLSTM|QGRU|Recurrent)\b", path.read_text())] == []

@@ -11,6 +11,7 @@ README = ROOT / "README.md"
 TEXT = README.read_text()
 
 
+@pytest.mark.slow
 def test_what_it_tells_to_type_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platformdirs import PlatformDirs
+from platformdirs.unix import Unix
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.providers import BackendV2
@@ -246,12 +248,8 @@ def _shared_transpiler(device: BackendV2, spec: TranspileSpec, folder: Path) -> 
 
 def _state_folder() -> Path:
     """A folder for the jobs of this process, which no other has."""
-    if os.environ.get("QLSTM_STATE"):
-        base = Path(os.environ["QLSTM_STATE"])
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "qlstm_qiskit"
-    else:
-        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "qlstm_qiskit"
+    system = PlatformDirs if sys.platform == "win32" else Unix  # macOS keeps the folder that it has always had
+    base = Path(os.environ.get("QLSTM_STATE") or system("qlstm_qiskit", appauthor=False).user_state_path)
     return base / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
 
 

@@ -11,6 +11,7 @@ from qlstm_qiskit.circuits import Structure, find_structure, lower_observable
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.circuits.brute import TOLERANCE, bank_values, look, look_at_all, outputs, spectrum
 from tests.parity.circuits import random_candidate, random_structured_candidate
+from tests.speed import slow_but
 
 X, W = ParameterVector("x", 3), ParameterVector("w", 4)
 
@@ -32,7 +33,7 @@ def test_the_papers_space_as_it_is_seen_by_trying(n_qubits: int, depth: int) -> 
         assert found.complete
 
 
-@pytest.mark.parametrize(("n_qubits", "depth"), SIZES)
+@pytest.mark.parametrize(("n_qubits", "depth"), slow_but(SIZES[:11], SIZES))
 def test_its_frequencies_are_those_of_a_fourier_transform(n_qubits: int, depth: int) -> None:
     candidates = SearchSpace.paper().candidates(n_qubits, depth)
     for candidate, seen in zip(candidates, spectrum(candidates, n_qubits - 1), strict=True):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -15,14 +16,18 @@ import pytest
 
 from qlstm_qiskit.data import PAPER_SERIES
 from qlstm_qiskit.training import MODELS
+from tests.speed import slow_but
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = ["--model", "config1", "--hidden-size", "2", "--depth", "1", "--epochs", "2"]
 QLSTM = [sys.executable, "-c", "from qlstm_qiskit.cli import main; main()"]
 
 
-@pytest.mark.parametrize("dataset", PAPER_SERIES)
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "derived"])
+TRAININGS = list(product([model for model in MODELS if model != "derived"], PAPER_SERIES))
+QUICK = [("diffqas", "bessel"), ("config1", "damped_shm"), ("lstm", "narma5")]
+
+
+@pytest.mark.parametrize(("model", "dataset"), slow_but(QUICK, TRAININGS))
 def test_every_model_trains_on_every_dataset(qlstm, dataset: str, model: str) -> None:
     depth = [] if model == "lstm" else ["--depth", 1]
     code, out, err = qlstm(
@@ -62,6 +67,7 @@ def test_evaluate_gives_the_trained_numbers_again(qlstm) -> None:
     assert "config1 on narma5, backend statevector, 2 epochs, 98 test windows" in out
 
 
+@pytest.mark.slow
 def test_sunspots_from_csv_to_an_eleven_year_forecast(qlstm) -> None:
     sunspots = EXAMPLES / "sunspots.csv"
     code, out, err = qlstm(
@@ -124,6 +130,7 @@ def test_a_real_series_beside_the_seasonal_naive_forecast_and_rolled_out(qlstm) 
         assert message in err
 
 
+@pytest.mark.slow
 def test_the_season_of_a_csv_file(qlstm) -> None:
     sunspots = ["--csv", EXAMPLES / "sunspots.csv", "--target", "sunspots"]
     found = []
@@ -197,7 +204,7 @@ MISTAKES = [
     (["train", "--dataset", "bessel", "--batch-size", "-1"], "batch_size is -1"),
     (["train", "--dataset", "bessel", "--hidden-size", "0"], "hidden_size is 0"),
     (["train", "--dataset", "bessel", "--hidden-size", "-3"], "hidden_size is -3"),
-    (["train", "--dataset", "bessel", "--hidden-size", "30"], "qubits fit"),
+    pytest.param(["train", "--dataset", "bessel", "--hidden-size", "30"], "qubits fit", marks=pytest.mark.slow),
     (["train", "--dataset", "bessel", "--depth", "0"], "depth is 0"),
     (["train", "--dataset", "bessel", "--epochs", "0"], "max_epochs is 0"),
     (["train", "--dataset", "bessel", "--epochs", "ten"], "Invalid value for '--epochs'"),
@@ -274,10 +281,11 @@ def test_help_needs_neither_torch_nor_qiskit() -> None:
         assert "Usage" in result.stdout
 
 
-def test_every_command_has_an_example() -> None:
+def test_every_command_has_an_example(qlstm) -> None:
     for command in (["train"], ["evaluate"], ["predict"], ["space", "show"], ["space", "analyze"], ["about"]):
-        result = subprocess.run([*QLSTM, *command, "--help"], capture_output=True, text=True, check=True)
-        assert "Example: qlstm " + " ".join(command) in result.stdout
+        code, out, err = qlstm(*command, "--help")
+        assert (code, err) == (0, "")
+        assert "Example: qlstm " + " ".join(command) in out
 
 
 def start_training(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -294,6 +302,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_last_finished_epoch_usable(tmp_path: Path, qlstm) -> None:
     process = start_training(tmp_path, "--model", "config1", "--hidden-size", "1", "--depth", "1")
     wait_for(tmp_path / "run" / "model.safetensors", process)
@@ -309,6 +318,7 @@ def test_ctrl_c_leaves_the_last_finished_epoch_usable(tmp_path: Path, qlstm) -> 
     assert json.loads(out)["test"] == metrics["test"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path: Path) -> None:
     process = start_training(tmp_path, "--model", "diffqas", "--hidden-size", "5")
     wait_for(tmp_path / "run" / "config.json", process)
@@ -320,6 +330,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_resume_goes_on_and_says_what_it_cannot_do(qlstm) -> None:
     command = ["train", "--dataset", "bessel", "--model", "lstm", "--hidden-size", 2, "--epochs", 3, "--out", "run"]
     code, out, _ = qlstm(*command, "--resume")  # begins where there is nothing

@@ -12,6 +12,7 @@ import pytest
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.experiments import load_run
 from qlstm_qiskit.experiments.export.read import load_exported
+from tests.speed import slow_but
 
 SERIES = np.sin(np.arange(40) / 3) * 40 + 100
 
@@ -28,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["qasm3", "qpy"])
+@pytest.mark.parametrize("kind", slow_but(["qpy"], ["qasm3", "qpy"]))
 def test_circuits_of_a_run_predict_as_it_does(qlstm, runs: Path, kind: str) -> None:
     code, out, err = qlstm("export", runs / "diffqas", "--format", kind, "--out", "there", "--json")
     assert (code, err) == (0, "")

@@ -8,6 +8,7 @@ import pytest
 SMALL = ["--hidden-size", "1", "--depth", "1", "--epochs", "2"]
 
 
+@pytest.mark.slow
 def test_from_a_search_to_a_fine_tuned_model(qlstm) -> None:
     code, _, err = qlstm(
         "train", "--dataset", "bessel", *SMALL, "--strategy", "softmax", "--strategy-option", "device.backend=fake-manila",

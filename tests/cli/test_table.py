@@ -23,6 +23,7 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_table_is_made_once_and_read_again(qlstm, study: Path) -> None:
     command = ["table", "--study", study, "--jobs", 1, "--seeds", 1, "--out", "out"]
     code, out, err = qlstm(*command)
@@ -78,6 +79,7 @@ def test_the_recipe_tuned_has_a_table_of_its_own(qlstm) -> None:
     assert json.loads(qlstm("table", *part, "--out", "b", "--json")[1])["study"] == "table2"
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_the_same_command_again(tmp_path: Path, study: Path, qlstm) -> None:
     command = [
         sys.executable,

@@ -65,7 +65,7 @@ MISSES = {
 def test_structure_is_found_and_exact(name: str) -> None:
     candidate = structured(HITS[name])
     assert len(compile_bank([candidate]).forms) == 1
-    assert_parity([candidate], seed=1, path="form")
+    assert_parity([candidate], seed=1, paths=["form"])
 
 
 @pytest.mark.parametrize("name", MISSES)
@@ -101,7 +101,7 @@ def test_an_encoding_by_an_expression_of_inputs() -> None:
     circuit.rx(W[0], 1)
     candidate = Candidate("product", circuit, tuple(X), tuple(W[:1]))
     assert len(compile_bank([candidate]).forms) == 1
-    assert_parity([candidate], seed=3, path="form")
+    assert_parity([candidate], seed=3, paths=["form"])
 
 
 def test_a_weight_before_the_encoding_closes_the_qubit() -> None:

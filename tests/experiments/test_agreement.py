@@ -395,6 +395,7 @@ def test_errors_that_are_no_numbers(trained: Run) -> None:
         horizon_errors(np.full((3, 2), 1e200), np.zeros((3, 2)), 1.0)
 
 
+@pytest.mark.slow
 def test_values_that_float32_cannot_square(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text("y\n" + "1\n2\n" * 30 + "1e30\n1\n1\n")

@@ -1,4 +1,4 @@
-"""A GRU and a bidirectional model on their whole way: trained, gone on with, searched, derived, exported, evaluated, reported."""
+"""A GRU and a bidirectional model on their way: trained, gone on with, searched, derived, exported, evaluated, reported."""
 
 import json
 from pathlib import Path

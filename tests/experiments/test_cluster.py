@@ -30,10 +30,10 @@ def cluster() -> Iterator[object]:
     made.shutdown()
 
 
-def test_a_cluster_gives_the_same_numbers_and_survives_the_loss_of_a_node(cluster, tmp_path: Path) -> None:
-    run_study(SMALL, tmp_path / "here")
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_numbers_and_survives_the_loss_of_a_node(cluster, done: Path, tmp_path: Path) -> None:
     run_study(SMALL, tmp_path / "cluster", cluster=cluster.address)
-    assert numbers(tmp_path / "cluster") == numbers(tmp_path / "here")
+    assert numbers(tmp_path / "cluster") == numbers(done)
 
     finished: list[str] = []
     kept: list[str] = []
@@ -51,7 +51,7 @@ def test_a_cluster_gives_the_same_numbers_and_survives_the_loss_of_a_node(cluste
     assert not killer.is_alive()
     assert len(finished) == len(set(finished)) == 15, "no finished run is lost or done twice"
     assert 3 <= len(kept) < 15, "the node went away in the middle"
-    assert numbers(tmp_path / "loss") == numbers(tmp_path / "here")
+    assert numbers(tmp_path / "loss") == numbers(done)
 
 
 def test_no_cluster_is_one_line(tmp_path: Path) -> None:

@@ -216,6 +216,7 @@ def _no_login(*arguments: Any) -> None:
 KILLS = 30
 
 
+@pytest.mark.slow
 def test_a_step_killed_at_thirty_random_moments(tmp_path: Path) -> None:
     """Children of a process that has imported everything and run nothing; each is killed, and another one goes on."""
     context = multiprocessing.get_context("forkserver")
@@ -441,7 +442,12 @@ class TestTheCommands:
         assert facts["jobs"] == WINDOW
 
     @pytest.mark.parametrize(
-        ("backend", "optimizer"), [("aer-noise-torino", "spsa"), ("aer-noise-torino", "rmsprop"), ("fake-manila", "rmsprop")]
+        ("backend", "optimizer"),
+        [
+            ("aer-noise-torino", "spsa"),
+            ("aer-noise-torino", "rmsprop"),
+            pytest.param("fake-manila", "rmsprop", marks=pytest.mark.slow),
+        ],
     )
     def test_train_on_a_simulated_device(
         self, csv: Path, qlstm, backend: str, optimizer: str, monkeypatch: pytest.MonkeyPatch

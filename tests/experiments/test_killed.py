@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from qlstm_qiskit.experiments import is_unfinished, train_run
+from qlstm_qiskit.experiments import RunSpec, is_unfinished, train_run
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study
 from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
@@ -21,6 +23,9 @@ from tests.experiments.studied import SMALL, numbers
 from tests.forked import child, ended
 
 KINDS = ("plain", "shrinking", "bilevel", "lbfgs", "patient")
+SHORT = 3
+#: Of the writing of a file: before, in the middle, before it gets its name, and after.
+MOMENTS = ("before", "half", "written", "after")
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +34,28 @@ def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(csv: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
-    """What the trainings come to that nobody kills; this also compiles what they need."""
+def whole(csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, object]]:
+    """What a kind of training comes to that nobody kills; this also compiles what it needs."""
     folder = tmp_path_factory.mktemp("whole")
-    for kind in KINDS:
-        train_run(small(csv, kind), folder / kind)
-    return {kind: outcome(folder / kind) for kind in KINDS}
+
+    @cache
+    def come_to(kind: str) -> dict[str, object]:
+        train_run(_short(csv) if kind == "short" else small(csv, kind), folder / kind)
+        return outcome(folder / kind)
+
+    return come_to
 
 
-def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole: dict) -> None:
+@pytest.mark.slow
+def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole) -> None:
     generator = random.Random(2508)
     reached: Counter[int] = Counter()
     for trial in range(90):
         kind, out = generator.choice(KINDS), tmp_path / str(trial)
+        expected = whole(kind)
 
         def work(kind: str = kind, out: Path = out) -> None:
-            train_to_the_end(small(csv, kind), out)
+            train_to_the_end(_short(csv), out)
 
         begun, pid = time.monotonic(), child(work)
         lines, moment = trial % (EPOCHS + 1), generator.uniform(0, 0.03)
@@ -57,26 +68,30 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole: dict)
         reached[_epochs(out)] += 1
         assert is_unfinished(out) if (out / "config.json").exists() else True
         assert ended(child(work))
-        assert outcome(out) == whole[kind]
+        assert outcome(out) == expected
         if reached.total() == 30:
             break
     assert reached.total() == 30
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 
-@pytest.mark.parametrize("moment", ["before", "half", "written", "after"])
-def test_killed_at_every_write(csv: Path, tmp_path: Path, whole: dict, moment: str) -> None:
-    """In each file that a training writes: before, in the middle, before it gets its name, and after."""
-    kind = "shrinking"
-    for number in range(200):
-        out = tmp_path / str(number)
-        if ended(child(lambda out=out, number=number: _killed_in_write(number, moment, csv, kind, out))):
-            break
-        assert ended(child(lambda out=out: train_to_the_end(small(csv, kind), out)))
-        assert outcome(out) == whole[kind]
-    assert number > 3 * EPOCHS
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_in_a_write(csv: Path, tmp_path: Path, whole, moment: str) -> None:
+    """One in the middle of a training."""
+    assert _goes_on_after(6, moment, csv, tmp_path / "run", whole("short"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_at_every_write(csv: Path, tmp_path: Path, whole, moment: str) -> None:
+    """In each file that a training writes."""
+    number = 0
+    while _goes_on_after(number, moment, csv, tmp_path / str(number), whole("short")):
+        number += 1
+    assert number > 3 * SHORT
+
+
+@pytest.mark.slow
 def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
     """Runs, records and the table's numbers are those of a study that nobody killed; nothing that was finished is run again."""
     study = SMALL.part(datasets=["narma5"])
@@ -103,12 +118,13 @@ def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 
+@pytest.mark.slow
 def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path: Path) -> None:
     """Its workers would train on, in folders that the same command wants to go on with."""
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from qlstm_qiskit.experiments.studies.runner import run_study; from tests.experiments.studied import SMALL\n"
-        "study = SMALL.with_epochs(400).part(rows=['circuit'], datasets=['damped_shm'])\n"
+        "study = SMALL.with_epochs(100).part(rows=['circuit'], datasets=['damped_shm'])\n"
         "run_study(study, Path(sys.argv[2]), jobs=2)"
     )
     command = [sys.executable, "-c", script, str(Path(__file__).parents[2]), str(tmp_path / "out")]
@@ -118,7 +134,7 @@ def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    study = SMALL.with_epochs(400).part(rows=["circuit"], datasets=["damped_shm"])
+    study = SMALL.with_epochs(100).part(rows=["circuit"], datasets=["damped_shm"])
     run_study(study, tmp_path / "out", jobs=2)
     run_study(study, tmp_path / "whole")
     assert numbers(tmp_path / "out") == numbers(tmp_path / "whole")
@@ -143,7 +159,21 @@ def _epochs(out: Path) -> int:
     return _lines(out / "history.jsonl")
 
 
-def _killed_in_write(number: int, moment: str, csv: Path, kind: str, out: Path) -> None:
+def _short(csv: Path) -> RunSpec:
+    """A search that drops candidates, in so few epochs that it can be killed at each write."""
+    return small(csv, "shrinking").model_copy(update={"epochs": SHORT})
+
+
+def _goes_on_after(number: int, moment: str, csv: Path, out: Path, expected: dict[str, object]) -> bool:
+    """Whether a training has a write of this number. It is killed there, and must end as if nothing had happened."""
+    if ended(child(lambda: _killed_in_write(number, moment, csv, out))):
+        return False
+    assert ended(child(lambda: train_to_the_end(_short(csv), out)))
+    assert outcome(out) == expected
+    return True
+
+
+def _killed_in_write(number: int, moment: str, csv: Path, out: Path) -> None:
     """Train, and die in the write of this number."""
     seen = [0]
     fsync, replace = os.fsync, Path.replace
@@ -167,4 +197,4 @@ def _killed_in_write(number: int, moment: str, csv: Path, kind: str, out: Path) 
         return result
 
     os.fsync, Path.replace = on_fsync, on_replace  # type: ignore[method-assign]
-    train_to_the_end(small(csv, kind), out)
+    train_to_the_end(_short(csv), out)

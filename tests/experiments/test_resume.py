@@ -20,6 +20,7 @@ from qlstm_qiskit.storage import claimed
 from qlstm_qiskit.training import fitting
 from qlstm_qiskit.training.checkpoint import read_progress
 from tests.experiments.resumable import KINDS, outcome, small, train_to_the_end, write_series
+from tests.speed import slow_but
 
 DATA = load_dataset("damped_shm")
 X, Y = DATA.x_train[:40], DATA.y_train[:40]
@@ -40,7 +41,7 @@ def ctrl_c_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     monkeypatch.setattr(Recorder, "on_batch_end", on_batch_end)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(("plain", "lstm", "bilevel", "validated"), KINDS))
 def test_goes_on_to_the_same_bits(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     train_run(small(csv, kind), tmp_path / "whole")
     for epoch in (2, 3):
@@ -53,6 +54,7 @@ def test_goes_on_to_the_same_bits(csv: Path, tmp_path: Path, monkeypatch: pytest
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_over_an_interruption(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The third is the best and the fourth the last: Ctrl-C in it, and a crash after it, before anything was concluded."""
     spec = small(csv, "patient")
@@ -88,6 +90,7 @@ def test_goes_on_where_it_was(csv: Path, tmp_path: Path, monkeypatch: pytest.Mon
         resume_run(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_trials_are_not_tried_again(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_run(small(csv, "best-of-random"), tmp_path / "whole")
     tried: list[int] = []

@@ -79,6 +79,7 @@ def test_candidates_are_spread_over_encodings_and_blocks() -> None:
         spread(0)
 
 
+@pytest.mark.slow
 def test_a_tiny_plan_measured(tmp_path: Path) -> None:
     seen = []
     records = measure_scaling(TINY, tmp_path, jobs=2, report=lambda *args: seen.append(args))

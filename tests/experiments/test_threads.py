@@ -22,6 +22,7 @@ def untouched() -> Iterator[None]:
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.slow
 def test_runs_in_threads_are_those_that_run_alone(tmp_path: Path, untouched: None) -> None:
     csv = write_series(tmp_path / "wave.csv")
 
@@ -35,6 +36,7 @@ def test_runs_in_threads_are_those_that_run_alone(tmp_path: Path, untouched: Non
     assert [kind for kind, one, other in zip(KINDS, alone, together, strict=True) if one != other] == []
 
 
+@pytest.mark.slow
 def test_reading_deriving_and_planning_draw_from_generators_of_their_own(tmp_path: Path, untouched: None) -> None:
     plans = []
     for kind in ("dropout", "gumbel", "random"):
@@ -42,5 +44,5 @@ def test_reading_deriving_and_planning_draw_from_generators_of_their_own(tmp_pat
         load_run(tmp_path / kind)
         if kind == "gumbel":
             derive_run(tmp_path / kind, tmp_path / "derived")
-        plans += [plan_run(tmp_path / kind, find_spec("ibm"), windows=2, device="fez").unpacked for _ in range(2)]
+        plans += [plan_run(tmp_path / kind, find_spec("ibm"), windows=2, device="manila").unpacked for _ in range(2)]
         assert plans[-1] == plans[-2], "a plan does not depend on what was drawn before it"

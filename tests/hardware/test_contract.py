@@ -36,6 +36,7 @@ from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.hardware.mock_service import Server, install
+from tests.speed import slow_but
 
 F64 = torch.float64
 T = 4
@@ -62,6 +63,8 @@ MORE = {
 SPECS = load_specs() | {name: BackendSpec.model_validate({"name": name, **entry}) for name, entry in MORE.items()}
 DEVICES = {name: spec for name, spec in SPECS.items() if spec.kind != "statevector" and name != "local-packed"}
 SAMPLED = {name: spec for name, spec in DEVICES.items() if not spec.exact}
+#: One of each kind, on a small device where it has one.
+QUICK = ("statevector", "aer-exact", "aer-shots", "fake-manila", "ibm", "provider")
 
 
 @dataclass
@@ -109,17 +112,17 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=SPECS)
+@pytest.fixture(params=slow_but(QUICK, SPECS))
 def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     return _case(request.param, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=SAMPLED)
+@pytest.fixture(params=slow_but(QUICK, SAMPLED))
 def sampled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     return _case(request.param, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=DEVICES)
+@pytest.fixture(params=slow_but(QUICK, DEVICES))
 def device(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     return _case(request.param, tmp_path, monkeypatch)
 
@@ -377,7 +380,7 @@ def test_the_variance_is_that_of_shots(sampled: Case) -> None:
 NOISY = [name for name, spec in SAMPLED.items() if (spec.local and (spec.device or spec.noise)) or spec.kind == "provider"]
 
 
-@pytest.mark.parametrize("name", NOISY)
+@pytest.mark.parametrize("name", slow_but(QUICK, NOISY))
 def test_readout_errors_are_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """<Z> of |0> and |1> falls short by twice the rate at which the device reads the measured qubit wrongly."""
     case = _case(name, tmp_path, monkeypatch)
@@ -401,6 +404,7 @@ def _turned() -> QuantumCircuit:
     return circuit
 
 
+@pytest.mark.slow
 def test_the_expectation_on_a_noisy_device_is_what_stock_aer_samples() -> None:
     """The oracle of this file, against `AerSimulator.from_backend` and a million real shots."""
     backend = load_backend(SPECS["fake-manila"], seed=1)

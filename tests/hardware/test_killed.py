@@ -72,6 +72,7 @@ def test_killed_at_an_exchange_with_the_service(tmp_path: Path, expected: Values
         assert_as_if_nothing_had_happened(folder, expected)
 
 
+@pytest.mark.slow
 def test_killed_at_thirty_random_moments(tmp_path: Path, expected: Values) -> None:
     generator = random.Random(20250814)
     reached: list[int] = []

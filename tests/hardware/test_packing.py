@@ -98,6 +98,7 @@ def test_a_request_without_sets_costs_nothing() -> None:
     assert [len(request.values) for request in inner.jobs[0]] == [1]
 
 
+@pytest.mark.slow
 def test_six_blocks_of_four_qubits_in_one_statevector() -> None:
     """The packed circuit as it is, on 24 qubits: exact values to 1e-10, and means of measured bits within their error."""
     z_only = [replace(isa, observables=isa.observables[:4]) for isa in (fitted(), fitted(closed=True))]

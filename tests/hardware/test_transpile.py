@@ -18,6 +18,7 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qlstm_qiskit.errors import CircuitError, OptionError
+from qlstm_qiskit.hardware import loading
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit
 from qlstm_qiskit.hardware.device import transpile as module
@@ -92,6 +93,7 @@ def test_a_parameter_that_no_gate_uses_may_be_listed() -> None:
     assert isa.order(np.arange(5.0)[None]).tolist() == [[1.0, 2.0, 3.0, 4.0]]
 
 
+@pytest.mark.slow
 def test_disk_keeps_circuits_between_processes(tmp_path: Path) -> None:
     first = Transpiler(find_device("manila"), cache=tmp_path / "new" / "folder")
     made = prepare(first, closed=True)
@@ -287,3 +289,16 @@ def test_the_folder_for_the_cache_can_be_chosen(monkeypatch: pytest.MonkeyPatch,
     assert cache_folder() == tmp_path
     monkeypatch.delenv("QLSTM_CACHE")
     assert cache_folder().parts[-2:] == ("qlstm_qiskit", "isa")
+
+
+def test_folders_are_where_the_system_keeps_such_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("QLSTM_CACHE", "QLSTM_STATE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    assert cache_folder() == tmp_path / caches / "qlstm_qiskit" / "isa"
+    assert loading._state_folder().parent == tmp_path / ".local" / "state" / "qlstm_qiskit"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert cache_folder() == tmp_path / "cache" / "qlstm_qiskit" / "isa"
+    assert loading._state_folder().parent == tmp_path / "state" / "qlstm_qiskit"

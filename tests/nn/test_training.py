@@ -14,6 +14,7 @@ F64 = torch.float64
 
 @pytest.mark.parametrize("sharing", ["none", "shared"])
 @pytest.mark.parametrize("mixing", ["linear", "softmax"])
+@pytest.mark.slow
 def test_gradcheck_through_two_layers(sharing: str, mixing: str, path: str) -> None:
     """Finite differences of every input, state and parameter of a stack of two layers over two time steps."""
     torch.manual_seed(0)
@@ -68,6 +69,7 @@ INERT_IN_PLUS_STATE = {"H-RX|linear-RX", "H-RX|cyclic-RX"}
 ZERO = {f"H-R{a}|{e}-RZ" for a in "ZX" for e in ("linear", "cyclic")} | INERT_IN_PLUS_STATE
 
 
+@pytest.mark.slow
 def test_the_proven_dead_are_those_of_the_paper() -> None:
     candidates = SearchSpace.paper().candidates(HIDDEN + 1, DEPTH)
     verdicts = {candidate.name: prove(candidate, HIDDEN) for candidate in candidates}
@@ -87,6 +89,7 @@ def one_step(**options) -> tuple[QLSTM, dict[str, torch.Tensor]]:
     return model, before
 
 
+@pytest.mark.slow
 def test_everything_that_is_not_proven_dead_trains(path: str) -> None:
     model, before = one_step(backend=StatevectorBackend(path))
     (cell,) = model.layers()

@@ -15,41 +15,43 @@ from qlstm_qiskit.hardware import load_backend
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate, random_structured_candidate
 from tests.parity.oracle import assert_parity, stock_qnn
+from tests.speed import slow_but
 
+PATHS = ("states", "form")
 GRID = [(n_qubits, depth) for n_qubits in range(2, 7) for depth in (1, 2)]
 
 
 @pytest.mark.grid
 @pytest.mark.parametrize(("n_qubits", "depth"), GRID)
-def test_paper_space_full_grid(n_qubits: int, depth: int, path: str) -> None:
-    assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=n_qubits * 10 + depth, samples=1, path=path)
+def test_paper_space_full_grid(n_qubits: int, depth: int) -> None:
+    assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=n_qubits * 10 + depth, samples=1, paths=PATHS)
 
 
-@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (3, 2), (4, 1)])
-def test_paper_space(n_qubits: int, depth: int, path: str) -> None:
-    assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=1, samples=1, path=path)
+@pytest.mark.parametrize(("n_qubits", "depth"), slow_but([(2, 1)], [(2, 1), (3, 2), (4, 1)]))
+def test_paper_space(n_qubits: int, depth: int) -> None:
+    assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=1, samples=1, paths=PATHS)
 
 
-@pytest.mark.parametrize("offset", range(6))
-def test_paper_space_covering_sample_of_wide_circuits(offset: int, path: str) -> None:
+@pytest.mark.parametrize("offset", slow_but([2, 3], range(6)))
+def test_paper_space_covering_sample_of_wide_circuits(offset: int) -> None:
     """Each encoding and each block once at 5 and 6 qubits, depth 2: a Latin square's diagonal."""
     n_qubits = 5 + offset % 2
     candidates = SearchSpace.paper().candidates(n_qubits, 2)
-    assert_parity([candidates[6 * offset + (offset + 2) % 6]], seed=offset, samples=2, path=path)
+    assert_parity([candidates[6 * offset + (offset + 2) % 6]], seed=offset, samples=2, paths=PATHS)
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", slow_but(range(10), range(50)))
 def test_random_circuits(seed: int) -> None:
     """Most of them read an input twice and are pushed as states; what has a form takes it."""
     assert_parity([random_candidate(seed)], seed=seed)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", slow_but(range(10), range(40)))
 def test_random_circuits_with_structure(seed: int) -> None:
-    assert_parity([random_structured_candidate(seed)], seed=seed, path="form")
+    assert_parity([random_structured_candidate(seed)], seed=seed, paths=["form"])
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", slow_but(range(3), range(10)))
 def test_random_circuits_that_just_miss_it(seed: int) -> None:
     """One input more, at the end: the detector must say no."""
     candidate = random_structured_candidate(seed)
@@ -57,10 +59,11 @@ def test_random_circuits_that_just_miss_it(seed: int) -> None:
     circuit.rx(candidate.inputs[0], 0)
     missed = Candidate("missed", circuit, candidate.inputs, candidate.weights)
     with pytest.raises(CircuitError, match="no multilinear form"):
-        assert_parity([missed], seed=seed, path="form")
+        assert_parity([missed], seed=seed, paths=["form"])
     assert_parity([missed], seed=seed)
 
 
+@pytest.mark.slow
 def test_random_circuits_of_many_structures_in_one_bank() -> None:
     candidates = [c for c in map(random_candidate, range(100, 130)) if c.n_qubits == 3][:6]
     assert len(candidates) == 6
@@ -123,8 +126,7 @@ def test_a_surplus_input_at_the_end() -> None:
         circuit.cx(0, 1)
         circuit.rx(w[0], 1)
         circuit.ry(w[1], 0)
-        for path in ("form", "states"):
-            assert_parity([Candidate("surplus", circuit, tuple(x), tuple(w))], seed=8, path=path)
+        assert_parity([Candidate("surplus", circuit, tuple(x), tuple(w))], seed=8, paths=PATHS)
 
 
 def probe(gate: str) -> Candidate:
@@ -148,7 +150,7 @@ class TestFaultsAreSeen:
     def red(self, candidate: Candidate) -> None:
         for path in ("auto", "states"):
             with pytest.raises(AssertionError, match="Not equal to tolerance"):
-                assert_parity([candidate], seed=5, path=path)
+                assert_parity([candidate], seed=5, paths=[path])
 
     def paper(self) -> Candidate:
         return SearchSpace.paper().candidates(3, 2)[SearchSpace.paper().names.index("H-RY|cyclic-RX")]

@@ -54,7 +54,10 @@ def ragged() -> dict:
     return {"space": genotype().spaces(), "depth": 2, "num_layers": 2}
 
 
-@pytest.mark.parametrize("options", [{"depth": 1}, ragged(), {"depth": 1, "n_qubits": 2, "num_layers": 2, "mixing": "softmax"}])
+HYBRID = {"depth": 1, "n_qubits": 2, "num_layers": 2, "mixing": "softmax"}
+
+
+@pytest.mark.parametrize("options", [{"depth": 1}, ragged(), pytest.param(HYBRID, marks=pytest.mark.slow)])
 def test_contributions_are_those_of_each_candidate_alone(run: Run, options: dict) -> None:
     run = with_model(run, **options)
     names, tables = contributions(run)
@@ -156,6 +159,7 @@ def test_circuits_of_a_small_model_have_gate_candidate_and_weight(run: Run) -> N
     assert circuits_of(QLSTM(1, 1, space=SearchSpace.from_circuits([long], inputs=list(x)[:1]), n_qubits=2)) == []
 
 
+@pytest.mark.slow
 def test_pictures_are_files_in_the_run_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = replace(run, path=tmp_path)
     history = [entry(1), entry(2)]

@@ -4,6 +4,7 @@ import base64
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from qlstm_qiskit.report.page import write_report
 from tests.report.pages import END, SCRIPT, hostile_run, hostile_study
+from tests.speed import slow_but
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WINDOWS = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
@@ -70,9 +72,10 @@ class Opened:
         return int(self.page.evaluate(count))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("window", WINDOWS)
-@pytest.mark.parametrize("kind", ["run", "study"])
+KINDS_OF_PAGES = list(product(("run", "study"), WINDOWS, ("light", "dark")))
+
+
+@pytest.mark.parametrize(("kind", "window", "scheme"), slow_but([("run", "desk", "light")], KINDS_OF_PAGES))
 def test_a_page(browser: Browser, pages: dict[str, Path], kind: str, window: str, scheme: str) -> None:
     opened = Opened(browser, pages[kind], window, scheme)
     page = opened.page
@@ -95,6 +98,7 @@ def test_a_page(browser: Browser, pages: dict[str, Path], kind: str, window: str
     opened.context.close()
 
 
+@pytest.mark.slow
 def test_names_are_drawn_as_text(browser: Browser, pages: dict[str, Path]) -> None:
     for kind, place in (("run", "#weights-1-input .legend"), ("study", "#errors-1 .ytick")):
         opened = Opened(browser, pages[kind], "desk", "light")
@@ -105,6 +109,7 @@ def test_names_are_drawn_as_text(browser: Browser, pages: dict[str, Path]) -> No
         opened.context.close()
 
 
+@pytest.mark.slow
 def test_a_seed_says_which_it_is(browser: Browser, pages: dict[str, Path]) -> None:
     opened = Opened(browser, pages["study"], "desk", "light")
     opened.page.locator("#errors-1").scroll_into_view_if_needed()
@@ -118,6 +123,7 @@ def test_a_seed_says_which_it_is(browser: Browser, pages: dict[str, Path]) -> No
     opened.context.close()
 
 
+@pytest.mark.slow
 def test_links_give_the_data(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
     opened = Opened(browser, pages["run"], "desk", "light")
     link = opened.page.locator("a[download='forecast.csv']")
@@ -131,6 +137,7 @@ def test_links_give_the_data(browser: Browser, pages: dict[str, Path], tmp_path:
     opened.context.close()
 
 
+@pytest.mark.slow
 def test_zoom_and_a_change_of_scheme(browser: Browser, pages: dict[str, Path]) -> None:
     opened = Opened(browser, pages["run"], "desk", "light")
     ends = "document.getElementById('forecast').layout.xaxis.range"

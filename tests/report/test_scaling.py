@@ -83,6 +83,7 @@ def test_the_report_has_a_row_for_each_point(records: list[ScalingRecord]) -> No
     assert "- 1 point: no checkout" in text
 
 
+@pytest.mark.slow
 def test_the_files(tmp_path: Path, records: list[ScalingRecord]) -> None:
     paths = write_scaling(PLAN, records, tmp_path)
     assert [path.name for path in paths] == ["scaling.md", "scaling.png", "scaling.svg"]

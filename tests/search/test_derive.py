@@ -12,6 +12,7 @@ from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.update import LSTM_GATES as GATES
 from qlstm_qiskit.search import DERIVATIONS, Genotype, derive, make_strategy
 from tests.search.models import SMALL, N, bank_of, fitted, layer_of, series
+from tests.speed import slow_but
 
 KINDS = {
     "linear": {},
@@ -91,7 +92,7 @@ def layer_of_module(module: Forecaster):
     return module.recurrent
 
 
-@pytest.mark.parametrize("kind", ["linear", "softmax", "two layers", "hybrid", "shrunk"])
+@pytest.mark.parametrize("kind", slow_but(("shrunk", "softmax"), ("linear", "softmax", "two layers", "hybrid", "shrunk")))
 def test_scores_are_what_they_say(kind: str) -> None:
     found = search(kind)
     whole = [coefficients(cell.bank) for cell in layer_of(found).layers()]
@@ -151,6 +152,7 @@ def expectations(bank, gate: int, place: int, inputs: torch.Tensor) -> np.ndarra
     return qnn.forward(inputs.numpy(), angles.numpy())
 
 
+@pytest.mark.slow
 def test_refitted_weights_are_least_squares_and_taken_if_they_help() -> None:
     helped = set()
     for seed in range(4):

@@ -97,6 +97,7 @@ def test_the_figures_of_the_literature_in_known_cases() -> None:
     assert expressibility(same) == pytest.approx(7 * np.log(75)), "all fidelities are in the last of 75 bins"
 
 
+@pytest.mark.slow
 def test_without_dead_keeps_the_reasons() -> None:
     space = SearchSpace.paper().without_dead()
     draft = space.draft(4, 1, 3)

@@ -8,10 +8,10 @@ import hashlib
 import io
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from platformdirs import user_cache_path
 from qiskit import QuantumCircuit, qpy
 from qiskit.quantum_info import SparsePauliOp
 
@@ -25,15 +25,7 @@ Entry = tuple[QuantumCircuit, tuple[SparsePauliOp, ...], TranspileReport]
 
 def cache_folder() -> Path:
     """The user's folder for transpiled circuits: ``$QLSTM_CACHE``, or the platform's folder for caches."""
-    if os.environ.get("QLSTM_CACHE"):
-        return Path(os.environ["QLSTM_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "qlstm_qiskit" / "isa"
+    return Path(os.environ.get("QLSTM_CACHE") or user_cache_path("qlstm_qiskit", appauthor=False, opinion=False) / "isa")
 
 
 def write_entry(path: Path, isa: ISACircuit, report: TranspileReport) -> None:

@@ -1,0 +1,12 @@
+from .config.file import EXACT as EXACT
+from .config.file import find_spec as find_spec
+from .config.file import names_own_code as names_own_code
+from .config.spec import BackendSpec as BackendSpec
+from .contract.backend import Backend as Backend
+from .contract.backend import Bank as Bank
+from .contract.backend import Bound as Bound
+from .interpreter.qnn import DtypeTorchConnector as DtypeTorchConnector
+from .interpreter.qnn import OnePubEstimatorQNN as OnePubEstimatorQNN
+from .interpreter.statevector import StatevectorBackend as StatevectorBackend
+from .loading import load_backend as load_backend
+from .loading import plan_backend as plan_backend

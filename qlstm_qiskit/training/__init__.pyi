@@ -1,0 +1,5 @@
+from .callbacks import ProgressBar as ProgressBar
+from .models import MODELS as MODELS
+from .models import build_forecaster as build_forecaster
+from .regressor import QLSTMRegressor as QLSTMRegressor
+from .spsa import SPSA as SPSA
