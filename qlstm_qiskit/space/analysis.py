@@ -12,7 +12,7 @@ from qlstm_qiskit.circuits.expansion import readable
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import polynomial_of, structure_of
-from qlstm_qiskit.space.figures import entangling_capability, expressibility, random_states, require_states
+from qlstm_qiskit.space.merit import entangling_capability, expressibility, random_states, require_states
 from qlstm_qiskit.space.pool import SearchSpace
 
 if TYPE_CHECKING:
