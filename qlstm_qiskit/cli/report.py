@@ -31,7 +31,7 @@ def report(
 
     Example: qlstm report results/table2 --out table2.html
     """
-    from qlstm_qiskit.report.page import write_report
+    from qlstm_qiskit.report.pages.write import write_report
 
     written = write_report(folder, out, backend=backend, backends=backends)
     if json:

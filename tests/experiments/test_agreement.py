@@ -39,7 +39,7 @@ from qlstm_qiskit.experiments.runs.run import load_metrics
 from qlstm_qiskit.experiments.runs.start import read_start
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
-from qlstm_qiskit.report.page import write_report
+from qlstm_qiskit.report.pages.write import write_report
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.genotype import StoredCircuit
 
