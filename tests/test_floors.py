@@ -130,6 +130,16 @@ def test_no_files_import_one_another() -> None:
     assert circles() == [options]
 
 
+def test_a_public_class_has_a_name_of_its_own() -> None:
+    """Private ones may share a name: nobody meets two of them at once."""
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
+
+
 def test_the_picture_in_the_architecture_is_this_order() -> None:
     text = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
     picture = re.findall(r"^  (\w+)  +\w", text.split("```text")[1], flags=re.MULTILINE)

@@ -72,7 +72,7 @@ class Monomial:
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class GateSchedule:
     """The steps of one candidate, and the signature that it shares with candidates of the same structure."""
 
     n_qubits: int
@@ -93,7 +93,7 @@ class Schedule:
         return (self.n_qubits, self.n_inputs, self.n_weights, steps)
 
 
-def schedule(program: Program) -> Schedule:
+def schedule(program: Program) -> GateSchedule:
     """Fuse the operations of a program."""
     builder = _Builder()
     for operation in program.operations:
@@ -102,7 +102,7 @@ def schedule(program: Program) -> Schedule:
         else:
             builder.add_fixed(operation.qubits, operation.matrix)
     builder.flush(range(program.n_qubits))
-    return Schedule(program.n_qubits, program.n_inputs, program.n_weights, tuple(builder.steps))
+    return GateSchedule(program.n_qubits, program.n_inputs, program.n_weights, tuple(builder.steps))
 
 
 @dataclass

@@ -34,7 +34,7 @@ _VERDICTS = {"better": "yes", "worse": "no, the reverse", "undecided": "undecide
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """A table of a study's report.
 
     Attributes:
@@ -54,7 +54,7 @@ class Part:
     tests: bool = False
 
 
-def parts(table: Table, shown: Callable[[str], str] = printable) -> list[Part]:
+def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePart]:
     """The whole table: medians with intervals, what was published, MASE, interquartile means, restarts, tests.
 
     `shown`: What becomes of the names of series that stand in a sentence.
@@ -94,11 +94,11 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[Part]:
             about = _TESTS.format(len(tests), f"{least:.2g}")
             if max(test.comparison.n for test in tests) > PERMUTED:
                 about += f" Of more than {PERMUTED} pairs with ties, p is that of the normal approximation."
-            found.append(Part(f"Tests: {name}", about, _TEST_HEADER, rows, tests=True))
+            found.append(TablePart(f"Tests: {name}", about, _TEST_HEADER, rows, tests=True))
     return found
 
 
-def _medians(table: Table, shown: Callable[[str], str]) -> Part:
+def _medians(table: Table, shown: Callable[[str], str]) -> TablePart:
     """A row a model: parameters, circuits a step, and for each series the median with its interval."""
     study = table.study
     seeds = ", ".join(f"{shown(name)} {_count(table, name)}" for name in study.datasets)
@@ -132,7 +132,7 @@ def medians(table: Table) -> str:
     return _markdown_rows(_medians(table, in_markdown))
 
 
-def _markdown_rows(part: Part) -> str:
+def _markdown_rows(part: TablePart) -> str:
     """The rows of a part, in Markdown."""
     if part.tests:
         rows = [[*map(in_markdown, row[:3]), *row[3:]] for row in part.rows]
@@ -206,7 +206,7 @@ def _draw_cell(axis: Any, place: int, cell: Cell) -> None:
 
 def _grid(
     table: Table, title: str, about: str, text: Callable[[Cell], str], *, sizes: bool = False, published: bool = False
-) -> Part:
+) -> TablePart:
     """A row for each model and a column for each series."""
     datasets = list(table.study.datasets)
     lines, notes = [], {}
@@ -219,7 +219,7 @@ def _grid(
         lines.append([row, *size, *("" if cell is None else text(cell) for cell in cells)])
         if sizes and spec.note:
             notes[row] = spec.note
-    return Part(title, about, ["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines, notes)
+    return TablePart(title, about, ["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines, notes)
 
 
 def _restarted(cell: Cell) -> str:

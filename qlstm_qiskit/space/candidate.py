@@ -137,7 +137,7 @@ def _z(qubit: int, n_qubits: int) -> SparsePauliOp:
     return SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], n_qubits)
 
 
-class _Kept:
+class _CopiedField:
     """A field that hands out copies of what it keeps."""
 
     def __init__(self, name: str, copied: Callable[[Any], Any]) -> None:
@@ -155,4 +155,4 @@ def _copies(observables: tuple[SparsePauliOp, ...] | None) -> tuple[SparsePauliO
 
 
 for _name, _copied in (("circuit", QuantumCircuit.copy), ("measured", _copies)):
-    setattr(Candidate, _name, _Kept(_name, _copied))  # not in the class, where they would be defaults of the fields
+    setattr(Candidate, _name, _CopiedField(_name, _copied))  # not in the class, where they would be defaults of the fields

@@ -79,17 +79,17 @@ class PrimitiveBank:
                 [lower_observable(observable, candidate.circuit.num_qubits) for observable in outputs]
                 for candidate, outputs in zip(candidates, observables, strict=True)
             ]
-            self._runs = reduced(candidates, splits, terms)
+            self._evaluations = reduced(candidates, splits, terms)
         else:
-            self._runs = unreduced(splits)
-        items = [run.item for run in self._runs]
+            self._evaluations = unreduced(splits)
+        items = [evaluation.item for evaluation in self._evaluations]
         self._angles = AngleMap(items, self.n_inputs, self.n_weights)
         self._shifts = [Shifts(item) for item in items]
         self._columns = self._angles.columns
         self._circuits: dict[int, ISACircuit] = {
             index: prepare(candidates[index].name, splits[index].circuit, splits[index].parameters, observables[index])
-            for index, run in enumerate(self._runs)
-            if run.source == index
+            for index, evaluation in enumerate(self._evaluations)
+            if evaluation.source == index
         }
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PrimitiveBank:
@@ -97,7 +97,7 @@ class PrimitiveBank:
 
     @property
     def n_candidates(self) -> int:
-        return len(self._runs)
+        return len(self._evaluations)
 
     @property
     def circuits(self) -> tuple[ISACircuit, ...]:
@@ -146,7 +146,7 @@ def _expect(executor: Executor, asked: Sequence[tuple[PrimitiveBank, int, Values
     results = [np.zeros((len(rows), bank.n_outputs)) for bank, _, rows in asked]
     groups: dict[ISACircuit, list[int]] = {}
     for place, (bank, index, rows) in enumerate(asked):
-        source = bank._runs[index].source
+        source = bank._evaluations[index].source
         if source is not None and len(rows):
             groups.setdefault(bank._circuits[source], []).append(place)
     requests, origins = [], []
@@ -160,7 +160,7 @@ def _expect(executor: Executor, asked: Sequence[tuple[PrimitiveBank, int, Values
         ends = np.cumsum([len(asked[place][2]) for place in places])
         for place, own in zip(places, np.split(found[origin], ends[:-1]), strict=True):
             bank, index, _ = asked[place]
-            results[place] = bank._runs[index].sign * own
+            results[place] = bank._evaluations[index].sign * own
     return results
 
 
