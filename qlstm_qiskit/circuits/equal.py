@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.circuits.expansion import Factors, Rows, expand, reach, readable, start_rows
+from qlstm_qiskit.circuits.expansion import Rows, expand, reach, start_rows
+from qlstm_qiskit.circuits.frequencies import Factors, readable
 from qlstm_qiskit.circuits.program import PauliTerm, Program
 from qlstm_qiskit.circuits.structure import STRING_LIMIT
 from qlstm_qiskit.circuits.turns import turn_form

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlstm_qiskit.circuits.expansion import Factors, Reach, Rows, expand, live_strings, reach, readable, start_rows
+from qlstm_qiskit.circuits.expansion import Reach, Rows, expand, live_strings, reach, start_rows
+from qlstm_qiskit.circuits.frequencies import Factors, readable
 from qlstm_qiskit.circuits.program import PauliTerm, Program
 from qlstm_qiskit.circuits.turns import TurnForm, turn_form
 

@@ -14,6 +14,7 @@ from qlstm_qiskit.cli.output import Steps, print_json, print_table
 from qlstm_qiskit.errors import OptionError, printable, require_at_least
 
 if TYPE_CHECKING:
+    from qlstm_qiskit.experiments.studies.study import Study
     from qlstm_qiskit.experiments.studies.table import Table
 
 
@@ -46,10 +47,7 @@ def table(
 
     Example: qlstm table --study table2-tuned --datasets bessel --seeds 3 --out runs/tuned
     """
-    from joblib import cpu_count
-
     from qlstm_qiskit.experiments.studies.records import load_study_folder
-    from qlstm_qiskit.experiments.studies.runner import run_study
     from qlstm_qiskit.experiments.studies.study import load_study
     from qlstm_qiskit.experiments.studies.table import table as make_table
     from qlstm_qiskit.report.table import draw_table, markdown
@@ -69,19 +67,7 @@ def table(
         raise OptionError(
             "--jobs is for this machine; a cluster has as many as it has processors. Give one of --jobs and --cluster."
         )
-    try:
-        with Steps("runs") as steps:
-            run_study(
-                part,
-                out,
-                whole=chosen,
-                jobs=jobs or cpu_count(),
-                cluster=cluster,
-                report=lambda done, total, record: steps(done, total, _said(record)),
-            )
-    except KeyboardInterrupt:
-        print(f"interrupted; finished runs are in {out}, the same command goes on", file=sys.stderr)
-        raise typer.Exit(130) from None
+    _run(part, chosen, out, jobs, cluster)
     found = make_table(*load_study_folder(out))  # of all that is there, also where a part was asked for
     write_atomically(out / "table.md", markdown(found))
     content = found.to_json()
@@ -92,6 +78,27 @@ def table(
         return
     _print(found)
     print(f"Written to {out}: table.md, table.json, {', '.join(path.name for path in figures)}, records.jsonl")
+
+
+def _run(part: Study, whole: Study, out: Path, jobs: int | None, cluster: str | None) -> None:
+    """Run what is missing of a part of a study, with a line for each finished run."""
+    from joblib import cpu_count
+
+    from qlstm_qiskit.experiments.studies.runner import run_study
+
+    try:
+        with Steps("runs") as steps:
+            run_study(
+                part,
+                out,
+                whole=whole,
+                jobs=jobs or cpu_count(),
+                cluster=cluster,
+                report=lambda done, total, record: steps(done, total, _said(record)),
+            )
+    except KeyboardInterrupt:
+        print(f"interrupted; finished runs are in {out}, the same command goes on", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def _said(record: dict[str, Any]) -> str:

@@ -12,8 +12,9 @@ import pandas as pd
 from pandas.io.common import get_handle
 
 from qlstm_qiskit.data.order import require_time_order
+from qlstm_qiskit.data.scaler import LARGEST, Floats
 from qlstm_qiskit.data.source import openable
-from qlstm_qiskit.data.windows import LARGEST, Dataset, Floats, make_dataset
+from qlstm_qiskit.data.windows import Dataset, make_dataset
 from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 
 

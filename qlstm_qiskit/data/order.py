@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qlstm_qiskit.data.windows import Floats
+from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.errors import DataError
 
 #: Rows of a column that are read as dates: enough to see where a table goes, and a moment for tables of any size.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlstm_qiskit.circuits import Polynomial, relabelling
-from qlstm_qiskit.circuits.expansion import readable
+from qlstm_qiskit.circuits.frequencies import readable
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import polynomial_of, structure_of

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,104 +14,17 @@ from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
+from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, Task
 from qlstm_qiskit.hardware import BackendSpec, names_own_code
 
 #: Studies that come with the package, as YAML files.
 STUDIES = Path(__file__).parent
-
 
 #: Runs of a study; it lists all of them before the first begins.
 MOST_TASKS = 100_000
 
 #: Fields of a training that follows a search and does not take them from it.
 TRAINING = ("epochs", "batch_size", "optimizer", "schedule", "patience")
-
-
-class Derive(BaseModel):
-    """How circuits are chosen from a search; see `derive_run`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    strategy: str = "perturbation"
-    top_k: PositiveInt = 1
-    refit: bool = True
-
-
-class Chain(BaseModel):
-    """A search, one circuit a gate derived from it, and that model trained again.
-
-    Attributes:
-        search: The first run.
-        derive: How circuits are chosen.
-        tune: Fields of the last run's `RunSpec` that differ from the search's.
-        scratch: Whether the last run starts from random parameters.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    search: RunSpec
-    derive: Derive = Derive()
-    tune: dict[str, Any] = {}
-    scratch: bool = False
-
-
-class Row(BaseModel):
-    """A row of the table: fields of a `RunSpec`, a control, or a search that a model is derived from.
-
-    Attributes:
-        run: Fields of the `RunSpec`; with `search`, of the training that follows it.
-        search: Fields of the search's `RunSpec`; the recipe of the study is not for it.
-        derive, scratch: See `Chain`.
-        control: Options of a `Control`.
-        note: What the table says of it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run: dict[str, Any] | None = None
-    search: dict[str, Any] | None = None
-    derive: Derive = Derive()
-    scratch: bool = False
-    control: dict[str, Any] | None = None
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.control is None) == (self.run is None):
-            raise ValueError("has exactly one of run and control")
-        if self.control is not None and self.search is not None:
-            raise ValueError("is a control, which has no search")
-        if self.search is None and (self.scratch or self.derive != Derive()):
-            raise ValueError("has no search, which derive and scratch go with")
-        return self
-
-
-class Task(BaseModel):
-    """One training of a study.
-
-    Attributes:
-        row, dataset, seed: Its place in the table.
-        work: What is done.
-        steps: How far predictions are fed back on the test part; 0 for not at all.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    row: str
-    dataset: str
-    seed: int
-    work: RunSpec | Chain | Control
-    steps: int = 0
-
-    @property
-    def id(self) -> str:
-        """A hash of what is done; its place in the table has no part in it, nor has that of a file whose content is known."""
-        place: Any = {"search": {"data": {"csv"}}} if isinstance(self.work, Chain) else {"data": {"csv"}}
-        done = self.work.model_dump(mode="json", exclude_defaults=True, exclude=place)
-        content: dict[str, Any] = {type(self.work).__name__: done}
-        if self.steps:
-            content["steps"] = self.steps
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Study(BaseModel):
