@@ -74,6 +74,8 @@ class PrimitiveBank:
         self.n_inputs = len(candidates[0].inputs)
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(len(candidate.weights) for candidate in candidates)
+        # One parameter per gate, because a shift rule holds for a gate and not for an angle that several gates share; how the
+        # angles of gates follow from inputs and weights is left to torch (`AngleMap`).
         splits = [split(item.circuit, item.inputs, item.weights) for item in candidates]
         if reduce:
             terms = [
@@ -87,6 +89,7 @@ class PrimitiveBank:
         self._angles = AngleMap(items, self.n_inputs, self.n_weights)
         self._shifts = [Shifts(item) for item in items]
         self._columns = self._angles.columns
+        # Only what runs is transpiled.
         self._circuits: dict[int, ISACircuit] = {
             index: prepare(candidates[index].name, splits[index].circuit, splits[index].parameters, observables[index])
             for index, evaluation in enumerate(self._evaluations)
@@ -174,7 +177,7 @@ class BoundPrimitives:
         if inputs.dim() != 2 or inputs.shape[1] != bank.n_inputs:
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {bank.n_inputs}).")
         angles = bank._angles(inputs, weights[:, None]).to("cpu", torch.float64)
-        if not len(inputs):
+        if not len(inputs):  # no job; the sum keeps the result in the graph, so that gradients are zero and not missing
             values = angles.new_zeros(len(weights), bank.n_candidates, 0, bank.n_outputs) + 0 * angles.sum()
         else:
             wanted = bank._angles.wanted(
@@ -195,7 +198,7 @@ class _Expectation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, None, None]:
-        if ctx.jacobian is None:
+        if ctx.jacobian is None:  # the Jacobian stays with the node: a second pass over a retained graph costs no job
             _differentiate(_unresolved(ctx))
         with torch.no_grad():
             parts = [torch.einsum("gbk,gbkp->gbp", by, own) for by, own in zip(by_values.unbind(1), ctx.jacobian, strict=True)]
@@ -207,6 +210,8 @@ class _Expectation(torch.autograd.Function):
 
 def _unresolved(node: Any) -> list[Any]:
     """The nodes of this kind whose Jacobian is not known yet: this one, and all before it in the autograd graph."""
+    # A backward pass goes from the loss to the inputs, so what lies before a node is what the pass will ask for next: earlier
+    # time steps and lower layers. The angles of all of them are known since the forward pass.
     found, seen, stack = [], {node}, [node]
     while stack:
         item = stack.pop()
