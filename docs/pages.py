@@ -144,4 +144,5 @@ def linked(text: str) -> str:
             return f"[{label}]({FILES[name]}.md)"
         return f"`{name}`" if label in (name, f"`{name}`") else f"{label} (`{name}`)"
 
+    text = re.sub(r"(!\[[^\]]+\]\()docs/", r"\1../", text)  # pictures, as these pages lie one folder below docs
     return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", replaced, text)

@@ -1,6 +1,7 @@
 """Imports only go down: between rooms, between the inner rooms of a room, and in no circle between files."""
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -70,6 +71,18 @@ def place(module: str) -> tuple[str, str]:
     """The room of a module and its inner room, if it has any."""
     parts = module.split(".")[1:]
     return (parts[0] if parts else ""), (parts[1] if parts and parts[0] in INNER and len(parts) > 1 else "")
+
+
+def edges(room: str = "") -> set[tuple[str, str]]:
+    """Which room imports which other one; of the inner rooms of a room, if one is given."""
+    found = set()
+    for name, path in MODULES.items():
+        for module in imported(path):
+            (own, own_inner), (other, its_inner) = place(name), place(module)
+            pair = (own_inner, its_inner) if room else (own, other)
+            if (not room or own == other == room) and all(pair) and pair[0] != pair[1] and own != "__main__":
+                found.add(pair)
+    return found
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -144,6 +157,14 @@ def test_the_picture_in_the_architecture_is_this_order() -> None:
     text = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
     picture = re.findall(r"^  (\w+)  +\w", text.split("```text")[1], flags=re.MULTILINE)
     assert tuple(reversed(picture)) == FLOORS
+
+
+def test_the_floor_plan_is_drawn_from_this_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PACKAGE.parent / "docs")
+    drawn = importlib.import_module("rooms").picture()
+    pairs = {tuple(pair.split()) for pair in re.findall(r'data-import="([^"]+)"', drawn)}
+    assert pairs == edges().union(*map(edges, INNER))
+    assert drawn == (PACKAGE.parent / "docs" / "_static" / "rooms.svg").read_text(), "run `python docs/rooms.py`"
 
 
 def test_only_nn_asks_whether_a_layer_is_a_qlstm() -> None:
