@@ -1,4 +1,4 @@
-"""Whether two circuits are the same function, up to a sign and relabelled weights.
+"""Equality of circuits as functions, up to a sign and relabelled weights.
 
 Both are written as trigonometric polynomials (see `expansion`). They are equal up to a sign, a permutation of the weights that
 matter and w -> -w for some of them, if and only if the permutation takes the products of one to those of the other with

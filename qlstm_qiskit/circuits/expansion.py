@@ -137,7 +137,7 @@ class Expansion:
     Attributes:
         rows: Its terms at strings of value 1 on ``|0...0>``; equal products are added up, whatever their string.
         scale: The largest coefficient that it had before.
-        exact: Whether no two frequencies were taken as equal that are so only but for roundings.
+        exact: Whether no two frequencies were taken as equal that are so only up to rounding.
     """
 
     rows: Rows
@@ -182,7 +182,7 @@ def expand(rows: Rows, found: Reach, first: int, factors: Factors, limit: int) -
 
 
 def _settled(rows: Rows, factors: Factors) -> Rows:
-    """The rows with frequencies that are equal but for roundings as one; the same object where there are none."""
+    """The rows with frequencies that are equal up to rounding as one; the same object where there are none."""
     codes, kept = rows.codes, np.ones(len(rows), dtype=bool)
     for column in range(rows.codes.shape[1]):
         for code, after in factors.settled(column).items():

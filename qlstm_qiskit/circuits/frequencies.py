@@ -59,7 +59,7 @@ class Factors:
         return [(number, sign * value) for (number, sign), value in parts if sign]
 
     def settled(self, column: int) -> dict[int, int | None]:
-        """For codes of a column the code of the frequency that theirs is equal to but for roundings; None for sin(0).
+        """For codes of a column the code of the frequency that theirs is equal to up to rounding; None for sin(0).
 
         Codes that stay as they are do not occur.
         """

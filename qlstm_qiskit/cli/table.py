@@ -1,4 +1,4 @@
-"""`qlstm table`."""
+"""`qlstm table`: studies and their tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def table(
-    out: Annotated[Path, typer.Option(help="Folder of the study: records, table and figure; one that is there goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the study: records, table and figure; an existing one is continued.")],
     study: Annotated[
         str, typer.Option(help="table2, table2-tuned, recipe, real, or a YAML file of your own.", autocompletion=names("study"))
     ] = "table2",
@@ -37,11 +37,11 @@ def table(
     ] = None,
     rows: Annotated[list[str] | None, typer.Option(help="Only these rows, A,B; may be repeated.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs in all runs, to try things out.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one a core")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one per core")] = None,
     cluster: Annotated[str | None, typer.Option(help="A Ray cluster: its address, auto, or local.")] = None,
     json: Json = False,
 ) -> None:
-    """Run a study, what is missing of it, and make the table of all that its folder holds: medians, intervals, paired tests.
+    """Run what is missing of a study, and make the table of everything in its folder: medians, intervals, paired tests.
 
     Example: qlstm table --seeds 12 --out results/table2
 
@@ -54,7 +54,7 @@ def table(
     from qlstm_qiskit.storage import strict_json, write_atomically
 
     if recipe == "tuned" and study == "table2":
-        study = "table2-tuned"  # the rows that are of interest there
+        study = "table2-tuned"  # the rows that matter there
     chosen = load_study(study, recipe)
     if epochs is not None:
         chosen = chosen.with_epochs(epochs)
@@ -68,7 +68,7 @@ def table(
             "--jobs is for this machine; a cluster has as many as it has processors. Give one of --jobs and --cluster."
         )
     _run(part, chosen, out, jobs, cluster)
-    found = make_table(*load_study_folder(out))  # of all that is there, also where a part was asked for
+    found = make_table(*load_study_folder(out))  # of everything in the folder, even where a part was asked for
     write_atomically(out / "table.md", markdown(found))
     content = found.to_json()
     write_atomically(out / "table.json", strict_json(content, indent=1) + "\n")
@@ -81,7 +81,7 @@ def table(
 
 
 def _run(part: Study, whole: Study, out: Path, jobs: int | None, cluster: str | None) -> None:
-    """Run what is missing of a part of a study, with a line for each finished run."""
+    """Run what is missing of a part of a study, with one line per finished run."""
     from joblib import cpu_count
 
     from qlstm_qiskit.experiments.studies.runner import run_study

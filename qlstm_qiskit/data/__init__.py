@@ -1,4 +1,4 @@
-"""What is learned: the paper's series, real ones, a user's CSV files, and windows of all."""
+"""Series to learn from: the paper's, measured ones, a user's CSV files; and windows of all of them."""
 
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table

@@ -19,7 +19,7 @@ from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
-    """Read a CSV file with a header line as text, one row a time step.
+    """Read a CSV file with a header line as text, one row per time step.
 
     Args:
         path: Of the file.
@@ -50,7 +50,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     if twice:
         raise DataError(f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them.")
     filled = table.ne("").any(axis=1).to_numpy().nonzero()[0]
-    table = table.iloc[1 : filled[-1] + 1].reset_index(drop=True)  # blank lines at the end are no time steps
+    table = table.iloc[1 : filled[-1] + 1].reset_index(drop=True)  # blank lines at the end are not time steps
     table.columns = pd.Index(names)
     return table
 

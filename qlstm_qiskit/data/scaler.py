@@ -80,7 +80,7 @@ def scaled_rows(source: str, names: Sequence[str], values: Floats, scaler: Scale
         scaler: From them to the model's.
 
     Raises:
-        DataError: A scaled value is no number, or too large for its square to be one.
+        DataError: A scaled value is not a number, or too large for its square to be one.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = scaler.transform(values)

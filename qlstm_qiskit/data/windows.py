@@ -154,7 +154,7 @@ def make_dataset(
         features, target_name: Their names.
         window: Rows in each input window.
         horizon: How many of the target's next values a window predicts.
-        train_fraction: Part of the windows (rounded down) before the first that tests. They train, but for the last
+        train_fraction: Part of the windows (rounded down) before the first that tests. They train, except for the last
             horizon - 1, whose targets test windows predict too.
         scalers: For inputs and target; by default fitted on the rows that training windows read, and no others.
         drop_last: Windows to leave out at the end.

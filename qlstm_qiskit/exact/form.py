@@ -26,10 +26,10 @@ from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
 from qlstm_qiskit.exact.pieces import STEP_LIMIT, Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
 from qlstm_qiskit.exact.tables import Array, FormTables
 
-#: A feature is a product of entries of tables over so many qubits each.
+#: A feature is a product of entries of tables over this many qubits each.
 _PART_QUBITS = 5
 
-#: All products of the qubits' features are used where at least one in so many occurs and they are not too many.
+#: All products of the qubits' features are used where at least one in `_GRID_SHARE` occurs and there are at most `_GRID_LIMIT`.
 _GRID_SHARE, _GRID_LIMIT = 3, 3**8
 
 

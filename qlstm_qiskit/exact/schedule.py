@@ -1,4 +1,4 @@
-"""From a program to a schedule: neighbouring gates fused, so that circuits of one structure have equal signatures.
+"""Schedules of programs: neighbouring gates fused, so that circuits of one structure have equal signatures.
 
 Three facts are used, all exact: numeric one-qubit gates multiply into the gate beside them; gates that only permute basis
 states up to a phase (X, Z, S, T, CX, CY, CZ, SWAP, ...) compose to one permutation with phases; a rotation by a constant is a

@@ -1,4 +1,4 @@
-"""How an architecture is found: structural weights over training, contributions over time steps, the circuits themselves."""
+"""Figures of a search: structural weights over training, contributions over time steps, the circuits themselves."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class LayerHistory:
 
 
 def draw_architecture(run: Run, history: Sequence[Mapping[str, Any]] = ()) -> list[Path]:
-    """Draw what there is to see of a run's architecture into its folder, as PNG; return the paths.
+    """Draw a run's architecture into its folder, as PNG; return the paths.
 
     ``weights.png`` (a history of at least two epochs), ``contributions.png`` (several candidates, and few enough qubits for
     states) and ``circuits.png`` (a small model); nothing for a model without circuits.
 
     Args:
         run: The run.
-        history: An entry an epoch, see `layer_histories`.
+        history: One entry per epoch, see `layer_histories`.
 
     Raises:
         RunError: The folder cannot be written to.
@@ -89,7 +89,7 @@ def layer_histories(history: Sequence[Mapping[str, Any]]) -> list[LayerHistory]:
     """Tables of what was recorded in each epoch.
 
     Args:
-        history: Entries ``{"epoch": 1, "layers": [{"candidates": [names], "coefficients": [[a row a gate]]}]}``. A candidate
+        history: Entries ``{"epoch": 1, "layers": [{"candidates": [names], "coefficients": [[a row per gate]]}]}``. A candidate
             that is no longer listed, or whose coefficient stays exactly zero to the end, is one that the gate has dropped.
     """
     epochs = np.array([entry["epoch"] for entry in history], dtype=np.int64)
@@ -107,7 +107,7 @@ def layer_histories(history: Sequence[Mapping[str, Any]]) -> list[LayerHistory]:
 
 
 def weights_figure(layers: Sequence[LayerHistory], title: str = "") -> Figure:
-    """The coefficient of each candidate over training, a panel a gate and a row of them a layer.
+    """The coefficient of each candidate over training, a panel per gate and a row of panels per layer.
 
     The largest at the end (by magnitude) of each gate are in colour, the same in all gates of a layer, and the others grey.
     """
@@ -195,7 +195,7 @@ def _contribution(bank: CircuitBank, trace: CellTrace) -> Floats:
 
 
 def contributions_figure(names: Sequence[Sequence[str]], tables: Sequence[Floats], title: str = "") -> Figure:
-    """Heat maps of `contributions`: a panel a gate and a row of them a layer; what a gate lacks is grey."""
+    """Heat maps of `contributions`: a panel per gate and a row of panels per layer; what a gate lacks is grey."""
     heights = [0.7 + 0.19 * max(len(own), 3) for own in names]
     steps = max(table.shape[-1] for table in tables)
     ticks = range(0, steps, -(-steps // 12))

@@ -57,7 +57,7 @@ class TablePart:
 def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePart]:
     """The whole table: medians with intervals, what was published, MASE, interquartile means, restarts, tests.
 
-    `shown`: What becomes of the names of series that stand in a sentence.
+    `shown`: How names of series are written in a sentence.
     """
     study = table.study
     found = [_medians(table, shown)]
@@ -99,7 +99,7 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
 
 
 def _medians(table: Table, shown: Callable[[str], str]) -> TablePart:
-    """A row a model: parameters, circuits a step, and for each series the median with its interval."""
+    """A row per model: parameters, circuits per step, and for each series the median with its interval."""
     study = table.study
     seeds = ", ".join(f"{shown(name)} {_count(table, name)}" for name in study.datasets)
     about = (
@@ -148,7 +148,7 @@ def _note(text: str) -> str:
 
 
 def draw_table(table: Table, out: Path) -> list[Path]:
-    """Draw errors of all seeds, medians with intervals and published errors, a panel a series; table.png and table.svg."""
+    """Draw errors of all seeds, medians with intervals and published errors, a panel per series; table.png and table.svg."""
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 

@@ -1,4 +1,4 @@
-"""What may be searched: the sub-components of circuits, candidates, and pools of candidates."""
+"""Search spaces: the sub-components of circuits, candidates, and pools of candidates."""
 
 from qlstm_qiskit.space.analysis import CandidateReport, SpaceAnalysis, analyze
 from qlstm_qiskit.space.blocks import (

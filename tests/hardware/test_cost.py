@@ -163,11 +163,11 @@ def test_a_plan_is_never_refused_and_tells_all() -> None:
     rows = dict(plan.rows())
     assert rows["executions"] == "1,280,000"
     assert rows["QPU time"] == "5.53 min"
-    assert rows["share of 10 min a month"] == "55.3%"
+    assert rows["share of 10 min per month"] == "55.3%"
     assert rows["without packing"] == "640 circuits, 11.1 min"
     assert rows["guard"] == "would be refused: 5.53 min of QPU time, and guard.max_qpu_seconds is 5 min"
     exact = Plan(BackendSpec(name="a", kind="aer"), Workload(1, 2, 3, 3))
-    assert dict(exact.rows())["shots a circuit"] == "exact"
+    assert dict(exact.rows())["shots per circuit"] == "exact"
     assert dict(exact.rows())["guard"] == "within its limits"
     assert "unpacked" not in exact.facts()
     confirmed = Plan(device(max_circuits=1, confirm=True), Workload(1, 2, 3, 3))

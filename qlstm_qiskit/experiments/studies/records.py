@@ -1,4 +1,4 @@
-"""The folder of a study: what is run there, records of what is finished, and where they were made."""
+"""The folder of a study: its definition, records of finished runs, and the environments that they were made in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qlstm_qiskit.storage import exists, strict_json, write_atomically
 
 STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json"
 
-#: What is known of a finished run: its id and place, its figures or its error, and the name of its environment.
+#: What is known about a finished run: its id and place, its figures or its error, and the name of its environment.
 Record = dict[str, Any]
 
 
@@ -68,7 +68,7 @@ def read_records(out: Path | str) -> list[Record]:
         except ValidationError as error:
             first = error.errors()[0]
             what = f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
-            raise RunError(f"{path} is damaged: line {number} is no record of a run; {what}.") from None
+            raise RunError(f"{path} is damaged: line {number} is not a record of a run; {what}.") from None
     return records
 
 

@@ -1,4 +1,4 @@
-"""Running a study: what is finished is skipped, what was interrupted goes on, one thread a process; joblib does the rest."""
+"""The runner of a study: finished runs are skipped, interrupted ones resumed, one thread per process; joblib does the rest."""
 
 from __future__ import annotations
 

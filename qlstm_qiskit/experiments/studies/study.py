@@ -1,4 +1,4 @@
-"""A study: which models are trained on which series with which seeds, and what they are compared by, before anything runs."""
+"""Studies as data: models, series, seeds and the comparisons among them, fixed before anything runs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Study(BaseModel):
     rows: dict[str, Row] = Field(min_length=1)
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
-    about: str = Field(default="", description="What the table says of itself.")
+    about: str = Field(default="", description="What the table says about itself.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -215,7 +215,7 @@ def load_study(name: str | Path, recipe: str | None = None) -> Study:
     except ValidationError as error:
         raise OptionError(f"{path}: {_first(error)}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
-        raise OptionError(f"{path} is no study: {' '.join(str(error).split())}") from None
+        raise OptionError(f"{path} is not a study: {' '.join(str(error).split())}") from None
     if study.recipe != own.recipe and study.primary == "valid_mse":
         raise OptionError(f"the study {study.name!r} is for choosing a recipe: its rows say theirs. Leave --recipe out.")
     return study

@@ -24,7 +24,7 @@ class Derive(BaseModel):
 
 
 class Chain(BaseModel):
-    """A search, one circuit a gate derived from it, and that model trained again.
+    """A search, one circuit per gate derived from it, and that model trained again.
 
     Attributes:
         search: The first run.
@@ -49,7 +49,7 @@ class Row(BaseModel):
         search: Fields of the search's `RunSpec`; the recipe of the study is not for it.
         derive, scratch: See `Chain`.
         control: Options of a `Control`.
-        note: What the table says of it.
+        note: What the table says about it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""From observables to measured bases, and from probabilities or bits back to expectation values."""
+"""Measured bases of observables, and expectation values from probabilities or bits."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qiskit_aer import AerSimulator
     from qiskit_aer.noise import NoiseModel
 
-#: Qubits up to which a noisy circuit is simulated by its density matrix (4^n numbers) and by state vectors, one a shot.
+#: Qubits up to which a noisy circuit is simulated by its density matrix (4^n numbers) and by state vectors, one per shot.
 DENSITY_QUBITS, STATE_QUBITS = 12, 24
 
 

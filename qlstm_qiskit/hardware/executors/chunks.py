@@ -1,4 +1,4 @@
-"""Cutting the work of one call into jobs that a device takes, and putting the results together again."""
+"""Jobs of a size that a device takes: the work of one call cut into chunks, and results put together again."""
 
 from __future__ import annotations
 

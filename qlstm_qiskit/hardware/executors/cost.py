@@ -1,4 +1,4 @@
-"""What work costs on a quantum computer, before it is submitted: plan and guard."""
+"""The cost of work on a quantum computer, before it is submitted: plan and guard."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def work_of(requests: Sequence[Request], spec: BackendSpec) -> Workload:
 def qpu_seconds(work: Workload, spec: BackendSpec) -> float:
     """Estimated seconds of QPU time: executions x (delay between shots + circuit), and an overhead for each job.
 
-    At 4000 shots and 250 us a circuit takes one second. Learning a noise model for error mitigation is not counted.
+    With 4000 shots and 250 us between them, a circuit takes one second. Learning a noise model for mitigation is not counted.
     Zero for simulations by Aer and the exact interpreter; for kind "fake", and in local testing mode, the time that a
     device would take.
     """
@@ -198,10 +198,10 @@ class Plan:
             ("jobs", f"{work.jobs:,}"),
             ("PUBs", f"{work.pubs:,}"),
             ("circuits", f"{work.circuits:,}"),
-            ("shots a circuit", "exact" if spec.shots is None else f"{spec.shots:,}"),
+            ("shots per circuit", "exact" if spec.shots is None else f"{spec.shots:,}"),
             ("executions", f"{work.executions:,}"),
             ("QPU time", duration(qpu_seconds(work, spec))),
-            (f"share of {duration(spec.guard.monthly_seconds)} a month", f"{self.monthly_share:.1%}"),
+            (f"share of {duration(spec.guard.monthly_seconds)} per month", f"{self.monthly_share:.1%}"),
         ]
         if self.unpacked is not None:
             time = duration(qpu_seconds(self.unpacked, spec))

@@ -1,4 +1,4 @@
-"""Circuits of a large device on this machine: unconnected parts apart, and only the qubits in use."""
+"""Simulation on this machine of circuits for a large device: unconnected parts apart, and only the qubits in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executors on Qiskit's V2 primitives: requests become PUBs, PUBs one job, its result expectation values."""
+"""Executors on Qiskit's V2 primitives: requests become PUBs, PUBs one job, and its result expectation values."""
 
 from __future__ import annotations
 

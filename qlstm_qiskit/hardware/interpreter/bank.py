@@ -160,7 +160,7 @@ class BoundPrimitives:
 
         Args:
             inputs: Data angles.
-            constant: The first so many columns get no gradient, which saves their shifts.
+            constant: The number of leading columns that get no gradient, which saves their shifts.
         """
         values = self._expectations(inputs, constant)
         if self._mixing is None:

@@ -1,4 +1,4 @@
-"""What of a bank need not be submitted, proven on the circuits alone (`circuits.structure`, `circuits.equal`).
+"""The part of a bank that need not be submitted, proven on the circuits alone (`circuits.structure`, `circuits.equal`).
 
 The proofs treat the angle of every gate as a variable of its own, so they hold for whatever inputs and weights give it. They
 are about ideal circuits: a noisy device would show some value near zero where 0 is taken here, and other noise in each of two
@@ -56,7 +56,7 @@ def reduced(
 
     Args:
         candidates: Of a bank.
-        splits: Their circuits with one parameter a gate.
+        splits: Their circuits with one parameter per gate.
         outputs: The Pauli terms of their observables.
     """
     dead = SplitCircuit(splits[0].circuit, (), (), ())
@@ -95,5 +95,5 @@ def _relabelled(item: SplitCircuit, place: tuple[int, int] | None) -> Angle:
 
 
 def _price(item: SplitCircuit) -> tuple[int, int]:
-    """What running a circuit costs, roughly: gates on several qubits, then all gates."""
+    """The approximate cost of running a circuit: gates on several qubits, then all gates."""
     return item.circuit.num_nonlocal_gates(), item.circuit.size()

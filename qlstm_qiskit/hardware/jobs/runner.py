@@ -1,4 +1,4 @@
-"""Jobs that survive: recorded before they are submitted, submitted once, answered from the record when met again."""
+"""Jobs that survive a crash: recorded before they are submitted, submitted once, then answered from the record."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class JobRunner(Jobs):
         try:
             before = [other for other in self.tagged(entry) if other.job_id() != entry.job]
         except JobError:
-            return entry, job  # the list is worth no stop
+            return entry, job  # not worth stopping for
         if not before:
             return entry, job
         return self.ledger.submitted(entry, self.first(entry, [job, *before])), None

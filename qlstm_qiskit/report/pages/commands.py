@@ -1,4 +1,4 @@
-"""How a run is made again: the command that describes it."""
+"""The command that makes a run again."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def again(spec: RunSpec, path: Path) -> str:
 
 
 def _options(source: Any, names: Any) -> list[str]:
-    """Options with their values, but for those that have none."""
+    """Options with their values, except for those that have none."""
     values = [(name, getattr(source, name)) for name in names]
     return [str(word) for name, value in values if value is not None for word in (f"--{name.replace('_', '-')}", value)]
 

@@ -1,4 +1,4 @@
-"""The parts that pages are made of. All text is plain: the template escapes it."""
+"""The elements of a page. All text is plain: the template escapes it."""
 
 from __future__ import annotations
 

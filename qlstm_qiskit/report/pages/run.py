@@ -1,4 +1,4 @@
-"""The page of a run: what it forecasts, how it was found, what it costs, how it is made again."""
+"""The page of a run: its forecast, its search, its cost, and how to make it again."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _lead(spec: RunSpec, run: Run) -> list[str]:
     metrics = run.metrics
     lines = [
         f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
-        f"{metrics['n_circuits']:,} circuits a time step. Mean squared error on the test part {metrics['test_mse']:.3g}, "
+        f"{metrics['n_circuits']:,} circuits per time step. Mean squared error on the test part {metrics['test_mse']:.3g}, "
         f"of the persistence forecast (nothing changes) {metrics['persistence']['mse']:.3g}, scaled units."
     ]
     if metrics.get("interrupted"):
@@ -130,7 +130,7 @@ def _errors(run: Run) -> Section:
             ]
             for name, stage in metrics["stages"].items()
         ]
-        header = ["stage", "epochs", "circuits a step", "validation MSE (scaled)", "test MSE (scaled)"]
+        header = ["stage", "epochs", "circuits per step", "validation MSE (scaled)", "test MSE (scaled)"]
         parts.append(DataGrid("From the search to one model.", header, rows))
     return Section("Errors", parts)
 
@@ -179,7 +179,7 @@ def _architecture(run: Run) -> Iterator[Section]:
 
 def _cost(run: Run, chosen: BackendSpec | None, backends: Path | None) -> Iterator[Section]:
     metrics = run.metrics
-    rows = [["circuits a time step", f"{metrics['n_circuits']:,}"], ["trained parameters", f"{metrics['n_parameters']:,}"]]
+    rows = [["circuits per time step", f"{metrics['n_circuits']:,}"], ["trained parameters", f"{metrics['n_parameters']:,}"]]
     rows.append(["time of the training", f"{metrics['wall_seconds']:.3g} s"])
     if metrics.get("path"):
         rows.append(["circuits evaluated as", metrics["path"].replace("form", "multilinear form")])

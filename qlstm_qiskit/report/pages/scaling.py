@@ -34,7 +34,7 @@ def scaling_page(path: Path) -> Page:
         raise RunError(f"{path / POINTS} holds no point yet; go on with the `qlstm scaling` command that made it.")
     base = plan.base
     lead = [
-        f"One axis at a time through hidden size {base.hidden}, depth {base.depth}, {base.candidates} candidates a gate, "
+        f"One axis at a time through hidden size {base.hidden}, depth {base.depth}, {base.candidates} candidates per gate, "
         f"window {base.window}; series {plan.dataset}, batch {plan.batch}, float64, one thread. Beside it torch.nn.LSTM of the "
         "same hidden size and window.",
         f"Steps: medians of {plan.repeats}. Memory: peak of a fresh process, without what is loaded once. Errors: of the test "

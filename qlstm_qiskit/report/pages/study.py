@@ -1,4 +1,4 @@
-"""The page of a study: its table, the errors of every seed, its tests, where it was made."""
+"""The page of a study: its table, the errors of every seed, its tests, and the machines that it ran on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def study_page(path: Path) -> Page:
     first, *others = parts(found)
     lead = [text.replace("`", "") for text in (study.about, first.about) if text]
     medians = DataGrid(
-        "A row a model: trained parameters, circuits a time step, and for each series the median with its interval.",
+        "A row per model: trained parameters, circuits per time step, and for each series the median with its interval.",
         first.header,
         stacked(first.rows),
         notes=first.notes,
@@ -102,7 +102,7 @@ def _panel(found: Table, rows: list[str], dataset: str, place: int, seeds: dict[
 
 
 def _marks(name: str, points: Sequence[tuple[float | None, int, str]], **options: Any) -> dict[str, Any]:
-    """Points (error, row, what is said of it) without lines."""
+    """Points (error, row, what is said about it) without lines."""
     x, y, text = (list(column) for column in zip(*points, strict=True)) if points else ([], [], [])
     hover = {"type": "scatter", "mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
     return hover | {"name": name, "x": x, "y": y, "text": text} | options
