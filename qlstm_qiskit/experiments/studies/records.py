@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from qlstm_qiskit.errors import DataError, RunError
 from qlstm_qiskit.experiments.runs.reading import Environment, read_json, read_lines, validated
-from qlstm_qiskit.experiments.studies.study import Study, Task
+from qlstm_qiskit.experiments.studies.study import Study, StudyTask
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
 
 STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json"
@@ -104,12 +104,12 @@ def load_study_folder(out: Path | str) -> tuple[Study, list[Record]]:
     return study, [placed(by_id[task.id], task) for task in tasks.values() if task.id in by_id]
 
 
-def placed(record: Record, task: Task) -> Record:
+def placed(record: Record, task: StudyTask) -> Record:
     """A record at another place of the table where the same is done."""
     return record | {"row": task.row, "dataset": task.dataset, "seed": task.seed}
 
 
-def ordered_ids(study: Study, tasks: Sequence[Task]) -> list[str]:
+def ordered_ids(study: Study, tasks: Sequence[StudyTask]) -> list[str]:
     """In which order records are kept: that of the whole study, then what else there is of these tasks."""
     with contextlib.suppress(DataError):  # of a file that is no longer there, which ids are made of
         tasks = [*study.tasks(), *tasks]

@@ -14,7 +14,7 @@ from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
-from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, Task
+from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask
 from qlstm_qiskit.hardware import BackendSpec, names_own_code
 
 #: Studies that come with the package, as YAML files.
@@ -116,7 +116,7 @@ class Study(BaseModel):
             rows[label] = row.model_copy(update=changes)
         return self.model_copy(update={"name": f"{self.name}, {epochs} epochs", "rows": rows})
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[StudyTask]:
         """All trainings, seed after seed.
 
         Raises:
@@ -150,7 +150,7 @@ class Study(BaseModel):
         except ValidationError as error:
             raise OptionError(f"series {dataset!r} of the study {self.name!r}: {_first(error)}") from None
 
-    def task(self, label: str, dataset: str, seed: int) -> Task:
+    def task(self, label: str, dataset: str, seed: int) -> StudyTask:
         """The training at a place of the table; errors as of `tasks`."""
         row = self.rows[label]
         own = {"data": self.data(dataset), "seed": seed}
@@ -176,7 +176,7 @@ class Study(BaseModel):
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         if self.primary == "valid_mse" and not _holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no valid_mse; give its run a valid_fraction.")
-        return Task(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
+        return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
 
 
 def _names_code(fields: Mapping[str, Any] | None) -> bool:
@@ -231,4 +231,4 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}."
 
 
-__all__ = ["STUDIES", "Chain", "DataSpec", "Derive", "Row", "Study", "Task", "load_study", "studies"]
+__all__ = ["STUDIES", "Chain", "DataSpec", "Derive", "Row", "Study", "StudyTask", "load_study", "studies"]

@@ -72,7 +72,7 @@ class Row(BaseModel):
         return self
 
 
-class Task(BaseModel):
+class StudyTask(BaseModel):
     """One training of a study.
 
     Attributes:
