@@ -142,6 +142,9 @@ def linked(text: str) -> str:
             return match[0] if ":" in target else label
         if name in FILES:
             return f"[{label}]({FILES[name]}.md)"
+        if name.startswith("docs/"):
+            return f"[{label}](../{target.removeprefix('docs/')})"
         return f"`{name}`" if label in (name, f"`{name}`") else f"{label} (`{name}`)"
 
+    text = re.sub(r"(!\[[^\]]+\]\()docs/", r"\1../", text)  # pictures, as these pages lie one folder below docs
     return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", replaced, text)

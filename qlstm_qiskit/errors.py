@@ -1,4 +1,4 @@
-"""Every error that this package raises on purpose, and the one wording that they share.
+"""Every error that this package raises on purpose, and their common wording.
 
 A message says what was given, what is allowed and what to do. All of them derive from `QLSTMError`;
 each also derives from the built-in exception that a caller would expect, so that existing `except` clauses keep working.
@@ -52,7 +52,7 @@ class CapacityError(QLSTMError, MemoryError):
 
 
 class TrainingError(QLSTMError, ArithmeticError):
-    """Training cannot go on: the loss is no longer a finite number."""
+    """Training cannot continue: the loss is no longer a finite number."""
 
 
 class UnsupportedError(QLSTMError, RuntimeError):
@@ -64,7 +64,7 @@ class RunError(QLSTMError, RuntimeError):
 
 
 class JobError(QLSTMError, RuntimeError):
-    """A job, or the service that runs it, cannot go on; what was submitted is kept."""
+    """A job, or the service that runs it, cannot continue; what was submitted is kept."""
 
 
 class LedgerError(QLSTMError, RuntimeError):
@@ -72,7 +72,7 @@ class LedgerError(QLSTMError, RuntimeError):
 
 
 class QLSTMWarning(UserWarning):
-    """Work goes on, and there is something to know before its results are trusted."""
+    """Work continues, but there is something to know before its results are trusted."""
 
 
 def unknown_option(kind: str, given: object, allowed: Iterable[str]) -> OptionError:

@@ -18,7 +18,7 @@ from qlstm_qiskit.errors import RunError, printable
 #: Seconds that a folder may still be claimed by a process that is about to end.
 PATIENCE = 5.0
 
-#: Names of files that are being written end in this.
+#: The ending of files that are being written.
 _WRITING = ".qlstm-writing"
 
 #: What a spreadsheet takes for the beginning of a formula, the wide forms of the signs among it.
@@ -57,7 +57,7 @@ def exists(path: Path) -> bool:
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Be the only process that writes into a folder, and remove what writes of killed ones have left.
+    """Become the only process that writes into a folder, and remove what the writes of killed ones have left.
 
     A process that dies gives it up. On Windows, and on file systems that know no locks, nothing is claimed.
 
@@ -118,9 +118,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     try:
         data = content.encode() if isinstance(content, str) else content
     except UnicodeEncodeError as error:
-        raise RunError(f"cannot write {path}: {error}; a name in it is no text.") from None
+        raise RunError(f"cannot write {path}: {error}; a name in it is not text.") from None
     if not path.name or "\0" in str(path):
-        raise RunError(f"cannot write {str(path)!r}: it is no name of a file; choose another one.")
+        raise RunError(f"cannot write {str(path)!r}: it is not the name of a file; choose another one.")
     temporary = path.with_name(f".{secrets.token_hex(8)}{_WRITING}")  # not longer than the name itself may be
     try:
         with temporary.open("xb") as file:

@@ -265,6 +265,27 @@ def test_numbers_in_the_text_are_those_of_the_package() -> None:
     assert rf"\right)^{{{_ALPHA}}}" in mathematics
 
 
+#: Sections of docs/extending.md whose files are there.
+TRIED = ("A gate", "A noise source", "A file format")
+
+
+@pytest.mark.parametrize("section", TRIED)
+def test_what_a_contributor_is_sent_to_is_there(section: str) -> None:
+    """Files, names beside them, and the tests that guard an addition."""
+    page = (ROOT / "docs" / "extending.md").read_text()
+    text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    paths = set(re.findall(r"`((?:qlstm_qiskit|tests|docs)/[\w/.-]+)(?:::(\w+))?`", text))
+    assert any(test for _, test in paths)
+    sources = ""
+    for path, test in paths:
+        assert (ROOT / path).exists(), path
+        if (ROOT / path).is_file():
+            sources += (ROOT / path).read_text()
+        assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path} has no {test}"
+    for name in re.findall(r"`([A-Z]\w*|_\w+|\w+_\w+)`", text):
+        assert re.search(rf"\b{name}\b", sources), f"{name} is in none of the files of the section"
+
+
 def test_every_public_package_has_a_page() -> None:
     """Those of `ROOMS`, and none beside them but the command line, which has a page of its own."""
     package = ROOT / "qlstm_qiskit"

@@ -10,7 +10,7 @@ import pytest
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.records import read_records
 from qlstm_qiskit.experiments.studies.runner import run_task
-from qlstm_qiskit.experiments.studies.study import Study, Task, load_study, studies
+from qlstm_qiskit.experiments.studies.study import Study, StudyTask, load_study, studies
 from qlstm_qiskit.experiments.studies.table import Table, table
 from qlstm_qiskit.report.table import markdown, medians
 from tests.experiments.studied import numbers
@@ -31,7 +31,7 @@ def found(folder: Path) -> Table:
     return table(Study.model_validate(content), read_records(folder))
 
 
-def tasks_of(folder: Path) -> dict[str, Task]:
+def tasks_of(folder: Path) -> dict[str, StudyTask]:
     """The tasks, by their ids, of the packaged study that a folder is of."""
     content = json.loads((folder / "study.json").read_text())
     return {task.id: task for task in load_study(content["name"], content.get("recipe")).tasks()}

@@ -1,4 +1,4 @@
-"""What a `QuantumCircuit` says: gate table, angles as data, the lowering to a program, parameter shift; and proofs about it."""
+"""The content of a `QuantumCircuit`: gate table, angles as data, the lowering to a program, parameter shift; and proofs."""
 
 from qlstm_qiskit.circuits.checked import Checked, checked, without_layout
 from qlstm_qiskit.circuits.equal import Polynomial, Relabelling, polynomial, relabelling

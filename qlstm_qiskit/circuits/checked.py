@@ -1,4 +1,4 @@
-"""What a user's circuit means, decided once, before anything evaluates it.
+"""The meaning of a user's circuit, settled once, before anything evaluates it.
 
 Whatever takes a `QuantumCircuit` from outside passes it through `checked`. What comes out is a unitary circuit on ``|0...0>``
 that every interpreter, exporter and transpiler reads alike:
@@ -48,7 +48,7 @@ class Checked:
 
     Attributes:
         circuit: Unitary, with no layout and no classical bits; a copy.
-        n_outputs: Its first so many qubits are the user's own; any others were added by a transpiler.
+        n_outputs: The first `n_outputs` qubits are the user's own; any others were added by a transpiler.
         wires: For each qubit of the given circuit its place in `circuit`; None where it was dropped, since nothing touches it.
     """
 
@@ -65,7 +65,7 @@ def checked(circuit: QuantumCircuit, read: Iterable[int] = ()) -> Checked:
         read: Qubits that observables act on, which are kept if a layout is undone.
 
     Raises:
-        CircuitError: It is no circuit, has no qubits, or holds an instruction that is not unitary (it is named).
+        CircuitError: It is not a circuit, has no qubits, or holds an instruction that is not unitary (it is named).
     """
     if not isinstance(circuit, QuantumCircuit):
         raise CircuitError(f"a circuit is a {type(circuit).__name__}; give QuantumCircuit objects.")
@@ -147,7 +147,7 @@ def is_parameterised(gate: Any) -> bool:
 
 
 def definition_of(gate: Any, qubits: Sequence[int]) -> QuantumCircuit:
-    """What the gate is made of, or `CircuitError`."""
+    """The gate's definition as a circuit, or `CircuitError`."""
     try:
         definition = getattr(gate, "definition", None)
     except Exception as error:  # a user's code
@@ -221,7 +221,7 @@ def _defined(gate: Any, definition: QuantumCircuit) -> Instruction:
 
 
 def _synthesised(operation: Any, qubits: Sequence[int]) -> QuantumCircuit:
-    """What the transpiler makes of an operation that is no instruction: a Clifford, or a gate with modifiers."""
+    """What the transpiler makes of an operation that is not an instruction: a Clifford, or a gate with modifiers."""
     circuit = QuantumCircuit(operation.num_qubits)
     circuit.append(operation, range(operation.num_qubits))
     try:

@@ -1,4 +1,4 @@
-"""Whether two circuits are the same function, up to a sign and relabelled weights.
+"""Equality of circuits as functions, up to a sign and relabelled weights.
 
 Both are written as trigonometric polynomials (see `expansion`). They are equal up to a sign, a permutation of the weights that
 matter and w -> -w for some of them, if and only if the permutation takes the products of one to those of the other with
@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.circuits.expansion import Factors, Rows, expand, reach, readable, start_rows
+from qlstm_qiskit.circuits.expansion import Rows, expand, reach, start_rows
+from qlstm_qiskit.circuits.frequencies import Factors, readable
 from qlstm_qiskit.circuits.program import PauliTerm, Program
 from qlstm_qiskit.circuits.structure import STRING_LIMIT
 from qlstm_qiskit.circuits.turns import turn_form

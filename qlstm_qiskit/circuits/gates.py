@@ -1,4 +1,4 @@
-"""The gate table: what each parameterised Qiskit gate does, as data.
+"""The gate table: the action of each parameterised Qiskit gate, as data.
 
 Every parameterised gate that the exact interpreter knows has the form ``U(a) = exp(-i s a G)`` with a Hermitian generator
 that satisfies ``G^3 = G`` (eigenvalues -1, 0, 1), hence

@@ -1,4 +1,4 @@
-"""What a user's observable means, decided once: a Hermitian sum of Pauli strings on the qubits of its circuit."""
+"""The meaning of a user's observable, settled once: a Hermitian sum of Pauli strings on the qubits of its circuit."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def measured_circuit(circuit: QuantumCircuit, observables: Any = None) -> tuple[
     """
     if observables is None:
         return checked(circuit), None
-    n_qubits = getattr(circuit, "num_qubits", 0)  # `checked` refuses what is no circuit
+    n_qubits = getattr(circuit, "num_qubits", 0)  # `checked` refuses what is not a circuit
     given = checked_observables(observables, n_qubits) if n_qubits else ()
     found = checked(circuit, support(given))
     return found, tuple(rewired(item, found.wires, found.circuit.num_qubits) for item in given)
@@ -151,12 +151,12 @@ def _leaves(given: Any) -> NDArray[Any]:
 def _number(value: Any) -> complex:
     if isinstance(value, ParameterExpression):
         if value.parameters:
-            raise CircuitError(f"the observable has the coefficient {value}, which is no number; bind its parameters.")
+            raise CircuitError(f"the observable has the coefficient {value}, which is not a number; bind its parameters.")
         value = value.numeric()
     try:
         return complex(value)
     except (TypeError, ValueError):
-        raise CircuitError(f"the observable has the coefficient {value!r}, which is no number.") from None
+        raise CircuitError(f"the observable has the coefficient {value!r}, which is not a number.") from None
 
 
 def _as_sum(given: Any) -> SparsePauliOp:

@@ -150,7 +150,7 @@ class _Frame:
         return replace(total, sign=1 - power % 4)
 
     def apply(self, matrix: Matrix, qubits: Sequence[int]) -> bool:
-        """Put a gate behind C if it is Clifford; else change nothing and return False."""
+        """Append a gate to C if it is Clifford; else change nothing and return False."""
         if len(qubits) > _LARGEST_CLIFFORD:
             return False
         local = _conjugations(np.asarray(matrix, dtype=np.complex128).tobytes(), len(qubits))
@@ -191,7 +191,7 @@ def to_matrix(pauli: Pauli, n_qubits: int) -> Matrix:
 
 
 def _expand(matrix: Matrix, n_qubits: int) -> list[tuple[Pauli, float]]:
-    """The Pauli strings of a Hermitian matrix with their coefficients, but for those that vanish."""
+    """The Pauli strings of a Hermitian matrix with their coefficients, except for those that vanish."""
     terms = []
     for x, z in product(range(2**n_qubits), repeat=2):
         pauli = Pauli(x, z)

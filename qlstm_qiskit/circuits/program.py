@@ -1,4 +1,4 @@
-"""Lowering: a `QuantumCircuit` becomes a `Program`, the one description that the exact interpreter reads.
+"""The lowering of a `QuantumCircuit` to a `Program`, the one description that the exact interpreter reads.
 
 A program is a list of fixed unitaries and rotations in the order of time. Composite gates are opened by their Qiskit
 definitions until every gate is in the gate table or has numbers only.

@@ -1,4 +1,4 @@
-"""Parameter shift for any circuit: every gate gets an angle of its own, which is shifted by the gate's own rule.
+"""Parameter shift for any circuit: each gate has an angle of its own, shifted by the rule of that gate.
 
 Repeated, scaled and non-linear parameters are left to the chain rule: the expectation value is differentiated by the angles
 of gates, and the angles by inputs and weights.
@@ -30,7 +30,7 @@ class SplitCircuit:
 
     Attributes:
         circuit: Equal to the original where each of `parameters` has the value of its angle, up to a global phase.
-        parameters: One a gate, in the order of time.
+        parameters: One per gate, in the order of time.
         angles: What each stands for, in inputs and weights.
         rules: How to differentiate by each.
     """

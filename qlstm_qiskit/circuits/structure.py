@@ -1,4 +1,4 @@
-"""What a circuit can do, proven: dead outputs, blind circuits, inert parameters, and which frequencies of the inputs occur."""
+"""Proofs about a circuit: dead outputs, blind circuits, inert parameters, and the frequencies of its inputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlstm_qiskit.circuits.expansion import Factors, Reach, Rows, expand, live_strings, reach, readable, start_rows
+from qlstm_qiskit.circuits.expansion import Reach, Rows, expand, live_strings, reach, start_rows
+from qlstm_qiskit.circuits.frequencies import Factors, readable
 from qlstm_qiskit.circuits.program import PauliTerm, Program
 from qlstm_qiskit.circuits.turns import TurnForm, turn_form
 
@@ -22,13 +23,14 @@ DOUBT = 1e-10
 
 @dataclass(frozen=True)
 class Structure:
-    """What is proven of a circuit and its outputs, for all values of inputs and weights.
+    """What is proven about a circuit and its outputs, for all values of inputs and weights.
 
-    What is called dead (`zero`, an input or weight that is not listed) is dead in any case: but for roundings of the factors of
-    angles as they are given (`expansion.ROUNDING`), it moves no value by more than `expansion.LEFT_OUT` of the largest
-    coefficient of its observable. With `complete` the reverse holds too: what is not called dead is alive. It fails for angles
-    that are not linear in the parameters, beyond the limits, and wherever a tolerance decides: for factors that add up to zero,
-    or to one another, but for roundings (3 times 1/3, and 1), and for effects so small that they may be rounding errors.
+    What is called dead (`zero`, an input or weight that is not listed) is dead in any case. Up to the rounding of the factors
+    of angles as they are given (`frequencies.ROUNDING`), it moves no value by more than `expansion.LEFT_OUT` of the largest
+    coefficient of its observable. With `complete` the reverse holds too: what is not called dead is alive. `complete` is False
+    for angles that are not linear in the parameters, beyond the limits, and wherever a tolerance decides: for factors that add
+    up to zero, or to one another, only up to rounding (3 times 1/3, and 1), and for effects so small that they may be rounding
+    errors.
 
     Attributes:
         zero: For each output, whether it is 0 everywhere.
@@ -86,7 +88,7 @@ def find_structure(program: Program, outputs: Sequence[Sequence[PauliTerm]], *, 
 
 @dataclass(frozen=True)
 class _Found:
-    """What is proven of one output; columns are those that it depends on."""
+    """What is proven about one output; columns are those that it depends on."""
 
     zero: bool
     columns: frozenset[int]

@@ -82,7 +82,7 @@ def turn_form(program: Program, outputs: Sequence[Sequence[PauliTerm]]) -> TurnF
 def separated(program: Program) -> Program:
     """The program with an angle of its own for each rotation, in their order: columns of weights; there are no inputs.
 
-    The rotations correspond to the parameters of `split`. What is proven of this program holds for any values of the gates'
+    The rotations correspond to the parameters of `split`. What is proven about this program holds for any values of the gates'
     angles, whatever they are computed from.
 
     Args:

@@ -1,4 +1,4 @@
-"""`qlstm backends`: what can evaluate the circuits."""
+"""`qlstm backends`: listing, checking and planning of backends."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def backends_plan(
     windows: Annotated[
         int | None, typer.Option(help="Windows of data.", show_default="those of the test or training part")
     ] = None,
-    horizon: Annotated[int | None, typer.Option(help="A forecast of so many rows, as by predict --horizon.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="A forecast of this many rows, as by predict --horizon.")] = None,
     device: Annotated[str | None, typer.Option(help="Plan for this fake device, which needs no account.")] = None,
     backends: BackendsFile = None,
     json: Json = False,

@@ -53,7 +53,7 @@ def backend_names(incomplete: str) -> list[str]:
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            continue  # a key press is no time for an error
+            continue  # completion must not fail
         if isinstance(content, dict):
             found |= dict.fromkeys(str(name) for name in content)
     return [name for name in found if name.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""The file that a forecast is written to: what its name says."""
+"""The format of a forecast's file, from the name of the file."""
 
 from __future__ import annotations
 

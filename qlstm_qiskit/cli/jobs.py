@@ -1,4 +1,4 @@
-"""`qlstm jobs`: what a run has submitted."""
+"""`qlstm jobs`: the jobs that a run has submitted."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def jobs_resume(
     trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
-    """Fetch the results of all jobs that were submitted and never came back, and go on with an unfinished training.
+    """Fetch the results of all jobs that were submitted and never came back, and continue an unfinished training.
 
     `qlstm resume` does the same where there are jobs.
 

@@ -1,4 +1,4 @@
-"""Printing results."""
+"""Printed results: tables, JSON, progress."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qlstm_qiskit.storage import strict_json
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Columns of a table that nobody looks at in a terminal.
+#: Width in columns of a table that is not shown in a terminal.
 _PIPE_WIDTH = 1000
 
 
@@ -27,7 +27,7 @@ def print_json(content: dict[str, Any], table: pd.DataFrame | None = None) -> No
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]], text: Sequence[str] = ()) -> None:
     """Print a table: the first column and those named in `text` to the left, numbers to the right.
 
-    All of it is shown as it is: names are no markup, and a header alone may have line breaks. On a terminal those on the left
+    All of it is shown as it is: names are not markup, and a header alone may have line breaks. On a terminal those on the left
     wrap where it is narrow, and numbers never do; in a pipe a row is one line.
     """
     from rich import box
@@ -51,7 +51,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
 
 
 class Steps:
-    """Progress over long steps: a line each, and a bar with the time left, on standard error; silent where it is no terminal.
+    """Progress over long steps: one line each, and a bar with the time left, on standard error; silent unless it is a terminal.
 
     Args:
         what: What is counted.
@@ -74,7 +74,7 @@ class Steps:
         self._bar.stop()
 
     def __call__(self, done: int, total: int, text: str) -> None:
-        """`done` of `total` are finished; say what the last one has come to."""
+        """`done` of `total` are finished; say how the last one ended."""
         from rich.text import Text
 
         self._bar.update(self._task, completed=done, total=total)

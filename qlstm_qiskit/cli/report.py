@@ -1,4 +1,4 @@
-"""`qlstm report`."""
+"""`qlstm report`: a page on a run, a study or a scaling folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qlstm_qiskit.cli.output import print_json
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN|DIR", help="A run folder, or one of `qlstm table` or `scaling`.")],
-    out: Annotated[Path, typer.Option(help="The page, FILE.html; one that is there is replaced.")],
+    out: Annotated[Path, typer.Option(help="The page, FILE.html; an existing one is replaced.")],
     backend: Annotated[
         str | None,
         typer.Option(
@@ -31,7 +31,7 @@ def report(
 
     Example: qlstm report results/table2 --out table2.html
     """
-    from qlstm_qiskit.report.page import write_report
+    from qlstm_qiskit.report.pages.write import write_report
 
     written = write_report(folder, out, backend=backend, backends=backends)
     if json:

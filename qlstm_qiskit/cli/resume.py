@@ -1,4 +1,4 @@
-"""One command that goes on with whatever was left unfinished in a folder."""
+"""`qlstm resume`: one command that continues whatever a folder has left unfinished."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resume(
     trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
-    """Go on with what was left unfinished in a run folder: its training, its jobs, or both.
+    """Continue what was left unfinished in a run folder: its training, its jobs, or both.
 
     A training that was interrupted, even killed, ends in the same bits as without the interruption. Results of jobs that were
     submitted are fetched, and nothing is submitted twice; see `qlstm jobs resume`. A finished run prints its result.

@@ -1,4 +1,4 @@
-"""`qlstm evaluate` and `predict`."""
+"""`qlstm evaluate` and `qlstm predict`."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def print_errors(facts: dict[str, Any], task: Task) -> None:
 
 
 def _print_rolled(rolled: dict[str, dict[str, list[float]]], n_windows: int) -> None:
-    """Tables of a roll-out's errors, a row a step."""
+    """Tables of a roll-out's errors, one row per step."""
     for figure, name in (("mase", "MASE"), ("rmse", "RMSE in original units")):
         columns = [errors[figure] for errors in rolled.values()]
         rows = [[str(step), *errors] for step, errors in enumerate(zip(*columns, strict=True), 1)]

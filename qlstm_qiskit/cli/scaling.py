@@ -35,8 +35,8 @@ def scaling(
 ) -> None:
     """Measure a training step's time and memory, and the test error, against depth, candidates, hidden size and window.
 
-    Beside torch.nn.LSTM. One of them varies at a time round hidden size 3, depth 2, 36 candidates, window 4. What was
-    interrupted goes on with the same command.
+    One of these varies at a time, starting from hidden size 3, depth 2, 36 candidates and window 4; torch.nn.LSTM is measured
+    beside the model. The same command continues what was interrupted.
 
     Example: qlstm scaling --axes depth,window --jobs 2 --out scaling
     """
@@ -66,7 +66,7 @@ def scaling(
 
 def _said(record: ScalingRecord) -> str:
     size = ", ".join(f"{name} {value}" for name, value in record.point.model_dump().items())
-    return f"{size}: {record.qlstm.step_ms:.3g} ms a step"
+    return f"{size}: {record.qlstm.step_ms:.3g} ms per step"
 
 
 def _print_scaling(plan: ScalingPlan, records: Sequence[ScalingRecord]) -> None:

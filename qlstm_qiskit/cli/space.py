@@ -79,7 +79,7 @@ def space_analyze(
         str | None, typer.Option(help="Transpile for this backend; see `qlstm backends list`.", autocompletion=backend_names)
     ] = None,
     backends: BackendsFile = None,
-    samples: Annotated[int, typer.Option(help="Random states for the two estimated figures.")] = 400,
+    samples: Annotated[int, typer.Option(help="Random states for the two estimated figures of merit.")] = 400,
     seed: Annotated[int, typer.Option(help="Of the random states.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Draw a figure into this file, as PNG.")] = None,
     json: Json = False,

@@ -7,12 +7,12 @@ import errno
 import os
 import sys
 
-#: What a shell reports of a program that ends since nobody reads its output any more (128 + SIGPIPE).
+#: What a shell reports of a program that ends because nobody reads its output any longer (128 + SIGPIPE).
 PIPE_CLOSED = 141
 
 
 def prepare() -> None:
-    """Let both streams take any text: what an encoding lacks becomes "?", and a closed stream is one that is there.
+    """Let both streams take any text: what an encoding lacks becomes "?", and a closed stream is replaced.
 
     Python has None for a stream that was closed before it started. Standard output is then one that fails where something is
     written, as it does for other programs; what goes to standard error is lost.
@@ -30,7 +30,7 @@ def finish() -> str | None:
     """Write what still waits for standard output; what went wrong, in words, or None.
 
     Raises:
-        BrokenPipeError: Nobody reads it any more.
+        BrokenPipeError: Nobody reads it any longer.
     """
     try:
         sys.stdout.flush()

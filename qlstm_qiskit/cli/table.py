@@ -1,4 +1,4 @@
-"""`qlstm table`."""
+"""`qlstm table`: studies and their tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def table(
-    out: Annotated[Path, typer.Option(help="Folder of the study: records, table and figure; one that is there goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the study: records, table and figure; an existing one is continued.")],
     study: Annotated[
         str, typer.Option(help="table2, table2-tuned, recipe, real, or a YAML file of your own.", autocompletion=names("study"))
     ] = "table2",
@@ -38,11 +38,11 @@ def table(
     ] = None,
     rows: Annotated[list[str] | None, typer.Option(help="Only these rows, A,B; may be repeated.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs in all runs, to try things out.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one a core")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one per core")] = None,
     cluster: Annotated[str | None, typer.Option(help="A Ray cluster: its address, auto, or local.")] = None,
     json: Json = False,
 ) -> None:
-    """Run a study, what is missing of it, and make the table of all that its folder holds: medians, intervals, paired tests.
+    """Run what is missing of a study, and make the table of everything in its folder: medians, intervals, paired tests.
 
     Example: qlstm table --seeds 12 --out results/table2
 
@@ -55,7 +55,7 @@ def table(
     from qlstm_qiskit.storage import strict_json, write_atomically
 
     if recipe == "tuned" and study == "table2":
-        study = "table2-tuned"  # the rows that are of interest there
+        study = "table2-tuned"  # the rows that matter there
     chosen = load_study(study, recipe)
     if epochs is not None:
         chosen = chosen.with_epochs(epochs)

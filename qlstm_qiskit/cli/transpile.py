@@ -1,4 +1,4 @@
-"""`qlstm transpile`: what the circuits of a run become on a device."""
+"""`qlstm transpile`: the circuits of a run on a device."""
 
 from __future__ import annotations
 

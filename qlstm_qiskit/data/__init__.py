@@ -1,4 +1,4 @@
-"""What is learned: the paper's series, real ones, a user's CSV files, and windows of all."""
+"""Series to learn from: the paper's, measured ones, a user's CSV files; and windows of all of them."""
 
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
@@ -7,7 +7,8 @@ from qlstm_qiskit.data.named import DATASETS, load_dataset
 from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.real import REAL_SERIES, RealSeries
 from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
-from qlstm_qiskit.data.windows import Dataset, Scaler, make_dataset, part_of, scaled_rows, sliding_windows, split_validation
+from qlstm_qiskit.data.scaler import Scaler, scaled_rows
+from qlstm_qiskit.data.windows import Dataset, make_dataset, part_of, sliding_windows, split_validation
 
 __all__ = [
     "DATASETS",

@@ -10,7 +10,7 @@ from qlstm_qiskit.errors import DataError, ShapeError
 
 
 def mean_squared_error(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """Mean squared error; infinity where it is no float64.
+    """Mean squared error; infinity where it is not a float64.
 
     Args:
         prediction: (n, horizon).
@@ -39,11 +39,11 @@ def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[s
 
     Returns:
         `mse` in scaled units, `rmse_original` and `mae_original` in original units; and `mase`, the MAE as a multiple of
-        `dataset.mase_scale()`, but for a constant training part, where it is not defined.
+        `dataset.mase_scale()`, except for a constant training part, where it is not defined.
 
     Raises:
         ShapeError: The prediction has another shape.
-        DataError: An error is no finite number.
+        DataError: An error is not a finite number.
     """
     errors, scale = {"mse": mean_squared_error(prediction, dataset.y_test)}, dataset.mase_scale()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -54,7 +54,7 @@ def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[s
     lost = [name for name, value in errors.items() if not np.isfinite(value)]
     if lost:
         raise DataError(
-            f"the {lost[0]} of predictions of {dataset.name} is no finite number: they, or the values of {dataset.target!r}, "
+            f"the {lost[0]} of predictions of {dataset.name} is not a finite number: they, or values of {dataset.target!r}, "
             "are too large; correct the data, or train again."
         )
     return errors

@@ -12,13 +12,14 @@ import pandas as pd
 from pandas.io.common import get_handle
 
 from qlstm_qiskit.data.order import require_time_order
+from qlstm_qiskit.data.scaler import LARGEST, Floats
 from qlstm_qiskit.data.source import openable
-from qlstm_qiskit.data.windows import LARGEST, Dataset, Floats, make_dataset
+from qlstm_qiskit.data.windows import Dataset, make_dataset
 from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
-    """Read a CSV file with a header line as text, one row a time step.
+    """Read a CSV file with a header line as text, one row per time step.
 
     Args:
         path: Of the file.
@@ -49,7 +50,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     if twice:
         raise DataError(f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them.")
     filled = table.ne("").any(axis=1).to_numpy().nonzero()[0]
-    table = table.iloc[1 : filled[-1] + 1].reset_index(drop=True)  # blank lines at the end are no time steps
+    table = table.iloc[1 : filled[-1] + 1].reset_index(drop=True)  # blank lines at the end are not time steps
     table.columns = pd.Index(names)
     return table
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import jv
 
-from qlstm_qiskit.data.windows import Floats, Scaler
+from qlstm_qiskit.data.scaler import Floats, Scaler
 
 
 def bessel() -> Floats:

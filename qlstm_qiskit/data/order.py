@@ -1,4 +1,4 @@
-"""Rows in time order: what the columns of dates in a table say of it."""
+"""The time order of rows, from the columns of dates in a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qlstm_qiskit.data.windows import Floats
+from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.errors import DataError
 
 #: Rows of a column that are read as dates: enough to see where a table goes, and a moment for tables of any size.
@@ -29,7 +29,7 @@ _HOUR = 3600.0
 def require_time_order(table: pd.DataFrame, target: str, source: Path | str) -> None:
     """Refuse a table whose dates say that its rows run backwards; warn of one whose dates are in no order.
 
-    Dates are looked for in columns that are no numbers, and in numbers whose name says that they are times, such as "year".
+    Dates are looked for in columns that are not numbers, and in numbers whose name says that they are times, such as "year".
     Where one such column is in order, in any way of reading it, nothing is said.
 
     Args:
@@ -63,7 +63,7 @@ def require_time_order(table: pd.DataFrame, target: str, source: Path | str) -> 
 
 
 def _order(name: str, column: pd.Series, places: np.ndarray) -> tuple[str, tuple[str, str]]:
-    """Of a column: "forward", "backward" or "mixed", or "none" where it is no time; and what its first and last row say."""
+    """Of a column: "forward", "backward" or "mixed", or "none" where it is not a time; and what its first and last row say."""
     text = column.iloc[places].str.strip()
     ends = (text.iloc[0], text.iloc[-1]) if len(text) else ("", "")
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)

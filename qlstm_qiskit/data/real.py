@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from qlstm_qiskit.data.windows import Floats
+from qlstm_qiskit.data.scaler import Floats
 
 
 @dataclass(frozen=True)

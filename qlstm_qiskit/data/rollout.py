@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 def rolled_windows(dataset: Dataset, steps: int) -> int:
-    """How many test windows have a known future of so many steps, the first ones.
+    """How many test windows have a known future of this many steps, the first ones.
 
     Args:
         dataset: The series.
@@ -74,7 +74,7 @@ def horizon_errors(predictions: Floats, truth: Floats, scale: float) -> dict[str
     Raises:
         OptionError: The scale is not positive, as `Dataset.mase_scale` of a constant training part.
         ShapeError: Predictions have another shape than what came true.
-        DataError: An error is no finite number.
+        DataError: An error is not a finite number.
     """
     require_same_shape(predictions, truth)
     if not scale > 0:

@@ -1,4 +1,4 @@
-"""What a path of data leads to: a file, a pipe that somebody writes to, or something that no series can be read from."""
+"""Paths of data: files, pipes that somebody writes to, and what no series can be read from."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def openable(path: Path) -> Path | io.BytesIO:
 
 
 def _from_pipe(path: Path) -> bytes:
-    """All that is written to a pipe; opening it in the usual way would wait for ever where nobody writes."""
+    """All that is written to a pipe; opening it in the usual way would wait forever where nobody writes."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         end = time.monotonic() + PIPE_PATIENCE

@@ -1,4 +1,4 @@
-"""Series to supervised windows: scale, cut, split in time order."""
+"""Supervised windows of a series: scaled, cut and split in time order."""
 
 from __future__ import annotations
 
@@ -8,69 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from qlstm_qiskit.data.scaler import Floats, Scaler, scaled_rows
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
-
-Floats = NDArray[np.float64]
-
-#: Of values, in original units and scaled: sums of their squares are still numbers. A range is at least its inverse.
-LARGEST = 1e150
-
-
-@dataclass(frozen=True)
-class Scaler:
-    """Column-wise affine map of [low, high] to [-1, 1]; plain numbers, so that a run can be stored and read back.
-
-    A constant column (low equal to high) is only shifted, to 0.
-
-    Attributes:
-        low, high: Of each column, in original units.
-    """
-
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    @classmethod
-    def fit(cls, values: Floats, names: Sequence[str] = ()) -> Scaler:
-        """Take the range of each column of `values` (rows, columns).
-
-        Args:
-            values: In original units.
-            names: Of the columns, for messages; by default they are numbered.
-
-        Raises:
-            DataError: Values, or their range, are so large or so small that squares are no longer float64.
-        """
-        low, high = values.min(axis=0), values.max(axis=0)
-        wide = ~(np.maximum(np.abs(low), np.abs(high)) <= LARGEST)
-        narrow = ~wide & (high > low) & (high - low < 1 / LARGEST)
-        for bad, unit in ((wide, "smaller"), (narrow, "larger")):
-            if bad.any():
-                column = int(np.flatnonzero(bad)[0])
-                named = names[column] if names else f"column {column}"
-                raise DataError(f"{named} runs from {low[column]:g} to {high[column]:g}; use a {unit} unit.")
-        return cls(tuple(low.tolist()), tuple(high.tolist()))
-
-    @classmethod
-    def identity(cls, n_columns: int) -> Scaler:
-        """A scaler that changes nothing."""
-        return cls((-1.0,) * n_columns, (1.0,) * n_columns)
-
-    def transform(self, values: ArrayLike) -> Floats:
-        """Scale values whose last axis runs over the columns."""
-        centre, half = self._affine()
-        return (np.asarray(values, dtype=np.float64) - centre) / half
-
-    def inverse(self, values: ArrayLike) -> Floats:
-        """Undo `transform`."""
-        centre, half = self._affine()
-        return np.asarray(values, dtype=np.float64) * half + centre
-
-    def _affine(self) -> tuple[Floats, Floats]:
-        low, high = np.array(self.low), np.array(self.high)
-        half = (high - low) / 2
-        return (low + high) / 2, np.where(half == 0, 1.0, half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,30 +131,6 @@ def sliding_windows(values: Floats, window: int) -> Floats:
     return np.lib.stride_tricks.sliding_window_view(values, window, axis=0).transpose(0, 2, 1).copy()
 
 
-def scaled_rows(source: str, names: Sequence[str], values: Floats, scaler: Scaler) -> Floats:
-    """Scale rows (rows, columns), or refuse values that lie too far from those that the scaler was fitted on.
-
-    Args:
-        source, names: What the rows were read from, and their columns, for messages.
-        values: In original units.
-        scaler: From them to the model's.
-
-    Raises:
-        DataError: A scaled value is no number, or too large for its square to be one.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = scaler.transform(values)
-    bad = np.argwhere(~(np.abs(scaled) <= LARGEST))
-    if len(bad):
-        row, column = bad[0]
-        raise DataError(
-            f"{source}, row {row + 1} (line {row + 2} of a CSV file), column {names[column]!r}: {values[row, column]:g} is too "
-            f"far from what is trained on, {scaler.low[column]:g} to {scaler.high[column]:g} ({len(bad)} such in all); "
-            "correct or remove such rows."
-        )
-    return scaled
-
-
 def make_dataset(
     name: str,
     inputs: Floats,
@@ -238,7 +154,7 @@ def make_dataset(
         features, target_name: Their names.
         window: Rows in each input window.
         horizon: How many of the target's next values a window predicts.
-        train_fraction: Part of the windows (rounded down) before the first that tests. They train, but for the last
+        train_fraction: Part of the windows (rounded down) before the first that tests. They train, except for the last
             horizon - 1, whose targets test windows predict too.
         scalers: For inputs and target; by default fitted on the rows that training windows read, and no others.
         drop_last: Windows to leave out at the end.
@@ -249,26 +165,10 @@ def make_dataset(
             no number, or too large.
         OptionError: An option is out of range.
     """
-    require_at_least("window", window, 1)
-    require_at_least("horizon", horizon, 1)
-    require_at_least("season", season, 1)
-    if not 0 < train_fraction < 1:
-        raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
     n_windows = len(inputs) - window - horizon + 1 - drop_last
-    first = part_of(train_fraction, max(n_windows, 0))  # that tests
-    n_train = first - (horizon - 1)
-    if n_windows < 2 or n_train < 1:
-        raise DataError(
-            f"{name} has {len(inputs)} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict, "
-            f"{max(n_train, 0)} of them to train; give a longer series, a smaller window or a smaller horizon."
-        )
-    if first + window <= season:
-        raise DataError(
-            f"{name} has {first + window} rows before the first that tests, and a season of {season} needs {season + 1}; "
-            "give a larger train_fraction, a longer series or a smaller season."
-        )
-    column = np.asarray(target, dtype=np.float64)[:, None]
+    first, n_train = _split(name, len(inputs), n_windows, window, horizon, train_fraction, season)
     known = first + window  # rows before the first that is tested
+    column = np.asarray(target, dtype=np.float64)[:, None]
     if scalers is None:
         named = [f"column {feature!r} of {name}" for feature in features]
         scalers = Scaler.fit(inputs[:known], named), Scaler.fit(column[:known], [f"column {target_name!r} of {name}"])
@@ -277,7 +177,6 @@ def make_dataset(
     scaled_target = scaled_rows(name, (target_name,), column, target_scaler)
     x = sliding_windows(scaled, window)[:n_windows]
     y = sliding_windows(scaled_target[window:], horizon)[:n_windows, :, 0]
-    last = scaled_target[window - 1 : window - 1 + n_windows]
     return Dataset(
         name=name,
         features=tuple(features),
@@ -288,7 +187,31 @@ def make_dataset(
         y_test=y[first:],
         input_scaler=input_scaler,
         target_scaler=target_scaler,
-        last_test=last[first:],
+        last_test=scaled_target[window - 1 + first : window - 1 + n_windows],
         values=column[:, 0].copy(),
         season=season,
     )
+
+
+def _split(
+    name: str, n_rows: int, n_windows: int, window: int, horizon: int, train_fraction: float, season: int
+) -> tuple[int, int]:
+    """The first window that tests, and how many train; errors as of `make_dataset`."""
+    require_at_least("window", window, 1)
+    require_at_least("horizon", horizon, 1)
+    require_at_least("season", season, 1)
+    if not 0 < train_fraction < 1:
+        raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
+    first = part_of(train_fraction, max(n_windows, 0))  # that tests
+    n_train = first - (horizon - 1)
+    if n_windows < 2 or n_train < 1:
+        raise DataError(
+            f"{name} has {n_rows} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict, "
+            f"{max(n_train, 0)} of them to train; give a longer series, a smaller window or a smaller horizon."
+        )
+    if first + window <= season:
+        raise DataError(
+            f"{name} has {first + window} rows before the first that tests, and a season of {season} needs {season + 1}; "
+            "give a larger train_fraction, a longer series or a smaller season."
+        )
+    return first, n_train

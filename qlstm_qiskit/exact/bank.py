@@ -20,7 +20,7 @@ from qlstm_qiskit.exact.plain import is_watched
 from qlstm_qiskit.exact.schedule import schedule
 from qlstm_qiskit.exact.states import Observables, StateBank
 
-#: How a bank may be evaluated: "form" builds the multilinear form once a pass, "states" pushes a statevector for each sample.
+#: How a bank may be evaluated: "form" builds the multilinear form once per pass, "states" pushes a statevector for each sample.
 PATHS = ("auto", "form", "states")
 
 

@@ -1,4 +1,4 @@
-"""What a pass costs on each path, in nanoseconds of one core; the cheaper one is taken.
+"""The cost of a pass on each path, in nanoseconds of one core; the cheaper path is taken.
 
 The constants are measured (`python -m benchmarks.paths` checks the choice on a grid of sizes). Only ratios matter.
 """

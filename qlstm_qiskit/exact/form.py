@@ -26,10 +26,10 @@ from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
 from qlstm_qiskit.exact.pieces import STEP_LIMIT, Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
 from qlstm_qiskit.exact.tables import Array, FormTables
 
-#: A feature is a product of entries of tables over so many qubits each.
+#: A feature is a product of entries of tables over this many qubits each.
 _PART_QUBITS = 5
 
-#: All products of the qubits' features are used where at least one in so many occurs and they are not too many.
+#: All products of the qubits' features are used where at least one in `_GRID_SHARE` occurs and there are at most `_GRID_LIMIT`.
 _GRID_SHARE, _GRID_LIMIT = 3, 3**8
 
 
@@ -43,6 +43,7 @@ def find_forms(
         member = find_member(index, program, outputs)
         if member is None:
             continue
+        # Candidates share a form, and with it the products of each time step, where no qubit carries two different data angles.
         for place, (angles, members) in enumerate(families):
             merged = merge_angles(angles, member.encoding.angles)
             if merged is not None:
@@ -87,9 +88,10 @@ class MultilinearForm(FormTables):
         for group in structures.values():
             found = find_pieces(group, len(rows), STEP_LIMIT - sum(piece.found.n_steps for piece in pieces))
             if found is None:
-                continue
+                continue  # the bank evaluates these candidates as states
             pieces += found
             kept += group
+            # Rotation by rotation, then candidate by candidate: the kernels turn a run of neighbours at once.
             for r in range(len(group[0].form.rotations)):
                 rows += [self._row(member.form.rotations[r].angle, columns[member.index]) for member in group]
         if not kept:
@@ -183,7 +185,9 @@ class MultilinearForm(FormTables):
         self.feature_codes = np.unique(np.concatenate([[0], *(piece.code for piece in pieces)])).astype(np.int64)
         n_products = 3 ** len(self.angles)
         self.is_grid = n_products <= min(_GRID_SHARE * len(self.feature_codes), _GRID_LIMIT)
-        if self.is_grid:  # most of them: take them all
+        # Where most products occur, all of them do no harm: they factor into those of two halves of the qubits, which are
+        # contracted one after the other, and no sample's 3^n products are ever written down.
+        if self.is_grid:
             self.feature_codes = np.arange(n_products)
         n_parts = 2 if self.is_grid else -(-len(self.angles) // _PART_QUBITS)
         self.width = -(-len(self.angles) // n_parts)
@@ -192,6 +196,7 @@ class MultilinearForm(FormTables):
 
     def _set_steps(self, pieces: Sequence[Piece]) -> None:
         """Join the pieces' steps and entries into flat arrays; a row of `_sections` says where each piece lies."""
+        # Flat, as compiled loops read arrays and no lists of objects; of 32 bits, which halves what the loops read.
         sections, n_steps, n_entries, base = [], 0, 0, 0
         for piece in pieces:
             found, c = piece.found, piece.n_candidates

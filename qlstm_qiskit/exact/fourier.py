@@ -1,4 +1,4 @@
-"""The multilinear form to read: which products of sines and cosines of the data, with which coefficients."""
+"""The multilinear form in readable terms: products of sines and cosines of the data, and their coefficients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FourierSeries:
         return " ".join(factors) or "1"
 
     def terms(self, gate: int = 0, output: int = 0, smallest: float = 1e-12) -> list[tuple[str, float]]:
-        """Products and coefficients of one output, the largest first, but for those up to `smallest`."""
+        """Products and coefficients of one output, the largest first, except for those up to `smallest`."""
         values = self.coefficients[:, gate, output]
         order = np.argsort(-np.abs(values), kind="stable")
         return [(self.label(int(p)), float(values[p])) for p in order if abs(values[p]) > smallest]

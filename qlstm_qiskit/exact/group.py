@@ -16,7 +16,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import PauliTerm
 from qlstm_qiskit.exact.factors import complex_of, stack_factors
-from qlstm_qiskit.exact.schedule import Dense, Monomial, Schedule
+from qlstm_qiskit.exact.schedule import Dense, GateSchedule, Monomial
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class _Product:
 
 
 class CandidateGroup:
-    """Candidates with equal `Schedule.signature`, stacked for one dtype and device.
+    """Candidates with equal `GateSchedule.signature`, stacked for one dtype and device.
 
     Args:
         schedules: One for each candidate, all with the same signature.
@@ -71,7 +71,7 @@ class CandidateGroup:
 
     def __init__(
         self,
-        schedules: Sequence[Schedule],
+        schedules: Sequence[GateSchedule],
         observables: Sequence[Sequence[Sequence[PauliTerm]]],
         dtype: torch.dtype,
         device: torch.device,

@@ -47,7 +47,7 @@ def build_forward(
     rotation, first, second = steps
     slot, row, candidate, factor = entries
     g = weights.shape[1]
-    for a in range(len(offset)):
+    for a in range(len(offset)):  # once for each angle, since a rotation of the circuit is many plane rotations
         for i in range(g):
             angle = offset[a]
             for entry in range(pointer[a], pointer[a + 1]):
@@ -66,7 +66,7 @@ def build_forward(
             va, vb = flat[a : a + lanes], flat[b : b + lanes]
             vc, vs = cosine[r : r + lanes], sine[r : r + lanes]
             for i in range(lanes):
-                x, y = va[i], vb[i]
+                x, y = va[i], vb[i]  # both, before one of them is overwritten
                 va[i] = vc[i] * x + vs[i] * y
                 vb[i] = vc[i] * y - vs[i] * x
         for i in range(g):
@@ -126,7 +126,7 @@ def build_backward(
     g = mixing.shape[1]
     by_angle = np.zeros_like(cosine)
     by_mixing[:] = 0
-    rows = 0
+    rows = 0  # of the largest section: the gradients of all sections use the same room, one after the other
     for s in range(len(sections)):
         rows = max(rows, sections[s, 3] - sections[s, 2])
     room = np.empty((rows, g), state.dtype)
@@ -140,6 +140,8 @@ def build_backward(
                 gradient[row[e], i] += part * mixing[candidate[e], i]
                 by_mixing[candidate[e], i] += part * own[row[e], i]
         flat, flat_gradient, lanes = own.reshape(-1), gradient.reshape(-1), c * g
+        # From the last step to the first. The inverse of a rotation is its transpose, so the coefficients before each step are
+        # computed again from those after it, and nothing is stored on the way forward. The gradient turns back in the same way.
         for e in range(high - 1, low - 1, -1):
             a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
             va, vb = flat[a : a + lanes], flat[b : b + lanes]
@@ -147,7 +149,7 @@ def build_backward(
             vc, vs, gt = cosine[r : r + lanes], sine[r : r + lanes], by_angle[r : r + lanes]
             for i in range(lanes):
                 x, y, u, v = va[i], vb[i], ga[i], gb[i]
-                gt[i] += u * y - v * x
+                gt[i] += u * y - v * x  # of the values after the step: before they are turned back
                 va[i] = vc[i] * x - vs[i] * y
                 vb[i] = vs[i] * x + vc[i] * y
                 ga[i] = vc[i] * u - vs[i] * v
@@ -163,7 +165,7 @@ def build_backward(
 def _products(angles: Array, table: Array) -> None:
     """All products over qubits of 1, cos u or sin u, in base 3 with the first qubit as the lowest digit."""
     table[0] = 1
-    size = 1
+    size = 1  # each qubit triples what is there, with one multiplication per product
     for q in range(len(angles)):
         cosine, sine = np.cos(angles[q]), np.sin(angles[q])
         for i in range(size):
@@ -174,7 +176,10 @@ def _products(angles: Array, table: Array) -> None:
 
 @jit
 def tables_forward(angles: Array, width: int, low: Array, high: Array) -> None:
-    """Products over the first `width` qubits and over the others, (samples, 3^qubits) each."""
+    """Products over the first `width` qubits and over the others, (samples, 3^qubits) each.
+
+    Two tables of about 3^(n/2) entries in place of one of 3^n; see `MultilinearForm.bind`.
+    """
     for b in range(len(angles)):
         _products(angles[b, :width], low[b])
         _products(angles[b, width:], high[b])
@@ -231,7 +236,7 @@ def features_backward(gradient: Array, width: int, codes: Array, tables: Array, 
         by_tables[:] = 0
         for f in range(codes.shape[1]):
             for p in range(n_parts):
-                others = gradient[b, f]
+                others = gradient[b, f]  # multiplied up, not divided out: a cosine may be zero
                 for q in range(n_parts):
                     if q != p:
                         others *= tables[b, q, codes[q, f]]

@@ -1,4 +1,4 @@
-"""How much memory a pass needs, asked before anything large is allocated."""
+"""The memory that a pass needs, compared with what is free before anything large is allocated."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def require_qubits(n_qubits: int) -> None:
 
 
 def require_bytes(needed: int, what: str, device: torch.device) -> int:
-    """Return `needed`, where so many bytes are free.
+    """Return `needed` if that many bytes are free.
 
     Args:
         needed: Bytes.

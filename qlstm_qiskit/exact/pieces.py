@@ -1,4 +1,4 @@
-"""What a form is compiled from: candidates with the structure, and how their observables propagate."""
+"""The parts that a form is compiled from: candidates with the structure, and how their observables propagate."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The form's operations in plain torch: for derivatives of any order, and for whatever must see each operation.
 
-The native operations are invisible to torch but for their first derivatives. Where a backward pass keeps a graph
+The native operations are invisible to torch except for their first derivatives. Where a backward pass keeps a graph
 (`create_graph=True`), it therefore differentiates these, and `torch.func`, forward-mode derivatives and tracers get them in
 place of the native ones. They are slower by one to two orders of magnitude.
 """

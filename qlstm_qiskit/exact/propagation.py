@@ -59,7 +59,7 @@ def propagate(
         rotations: In the order of time.
         terms: The observable's Pauli terms.
         allowed: Which strings count in the end: for each encoding and qubit a bit mask over the letters (I, X, Z, Y).
-        limit: Give up, and return None, beyond so many steps.
+        limit: Return None beyond this many steps.
     """
     sums: dict[tuple[int, int], float] = {}
     for term in terms:

@@ -1,4 +1,4 @@
-"""From a program to a schedule: neighbouring gates fused, so that circuits of one structure have equal signatures.
+"""Schedules of programs: neighbouring gates fused, so that circuits of one structure have equal signatures.
 
 Three facts are used, all exact: numeric one-qubit gates multiply into the gate beside them; gates that only permute basis
 states up to a phase (X, Z, S, T, CX, CY, CZ, SWAP, ...) compose to one permutation with phases; a rotation by a constant is a
@@ -72,7 +72,7 @@ class Monomial:
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class GateSchedule:
     """The steps of one candidate, and the signature that it shares with candidates of the same structure."""
 
     n_qubits: int
@@ -93,7 +93,7 @@ class Schedule:
         return (self.n_qubits, self.n_inputs, self.n_weights, steps)
 
 
-def schedule(program: Program) -> Schedule:
+def schedule(program: Program) -> GateSchedule:
     """Fuse the operations of a program."""
     builder = _Builder()
     for operation in program.operations:
@@ -102,7 +102,7 @@ def schedule(program: Program) -> Schedule:
         else:
             builder.add_fixed(operation.qubits, operation.matrix)
     builder.flush(range(program.n_qubits))
-    return Schedule(program.n_qubits, program.n_inputs, program.n_weights, tuple(builder.steps))
+    return GateSchedule(program.n_qubits, program.n_inputs, program.n_weights, tuple(builder.steps))
 
 
 @dataclass

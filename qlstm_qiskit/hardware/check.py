@@ -1,4 +1,4 @@
-"""Whether a backend works: account, device, transpilation, and one tiny circuit."""
+"""A check of a backend: account, device, transpilation, and one tiny circuit."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def check_backend(spec: BackendSpec) -> dict[str, Any]:
 
 
 def _calibration(spec: BackendSpec, backend: PrimitiveBackend) -> dict[str, str]:
-    """What the device says of itself that spoils results, if anything."""
+    """What the device says about itself that spoils results, if anything."""
     if backend.connection is not None:
         device = backend.connection.device
     elif spec.noise is not None:

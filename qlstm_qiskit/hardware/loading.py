@@ -1,4 +1,4 @@
-"""Backends by name: from an entry of backends.yaml to what evaluates circuits."""
+"""Backends by name: the way from an entry of backends.yaml to something that evaluates circuits."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
         if ordered:
             _require_same(ledger, run, spec, device.name)
         ledger.claim()
-        # a new calibration must not change the circuits of a run that goes on
+        # a new calibration must not change the circuits of a resumed run
         pin = ledger.pinned(run, device.name, calibration_of(device.target), None if ordered else MAX_AGE)
         runner = JobRunner(ledger, connection.service, spec, run, device, ordered=ordered, since=pin[1])
         inner = _local(spec, device, seed, runner) if spec.local else _executor(spec, connection.make(seed), runner)

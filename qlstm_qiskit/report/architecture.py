@@ -1,4 +1,4 @@
-"""How an architecture is found: structural weights over training, contributions over time steps, the circuits themselves."""
+"""Figures of a search: structural weights over training, contributions over time steps, the circuits themselves."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class LayerHistory:
 
 
 def draw_architecture(run: Run, history: Sequence[Mapping[str, Any]] = ()) -> list[Path]:
-    """Draw what there is to see of a run's architecture into its folder, as PNG; return the paths.
+    """Draw a run's architecture into its folder, as PNG; return the paths.
 
     ``weights.png`` (a history of at least two epochs), ``contributions.png`` (several candidates, and few enough qubits for
     states) and ``circuits.png`` (a small model); nothing for a model without circuits.
 
     Args:
         run: The run.
-        history: An entry an epoch, see `layer_histories`.
+        history: One entry per epoch, see `layer_histories`.
 
     Raises:
         RunError: The folder cannot be written to.
@@ -94,7 +94,7 @@ def layer_histories(history: Sequence[Mapping[str, Any]], recurrent: Recurrent[A
     """Tables of what was recorded in each epoch.
 
     Args:
-        history: Entries ``{"epoch": 1, "layers": [{"candidates": [names], "coefficients": [[a row a gate]]}]}``. A candidate
+        history: Entries ``{"epoch": 1, "layers": [{"candidates": [names], "coefficients": [[a row per gate]]}]}``. A candidate
             that is no longer listed, or whose coefficient stays exactly zero to the end, is one that the gate has dropped.
         recurrent: Whose gates they are; those of an LSTM by default.
     """
@@ -125,7 +125,7 @@ def _title(gate: str, cell: str) -> str:
 
 
 def weights_figure(layers: Sequence[LayerHistory], title: str = "") -> Figure:
-    """The coefficient of each candidate over training, a panel a gate and a row of them a layer.
+    """The coefficient of each candidate over training, a panel per gate and a row of panels per layer.
 
     The largest at the end (by magnitude) of each gate are in colour, the same in all gates of a layer, and the others grey.
     """
@@ -215,7 +215,7 @@ def _contribution(bank: CircuitBank, trace: CellTrace) -> Floats:
 def contributions_figure(
     names: Sequence[Sequence[str]], tables: Sequence[Floats], title: str = "", recurrent: Recurrent[Any] | None = None
 ) -> Figure:
-    """Heat maps of `contributions`: a panel a gate and a row of them a layer; what a gate lacks is grey."""
+    """Heat maps of `contributions`: a panel per gate and a row of panels per layer; what a gate lacks is grey."""
     gates = LSTM_GATES if recurrent is None else recurrent.gate_names
     cells = (
         recurrent.cell_names if recurrent is not None else [f"layer {n}" * (len(names) > 1) for n in range(1, len(names) + 1)]

@@ -24,7 +24,7 @@ from qlstm_qiskit.space import Candidate
 #: A model with more circuits, or a circuit with more qubits or gates, is not drawn.
 _MOST_CIRCUITS, _MOST_QUBITS, _MOST_OPERATIONS = 8, 12, 250
 
-#: Pixels an inch, inches between two gates, and gates in a row before a circuit goes on below.
+#: Pixels per inch, inches between two gates, and gates in a row before a circuit goes on below.
 _DPI, _UNIT, _FOLD = 150, 0.45, 30
 
 
@@ -105,7 +105,7 @@ def _drawing(candidate: Candidate) -> FigureCanvasAgg:
 
 
 def _without_markup(circuit: QuantumCircuit) -> QuantumCircuit:
-    """A circuit with names that matplotlib takes for no formula, which may be one that it cannot read."""
+    """A circuit with names that matplotlib does not take for a formula, which it might not be able to read."""
     registers, gates = {item.name for item in circuit.qregs}, {item.operation.name for item in circuit.data}
     if all(map(_plain, registers | gates | {parameter.name for parameter in circuit.parameters})):
         return circuit

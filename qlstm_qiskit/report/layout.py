@@ -1,4 +1,4 @@
-"""Where circuits are on a device: a map of its qubits and couplings with the chosen ones in colour."""
+"""Maps of a device with the qubits of circuits in colour."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _MARKUP = re.compile(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def drawn(text: str) -> str:
-    """Text that matplotlib draws as it is: a dollar sign begins no formula, and control characters are escapes."""
+    """Text that matplotlib draws as it is: a dollar sign does not begin a formula, and control characters are escapes."""
     return printable(text).replace("$", r"\$")
 
 

@@ -1,4 +1,4 @@
-"""How the quantum LSTM scales: a figure and tables of what was measured, beside `torch.nn.LSTM`."""
+"""Scaling of the quantum LSTM: a figure and tables of the measurements, beside `torch.nn.LSTM`."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def scaling_report(plan: ScalingPlan, records: Sequence[ScalingRecord]) -> str:
     text = [
         "# Scaling of the quantum LSTM",
         "",
-        f"One axis at a time through hidden size {base.hidden}, depth {base.depth}, {base.candidates} candidates a gate, "
+        f"One axis at a time through hidden size {base.hidden}, depth {base.depth}, {base.candidates} candidates per gate, "
         f"window {base.window}; series {plan.dataset}, batch {plan.batch}, float64, one thread. `nn.LSTM` is "
         "`torch.nn.LSTM` of the same hidden size and window.",
         "",
@@ -149,7 +149,7 @@ def _count(number: int, what: str) -> str:
 
 
 def scaling_table(axis: str, own: Sequence[ScalingRecord]) -> list[list[str]]:
-    """What was measured along an axis: the names of the columns, then a row a point."""
+    """What was measured along an axis: the names of the columns, then one row per point."""
     heads = [axis, "step, ms", "nn.LSTM", "ratio", "memory, MiB", "nn.LSTM", "loaded, MiB", "nn.LSTM"]
     heads += ["test MSE", "nn.LSTM", "circuits", "parameters", "nn.LSTM"]
     rows = [heads]

@@ -1,4 +1,4 @@
-"""A figure of a search space: which candidates are dead, what the others can do, what they cost."""
+"""A figure of a search space: dead candidates, and abilities and costs of the others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def draw_space(path: Path, found: SpaceAnalysis) -> None:
 
 
 def space_figure(found: SpaceAnalysis) -> Figure:
-    """Candidates from top to bottom: what they depend on, frequencies, gates; beside it the two figures of the literature."""
+    """Candidates from top to bottom: what they depend on, frequencies, gates; beside it two figures of merit."""
     reports = found.reports
     height = max(4.6, 1.7 + 0.19 * len(reports))
     figure = Figure(figsize=(13.5, height), layout="constrained")

@@ -32,7 +32,7 @@ _VERDICTS = {"better": "yes", "worse": "no, the reverse", "undecided": "undecide
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """A table of a study's report.
 
     Attributes:
@@ -57,10 +57,10 @@ def compared_by(study: Study) -> str:
     return f"{'Test' if study.primary == study.trained_for.test else 'Validation'} {study.trained_for.title}"
 
 
-def parts(table: Table, shown: Callable[[str], str] = printable) -> list[Part]:
+def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePart]:
     """The whole table: medians with intervals, what was published, MASE, interquartile means, restarts, tests.
 
-    `shown`: What becomes of the names of series that stand in a sentence.
+    `shown`: How names of series are written in a sentence.
     """
     study = table.study
     found = [_medians(table, shown)]
@@ -97,12 +97,12 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[Part]:
             about = _TESTS.format(len(tests), f"{least:.2g}")
             if max(test.comparison.n for test in tests) > PERMUTED:
                 about += f" Of more than {PERMUTED} pairs with ties, p is that of the normal approximation."
-            found.append(Part(f"Tests: {name}", about, _TEST_HEADER, rows, tests=True))
+            found.append(TablePart(f"Tests: {name}", about, _TEST_HEADER, rows, tests=True))
     return found
 
 
-def _medians(table: Table, shown: Callable[[str], str]) -> Part:
-    """A row a model: parameters, circuits a step, and for each series the median with its interval."""
+def _medians(table: Table, shown: Callable[[str], str]) -> TablePart:
+    """A row per model: parameters, circuits per step, and for each series the median with its interval."""
     study = table.study
     seeds = ", ".join(f"{shown(name)} {_count(table, name)}" for name in study.datasets)
     about = (
@@ -135,7 +135,7 @@ def medians(table: Table) -> str:
     return _markdown_rows(_medians(table, in_markdown))
 
 
-def _markdown_rows(part: Part) -> str:
+def _markdown_rows(part: TablePart) -> str:
     """The rows of a part, in Markdown."""
     if part.tests:
         rows = [[*map(in_markdown, row[:3]), *row[3:]] for row in part.rows]
@@ -151,7 +151,7 @@ def _note(text: str) -> str:
 
 
 def draw_table(table: Table, out: Path) -> list[Path]:
-    """Draw errors of all seeds, medians with intervals and published errors, a panel a series; table.png and table.svg."""
+    """Draw errors of all seeds, medians with intervals and published errors, a panel per series; table.png and table.svg."""
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
@@ -209,7 +209,7 @@ def _draw_cell(axis: Any, place: int, cell: Cell) -> None:
 
 def _grid(
     table: Table, title: str, about: str, text: Callable[[Cell], str], *, sizes: bool = False, published: bool = False
-) -> Part:
+) -> TablePart:
     """A row for each model and a column for each series."""
     datasets = list(table.study.datasets)
     lines, notes = [], {}
@@ -222,7 +222,7 @@ def _grid(
         lines.append([row, *size, *("" if cell is None else text(cell) for cell in cells)])
         if sizes and spec.note:
             notes[row] = spec.note
-    return Part(title, about, ["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines, notes)
+    return TablePart(title, about, ["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines, notes)
 
 
 def _restarted(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""The outcome of a search as plain data: which circuits each gate keeps, with which weights, and where that comes from."""
+"""The outcome of a search as plain data: the circuits that each gate keeps, their weights, and their origin."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Choice(BaseModel):
     Attributes:
         candidate: Its name.
         weight: Its coefficient in the gate's sum.
-        score: What it was chosen by, if by a score.
+        score: The score that it was chosen by, if any.
     """
 
     model_config = _FROZEN
@@ -208,7 +208,7 @@ def _has_name(name: str) -> bool:
 
 
 def _is_known(candidate: Candidate, depth: int) -> bool:
-    """Whether the name says it all: the package builds the same circuit from it."""
+    """Whether the name is enough: the package builds the same circuit from it."""
     if not _has_name(candidate.name) or candidate.measured is not None:
         return False
     encoding, _, block = candidate.name.partition("|")

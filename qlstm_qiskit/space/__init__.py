@@ -1,4 +1,4 @@
-"""What may be searched: the sub-components of circuits, candidates, and pools of candidates."""
+"""Search spaces: the sub-components of circuits, candidates, and pools of candidates."""
 
 from typing import NoReturn
 

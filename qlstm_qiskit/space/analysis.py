@@ -1,4 +1,4 @@
-"""What each candidate of a space can do and what it costs: proven where a proof is possible, estimated where it is not."""
+"""Abilities and costs of each candidate of a space: proven where a proof is possible, estimated where it is not."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlstm_qiskit.circuits import Polynomial, relabelling
-from qlstm_qiskit.circuits.expansion import readable
+from qlstm_qiskit.circuits.frequencies import readable
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import polynomial_of, structure_of
-from qlstm_qiskit.space.figures import entangling_capability, expressibility, random_states, require_states
+from qlstm_qiskit.space.merit import entangling_capability, expressibility, random_states, require_states
 from qlstm_qiskit.space.pool import SearchSpace
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class CandidateReport:
         unseen_inputs, inert_weights: Columns of the parameters that no output depends on.
         equal_to: The first earlier candidate that is the same function up to a sign and relabelled weights; never given for
             zeros.
-        sign: 1 or -1: this candidate's outputs are so many times those of `equal_to`.
+        sign: 1 or -1: this candidate's outputs are `sign` times those of `equal_to`.
         frequencies: Fourier support: vectors with a magnitude for each input that occur in some output; None if unknown.
         complete: What is not called dead is alive; see `circuits.Structure`. What is called dead is dead in any case.
         compared: It was small enough to be compared with the others.
@@ -84,9 +84,9 @@ class SpaceAnalysis:
     """Reports on the candidates of a space, in their order.
 
     Attributes:
-        reports: One a candidate.
+        reports: One per candidate.
         n_qubits, depth, n_outputs: What was analysed; `depth` is None for given circuits.
-        samples, seed: Random states a candidate behind the estimated figures.
+        samples, seed: Random states per candidate behind the estimated figures of merit.
         device: Name of the device; None where none was given.
     """
 
@@ -147,7 +147,7 @@ def analyze(
         backend: Name of a backend with a device, to transpile for.
         backends: A file of backends in place of ./backends.yaml.
         cache: Folder in which transpiled circuits are kept.
-        samples, seed: Random states a candidate for the entangling capability and, in all pairs, the expressibility.
+        samples, seed: Random states per candidate, for the entangling capability and, in all pairs, the expressibility.
 
     Raises:
         OptionError: A size that does not fit, or a backend without a device.

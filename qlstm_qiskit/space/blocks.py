@@ -21,7 +21,7 @@ AXES = ("Y", "Z", "X")
 
 
 def angle_encoding(n_qubits: int, axis: str, hadamard: bool = False) -> QuantumCircuit:
-    """One input angle a qubit: an optional Hadamard, then ``R_axis(x_i)`` on qubit i.
+    """One input angle per qubit: an optional Hadamard, then ``R_axis(x_i)`` on qubit i.
 
     Args:
         n_qubits: Number of qubits, and of inputs ``x``.
@@ -38,7 +38,7 @@ def angle_encoding(n_qubits: int, axis: str, hadamard: bool = False) -> QuantumC
 
 
 def rotation_layer(n_qubits: int, axis: str) -> QuantumCircuit:
-    """One trained angle a qubit: ``R_axis(w_i)`` on qubit i.
+    """One trained angle per qubit: ``R_axis(w_i)`` on qubit i.
 
     Args:
         n_qubits: Number of qubits, at least 1.

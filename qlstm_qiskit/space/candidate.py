@@ -29,7 +29,7 @@ class Candidate:
     What is handed out (`circuit`, observables) is a copy: changing it in place changes nothing here.
 
     Attributes:
-        name: A name that reads, such as "H-RY|linear-RX".
+        name: A readable name, such as "H-RY|linear-RX".
         circuit: Unitary circuit on ``|0...0>``. Measurements at its end are left out. A transpiled one gets its qubits back in
             the order that they had before, by its layout; qubits that the transpiler has put to use come last.
         inputs: Its data parameters, in the order of the columns of the data (radians).
@@ -98,7 +98,7 @@ class Candidate:
         return self.circuit.draw(*args, **kwargs)
 
     def to_qnn(self, backend: Backend | str = "statevector", *, n_outputs: int | None = None) -> EstimatorQNN:
-        """Wrap the circuit as a qiskit-machine-learning `EstimatorQNN` that sends one PUB a pass, with input gradients on.
+        """Wrap the circuit as a qiskit-machine-learning `EstimatorQNN` that sends one PUB per pass, with input gradients on.
 
         Args:
             backend: A backend or its name (see `load_backend`).
@@ -137,7 +137,7 @@ def _z(qubit: int, n_qubits: int) -> SparsePauliOp:
     return SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], n_qubits)
 
 
-class _Copied:
+class _CopiedField:
     """A field that hands out copies of what it keeps."""
 
     def __init__(self, name: str, copied: Callable[[Any], Any]) -> None:
@@ -155,4 +155,4 @@ def _copies(observables: tuple[SparsePauliOp, ...] | None) -> tuple[SparsePauliO
 
 
 for _name, _copied in (("circuit", QuantumCircuit.copy), ("measured", _copies)):
-    setattr(Candidate, _name, _Copied(_name, _copied))  # not in the class, where they would be defaults of the fields
+    setattr(Candidate, _name, _CopiedField(_name, _copied))  # not in the class, where they would be defaults of the fields

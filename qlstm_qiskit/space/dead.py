@@ -60,7 +60,7 @@ class Draft:
 
 
 def structure_of(candidate: Candidate, n_outputs: int | None = None) -> Structure:
-    """What is proven of the first `n_outputs` outputs of a candidate (all where None)."""
+    """What is proven about the first `n_outputs` outputs of a candidate (all where None)."""
     observables = candidate.observables(n_outputs)
     return find_structure(candidate.program, [lower_observable(item, candidate.n_qubits) for item in observables])
 

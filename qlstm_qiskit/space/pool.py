@@ -1,4 +1,4 @@
-"""Search spaces: which candidates a gate may choose from."""
+"""Search spaces: the candidates that a gate may choose from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What candidates become on a device."""
+"""Candidates fitted to a device."""
 
 from __future__ import annotations
 

@@ -64,7 +64,14 @@ def test_every_parameter_of_a_split_circuit_occurs_once() -> None:
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_rule_has_a_pair_of_shifts_for_each_frequency(name: str) -> None:
-    assert len(shift_rule(GENERATORS[name])) == (2 if name in ("crx", "cry", "crz") else 1)
+    eigenvalues = {round(value) for value in np.linalg.eigvalsh(GENERATORS[name].matrix)}
+    frequencies = {a - b for a in eigenvalues for b in eigenvalues if a > b}
+    assert len(shift_rule(GENERATORS[name])) == len(frequencies)
+
+
+def test_controlled_rotations_have_four_shifts_and_rotations_two() -> None:
+    pairs = {name: len(shift_rule(GENERATORS[name])) for name in ("crx", "cry", "crz", "rx", "rzz", "p", "cp")}
+    assert pairs == {"crx": 2, "cry": 2, "crz": 2, "rx": 1, "rzz": 1, "p": 1, "cp": 1}
 
 
 def test_the_rule_of_a_pauli_rotation_is_the_textbooks() -> None:

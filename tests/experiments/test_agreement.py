@@ -39,7 +39,7 @@ from qlstm_qiskit.experiments.runs.run import load_metrics
 from qlstm_qiskit.experiments.runs.start import read_start
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
-from qlstm_qiskit.report.page import write_report
+from qlstm_qiskit.report.pages.write import write_report
 from qlstm_qiskit.search.genotype import StoredCircuit
 from qlstm_qiskit.space import SearchSpace
 
@@ -389,7 +389,7 @@ def test_predictions_that_are_no_numbers(copied: Path, folder: Path) -> None:
 
 def test_errors_that_are_no_numbers(trained: Run) -> None:
     data = trained.dataset
-    with pytest.raises(DataError, match="the mse of predictions of s is no finite number"):
+    with pytest.raises(DataError, match="the mse of predictions of s is not a finite number"):
         forecast_errors(data, np.full_like(data.y_test, 1e200))
     with pytest.raises(DataError, match="grow beyond all numbers"):
         horizon_errors(np.full((3, 2), 1e200), np.zeros((3, 2)), 1.0)

@@ -13,7 +13,7 @@ from qlstm_qiskit.errors import SpecError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, derive_run, load_run, train_run
 from qlstm_qiskit.experiments.export.write import export_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec
-from qlstm_qiskit.report.page import write_report
+from qlstm_qiskit.report.pages.write import write_report
 
 
 @pytest.fixture

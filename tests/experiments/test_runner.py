@@ -19,7 +19,7 @@ from qlstm_qiskit.experiments.studies import runner
 from qlstm_qiskit.experiments.studies.records import load_study_folder, read_environments, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study, run_task
 from qlstm_qiskit.experiments.studies.study import Chain, Study
-from qlstm_qiskit.report.page import write_report
+from qlstm_qiskit.report.pages.write import write_report
 from tests.experiments.resumable import interrupted_in, write_series
 from tests.experiments.studied import SMALL, numbers
 

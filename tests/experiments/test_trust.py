@@ -15,7 +15,7 @@ from qlstm_qiskit.experiments import DataSpec, RunSpec, derive_run, load_run, pl
 from qlstm_qiskit.experiments.export.write import export_run
 from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.hardware import BackendSpec, find_spec
-from qlstm_qiskit.report.page import write_report
+from qlstm_qiskit.report.pages.write import write_report
 
 MODULE = "named_by_a_folder"
 OPTIONS = {"name": "x", "kind": "provider", "provider": f"{MODULE}:device", "shots": 10, "guard": {"dry_run": True}}

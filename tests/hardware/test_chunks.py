@@ -10,7 +10,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import OptionError, ShapeError
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
-from qlstm_qiskit.hardware.executors.chunks import Piece, chunks, unchunk
+from qlstm_qiskit.hardware.executors.chunks import Chunk, chunks, unchunk
 
 X = ParameterVector("x", 2)
 CIRCUIT = QuantumCircuit(2)
@@ -25,13 +25,13 @@ def request(n_rows: int, n_bases: int = 1, name: str = "c") -> Request:
     return Request(isa, np.arange(2.0 * n_rows).reshape(n_rows, 2))
 
 
-def answer(piece: Piece) -> np.ndarray:
+def answer(piece: Chunk) -> np.ndarray:
     """A number for each row and observable that says where it belongs."""
     rows = piece.request.values[:, :1]
     return 1e6 * piece.index + rows + 0.1 * np.arange(len(piece.request.circuit.observables))
 
 
-def sizes(jobs: list[list[Piece]]) -> list[list[int]]:
+def sizes(jobs: list[list[Chunk]]) -> list[list[int]]:
     return [[len(piece.request.values) for piece in job] for job in jobs]
 
 
@@ -55,7 +55,7 @@ def test_random_requests_come_back_whole_and_within_the_limits(seed: int) -> Non
     for got, wanted in zip(back, requests, strict=True):
         assert np.array_equal(got, wanted.values)
     for index, got in enumerate(unchunk(jobs, [[answer(piece) for piece in job] for job in jobs], len(requests))):
-        assert np.array_equal(got, answer(Piece(requests[index], index, 0)))
+        assert np.array_equal(got, answer(Chunk(requests[index], index, 0)))
 
 
 @pytest.mark.parametrize("seed", range(10))

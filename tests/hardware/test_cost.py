@@ -16,7 +16,7 @@ from qlstm_qiskit.hardware.executors.cost import (
     JOB_SECONDS,
     MeteredExecutor,
     Plan,
-    Work,
+    Workload,
     duration,
     qpu_seconds,
     work_of,
@@ -78,7 +78,7 @@ def test_the_cost_table(name: str, candidates: int, shots: int, rows: list[int],
     for n in rows:
         out = meter.expect([request(n)] * (GATES * candidates))
         assert [value.shape for value in out] == [(n, N)] * (GATES * candidates)
-    assert meter.work == Work(len(rows), len(rows) * GATES * candidates, circuits, circuits * shots)
+    assert meter.work == Workload(len(rows), len(rows) * GATES * candidates, circuits, circuits * shots)
     # by hand: a second for 4000 shots and two for a job; the table has two digits and leaves out a circuit's own time (1 %)
     by_hand = circuits * shots / 4000 + 2 * len(rows)
     assert qpu_seconds(meter.work, spec) == pytest.approx(by_hand + 3e-6 * circuits * shots, rel=1e-12)
@@ -87,25 +87,25 @@ def test_the_cost_table(name: str, candidates: int, shots: int, rows: list[int],
 
 def test_the_formula() -> None:
     assert (JOB_SECONDS, CIRCUIT_US) == (2.0, 3.0)
-    assert qpu_seconds(Work(3, 5, 7, 1000), device()) == pytest.approx(1000 * 253e-6 + 6)
+    assert qpu_seconds(Workload(3, 5, 7, 1000), device()) == pytest.approx(1000 * 253e-6 + 6)
     slow = BackendSpec(name="q", kind="ibm", rep_delay_us=1000.0)
-    assert qpu_seconds(Work(0, 0, 1, 1000), slow) == pytest.approx(1.003)
+    assert qpu_seconds(Workload(0, 0, 1, 1000), slow) == pytest.approx(1.003)
     zne = BackendSpec(name="q", kind="ibm", primitive="estimator", mitigation={"resilience_level": 2})
-    assert qpu_seconds(Work(0, 0, 1, 1000), zne) == pytest.approx(3 * 0.253)
+    assert qpu_seconds(Workload(0, 0, 1, 1000), zne) == pytest.approx(3 * 0.253)
     for kind in ("statevector", "aer"):
-        assert qpu_seconds(Work(3, 5, 7, 1000), BackendSpec(name="q", kind=kind)) == 0
+        assert qpu_seconds(Workload(3, 5, 7, 1000), BackendSpec(name="q", kind=kind)) == 0
 
 
 def test_work_counts_bases_and_cuts() -> None:
     two_bases = request(10, ("ZZII", "XIII", "IIZI"))
-    assert work_of([request(10), two_bases], device(100)) == Work(1, 3, 30, 3000)
-    assert work_of([], device()) == Work()
+    assert work_of([request(10), two_bases], device(100)) == Workload(1, 3, 30, 3000)
+    assert work_of([], device()) == Workload()
     assert work_of([request(10)] * 120, device(100)).jobs == 3  # 50 PUBs a job
-    assert work_of([request(10)] * 40, device(100, max_executions=10_000)) == Work(4, 40, 400, 40_000)
+    assert work_of([request(10)] * 40, device(100, max_executions=10_000)) == Workload(4, 40, 400, 40_000)
     estimator = BackendSpec(name="q", kind="ibm", primitive="estimator", shots=100)
-    assert work_of([two_bases], estimator) == Work(1, 1, 20, 2000)
+    assert work_of([two_bases], estimator) == Workload(1, 1, 20, 2000)
     exact = BackendSpec(name="a", kind="aer")
-    assert work_of([request(10)] * 120, exact) == Work(1, 120, 1200, 1200)  # one call is one job on this machine
+    assert work_of([request(10)] * 120, exact) == Workload(1, 120, 1200, 1200)  # one call is one job on this machine
     with pytest.raises(OptionError, match="max_executions"):
         work_of([request(1)], device(100, max_executions=99))
 
@@ -163,14 +163,14 @@ def test_a_plan_is_never_refused_and_tells_all() -> None:
     rows = dict(plan.rows())
     assert rows["executions"] == "1,280,000"
     assert rows["QPU time"] == "5.53 min"
-    assert rows["share of 10 min a month"] == "55.3%"
+    assert rows["share of 10 min per month"] == "55.3%"
     assert rows["without packing"] == "640 circuits, 11.1 min"
     assert rows["guard"] == "would be refused: 5.53 min of QPU time, and guard.max_qpu_seconds is 5 min"
-    exact = Plan(BackendSpec(name="a", kind="aer"), Work(1, 2, 3, 3))
-    assert dict(exact.rows())["shots a circuit"] == "exact"
+    exact = Plan(BackendSpec(name="a", kind="aer"), Workload(1, 2, 3, 3))
+    assert dict(exact.rows())["shots per circuit"] == "exact"
     assert dict(exact.rows())["guard"] == "within its limits"
     assert "unpacked" not in exact.facts()
-    confirmed = Plan(device(max_circuits=1, confirm=True), Work(1, 2, 3, 3))
+    confirmed = Plan(device(max_circuits=1, confirm=True), Workload(1, 2, 3, 3))
     assert dict(confirmed.rows())["guard"] == "confirmed: 3 circuits, and guard.max_circuits is 1"
 
 

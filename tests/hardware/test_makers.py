@@ -196,7 +196,7 @@ WRONG: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     ),
     "more bits, as the header says": (each(lambda item: item.header.update(memory_slots=7)), "7 classical bits"),
     "words": (each(lambda item: data(item, counts={"zero": SHOTS})), "the outcome 'zero'"),
-    "analog": (each(lambda item: data(item, memory=[[[0.1, 0.2]]] * SHOTS)), "a memory that is no bits"),
+    "analog": (each(lambda item: data(item, memory=[[[0.1, 0.2]]] * SHOTS)), "a memory that is not bits"),
     "level 1": (item_marked(meas_level=1), "measured at level 1"),
     "a list of counts": (each(lambda item: data(item, counts=[SHOTS])), "counts of the type list"),
     "a contradiction": (

@@ -19,7 +19,14 @@ from qiskit_ibm_runtime.executor_estimator import Estimator
 
 from qlstm_qiskit.hardware.config.parts import GuardSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request, Values
-from qlstm_qiskit.hardware.executors.primitives import Direct, EstimatorExecutor, Readout, SamplerExecutor, Work, precision_of
+from qlstm_qiskit.hardware.executors.primitives import (
+    Direct,
+    EstimatorExecutor,
+    PreparedJob,
+    Readout,
+    SamplerExecutor,
+    precision_of,
+)
 
 SHOTS = 2000
 BASIS = frozenset({"rz", "sx", "x", "cz"})
@@ -129,11 +136,11 @@ class Recorded(Direct):
 
     def __init__(self) -> None:
         super().__init__()
-        self.works: list[Work] = []
+        self.jobs: list[PreparedJob] = []
 
-    def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
-        self.works += works
-        return super().__call__(works)
+    def __call__(self, jobs: Sequence[PreparedJob]) -> list[list[Values]]:
+        self.jobs += jobs
+        return super().__call__(jobs)
 
 
 def test_one_call_is_one_job_with_a_pub_for_each_circuit_and_basis() -> None:
@@ -143,8 +150,8 @@ def test_one_call_is_one_job_with_a_pub_for_each_circuit_and_basis() -> None:
     EstimatorExecutor(lambda number, tags: StatevectorEstimator(), submit=estimated).expect(asked)
     bases = len(asked[0].circuit.measurement.bases)
     assert bases == 2
-    assert [(work.pubs, work.circuits, work.shots) for work in sampled.works] == [(2 * bases + 1, 5 * bases + 2, 10)]
-    assert [(work.pubs, work.circuits, work.shots) for work in estimated.works] == [(3, 5 * bases + 2, 0)]
+    assert [(work.pubs, work.circuits, work.shots) for work in sampled.jobs] == [(2 * bases + 1, 5 * bases + 2, 10)]
+    assert [(work.pubs, work.circuits, work.shots) for work in estimated.jobs] == [(3, 5 * bases + 2, 0)]
 
 
 def test_limits_cut_a_call_into_jobs_with_the_same_answer() -> None:
@@ -152,8 +159,8 @@ def test_limits_cut_a_call_into_jobs_with_the_same_answer() -> None:
     submit = Recorded()
     guard = GuardSpec(max_pubs=2, max_executions=4 * SHOTS)
     values = SamplerExecutor(SAMPLERS["statevector"], SHOTS, guard, submit).expect(asked)
-    assert all(work.pubs <= 2 and work.circuits * SHOTS <= 4 * SHOTS for work in submit.works)
-    assert submit.draws.count == len(submit.works) == 4
+    assert all(work.pubs <= 2 and work.circuits * SHOTS <= 4 * SHOTS for work in submit.jobs)
+    assert submit.draws.count == len(submit.jobs) == 4
     assert_within_five_errors(values, asked, SHOTS)
     cut = EstimatorExecutor(lambda number, tags: StatevectorEstimator(), guard=GuardSpec(max_executions=2)).expect(asked)
     whole = EstimatorExecutor(lambda number, tags: StatevectorEstimator()).expect(asked)
@@ -188,7 +195,7 @@ def test_a_fingerprint_says_what_is_asked() -> None:
     def fingerprint(shots: int, *asked: Request) -> str:
         submit = Recorded()
         SamplerExecutor(SAMPLERS["statevector"], shots, submit=submit).expect(asked)
-        return submit.works[0].fingerprint
+        return submit.jobs[0].fingerprint
 
     values = angles(2, 0)
     known = fingerprint(10, Request(prepared(), values))

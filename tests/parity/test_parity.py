@@ -10,6 +10,7 @@ from qiskit.primitives import StatevectorEstimator
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.circuits import GENERATORS, Fixed, Generator, Program, lower, program
+from qlstm_qiskit.circuits.gates import LIBRARY
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.hardware import load_backend
 from qlstm_qiskit.space import Candidate, SearchSpace
@@ -137,7 +138,7 @@ def probe(gate: str) -> Candidate:
         circuit.u(angle, 1.1, -0.7, 0)
         circuit.u(-2 * angle, 0.3, 0.8, 1)
         circuit.cx(0, 1)
-    getattr(circuit, gate)(x[0] + w[0] / 2, *range(GENERATORS[gate].matrix.shape[0] // 2))
+    circuit.append(LIBRARY[gate](x[0] + w[0] / 2), range(GENERATORS[gate].matrix.shape[0] // 2))
     circuit.cx(1, 0)
     circuit.u(1.3, 0.2, 0.5, 0)
     circuit.u(0.6, 0.9, -0.4, 1)

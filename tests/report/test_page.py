@@ -19,11 +19,10 @@ from qlstm_qiskit.experiments.scaling.measure import load_scaling, measure_scali
 from qlstm_qiskit.experiments.studies.records import load_study_folder
 from qlstm_qiskit.experiments.studies.table import table
 from qlstm_qiskit.nn.update import LSTM_GATES as GATES
-from qlstm_qiskit.report import page
 from qlstm_qiskit.report.circuits import circuit_svg
-from qlstm_qiskit.report.page import write_report
-from qlstm_qiskit.report.pages import figures
+from qlstm_qiskit.report.pages import figures, write
 from qlstm_qiskit.report.pages.commands import again
+from qlstm_qiskit.report.pages.write import write_report
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.space import SearchSpace
 from tests.experiments.scaled import TINY, made_up
@@ -229,7 +228,7 @@ def test_options(folder: Path, study: Path, tuned: Run, monkeypatch: pytest.Monk
     ):
         with pytest.raises(OptionError, match=message):
             write_report(path, folder / out, **options)
-    monkeypatch.setattr(page, "find_spec", lambda name: None if name == "plotly" else name)
+    monkeypatch.setattr(write, "find_spec", lambda name: None if name == "plotly" else name)
     with pytest.raises(OptionError, match=re.escape("pip install 'qlstm-qiskit[report]'")):
         write_report(study, folder / "page.html")
     assert not (folder / "page.html").exists()

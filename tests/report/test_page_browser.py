@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from qlstm_qiskit.report.page import write_report
+from qlstm_qiskit.report.pages.write import write_report
 from tests.report.pages import END, SCRIPT, hostile_run, hostile_study
 from tests.speed import slow_but
 

@@ -11,7 +11,7 @@ from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import QLSTM, CircuitBank
 from qlstm_qiskit.space import Candidate, SearchSpace, analyze
-from qlstm_qiskit.space.figures import entangling_capability, expressibility, random_states
+from qlstm_qiskit.space.merit import entangling_capability, expressibility, random_states
 from qlstm_qiskit.training import QLSTMRegressor
 from tests.parity.circuits import random_candidate
 

@@ -14,7 +14,7 @@ from qlstm_qiskit.experiments.runs.agreement import require_same_cut
 from qlstm_qiskit.experiments.runs.run import ModelHeader, Run, load_header, load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
-from qlstm_qiskit.hardware.executors.cost import Plan, Work, require_affordable
+from qlstm_qiskit.hardware.executors.cost import Plan, Workload, require_affordable
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.search import Strategy
@@ -111,7 +111,7 @@ def plan_work(
         SearchLoop(regressor.strategy, module, None, 1, generator)  # which may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
         module.circuits.keep(header.gates)
-    packed, unpacked, noise = Work(), Work(), torch.Generator()
+    packed, unpacked, noise = Workload(), Workload(), torch.Generator()
     for kind, size, times in _batches(spec, regressor.strategy, task, windows, outputs):
         before = planned.work()
         with drawing_from(noise, module):

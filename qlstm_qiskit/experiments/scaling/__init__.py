@@ -1,1 +1,1 @@
-"""How time and memory of a training step grow."""
+"""Growth of time and memory of a training step."""

@@ -1,4 +1,4 @@
-"""What a training step costs: time and peak memory of the quantum LSTM beside `torch.nn.LSTM`."""
+"""The cost of a training step: time and peak memory of the quantum LSTM beside `torch.nn.LSTM`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def spread(count: int) -> SearchSpace:
     equally often, fewer are a part of more, and the first is the handcrafted config1, H-RY|linear-RY.
 
     Raises:
-        OptionError: There are not so many.
+        OptionError: There are fewer.
     """
     space, encodings, blocks = SearchSpace.paper(), list(ENCODINGS), list(BLOCKS)
     if require_at_least("candidates", count, 1) > len(space):

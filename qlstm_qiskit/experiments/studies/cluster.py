@@ -1,4 +1,4 @@
-"""A Ray cluster behind joblib. Ray schedules; nothing here does."""
+"""A Ray cluster behind joblib, which leaves scheduling to Ray."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from qlstm_qiskit.errors import OptionError
 
 #: As many workers as processors, spread over the nodes. One whose node goes away is started again on another, which must have
-#: room for it, so none claims a whole processor; its task is run again there, but not for ever: it may be what ends workers.
+#: room for it, so none claims a whole processor; its task is run again there, but not forever: it may be what ends workers.
 _WORKER = {"num_cpus": 0.01, "scheduling_strategy": "SPREAD", "max_restarts": -1, "max_task_retries": 3}
 _VARIABLES = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 

@@ -1,4 +1,4 @@
-"""Forecasts that need no gradient descent: what any trained model must beat."""
+"""Forecasts without gradient descent, which any trained model must beat."""
 
 from __future__ import annotations
 

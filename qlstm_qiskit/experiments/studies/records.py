@@ -1,4 +1,4 @@
-"""The folder of a study: what is run there, records of what is finished, and where they were made."""
+"""The folder of a study: its definition, records of finished runs, and the environments that they were made in."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing_extensions import Self
 
 from qlstm_qiskit.errors import DataError, RunError
 from qlstm_qiskit.experiments.runs.reading import MAYBE, Environment, read_json, read_lines, validated, with_errors
-from qlstm_qiskit.experiments.studies.study import Study, Task
+from qlstm_qiskit.experiments.studies.study import Study, StudyTask
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
 from qlstm_qiskit.training.task import REGRESSION
 
 STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json"
 
-#: What is known of a finished run: its id and place, its figures or its error, and the name of its environment.
+#: What is known about a finished run: its id and place, its figures or its error, and the name of its environment.
 Record = dict[str, Any]
 
 
@@ -69,7 +69,7 @@ def read_records(out: Path | str) -> list[Record]:
         except ValidationError as error:
             first = error.errors()[0]
             what = f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
-            raise RunError(f"{path} is damaged: line {number} is no record of a run; {what}.") from None
+            raise RunError(f"{path} is damaged: line {number} is not a record of a run; {what}.") from None
     return records
 
 
@@ -105,12 +105,12 @@ def load_study_folder(out: Path | str) -> tuple[Study, list[Record]]:
     return study, [placed(by_id[task.id], task) for task in tasks.values() if task.id in by_id]
 
 
-def placed(record: Record, task: Task) -> Record:
+def placed(record: Record, task: StudyTask) -> Record:
     """A record at another place of the table where the same is done."""
     return record | {"row": task.row, "dataset": task.dataset, "seed": task.seed}
 
 
-def ordered_ids(study: Study, tasks: Sequence[Task]) -> list[str]:
+def ordered_ids(study: Study, tasks: Sequence[StudyTask]) -> list[str]:
     """In which order records are kept: that of the whole study, then what else there is of these tasks."""
     with contextlib.suppress(DataError):  # of a file that is no longer there, which ids are made of
         tasks = [*study.tasks(), *tasks]

@@ -1,4 +1,4 @@
-"""Running a study: what is finished is skipped, what was interrupted goes on, one thread a process; joblib does the rest."""
+"""The runner of a study: finished runs are skipped, interrupted ones resumed, one thread per process; joblib does the rest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from qlstm_qiskit.experiments.studies.records import (
     require_same_study,
     write_records,
 )
-from qlstm_qiskit.experiments.studies.study import TRAINING, Chain, Study, Task
+from qlstm_qiskit.experiments.studies.study import TRAINING, Chain, Study, StudyTask
 from qlstm_qiskit.storage import claimed, exists
 from qlstm_qiskit.training.task import REGRESSION
 
@@ -94,7 +94,7 @@ def run_study(
     return [placed(records[task.id], task) for task in tasks]
 
 
-def run_task(task: Task, folder: Path) -> Record:
+def run_task(task: StudyTask, folder: Path) -> Record:
     """Do one task, or finish it, in a folder of its own; errors of training are part of the record.
 
     The record has the task's id and place, errors and other figures of the last epoch, or `error` where it diverged, and the
@@ -113,7 +113,7 @@ def run_task(task: Task, folder: Path) -> Record:
     return record
 
 
-def _watched(task: Task, folder: Path, parent: int) -> Record:
+def _watched(task: StudyTask, folder: Path, parent: int) -> Record:
     """`run_task` in a process that ends with the one that has begun it: a killed study leaves none behind that trains on."""
     _watch(parent)
     return run_task(task, folder)
@@ -129,7 +129,7 @@ def _watch(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _figures(task: Task, out: Path) -> dict[str, Any]:
+def _figures(task: StudyTask, out: Path) -> dict[str, Any]:
     work = task.work
     if isinstance(work, Control):
         started = time.perf_counter()
@@ -190,7 +190,7 @@ def _circuits(run: Run) -> dict[str, list[str]]:
     return chosen
 
 
-def _made(tasks: Sequence[Task], folder: Path, jobs: int, cluster: str | None) -> Iterator[Record]:
+def _made(tasks: Sequence[StudyTask], folder: Path, jobs: int, cluster: str | None) -> Iterator[Record]:
     """Records of tasks as they are finished, in any order."""
     if cluster is None:
         if jobs == 1 or len(tasks) < 2:

@@ -1,4 +1,4 @@
-"""What a table says of its numbers: intervals, paired tests, effect sizes. All of it is scipy's and statsmodels' work."""
+"""Statistics of a table: intervals, paired tests, effect sizes. All of it is computed by scipy and statsmodels."""
 
 from __future__ import annotations
 

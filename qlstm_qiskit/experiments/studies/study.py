@@ -1,4 +1,4 @@
-"""A study: which models are trained on which series with which seeds, and what they are compared by, before anything runs."""
+"""Studies as data: models, series, seeds and the comparisons among them, fixed before anything runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
-from qlstm_qiskit.experiments.studies.rows import Chain, Derive, Row, Task
+from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask
 from qlstm_qiskit.hardware import BackendSpec, names_own_code
-from qlstm_qiskit.training.task import REGRESSION
-from qlstm_qiskit.training.task import Task as ModelTask
+from qlstm_qiskit.training.task import REGRESSION, Task
 
 #: Studies that come with the package, as YAML files.
 STUDIES = Path(__file__).parent
-
 
 #: Runs of a study; it lists all of them before the first begins.
 MOST_TASKS = 100_000
@@ -62,10 +60,10 @@ class Study(BaseModel):
     rows: dict[str, Row] = Field(min_length=1)
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
-    about: str = Field(default="", description="What the table says of itself.")
+    about: str = Field(default="", description="What the table says about itself.")
 
     @property
-    def trained_for(self) -> ModelTask:
+    def trained_for(self) -> Task:
         """The task of its models."""
         return REGRESSION
 
@@ -132,7 +130,7 @@ class Study(BaseModel):
             rows[label] = row.model_copy(update=changes)
         return self.model_copy(update={"name": f"{self.name}, {epochs} epochs", "rows": rows})
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[StudyTask]:
         """All trainings, seed after seed.
 
         Raises:
@@ -166,7 +164,7 @@ class Study(BaseModel):
         except ValidationError as error:
             raise OptionError(f"series {dataset!r} of the study {self.name!r}: {_first(error)}") from None
 
-    def task(self, label: str, dataset: str, seed: int) -> Task:
+    def task(self, label: str, dataset: str, seed: int) -> StudyTask:
         """The training at a place of the table; errors as of `tasks`."""
         row = self.rows[label]
         own = {"data": self.data(dataset), "seed": seed}
@@ -192,7 +190,7 @@ class Study(BaseModel):
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         if self.primary == self.trained_for.valid and not _holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
-        return Task(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
+        return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
 
 
 def _names_code(fields: Mapping[str, Any] | None) -> bool:
@@ -231,7 +229,7 @@ def load_study(name: str | Path, recipe: str | None = None) -> Study:
     except ValidationError as error:
         raise OptionError(f"{path}: {_first(error)}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
-        raise OptionError(f"{path} is no study: {' '.join(str(error).split())}") from None
+        raise OptionError(f"{path} is not a study: {' '.join(str(error).split())}") from None
     if study.recipe != own.recipe and study.primary == study.trained_for.valid:
         raise OptionError(f"the study {study.name!r} is for choosing a recipe: its rows say theirs. Leave --recipe out.")
     return study
@@ -247,4 +245,4 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}."
 
 
-__all__ = ["STUDIES", "Chain", "DataSpec", "Derive", "Row", "Study", "Task", "load_study", "studies"]
+__all__ = ["STUDIES", "Chain", "DataSpec", "Derive", "Row", "Study", "StudyTask", "load_study", "studies"]

@@ -1,4 +1,4 @@
-"""From the records of a study to its table: medians with intervals, what others have published, paired tests."""
+"""The table of a study from its records: medians with intervals, published errors, paired tests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Entries of backends.yaml: their fields, their rules, the file, and what may not stand in it."""
+"""Entries of backends.yaml: their fields, their rules, the file, and the credentials that it must not hold."""

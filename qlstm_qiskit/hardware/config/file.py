@@ -82,7 +82,7 @@ def find_spec(name: str, path: str | Path | None = None) -> BackendSpec:
 
 
 def names_own_code(spec: BackendSpec, path: str | Path | None = None) -> bool:
-    """Whether a backend runs no code but the package's, or such as an entry of the user's file names too.
+    """Whether a backend runs only the package's code, or code that an entry of the user's file names too.
 
     Args:
         spec: A backend that somebody else may have written down.
@@ -167,7 +167,7 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[_Key, str]]:
 
 
 def _inspect(node: yaml.Node, path: Path, keys: _Key, lines: dict[_Key, str], seen: set[int]) -> None:
-    """Note the lines of all keys; refuse credentials, double keys, keys that are no text, and aliases."""
+    """Note the lines of all keys; refuse credentials, double keys, keys that are not text, and aliases."""
     place = f"{path}:{node.start_mark.line + 1}"
     if id(node) in seen:
         raise SpecError(f"{place}: anchors and aliases are not read in this file; write the value out.")

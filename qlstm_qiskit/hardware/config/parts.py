@@ -13,7 +13,7 @@ from qlstm_qiskit.hardware.config.secrets import TOKEN_ADVICE, looks_like_token
 class Options(BaseModel):
     """What all parts and entries have in common."""
 
-    # Strict: YAML's `true` is no 1, and "1024" no number. Inputs stay out of messages: one may be a token.
+    # Strict: YAML's `true` is not 1, and "1024" is not a number. Inputs stay out of messages: one may be a token.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 

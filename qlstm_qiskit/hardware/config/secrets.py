@@ -1,4 +1,4 @@
-"""What a credential looks like, and text without any: what a service says may repeat the token that it was sent."""
+"""Recognition of credentials, and text without any: a service's answer may repeat the token that it was sent."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _secrets(token_env: str | None) -> Iterable[str]:
     named = {*VARIABLES, token_env}
     secrets = {value for name, value in os.environ.items() if name in named} | set(_saved_tokens())
     others = {value for name, value in os.environ.items() if is_secret_key(name)}
-    # A shorter one is no secret and would eat words, as would TOKENIZERS_PARALLELISM=false.
+    # A shorter one is not a secret and would eat words, as would TOKENIZERS_PARALLELISM=false.
     return [*(secret for secret in secrets if len(secret) >= 4), *(secret for secret in others if len(secret) >= 8)]
 
 

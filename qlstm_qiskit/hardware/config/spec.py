@@ -1,4 +1,4 @@
-"""What a backend is: frozen plain data, read from backends.yaml; no secrets."""
+"""The description of a backend: frozen plain data, read from backends.yaml; no secrets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _READ: dict[str, set[str]] = {
     "ibm": _DEVICE | _CLOUD | {"device", "channel", "primitive", "mitigation", "seed"},
     "provider": _DEVICE | {"provider", "primitive", "seed"},
 }
-#: What may change while a run goes on; results and the cut into jobs do not depend on it.
+#: What may change while a run continues; results and the cut into jobs do not depend on it.
 _FREE = {"mode", "instance", "account", "token_env", "tags", "timeout_s"}
 _FREE_LIMITS = {"max_circuits", "max_qpu_seconds", "max_execution_time", "monthly_seconds", "confirm"}
 
 
 class BackendSpec(Options):
-    """One entry of backends.yaml. What its kind would ignore may not be set.
+    """One entry of backends.yaml. A field that its kind would ignore may not be set.
 
     Attributes:
         name: The key of the entry.
@@ -106,7 +106,7 @@ class BackendSpec(Options):
         return self.kind in {"ibm", "provider"} and not self.guard.dry_run
 
     def confirmed(self) -> BackendSpec:
-        """The same, with leave to submit beyond the limits of the guard; simulators of this machine have no limits."""
+        """The same, with permission to submit beyond the limits of the guard; simulators of this machine have no limits."""
         if self.kind in {"statevector", "aer"}:
             return self
         return self.model_copy(update={"guard": self.guard.model_copy(update={"confirm": True})})

@@ -1,1 +1,1 @@
-"""What every backend, executor and measurement answers; the other rooms build on it."""
+"""The contract of every backend, executor and measurement; the other rooms build on it."""

@@ -1,4 +1,4 @@
-"""What every backend answers."""
+"""The contract of a backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every executor answers: expectation values of prepared circuits at many parameter sets."""
+"""The contract of an executor: expectation values of prepared circuits at many parameter sets."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Request:
 
 @dataclass
 class Draws:
-    """Counts random draws: each has a seed of its own, made from its number. A training that goes on sets the count back."""
+    """Counts random draws: each has a seed of its own, made from its number. A resumed training restores the count."""
 
     count: int = 0
 

@@ -1,4 +1,4 @@
-"""From observables to measured bases, and from probabilities or bits back to expectation values."""
+"""Measured bases of observables, and expectation values from probabilities or bits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Term:
+class MeasuredTerm:
     """``coefficient * P`` of one observable; P is the product of the signs of the bits at `positions` of its basis."""
 
     observable: int
@@ -28,7 +28,7 @@ class Basis:
 
     qubits: tuple[int, ...]
     letters: tuple[str, ...]
-    terms: tuple[Term, ...]
+    terms: tuple[MeasuredTerm, ...]
 
     def signs(self) -> Values:
         """Value of each term's Pauli string in each outcome, (2^bits, terms); bit i of an outcome is that of `qubits[i]`."""
@@ -74,7 +74,7 @@ class Measurement:
                 Basis(
                     tuple(order),
                     tuple(known[qubit] for qubit in order),
-                    tuple(Term(index, value, tuple(place[q] for q in qubits)) for index, value, qubits in terms),
+                    tuple(MeasuredTerm(index, value, tuple(place[q] for q in qubits)) for index, value, qubits in terms),
                 )
             )
         return cls(tuple(bases), tuple(constants))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qiskit_aer import AerSimulator
     from qiskit_aer.noise import NoiseModel
 
-#: Qubits up to which a noisy circuit is simulated by its density matrix (4^n numbers) and by state vectors, one a shot.
+#: Qubits up to which a noisy circuit is simulated by its density matrix (4^n numbers) and by state vectors, one per shot.
 DENSITY_QUBITS, STATE_QUBITS = 12, 24
 
 
@@ -91,7 +91,7 @@ def noise_model(target: Target, qubits: Sequence[int], *, readout: bool = False)
     """
     from qiskit_aer.noise import NoiseModel
 
-    return NoiseModel.from_backend(_Part(target, qubits), readout_error=readout)
+    return NoiseModel.from_backend(_SubDevice(target, qubits), readout_error=readout)
 
 
 def readout_errors(target: Target, qubits: Sequence[int]) -> NDArray[np.float64]:
@@ -118,10 +118,10 @@ def compact_backend(backend: BackendV2, qubits: Sequence[int]) -> BackendV2:
 
     It stands in for the whole device wherever a `BackendV2` is wanted, such as IBM Runtime's local testing mode.
     """
-    return _Part(backend.target, qubits, f"{backend.name}[{len(qubits)}]")
+    return _SubDevice(backend.target, qubits, f"{backend.name}[{len(qubits)}]")
 
 
-class _Part(BackendV2):
+class _SubDevice(BackendV2):
     """Some qubits of a device, simulated."""
 
     def __init__(self, target: Target, qubits: Sequence[int], name: str = "part") -> None:

@@ -1,4 +1,4 @@
-"""What a device's calibration says that spoils results: dead couplers, qubits that are misread, gates without an error."""
+"""Faults in a device's calibration that spoil results: dead couplers, misread qubits, gates without an error rate."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Health:
 
 
 def doubt(transpiler: Transpiler, isa: ISACircuit) -> str | None:
-    """Why the values of a circuit that was fitted to a device will be noise; None where nothing speaks against them."""
+    """Why the values of a circuit that was fitted to a device will be noise; None where there is no reason to think so."""
     footprint = Footprint.of(isa.circuit, active_qubits(QuantumCircuit(0), isa.observables))
     used = {(name, wires) for (name, wires), _ in footprint.counts} | {("measure", (qubit,)) for qubit in footprint.measured}
     found = Health.of(transpiler.target, used).sentences()
@@ -146,7 +146,7 @@ def _t1(target: Target, qubit: int) -> float | None:
 
 
 def _is_dead(error: float | None) -> bool:
-    return error is not None and not error < 1  # NaN is no error that a gate can have
+    return error is not None and not error < 1  # NaN is not an error rate
 
 
 def _sorted(wires: Iterable[Wires]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from qlstm_qiskit.hardware.contract.executor import ISACircuit
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
 from qlstm_qiskit.storage import write_atomically
 
-Entry = tuple[QuantumCircuit, tuple[SparsePauliOp, ...], TranspileReport]
+CachedCircuit = tuple[QuantumCircuit, tuple[SparsePauliOp, ...], TranspileReport]
 
 
 def cache_folder() -> Path:
@@ -39,7 +39,7 @@ def write_entry(path: Path, isa: ISACircuit, report: TranspileReport) -> None:
         write_atomically(path, f"{_digest(body)}\n{body}\n")
 
 
-def read_entry(path: Path) -> Entry | None:
+def read_entry(path: Path) -> CachedCircuit | None:
     """Read what `write_entry` wrote, or None. Parameters are new objects with the old names."""
     try:
         digest, body = path.read_text().split("\n")[:2]

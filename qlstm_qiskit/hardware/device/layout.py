@@ -1,4 +1,4 @@
-"""Where on a device a circuit runs best: estimated success, and all places that fit a circuit already transpiled.
+"""The best place for a circuit on a device: estimated success, and all places that fit a circuit already transpiled.
 
 An ISA circuit fits wherever the device has the same instructions between the same neighbours, so that moving it is
 re-indexing, not transpiling. Places are compared by the estimated success probability, the product of (1 - error) over

@@ -48,7 +48,7 @@ def load_provider(path: str) -> BackendV2:
         path: "module:name" of a `BackendV2`, or of a class or function that returns one when called without arguments.
 
     Raises:
-        OptionError: It cannot be imported, fails when called, or is no `BackendV2`.
+        OptionError: It cannot be imported, fails when called, or is not a `BackendV2`.
     """
     if is_secret(path):
         raise OptionError(f"the path of the provider cannot be used: {NAME_ADVICE}")

@@ -210,7 +210,7 @@ class _Found:
 
 
 def target_hash(target: Target) -> str:
-    """Hash of all that a device says of itself; a new calibration changes it. The same in every process."""
+    """Hash of all that a device says about itself; a new calibration changes it. The same in every process."""
     lines = [repr((target.num_qubits, target.dt))]
     for properties in target.qubit_properties or ():
         lines.append(repr((properties.t1, properties.t2, properties.frequency) if properties is not None else None))

@@ -1,4 +1,4 @@
-"""What fitting a circuit to a device has cost, and why."""
+"""The price of fitting a circuit to a device, and the reasons for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2
 from qiskit.transpiler import generate_preset_pass_manager
 
-#: Rings of up to so many qubits are looked for on the device.
+#: Rings of up to this many qubits are looked for on the device.
 _LONGEST_RING = 8
 
 

@@ -1,1 +1,1 @@
-"""What evaluates circuits: Aer, the primitives, local simulation; packing, chunks, cost, results."""
+"""Evaluation of circuits: Aer, the primitives, local simulation; packing, chunks, cost, results."""

@@ -1,4 +1,4 @@
-"""Cutting the work of one call into jobs that a device takes, and putting the results together again."""
+"""Jobs of a size that a device takes: the work of one call cut into chunks, and results put together again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qlstm_qiskit.hardware.contract.executor import Request, Values
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Chunk:
     """Consecutive parameter sets of one request.
 
     Attributes:
@@ -38,7 +38,7 @@ class Piece:
 
 def chunks(
     requests: Sequence[Request], shots: int | None, max_pubs: int | None, max_executions: int | None
-) -> list[list[Piece]]:
+) -> list[list[Chunk]]:
     """Cut requests into jobs, in order; each job is filled before the next is begun, so that there are few.
 
     Args:
@@ -54,7 +54,7 @@ def chunks(
         OptionError: A single parameter set of a request is above a limit.
         ShapeError: A request has no parameter sets.
     """
-    jobs: list[list[Piece]] = []
+    jobs: list[list[Chunk]] = []
     pubs = executions = 0
     for index, request in enumerate(requests):
         n_rows, n_bases = len(request.values), len(request.circuit.measurement.bases)
@@ -69,14 +69,14 @@ def chunks(
                 jobs.append([])
                 pubs = executions = 0
                 room = _rows_that_fit(row, 0, max_executions, n_rows - start)
-            jobs[-1].append(Piece(Request(request.circuit, request.values[start : start + room]), index, start))
+            jobs[-1].append(Chunk(Request(request.circuit, request.values[start : start + room]), index, start))
             pubs += n_bases
             executions += room * row
             start += room
     return jobs
 
 
-def unchunk(jobs: Sequence[Sequence[Piece]], results: Sequence[Sequence[Values]], n: int) -> list[Values]:
+def unchunk(jobs: Sequence[Sequence[Chunk]], results: Sequence[Sequence[Values]], n: int) -> list[Values]:
     """Put results of jobs together again.
 
     Args:

@@ -1,4 +1,4 @@
-"""What work costs on a quantum computer, before it is submitted: plan and guard."""
+"""The cost of work on a quantum computer, before it is submitted: plan and guard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ZNE_FACTORS = 3
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What is sent to a device; works can be added and repeated.
 
     Attributes:
@@ -36,18 +36,18 @@ class Work:
     circuits: int = 0
     executions: int = 0
 
-    def __add__(self, other: Work) -> Work:
-        return Work(
+    def __add__(self, other: Workload) -> Workload:
+        return Workload(
             self.jobs + other.jobs,
             self.pubs + other.pubs,
             self.circuits + other.circuits,
             self.executions + other.executions,
         )
 
-    def __mul__(self, times: int) -> Work:
-        return Work(self.jobs * times, self.pubs * times, self.circuits * times, self.executions * times)
+    def __mul__(self, times: int) -> Workload:
+        return Workload(self.jobs * times, self.pubs * times, self.circuits * times, self.executions * times)
 
-    def __sub__(self, other: Work) -> Work:
+    def __sub__(self, other: Workload) -> Workload:
         return self + other * -1
 
 
@@ -58,7 +58,7 @@ def job_limits(spec: BackendSpec) -> tuple[int | None, int | None]:
     return spec.guard.max_pubs, spec.guard.max_executions
 
 
-def work_of(requests: Sequence[Request], spec: BackendSpec) -> Work:
+def work_of(requests: Sequence[Request], spec: BackendSpec) -> Workload:
     """The work of one call of an executor.
 
     Raises:
@@ -68,13 +68,13 @@ def work_of(requests: Sequence[Request], spec: BackendSpec) -> Work:
     pieces = [piece for job in jobs for piece in job]
     circuits = sum(piece.circuits for piece in pieces)
     pubs = sum(piece.pubs for piece in pieces) if spec.primitive == "sampler" else len(pieces)
-    return Work(len(jobs), pubs, circuits, circuits * (spec.shots or 1))
+    return Workload(len(jobs), pubs, circuits, circuits * (spec.shots or 1))
 
 
-def qpu_seconds(work: Work, spec: BackendSpec) -> float:
+def qpu_seconds(work: Workload, spec: BackendSpec) -> float:
     """Estimated seconds of QPU time: executions x (delay between shots + circuit), and an overhead for each job.
 
-    At 4000 shots and 250 us a circuit takes one second. Learning a noise model for error mitigation is not counted.
+    With 4000 shots and 250 us between them, a circuit takes one second. Learning a noise model for mitigation is not counted.
     Zero for simulations by Aer and the exact interpreter; for kind "fake", and in local testing mode, the time that a
     device would take.
     """
@@ -84,7 +84,7 @@ def qpu_seconds(work: Work, spec: BackendSpec) -> float:
     return work.executions * copies * (spec.rep_delay_us + CIRCUIT_US) * 1e-6 + work.jobs * JOB_SECONDS
 
 
-def require_affordable(work: Work, spec: BackendSpec, what: str) -> None:
+def require_affordable(work: Workload, spec: BackendSpec, what: str) -> None:
     """Refuse work that the guard would stop on its way, before anything of it is submitted.
 
     Raises:
@@ -99,7 +99,7 @@ def require_affordable(work: Work, spec: BackendSpec, what: str) -> None:
         )
 
 
-def excess(work: Work, spec: BackendSpec) -> str | None:
+def excess(work: Workload, spec: BackendSpec) -> str | None:
     """The limit of the guard that a run's whole work exceeds, in words; None where it is within all of them."""
     limit = spec.guard.max_circuits
     if limit is not None and work.circuits > limit:
@@ -125,7 +125,7 @@ class MeteredExecutor:
     def __init__(self, inner: Executor | None, spec: BackendSpec) -> None:
         self.inner = inner
         self.spec = spec
-        self.work = Work()
+        self.work = Workload()
         self._rng = np.random.default_rng(0)
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
@@ -143,7 +143,7 @@ class MeteredExecutor:
         self.work += asked
         return self.inner.expect(requests)
 
-    def _require_affordable(self, asked: Work) -> None:
+    def _require_affordable(self, asked: Workload) -> None:
         guard = self.spec.guard
         over = excess(self.work + asked, self.spec)
         if over is None or guard.confirm or guard.dry_run:
@@ -167,8 +167,8 @@ class Plan:
     """
 
     spec: BackendSpec
-    work: Work
-    unpacked: Work | None = None
+    work: Workload
+    unpacked: Workload | None = None
 
     def __mul__(self, times: int) -> Plan:
         return Plan(self.spec, self.work * times, None if self.unpacked is None else self.unpacked * times)
@@ -198,10 +198,10 @@ class Plan:
             ("jobs", f"{work.jobs:,}"),
             ("PUBs", f"{work.pubs:,}"),
             ("circuits", f"{work.circuits:,}"),
-            ("shots a circuit", "exact" if spec.shots is None else f"{spec.shots:,}"),
+            ("shots per circuit", "exact" if spec.shots is None else f"{spec.shots:,}"),
             ("executions", f"{work.executions:,}"),
             ("QPU time", duration(qpu_seconds(work, spec))),
-            (f"share of {duration(spec.guard.monthly_seconds)} a month", f"{self.monthly_share:.1%}"),
+            (f"share of {duration(spec.guard.monthly_seconds)} per month", f"{self.monthly_share:.1%}"),
         ]
         if self.unpacked is not None:
             time = duration(qpu_seconds(self.unpacked, spec))
@@ -218,5 +218,5 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 5970 else f"{seconds / 3600:,.1f} h"
 
 
-def _in_words(work: Work, spec: BackendSpec) -> str:
+def _in_words(work: Workload, spec: BackendSpec) -> str:
     return f"{work.circuits:,} circuits in {work.jobs:,} jobs ({duration(qpu_seconds(work, spec))} of QPU time)"

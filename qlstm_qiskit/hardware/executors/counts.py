@@ -12,7 +12,7 @@ from qiskit import QuantumCircuit
 
 from qlstm_qiskit.hardware.executors.results import field_of, refuse, shown
 
-#: States of results and circuits that are no measurements; "DONE" and "COMPLETED" are among those that are.
+#: States of results and circuits that are not measurements; "DONE" and "COMPLETED" are among those that are.
 _FAILED = re.compile(
     r"(?i)(?<!no )(?<!without )err|fail|cancel|partial|incomplete|abort|timed? ?out|invalid|queued|running|initializ"
 )
@@ -75,7 +75,7 @@ def _require_success(item: Any, what: str, optional: bool) -> None:
 
 def _histogram(item: Any, sizes: Sequence[int], shots: int, what: str) -> dict[int, int]:
     if (level := field_of(item, "meas_level")) not in (None, 2):
-        refuse(f"{what} was measured at level {level}, which is no bits")
+        refuse(f"{what} was measured at level {level}, which is not bits")
     _require_registers(field_of(item, "header"), sizes, what)
     data = field_of(item, "data")
     counts, memory = field_of(data, "counts"), field_of(data, "memory")
@@ -88,7 +88,7 @@ def _histogram(item: Any, sizes: Sequence[int], shots: int, what: str) -> dict[i
         read.append(_added(counts, sizes, what))
     if isinstance(memory, list | tuple) and memory:
         if not all(isinstance(key, str | int | np.integer) for key in memory):
-            refuse(f"{what} has a memory that is no bits")
+            refuse(f"{what} has a memory that is not bits")
         read.append(_added(Counter(memory), sizes, what))
     if not read:
         refuse(f"{what} has neither counts nor memory")
@@ -105,7 +105,7 @@ def _added(counts: Mapping[Any, Any], sizes: Sequence[int], what: str) -> dict[i
     for key, number in counts.items():
         whole = type(number) is not bool and isinstance(number, int | float | np.integer) and float(number).is_integer()
         if not whole or number < 0:
-            refuse(f"{what} has the count {shown(str(number))}, which is no number of shots")
+            refuse(f"{what} has the count {shown(str(number))}, which is not a number of shots")
         if number:
             outcome = _outcome(key, sizes, what)
             result[outcome] = result.get(outcome, 0) + int(number)

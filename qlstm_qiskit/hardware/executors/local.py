@@ -1,4 +1,4 @@
-"""Circuits of a large device on this machine: unconnected parts apart, and only the qubits in use."""
+"""Simulation on this machine of circuits for a large device: unconnected parts apart, and only the qubits in use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LocalExecutor:
 
     def __init__(self, device: BackendV2, make: Callable[[BackendV2], Executor]) -> None:
         self._device, self._make = device, make
-        self._parts: WeakKeyDictionary[ISACircuit, list[_Part]] = WeakKeyDictionary()
+        self._parts: WeakKeyDictionary[ISACircuit, list[_Component]] = WeakKeyDictionary()
         self._small: dict[tuple[ISACircuit, ...], list[ISACircuit]] = {}
         self._executors: dict[tuple[int, ...], Executor] = {}
 
@@ -48,7 +48,7 @@ class LocalExecutor:
             results[index][:, part.observables] = values
         return results
 
-    def _split(self, circuit: ISACircuit) -> list[_Part]:
+    def _split(self, circuit: ISACircuit) -> list[_Component]:
         if circuit not in self._parts:
             self._parts[circuit] = split_apart(circuit)
         return self._parts[circuit]
@@ -60,7 +60,7 @@ class LocalExecutor:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _Component:
     """Qubits of a circuit that neither gates nor observables connect with others; columns and observables that are theirs."""
 
     circuit: ISACircuit
@@ -68,7 +68,7 @@ class _Part:
     observables: NDArray[np.intp]
 
 
-def split_apart(isa: ISACircuit) -> list[_Part]:
+def split_apart(isa: ISACircuit) -> list[_Component]:
     """The unconnected parts of a circuit, each on all of its qubits; the circuit itself where there is one part."""
     supports = [active_qubits(QuantumCircuit(0), [observable]) for observable in isa.observables]
     gates = [
@@ -82,7 +82,7 @@ def split_apart(isa: ISACircuit) -> list[_Part]:
     names = sorted({home for home in homes if home is not None})
     if len(names) < 2:
         every = np.arange(len(isa.parameters)), np.arange(len(isa.observables))
-        return [_Part(isa, *every)]
+        return [_Component(isa, *every)]
     parts = []
     for name in names:
         circuit = QuantumCircuit(isa.circuit.num_qubits, name=isa.circuit.name)
@@ -99,7 +99,7 @@ def split_apart(isa: ISACircuit) -> list[_Part]:
             isa.qubits,
             isa.basis_gates,
         )
-        parts.append(_Part(own, columns, observables))
+        parts.append(_Component(own, columns, observables))
     return parts
 
 

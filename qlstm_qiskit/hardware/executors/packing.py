@@ -206,7 +206,7 @@ class _Regions:
     def __init__(self, errors: ErrorMap, share: float) -> None:
         self.errors, self.share = errors, share
         self._near = errors.linked | np.eye(errors.n_qubits, dtype=bool)
-        self._known: dict[Footprint, list[_Part]] = {}
+        self._known: dict[Footprint, list[_Placements]] = {}
 
     def fill(self, tile: _Tile, limit: float, tight: bool) -> list[tuple[int, ...]]:
         """As many regions for copies of one tile as fit."""
@@ -238,20 +238,20 @@ class _Regions:
         taken |= self._near[place].any(axis=0)
         return tuple(place)
 
-    def _parts(self, tile: _Tile) -> list[_Part]:
+    def _parts(self, tile: _Tile) -> list[_Placements]:
         footprint = tile.footprint
         if footprint not in self._known:
             home = np.array([tile.home], dtype=np.int64)
-            whole = _Part(tuple(range(footprint.n_wires)), home, np.zeros(1), self._near, 0.0)
+            whole = _Placements(tuple(range(footprint.n_wires)), home, np.zeros(1), self._near, 0.0)
             self._known[footprint] = [whole]
             if footprint.movable and np.isfinite(footprint.score(tile.home, self.errors)):
                 share = self.share ** (1 / len(footprint.parts))
                 parts = ((part, *footprint.embeddings(part, self.errors)) for part in footprint.parts)
-                self._known[footprint] = [_Part(part, places, score, self._near, share) for part, places, score in parts]
+                self._known[footprint] = [_Placements(part, places, score, self._near, share) for part, places, score in parts]
         return self._known[footprint]
 
 
-class _Part:
+class _Placements:
     """Places for wires that interact, best first, as far as they keep a share of the success of the best."""
 
     def __init__(self, wires: tuple[int, ...], places: Places, score: Values, near: Mask, share: float) -> None:

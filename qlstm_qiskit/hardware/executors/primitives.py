@@ -1,4 +1,4 @@
-"""Executors on Qiskit's V2 primitives: requests become PUBs, PUBs one job, its result expectation values."""
+"""Executors on Qiskit's V2 primitives: requests become PUBs, PUBs one job, and its result expectation values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qiskit.primitives.containers.observables_array import ObservablesArray
 from qlstm_qiskit.hardware.config.parts import GuardSpec
 from qlstm_qiskit.hardware.contract.executor import Draws, ISACircuit, Request, Values
 from qlstm_qiskit.hardware.contract.measurement import Basis, rotated
-from qlstm_qiskit.hardware.executors.chunks import Piece, chunks, unchunk
+from qlstm_qiskit.hardware.executors.chunks import Chunk, chunks, unchunk
 from qlstm_qiskit.hardware.executors.results import REGISTER, Readout, ResultError, bounds_of
 
 #: Makes the primitive for a job from the job's number and its tags: a fresh seed for each job, tags that the service keeps.
@@ -26,7 +26,7 @@ MakeEstimator = Callable[[int, Sequence[str]], BaseEstimatorV2]
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class PreparedJob:
     """One job that has not been submitted.
 
     Attributes:
@@ -48,7 +48,7 @@ class Work:
 class Submit(Protocol):
     """Runs the jobs of one `expect`."""
 
-    def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
+    def __call__(self, jobs: Sequence[PreparedJob]) -> list[list[Values]]:
         """The arrays of `Readout.values` for each job."""
 
 
@@ -64,16 +64,16 @@ class Direct:
     draws: Draws = field(default_factory=Draws)
     name: str = "of primitives"
 
-    def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
+    def __call__(self, jobs: Sequence[PreparedJob]) -> list[list[Values]]:
         started = []
-        for work in works:
-            started.append(work.start(self.draws.count, ()))
+        for prepared in jobs:
+            started.append(prepared.start(self.draws.count, ()))
             self.draws.count += 1
-        return [self._read(work, job) for work, job in zip(works, started, strict=True)]
+        return [self._read(prepared, job) for prepared, job in zip(jobs, started, strict=True)]
 
-    def _read(self, work: Work, job: Any) -> list[Values]:
+    def _read(self, prepared: PreparedJob, job: Any) -> list[Values]:
         try:
-            return work.readout.values(job.result())
+            return prepared.readout.values(job.result())
         except ResultError as error:
             raise ResultError(f"backend {self.name}: there is no usable result: {error}.") from None
 
@@ -102,21 +102,21 @@ class SamplerExecutor:
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Expectation values of each request, (sets, observables); one job, or as few as the limits allow."""
         cut = chunks(requests, self.shots, self.guard.max_pubs, self.guard.max_executions)
-        works = [self._work(pieces) for pieces in cut]
-        answers = _run(self.submit, works)
+        jobs = [self._prepared(pieces) for pieces in cut]
+        answers = _run(self.submit, jobs)
         results = []
         for pieces, means in zip(cut, answers, strict=True):
             rest = iter(means)
             results.append([_combine(piece, [next(rest) for _ in range(piece.pubs)]) for piece in pieces])
         return unchunk(cut, results, len(requests))
 
-    def _work(self, pieces: Sequence[Piece]) -> Work:
+    def _prepared(self, pieces: Sequence[Chunk]) -> PreparedJob:
         pubs = []
         for piece in pieces:
             circuit = piece.request.circuit
             pubs += [(measured, bindings(piece.request), self.shots) for measured in self.measured(circuit)]
         bases = [basis for piece in pieces for basis in piece.request.circuit.measurement.bases]
-        return Work(
+        return PreparedJob(
             start=lambda number, tags: self.sampler(number, tags).run(pubs),
             readout=Readout(
                 positions=tuple(tuple(term.positions for term in basis.terms) for basis in bases),
@@ -162,20 +162,20 @@ class EstimatorExecutor:
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Expectation values of each request, (sets, observables); one job, or as few as the limits allow."""
         cut = chunks(requests, self.shots, self.guard.max_pubs, self.guard.max_executions)
-        works = [self._work([piece for piece in pieces if piece.pubs]) for pieces in cut]
+        jobs = [self._prepared([piece for piece in pieces if piece.pubs]) for pieces in cut]
         results = []
-        for pieces, answer in zip(cut, _run(self.submit, works), strict=True):
+        for pieces, answer in zip(cut, _run(self.submit, jobs), strict=True):
             rest = iter(answer)
             results.append([next(rest) if piece.pubs else _combine(piece, []) for piece in pieces])
         return unchunk(cut, results, len(requests))
 
-    def _work(self, pieces: Sequence[Piece]) -> Work:
+    def _prepared(self, pieces: Sequence[Chunk]) -> PreparedJob:
         precision = 0.0 if self.shots is None else precision_of(self.shots)
         pubs = []
         for piece in pieces:
             circuit = piece.request.circuit
             pubs.append((circuit.circuit, self.observables(circuit), bindings(piece.request, leading=1), precision))
-        return Work(
+        return PreparedJob(
             start=lambda number, tags: self.estimator(number, tags).run(pubs),
             readout=Readout(
                 sets=tuple(len(piece.request.values) for piece in pieces),
@@ -218,17 +218,17 @@ def precision_of(shots: int) -> float:
     return float((1 + 1e-12) / np.sqrt(shots))
 
 
-def _run(submit: Submit, works: Sequence[Work]) -> list[list[Values]]:
+def _run(submit: Submit, jobs: Sequence[PreparedJob]) -> list[list[Values]]:
     """Run the jobs that hold anything."""
-    answers = iter(submit([work for work in works if work.pubs]))
-    return [next(answers) if work.pubs else [] for work in works]
+    answers = iter(submit([prepared for prepared in jobs if prepared.pubs]))
+    return [next(answers) if prepared.pubs else [] for prepared in jobs]
 
 
-def _combine(piece: Piece, means: Sequence[Values]) -> Values:
+def _combine(piece: Chunk, means: Sequence[Values]) -> Values:
     return piece.request.circuit.measurement.combine(means, len(piece.request.values))
 
 
-def _fingerprint(kind: str, shots: int, pieces: Sequence[Piece]) -> str:
+def _fingerprint(kind: str, shots: int, pieces: Sequence[Chunk]) -> str:
     digest = hashlib.sha256(f"{kind} {shots}".encode())
     for piece in pieces:
         values = np.ascontiguousarray(piece.request.values, dtype=np.float64)

@@ -18,7 +18,7 @@ from qiskit.primitives import BitArray
 
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.hardware.config.secrets import scrub
-from qlstm_qiskit.hardware.contract.measurement import Basis, Term, means_of_bits
+from qlstm_qiskit.hardware.contract.measurement import Basis, MeasuredTerm, means_of_bits
 
 Values = NDArray[np.float64]
 
@@ -165,7 +165,7 @@ def _estimates(pub: Any, index: int) -> Values:
 
 def _means(bits: BitArray, positions: Sequence[tuple[int, ...]]) -> Values:
     """Means of the terms, (sets, terms), a block of sets at a time: bits take 8 times their packed size."""
-    basis = Basis((), (), tuple(Term(0, 1.0, tuple(term)) for term in positions))
+    basis = Basis((), (), tuple(MeasuredTerm(0, 1.0, tuple(term)) for term in positions))
     (n_sets,) = bits.shape
     block = max(1, _BLOCK // max(1, bits.num_shots * bits.num_bits))
     parts = [

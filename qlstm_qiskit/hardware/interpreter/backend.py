@@ -11,7 +11,7 @@ from qiskit.transpiler import Target
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Draws, Executor, Prepare, Request, Values
-from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, Work
+from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, Workload
 from qlstm_qiskit.hardware.executors.packing import PackingExecutor
 from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 from qlstm_qiskit.hardware.interpreter.estimator import ExecutorEstimator
@@ -87,6 +87,6 @@ class PlanBackend(PrimitiveBackend):
         self._unpacked.expect(requests)
         return self._packing.expect(requests)
 
-    def work(self) -> tuple[Work, Work]:
+    def work(self) -> tuple[Workload, Workload]:
         """Of all calls so far: packed as the backend says, and without packing."""
         return self._packed.work, self._unpacked.work

@@ -4,7 +4,7 @@ The autograd graph is the tape: each call leaves a node in it, and the first nod
 shifted circuits of all the others before it. Their angles are known by then, so T time steps cost T + 1 jobs.
 
 What is proven dead or equal (`reduction`) is not submitted, and equal parameter sets of one circuit are evaluated once in a
-call: with shots, they share them.
+call (`sets`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from qlstm_qiskit.circuits import lower_observable, split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
 from qlstm_qiskit.exact import FourierSeries, check_bank_parameters
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
-from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Prepare, Request, Values
+from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Prepare, Values
 from qlstm_qiskit.hardware.interpreter.modules import last_derivative, require_unwatched
 from qlstm_qiskit.hardware.interpreter.reduction import reduced, unreduced
+from qlstm_qiskit.hardware.interpreter.sets import ParameterSets, expect
 from qlstm_qiskit.hardware.interpreter.shifts import AngleMap, Shifts
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 
@@ -73,23 +74,26 @@ class PrimitiveBank:
         self.n_inputs = len(candidates[0].inputs)
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(len(candidate.weights) for candidate in candidates)
+        # One parameter per gate, because a shift rule holds for a gate and not for an angle that several gates share; how the
+        # angles of gates follow from inputs and weights is left to torch (`AngleMap`).
         splits = [split(item.circuit, item.inputs, item.weights) for item in candidates]
         if reduce:
             terms = [
                 [lower_observable(observable, candidate.circuit.num_qubits) for observable in outputs]
                 for candidate, outputs in zip(candidates, observables, strict=True)
             ]
-            self._runs = reduced(candidates, splits, terms)
+            self._evaluations = reduced(candidates, splits, terms)
         else:
-            self._runs = unreduced(splits)
-        items = [run.item for run in self._runs]
+            self._evaluations = unreduced(splits)
+        items = [evaluation.item for evaluation in self._evaluations]
         self._angles = AngleMap(items, self.n_inputs, self.n_weights)
         self._shifts = [Shifts(item) for item in items]
         self._columns = self._angles.columns
+        # Only what runs is transpiled.
         self._circuits: dict[int, ISACircuit] = {
             index: prepare(candidates[index].name, splits[index].circuit, splits[index].parameters, observables[index])
-            for index, run in enumerate(self._runs)
-            if run.source == index
+            for index, evaluation in enumerate(self._evaluations)
+            if evaluation.source == index
         }
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PrimitiveBank:
@@ -97,7 +101,7 @@ class PrimitiveBank:
 
     @property
     def n_candidates(self) -> int:
-        return len(self._runs)
+        return len(self._evaluations)
 
     @property
     def circuits(self) -> tuple[ISACircuit, ...]:
@@ -130,53 +134,22 @@ class PrimitiveBank:
         values = _finite(angles)
         gates, batch, _ = values.shape
         owners = [np.flatnonzero(column) for column in pairs.T]
-        asked = [(self, index, _rows(values[own], self._columns[index])) for index, own in enumerate(owners)]
+        asked = [self.sets(index, _rows(values[own], self._columns[index])) for index, own in enumerate(owners)]
         results = np.zeros((gates, self.n_candidates, batch, self.n_outputs))
-        for index, (own, found) in enumerate(zip(owners, _expect(self.executor, asked), strict=True)):
+        for index, (own, found) in enumerate(zip(owners, expect(self.executor, asked), strict=True)):
             results[own, index] = found.reshape(len(own), batch, self.n_outputs)
         return torch.from_numpy(results)
+
+    def sets(self, index: int, rows: Values) -> ParameterSets:
+        """A candidate at parameter sets (sets, angles of its own)."""
+        source, sign = self._evaluations[index].source, self._evaluations[index].sign
+        return ParameterSets(None if source is None else self._circuits[source], sign, self.n_outputs, rows)
 
 
 def _rows(values: Values, columns: slice) -> Values:
     """Parameter sets (gates x batch, columns) of values (gates, batch, all columns)."""
     rows: Values = values.reshape(values.shape[0] * values.shape[1], values.shape[2])[:, columns]
     return rows
-
-
-def _expect(executor: Executor, asked: Sequence[tuple[PrimitiveBank, int, Values]]) -> list[Values]:
-    """Expectation values of candidates of banks at parameter sets, (sets, outputs) each, by one call of the executor.
-
-    Sets of one circuit are one request, in which equal ones stand once.
-    """
-    results = [np.zeros((len(rows), bank.n_outputs)) for bank, _, rows in asked]
-    groups: dict[ISACircuit, list[int]] = {}
-    for place, (bank, index, rows) in enumerate(asked):
-        source = bank._runs[index].source
-        if source is not None and len(rows):
-            groups.setdefault(bank._circuits[source], []).append(place)
-    requests, origins = [], []
-    for circuit, places in groups.items():
-        rows = np.concatenate([asked[place][2] for place in places]) + 0.0  # no -0, which is another number as bytes
-        distinct, origin = _distinct(rows)
-        requests.append(Request(circuit, distinct))
-        origins.append(origin)
-    values = executor.expect(requests) if requests else []
-    for places, origin, found in zip(groups.values(), origins, values, strict=True):
-        ends = np.cumsum([len(asked[place][2]) for place in places])
-        for place, own in zip(places, np.split(found[origin], ends[:-1]), strict=True):
-            bank, index, _ = asked[place]
-            results[place] = bank._runs[index].sign * own
-    return results
-
-
-def _distinct(rows: Values) -> tuple[Values, NDArray[np.intp]]:
-    """The different rows in the order in which they come, and for each row which of them it is."""
-    if not rows.shape[1]:
-        return rows[:1], np.zeros(len(rows), dtype=np.intp)
-    content = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, first, origin = np.unique(content, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return rows[first[order]], np.argsort(order)[origin]
 
 
 class BoundPrimitives:
@@ -192,7 +165,7 @@ class BoundPrimitives:
 
         Args:
             inputs: Data angles.
-            constant: The first so many columns get no gradient, which saves their shifts.
+            constant: The number of leading columns that get no gradient, which saves their shifts.
         """
         values = self._expectations(inputs, constant)
         if self._mixing is None:
@@ -209,7 +182,7 @@ class BoundPrimitives:
         if inputs.dim() != 2 or inputs.shape[1] != bank.n_inputs:
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {bank.n_inputs}).")
         angles = bank._angles(inputs, weights[:, None]).to("cpu", torch.float64)
-        if not len(inputs):
+        if not len(inputs):  # no job; the sum keeps the result in the graph, so that gradients are zero and not missing
             values = angles.new_zeros(len(weights), bank.n_candidates, 0, bank.n_outputs) + 0 * angles.sum()
         else:
             wanted = bank._angles.wanted(
@@ -230,7 +203,7 @@ class _Expectation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, None, None, None]:
-        if ctx.jacobian is None:
+        if ctx.jacobian is None:  # the Jacobian stays with the node: a second pass over a retained graph costs no job
             _differentiate(_unresolved(ctx))
         with torch.no_grad():
             parts = [torch.einsum("gbk,gbkp->gbp", by, own) for by, own in zip(by_values.unbind(1), ctx.jacobian, strict=True)]
@@ -242,6 +215,8 @@ class _Expectation(torch.autograd.Function):
 
 def _unresolved(node: Any) -> list[Any]:
     """The nodes of this kind whose Jacobian is not known yet: this one, and all before it in the autograd graph."""
+    # A backward pass goes from the loss to the inputs, so what lies before a node is what the pass will ask for next: earlier
+    # time steps and lower layers. The angles of all of them are known since the forward pass.
     found, seen, stack = [], {node}, [node]
     while stack:
         item = stack.pop()
@@ -295,12 +270,9 @@ def _differentiate(nodes: Sequence[Any]) -> None:
     for executor, tapes in work.items():
         banks = dict.fromkeys(tape.node.bank for tape in tapes)
         of = {bank: [tape for tape in tapes if tape.node.bank is bank] for bank in banks}
-        asked = [
-            (bank, index, np.concatenate([tape.sets[index] for tape in of[bank]]))
-            for bank in banks
-            for index in range(bank.n_candidates)
-        ]
-        for (bank, index, _), values in zip(asked, _expect(executor, asked), strict=True):
+        places = [(bank, index) for bank in banks for index in range(bank.n_candidates)]
+        asked = [bank.sets(index, np.concatenate([tape.sets[index] for tape in of[bank]])) for bank, index in places]
+        for (bank, index), values in zip(places, expect(executor, asked), strict=True):
             ends = np.cumsum([len(tape.sets[index]) for tape in of[bank]])
             for tape, own in zip(of[bank], np.split(values, ends[:-1]), strict=True):
                 tape.take(own)

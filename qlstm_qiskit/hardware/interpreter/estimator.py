@@ -1,4 +1,4 @@
-"""Estimators of ours, so that whatever takes a V2 estimator (EstimatorQNN, algorithms) runs on any backend."""
+"""Estimators of our own, so that whatever takes a V2 estimator (EstimatorQNN, algorithms) runs on any backend."""
 
 from __future__ import annotations
 

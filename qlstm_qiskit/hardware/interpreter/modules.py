@@ -1,4 +1,4 @@
-"""Modules whose circuits torch cannot see into: what its compilers, tracers, transforms and autocast may do with them."""
+"""Modules whose circuits torch cannot see into, under its compilers, tracers, transforms and autocast."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def whole(method: Method) -> Method:
             return left_out[0](module, *args, **kwargs)
         if args and isinstance(args[0], fx.Proxy):
             raise UnsupportedError(
-                f"torch.fx cannot look into {type(module).__name__}, whose circuits are no torch modules; make it a leaf "
+                f"torch.fx cannot look into {type(module).__name__}, whose circuits are not torch modules; make it a leaf "
                 "(`fx.Tracer.is_leaf_module`), or use torch.jit.trace."
             )
         return run(module, *args, **kwargs)

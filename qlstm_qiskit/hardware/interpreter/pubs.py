@@ -1,4 +1,4 @@
-"""PUBs of a V2 estimator as users give them, checked: circuits and observables mean what they mean in candidates."""
+"""PUBs of a V2 estimator as users give them, checked: circuits and observables mean the same as in candidates."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _fields(pub: Any) -> tuple[Any, ...]:
 
 
 def _is_ready(observables: Any, n_qubits: int) -> bool:
-    """Whether these are Pauli strings on so many qubits that Qiskit has checked."""
+    """Whether these are Pauli strings on this many qubits that Qiskit has checked."""
     if not isinstance(observables, ObservablesArray):
         return False
     letters = [text for index in np.ndindex(observables.shape) for text in observables[index]]

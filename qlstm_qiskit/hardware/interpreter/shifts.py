@@ -60,7 +60,7 @@ class AngleMap:
         return torch.stack(columns, dim=-1)
 
     def wanted(self, *, weights: bool, inputs: Sequence[int]) -> NDArray[np.bool_]:
-        """Which angles a gradient is needed of, if it is of the weights, and of these columns of the inputs."""
+        """The angles whose gradient is needed, if that of the weights is, and that of these columns of the inputs."""
         needed = set(inputs)
         found = [(weights and by_weight) or bool(needed & by_input) for by_weight, by_input in self._reads]
         return np.array(found, dtype=np.bool_)

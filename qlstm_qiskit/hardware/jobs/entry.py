@@ -1,4 +1,4 @@
-"""One job, as the record knows it, and values that no job has."""
+"""One job as the record knows it, and checks of its values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exception of a service means, and what to tell the user."""
+"""The meaning of a service's exceptions, and advice for the user."""
 
 from __future__ import annotations
 

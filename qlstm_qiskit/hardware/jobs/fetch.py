@@ -1,4 +1,4 @@
-"""Asking a service about recorded jobs: their ids, states and results. Nothing is ever submitted here."""
+"""Questions to a service about recorded jobs: their ids, states and results. Nothing is ever submitted here."""
 
 from __future__ import annotations
 
@@ -179,11 +179,11 @@ class Jobs:
         raise self.stopped(entry, failure.sentence)
 
     def stopped(self, entry: Entry, what: str) -> JobError:
-        """The error for a job that lives on, which the record keeps too."""
+        """The error for a job that still runs, which the record keeps too."""
         return self.error(self.ledger.note(entry, what), what)
 
     def error(self, entry: Entry, what: str, retry: bool = False) -> JobError:
-        """The error that says what happened to a job, that nothing is lost, and how to go on."""
+        """The error that says what happened to a job, that nothing is lost, and how to continue."""
         name = f"job {entry.id}" + (f" ({entry.job})" if entry.job else "")
         if self.ledger.path is None:
             kept = "It was not recorded on disk" + (f"; fetch it from the service by its id {entry.job}." if entry.job else ".")
@@ -262,7 +262,7 @@ def fetch_pending(ledger: Ledger, service: Any, spec: BackendSpec, **clocks: Any
 
     Returns:
         The entries that are done now, and an error for each job that has no result, or not yet. A prepared job that the
-        service does not know was never accepted; it stays prepared and is submitted when the run goes on.
+        service does not know was never accepted; it stays prepared and is submitted when the run is resumed.
     """
     jobs = Jobs(ledger, service, spec, **clocks)
     fetched, errors = [], []
@@ -280,7 +280,7 @@ def fetch_pending(ledger: Ledger, service: Any, spec: BackendSpec, **clocks: Any
 
 
 def retry_ended(ledger: Ledger) -> list[Entry]:
-    """Prepare a new attempt at each failed or cancelled job; the run submits them when it goes on."""
+    """Prepare a new attempt at each failed or cancelled job; the run submits them when it is resumed."""
     ended = [
         entry for entry in ledger.entries(statuses=["failed", "cancelled"]) if ledger.latest(entry.run, entry.step) == entry
     ]

@@ -1,4 +1,4 @@
-"""A record on disk of every job of a run: written before waiting, read again by whoever resumes."""
+"""A record on disk of every job of a run: written before waiting, read again on resuming."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Ledger:
         self._lock = None
 
     def claim(self) -> None:
-        """Be in the only process that submits for this run, until all ledgers of it there are closed, or it ends.
+        """Become the only process that submits for this run, until all ledgers of it there are closed, or it ends.
 
         Raises:
             LedgerError: Another process is at it, or the record has lost jobs, which would be submitted again.
@@ -86,7 +86,7 @@ class Ledger:
         )
         row = self._execute("SELECT content, made FROM pins WHERE run = ? AND device = ?", (run, device))[0]
         if not all(isinstance(value, str) for value in row):
-            raise self.damaged(f"the calibration of {device} is no text")
+            raise self.damaged(f"the calibration of {device} is not text")
         return row[0], row[1]
 
     def remember(self, run: str, backend: str, spec: str) -> None:
@@ -97,7 +97,7 @@ class Ledger:
         """What the backend of a job was, as JSON."""
         rows = self._execute("SELECT spec FROM specs WHERE run = ? AND backend = ?", (entry.run, entry.backend))
         if rows and not isinstance(rows[0][0], str):
-            raise self.damaged(f"backend {entry.backend} is no text")
+            raise self.damaged(f"backend {entry.backend} is not text")
         return rows[0][0] if rows else None
 
     def prepare(
@@ -143,7 +143,7 @@ class Ledger:
         return self._update(entry, status=status, error=error)
 
     def note(self, entry: Entry, error: str | None) -> Entry:
-        """Record what went wrong with a job that lives on."""
+        """Record what went wrong with a job that still runs."""
         return self._update(entry, error=error)
 
     def forget(self, entry: Entry) -> None:

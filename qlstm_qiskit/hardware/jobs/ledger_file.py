@@ -1,4 +1,4 @@
-"""The file of a record of jobs: made as a whole, opened only if it is whole, and what to do where it cannot be used."""
+"""The file of a record of jobs: made as a whole, opened only if it is whole, with advice where it cannot be used."""
 
 from __future__ import annotations
 

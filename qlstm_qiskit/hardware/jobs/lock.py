@@ -1,4 +1,4 @@
-"""One process at a time submits jobs for a run."""
+"""A lock, so that one process at a time submits jobs for a run."""
 
 from __future__ import annotations
 

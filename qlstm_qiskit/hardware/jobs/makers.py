@@ -1,4 +1,4 @@
-"""Devices of any maker behind Qiskit's primitives: circuits go out under names of their own, results come in through `counts`.
+"""Devices of any maker behind Qiskit's primitives: circuits are sent under names of our own, and results read through `counts`.
 
 Qiskit's primitives read a result without memory as zeros, and believe one that is marked as failed.
 """
@@ -35,7 +35,7 @@ def maker_primitive(spec: BackendSpec, device: BackendV2, seed: int | None) -> A
 
 
 def require_takes(spec: BackendSpec, device: BackendV2) -> None:
-    """Refuse, before anything is submitted, what a maker's device says that it does not take.
+    """Refuse, before anything is submitted, what a maker's device does not accept, by its own account.
 
     Raises:
         OptionError: The entry has a seed, which the device would ignore, or more or fewer shots than it takes.
@@ -59,7 +59,7 @@ def takes_seed(device: BackendV2) -> bool:
 
 
 def device_name(device: BackendV2) -> str:
-    """What a device is called in messages and in the record."""
+    """The name of a device in messages and in the record."""
     return str(device.name or type(device).__name__)
 
 

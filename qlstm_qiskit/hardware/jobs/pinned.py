@@ -1,4 +1,4 @@
-"""A device with the calibration of a certain moment.
+"""A device with the calibration of a fixed moment.
 
 Devices are calibrated every day, and circuits are fitted to what they are at the time. A run that goes on tomorrow must ask
 for the circuits of today, or nothing that was submitted would be found again.

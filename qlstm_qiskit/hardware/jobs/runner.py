@@ -1,4 +1,4 @@
-"""Jobs that survive: recorded before they are submitted, submitted once, answered from the record when met again."""
+"""Jobs that survive a crash: recorded before they are submitted, submitted once, then answered from the record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from qlstm_qiskit.errors import JobError, LedgerError
 from qlstm_qiskit.hardware.config.spec import BackendSpec
-from qlstm_qiskit.hardware.executors.primitives import Work
+from qlstm_qiskit.hardware.executors.primitives import PreparedJob
 from qlstm_qiskit.hardware.jobs.failures import FOREIGN
 from qlstm_qiskit.hardware.jobs.fetch import ATTEMPTS, Jobs, fetch_pending, log, readout_of, result_of, retry_ended
 from qlstm_qiskit.hardware.jobs.ledger import UNSENT, Entry, Ledger, Values
@@ -62,25 +62,25 @@ class JobRunner(Jobs):
         self.ledger.claim()
         self.ledger.remember(run, spec.name, spec.model_dump_json())
 
-    def __call__(self, works: Sequence[Work]) -> list[list[Values]]:
+    def __call__(self, jobs: Sequence[PreparedJob]) -> list[list[Values]]:
         """Results of the jobs of one call; all are submitted before the first is waited for."""
-        begun = [self._begin(work) for work in works]
+        begun = [self._begin(prepared) for prepared in jobs]
         return [self._finish(entry, job) for entry, job in begun]
 
-    def _begin(self, work: Work) -> tuple[Entry, Any]:
+    def _begin(self, prepared: PreparedJob) -> tuple[Entry, Any]:
         """Bring a job to "submitted" or "done"; the job itself is there if this call submitted it."""
-        request = self._request(work)
+        request = self._request(prepared)
         step, entry = self._place(request)
         if entry is None:
-            where = (self.spec.name, self._device_name, work.readout.to_json())
-            entry = self.ledger.prepare(self.run, step, request, *where, work.pubs, work.circuits, work.shots)
-            return self._submit(entry, work)
+            where = (self.spec.name, self._device_name, prepared.readout.to_json())
+            entry = self.ledger.prepare(self.run, step, request, *where, prepared.pubs, prepared.circuits, prepared.shots)
+            return self._submit(entry, prepared)
         if entry.request != request:
             raise LedgerError(
                 f"{self.ledger.path}: job {entry.id}, step {step} of {self.run!r} on {entry.device}, was made for other "
                 "circuits, values or options, so the run was changed since. Undo the change, or start in a new run folder."
             )
-        if readout_of(self.ledger, entry).positions != work.readout.positions:
+        if readout_of(self.ledger, entry).positions != prepared.readout.positions:
             raise self.ledger.damaged(f"job {entry.id} says that something else was measured than is asked for")
         if entry.status in {"failed", "cancelled"}:
             raise self.error(entry, f"in an earlier attempt {entry.error}", retry=True)
@@ -88,9 +88,9 @@ class JobRunner(Jobs):
             log.debug("job %d is answered from the record", entry.id)
             return entry, None
         if self.service is None:
-            return self._lost(entry, work)
+            return self._lost(entry, prepared)
         entry = self.reconcile(entry)
-        return self._submit(entry, work, unclear=entry.error != UNSENT) if entry.status == "prepared" else (entry, None)
+        return self._submit(entry, prepared, unclear=entry.error != UNSENT) if entry.status == "prepared" else (entry, None)
 
     def _place(self, request: str) -> tuple[int, Entry | None]:
         """The step of a job, and its last attempt where it was met before."""
@@ -101,14 +101,14 @@ class JobRunner(Jobs):
         self._asked[request] += 1
         return (known[before].step, known[before]) if before < len(known) else (self.ledger.next_step(self.run), None)
 
-    def _lost(self, entry: Entry, work: Work) -> tuple[Entry, Any]:
+    def _lost(self, entry: Entry, prepared: PreparedJob) -> tuple[Entry, Any]:
         """A job whose process is gone, and which no service can be asked for."""
         if self.spec.kind == "provider" and entry.error != UNSENT:
             what = "its process has ended and the provider gives no way to fetch its result; it may have run"
             raise self.error(entry, what, retry=True)
-        return self._submit(entry, work)
+        return self._submit(entry, prepared)
 
-    def _submit(self, entry: Entry, work: Work, unclear: bool = False) -> tuple[Entry, Any]:
+    def _submit(self, entry: Entry, prepared: PreparedJob, unclear: bool = False) -> tuple[Entry, Any]:
         """Submit a prepared job; `unclear` says that it may have been accepted before, and is not listed yet."""
         self._require_open(entry)
         entry, failure = self.ledger.note(entry, None) if entry.error == UNSENT else entry, None
@@ -119,7 +119,7 @@ class JobRunner(Jobs):
             try:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("error", message=_USED_UP)  # it would wait in the queue for a month
-                    job = work.start(entry.step, (*self.spec.tags, entry.tag))
+                    job = prepared.start(entry.step, (*self.spec.tags, entry.tag))
             except (UserWarning, *FOREIGN) as error:
                 failure = self._understand(error)
             else:
@@ -154,7 +154,7 @@ class JobRunner(Jobs):
         try:
             before = [other for other in self.tagged(entry) if other.job_id() != entry.job]
         except JobError:
-            return entry, job  # the list is worth no stop
+            return entry, job  # not worth stopping for
         if not before:
             return entry, job
         return self.ledger.submitted(entry, self.first(entry, [job, *before])), None
@@ -179,9 +179,9 @@ class JobRunner(Jobs):
     def _device_name(self) -> str:
         return str(getattr(self.device, "name", None) or self.spec.device or self.spec.name)
 
-    def _request(self, work: Work) -> str:
+    def _request(self, prepared: PreparedJob) -> str:
         """Hash of all that decides the result."""
         decisive = {"kind", "primitive", "mitigation"} | ({"rep_delay_us"} if self.spec.kind == "ibm" else set())
         options = self.spec.model_dump(mode="json", include=decisive)
-        text = json.dumps([work.fingerprint, self._device_name, options], sort_keys=True)
+        text = json.dumps([prepared.fingerprint, self._device_name, options], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""What report pages say, as plain data: of a run, of a study, of a scaling folder."""
+"""The content of report pages as plain data: of a run, of a study, of a scaling folder."""

@@ -1,4 +1,4 @@
-"""How a run is made again: the command that describes it."""
+"""The command that makes a run again."""
 
 from __future__ import annotations
 

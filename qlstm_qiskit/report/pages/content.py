@@ -1,4 +1,4 @@
-"""The parts that pages are made of. All text is plain: the template escapes it."""
+"""The elements of a page. All text is plain: the template escapes it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Grid:
+class DataGrid:
     """A table.
 
     Attributes:
@@ -127,7 +127,7 @@ class Listing:
     download: Download | None = None
 
 
-Part = Text | Grid | Plot | Panels | Drawing | Listing
+Element = Text | DataGrid | Plot | Panels | Drawing | Listing
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Section:
     """A heading and what is below it; a heading of the second level where `below` is true."""
 
     title: str
-    parts: Sequence[Part]
+    parts: Sequence[Element]
     below: bool = False
 
 

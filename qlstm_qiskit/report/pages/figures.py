@@ -24,10 +24,10 @@ MARKERS = ("circle", "diamond", "square", "cross")
 _MOST_LABELLED = 5
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-#: Below so many epochs each has a label; plotly would put some between them.
+#: Up to this many epochs each has a label; plotly would put some between them.
 _FEW_EPOCHS = 8
 
-#: Beyond so many points a line has no markers.
+#: Beyond this many points a line has no markers.
 _MOST_MARKED = 24
 
 

@@ -1,4 +1,4 @@
-"""The page of a run: what it forecasts, how it was found, what it costs, how it is made again."""
+"""The page of a run: its forecast, its search, its cost, and how to make it again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.hardware.device.isa_cache import cache_folder
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
 from qlstm_qiskit.report.pages.commands import again
-from qlstm_qiskit.report.pages.content import Drawing, Grid, Listing, Page, Panels, Part, Section, Text, json_file, number
+from qlstm_qiskit.report.pages.content import (
+    DataGrid,
+    Drawing,
+    Element,
+    Listing,
+    Page,
+    Panels,
+    Section,
+    Text,
+    json_file,
+    number,
+)
 from qlstm_qiskit.report.pages.run_figures import forecast_plot, loss_plot, weight_plots
 from qlstm_qiskit.storage import exists, strict_json
 
@@ -103,10 +114,12 @@ def _errors(run: Run) -> Section:
     ]
     caption = "On the test part. RMSE and MAE are in original units; MASE is the MAE divided by that of the naive forecast "
     caption += "within the training part."
-    parts: list[Part] = [Grid(caption, ["forecast", *task.figures.values()], rows, download=json_file("metrics", metrics))]
+    parts: list[Element] = [
+        DataGrid(caption, ["forecast", *task.figures.values()], rows, download=json_file("metrics", metrics))
+    ]
     named = {"training": task.train, "validation": task.valid, "test": task.test}
     rows = [[name, number(metrics[key])] for name, key in named.items() if key in metrics]
-    parts.append(Grid("The model on each part of the series.", ["part", task.shown], rows))
+    parts.append(DataGrid("The model on each part of the series.", ["part", task.shown], rows))
     if "stages" in metrics:
         rows = [
             [
@@ -118,8 +131,8 @@ def _errors(run: Run) -> Section:
             ]
             for name, stage in metrics["stages"].items()
         ]
-        header = ["stage", "epochs", "circuits a step", f"validation {task.shown}", f"test {task.shown}"]
-        parts.append(Grid("From the search to one model.", header, rows))
+        header = ["stage", "epochs", "circuits per step", f"validation {task.shown}", f"test {task.shown}"]
+        parts.append(DataGrid("From the search to one model.", header, rows))
     return Section("Errors", parts)
 
 
@@ -138,7 +151,7 @@ def _architecture(run: Run) -> Iterator[Section]:
         return
     plots = list(weight_plots(run.architecture, recurrent))
     genotype = run.spec.genotype
-    parts: list[Part] = []
+    parts: list[Element] = []
     if genotype is not None:
         rows = [
             [gate, str(layer), choice.candidate, number(choice.weight), number(choice.score)]
@@ -151,7 +164,7 @@ def _architecture(run: Run) -> Iterator[Section]:
         )
         download = json_file("genotype", genotype.model_dump(mode="json", exclude_defaults=True))
         header = ["gate", "layer", "circuit", "weight", "score"]
-        parts.append(Grid(caption, header, rows, left=("layer", "circuit"), download=download))
+        parts.append(DataGrid(caption, header, rows, left=("layer", "circuit"), download=download))
     if plots:
         parts.append(Text("The coefficient of each candidate circuit in the sum of its gate, after each epoch."))
         parts.append(Panels(plots))
@@ -167,18 +180,22 @@ def _architecture(run: Run) -> Iterator[Section]:
 
 def _cost(run: Run, chosen: BackendSpec | None, backends: Path | None) -> Iterator[Section]:
     metrics = run.metrics
-    rows = [["circuits a time step", f"{metrics['n_circuits']:,}"], ["trained parameters", f"{metrics['n_parameters']:,}"]]
+    rows = [["circuits per time step", f"{metrics['n_circuits']:,}"], ["trained parameters", f"{metrics['n_parameters']:,}"]]
     rows.append(["time of the training", f"{metrics['wall_seconds']:.3g} s"])
     if metrics.get("path"):
         rows.append(["circuits evaluated as", metrics["path"].replace("form", "multilinear form")])
     yield Section(
         "Cost",
-        [Grid("The model on this machine; circuits are those that a time step evaluates for one window.", ["", "value"], rows)],
+        [
+            DataGrid(
+                "The model on this machine; circuits are those that a time step evaluates for one window.", ["", "value"], rows
+            )
+        ],
     )
     if chosen is not None and chosen.kind == "fake":
         about = "Predicting the test part. Planned, not run: the delay between shots plus 3 us for each shot, 2 s for each job."
         facts = [list(row) for row in plan_run(run.path, chosen).rows()]
-        yield Section(f"Plan for {chosen.name}", [Grid(about, ["", "planned"], facts, left=("planned",))], below=True)
+        yield Section(f"Plan for {chosen.name}", [DataGrid(about, ["", "planned"], facts, left=("planned",))], below=True)
     for name in [chosen.name] if chosen is not None else _transpiled_for(run.path, backends):
         yield Section(f"Transpiled for {name}", _transpiled(run.path, name, backends), below=True)
 
@@ -195,7 +212,7 @@ def _transpiled_for(path: Path, backends: Path | None) -> list[str]:
     return found
 
 
-def _transpiled(path: Path, backend: str, backends: Path | None) -> list[Part]:
+def _transpiled(path: Path, backend: str, backends: Path | None) -> list[Element]:
     found = transpile_run(path, backend, backends, cache_folder())
     header = ["circuit", "layer", "gates", "2-qubit gates", "depth", "SWAPs", "success", "qubits"]
     rows = [
@@ -217,7 +234,7 @@ def _transpiled(path: Path, backend: str, backends: Path | None) -> list[Part]:
         "readout included; qubits are those of the device."
     )
     warnings = dict.fromkeys(report.warning for reports in found.layers for report in reports if report.warning)
-    return [Grid(caption, header, rows, left=("layer", "gates", "qubits")), *(Text(f"{text}.") for text in warnings)]
+    return [DataGrid(caption, header, rows, left=("layer", "gates", "qubits")), *(Text(f"{text}.") for text in warnings)]
 
 
 def _settings(spec: RunSpec) -> Section:
@@ -228,7 +245,7 @@ def _settings(spec: RunSpec) -> Section:
         for name, value in content.items()
         if name not in ("data", "genotype", "backend_options") and value is not None
     ]
-    grid = Grid("The series, the model and its training.", ["option", "value"], rows, left=("value",))
+    grid = DataGrid("The series, the model and its training.", ["option", "value"], rows, left=("value",))
     listing = Listing(strict_json(content, indent=2), "config.json", json_file("config", content))
     return Section("Configuration", [grid, listing])
 
@@ -244,7 +261,11 @@ def _public(spec: RunSpec) -> dict[str, Any]:
 def _versions(run: Run) -> Section:
     return Section(
         "Versions",
-        [Grid("What the run was made with.", ["package", "version"], list(run.metrics["versions"].items()), left=("version",))],
+        [
+            DataGrid(
+                "What the run was made with.", ["package", "version"], list(run.metrics["versions"].items()), left=("version",)
+            )
+        ],
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.scaling.measure import POINTS, Measured, ScalingRecord, load_scaling
-from qlstm_qiskit.report.pages.content import Grid, Listing, Page, Panels, Plot, Section, Text, csv_file, json_file, stacked
+from qlstm_qiskit.report.pages.content import DataGrid, Listing, Page, Panels, Plot, Section, Text, csv_file, json_file, stacked
 from qlstm_qiskit.report.pages.figures import axis, line, log_axis, plotted
 from qlstm_qiskit.report.scaling import LABELS, axes_of, environment_lines, error_range, scaling_table
 
@@ -34,7 +34,7 @@ def scaling_page(path: Path) -> Page:
         raise RunError(f"{path / POINTS} holds no point yet; go on with the `qlstm scaling` command that made it.")
     base = plan.base
     lead = [
-        f"One axis at a time through hidden size {base.hidden}, depth {base.depth}, {base.candidates} candidates a gate, "
+        f"One axis at a time through hidden size {base.hidden}, depth {base.depth}, {base.candidates} candidates per gate, "
         f"window {base.window}; series {plan.dataset}, batch {plan.batch}, float64, one thread. Beside it torch.nn.LSTM of the "
         "same hidden size and window.",
         f"Steps: medians of {plan.repeats}. Memory: peak of a fresh process, without what is loaded once. Errors: of the test "
@@ -45,14 +45,14 @@ def scaling_page(path: Path) -> Page:
     for name, own in lines.items():
         heads, *rows = scaling_table(name, own)
         download = json_file(f"along-{name}", [record.model_dump(mode="json") for record in own])
-        grid = Grid("All that was measured along this axis.", heads, stacked(rows), download=download)
+        grid = DataGrid("All that was measured along this axis.", heads, stacked(rows), download=download)
         title = LABELS[name][0].upper() + LABELS[name][1:]
         sections.append(Section(title, [Panels([_plot(name, what, own) for what in _FIGURES], columns=3), grid]))
     if not lines:
         sections.append(Section("Points", [Text("No axis has two points yet.")]))
     made = [[str(place), text] for place, text in enumerate(environment_lines(records), 1)]
     sections.append(
-        Section("Made with", [Grid("Where the points were measured.", ["", "environment"], made, left=("environment",))])
+        Section("Made with", [DataGrid("Where the points were measured.", ["", "environment"], made, left=("environment",))])
     )
     options = f"--dataset {plan.dataset} --epochs {plan.epochs} --seeds {plan.seeds} --repeats {plan.repeats}"
     sections.append(Section("Make it again", [Listing(f"qlstm scaling {options} --out again")]))

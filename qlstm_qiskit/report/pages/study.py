@@ -1,4 +1,4 @@
-"""The page of a study: its table, the errors of every seed, its tests, where it was made."""
+"""The page of a study: its table, the errors of every seed, its tests, and the machines that it ran on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.studies.records import Record, load_study_folder, read_environments
 from qlstm_qiskit.experiments.studies.table import Table, table
 from qlstm_qiskit.report.pages.content import (
-    Grid,
+    DataGrid,
     Listing,
     Page,
     Panels,
@@ -25,7 +25,7 @@ from qlstm_qiskit.report.pages.content import (
     stacked,
 )
 from qlstm_qiskit.report.pages.figures import INK, axis, label, log_axis, plotted
-from qlstm_qiskit.report.table import Part, compared_by, parts
+from qlstm_qiskit.report.table import TablePart, compared_by, parts
 from qlstm_qiskit.storage import strict_json
 
 
@@ -41,8 +41,8 @@ def study_page(path: Path) -> Page:
         raise RunError(f"{path} holds no finished run of its study yet; go on with the `qlstm table` command that made it.")
     first, *others = parts(found)
     lead = [text.replace("`", "") for text in (study.about, first.about) if text]
-    medians = Grid(
-        "A row a model: trained parameters, circuits a time step, and for each series the median with its interval.",
+    medians = DataGrid(
+        "A row per model: trained parameters, circuits per time step, and for each series the median with its interval.",
         first.header,
         stacked(first.rows),
         notes=first.notes,
@@ -54,13 +54,13 @@ def study_page(path: Path) -> Page:
     return Page("study", study.title or study.name, lead, sections)
 
 
-def _grid(part: Part, found: Table) -> Grid:
+def _grid(part: TablePart, found: Table) -> DataGrid:
     caption = part.about
     if part.tests:
         counts = Counter(test.comparison.verdict for test in found.families[part.title.removeprefix("Tests: ")])
         caption += f" The first is {', '.join(f'{verdict} in {count}' for verdict, count in counts.items())}."
     left = ("second", "series", "first is better") if part.tests else ()
-    return Grid(caption, part.header, stacked(part.rows), left=left)
+    return DataGrid(caption, part.header, stacked(part.rows), left=left)
 
 
 def _figures(found: Table, records: list[Record]) -> Section:
@@ -102,7 +102,7 @@ def _panel(found: Table, rows: list[str], dataset: str, place: int, seeds: dict[
 
 
 def _marks(name: str, points: Sequence[tuple[float | None, int, str]], **options: Any) -> dict[str, Any]:
-    """Points (error, row, what is said of it) without lines."""
+    """Points (error, row, what is said about it) without lines."""
     x, y, text = (list(column) for column in zip(*points, strict=True)) if points else ([], [], [])
     hover = {"type": "scatter", "mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
     return hover | {"name": name, "x": x, "y": y, "text": text} | options
@@ -158,11 +158,13 @@ def _environments(path: Path, records: list[Record]) -> Section:
         )
         rows.append([name, f"{count:,}", commit, made.get("processor", "")])
     header, left = ["environment", "runs", "commit", "processor"], ("commit", "processor")
-    where = Grid("Where the runs were made.", header, rows, left=left, download=json_file("environments", known))
+    where = DataGrid("Where the runs were made.", header, rows, left=left, download=json_file("environments", known))
     versions = {name: known.get(name, {}).get("versions", {}) for name in counts}
     packages = dict.fromkeys(package for own in versions.values() for package in own)
     table = [[package, *(own.get(package, "") for own in versions.values())] for package in packages]
-    return Section("Made with", [where, Grid("With what, by environment.", ["package", *counts], table, left=tuple(counts))])
+    return Section(
+        "Made with", [where, DataGrid("With what, by environment.", ["package", *counts], table, left=tuple(counts))]
+    )
 
 
 def _again(study: dict[str, Any]) -> Section:

@@ -1,4 +1,4 @@
-"""Two figures that the literature compares circuits by, estimated from random states.
+"""Two figures of merit by which the literature compares circuits, estimated from random states.
 
 Sim, Johnson, Aspuru-Guzik, "Expressibility and entangling capability of parameterized quantum circuits ...", Advanced Quantum
 Technologies 2 (2019) 1900070, arXiv 1905.10876.

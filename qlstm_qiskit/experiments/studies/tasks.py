@@ -1,4 +1,4 @@
-"""Rows of a study's table, and the trainings that they stand for."""
+"""Rows of a study, and the trainings that they stand for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Derive(BaseModel):
 
 
 class Chain(BaseModel):
-    """A search, one circuit a gate derived from it, and that model trained again.
+    """A search, one circuit per gate derived from it, and that model trained again.
 
     Attributes:
         search: The first run.
@@ -49,7 +49,7 @@ class Row(BaseModel):
         search: Fields of the search's `RunSpec`; the recipe of the study is not for it.
         derive, scratch: See `Chain`.
         control: Options of a `Control`.
-        note: What the table says of it.
+        note: What the table says about it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +72,7 @@ class Row(BaseModel):
         return self
 
 
-class Task(BaseModel):
+class StudyTask(BaseModel):
     """One training of a study.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page for a run, a study or a scaling folder: it works offline and asks nothing of anybody."""
+"""One self-contained HTML page for a run, a study or a scaling folder; it needs no network."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_report(path: Path | str, out: Path | str, *, backend: str | None = Non
 
     Args:
         path: A run folder, or one that `qlstm table` or `qlstm scaling` has made.
-        out: The file, which ends in .html; one that is there is replaced.
+        out: The file, which ends in .html; an existing one is replaced.
         backend: For a run: a backend on this machine that has a device; its circuits are fitted to it, and its cost planned.
         backends: A file of such entries in place of ./backends.yaml.
 

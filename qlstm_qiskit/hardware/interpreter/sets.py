@@ -1,0 +1,65 @@
+"""Parameter sets of many candidates in one call of an executor, equal ones once.
+
+Candidates that run the same circuit, gates of a layer and shifts of different time steps often ask for the same angles. With
+shots, those that are equal share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Request, Values
+
+
+class ParameterSets(NamedTuple):
+    """A candidate at parameter sets.
+
+    Attributes:
+        circuit: What runs; None where all outputs are 0.
+        sign: 1 or -1, of the candidate's outputs relative to those of the circuit.
+        n_outputs: Of the candidate.
+        rows: Values of the circuit's parameters, (sets, parameters).
+    """
+
+    circuit: ISACircuit | None
+    sign: int
+    n_outputs: int
+    rows: Values
+
+
+def expect(executor: Executor, asked: Sequence[ParameterSets]) -> list[Values]:
+    """Expectation values, (sets, outputs) for each of `asked`, by one call of the executor.
+
+    All sets of one circuit are one request.
+    """
+    results = [np.zeros((len(item.rows), item.n_outputs)) for item in asked]
+    groups: dict[ISACircuit, list[int]] = {}
+    for place, item in enumerate(asked):
+        if item.circuit is not None and len(item.rows):
+            groups.setdefault(item.circuit, []).append(place)
+    requests, origins = [], []
+    for circuit, places in groups.items():
+        rows = np.concatenate([asked[place].rows for place in places]) + 0.0  # no -0, which is another number as bytes
+        distinct, origin = _distinct(rows)
+        requests.append(Request(circuit, distinct))
+        origins.append(origin)
+    values = executor.expect(requests) if requests else []
+    for places, origin, found in zip(groups.values(), origins, values, strict=True):
+        ends = np.cumsum([len(asked[place].rows) for place in places])
+        for place, own in zip(places, np.split(found[origin], ends[:-1]), strict=True):
+            results[place] = asked[place].sign * own
+    return results
+
+
+def _distinct(rows: Values) -> tuple[Values, NDArray[np.intp]]:
+    """The different rows in the order in which they come, and for each row which of them it is."""
+    if not rows.shape[1]:
+        return rows[:1], np.zeros(len(rows), dtype=np.intp)
+    content = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, origin = np.unique(content, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return rows[first[order]], np.argsort(order)[origin]
