@@ -25,7 +25,7 @@ from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start
 from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
-from qlstm_qiskit.training.plain import Options
+from qlstm_qiskit.training.plain import CheckedOptions
 from qlstm_qiskit.training.searching import SearchLoop, SearchNet, Shuffled
 from qlstm_qiskit.training.verify import Expected
 
@@ -84,7 +84,7 @@ class Fit:
         RunError: The checkpoint is there and cannot be gone on from.
     """
 
-    def __init__(self, options: Options, windows: NDArray[Any], targets: NDArray[Any]) -> None:
+    def __init__(self, options: CheckedOptions, windows: NDArray[Any], targets: NDArray[Any]) -> None:
         self.options = options
         n_train, n_valid = split_validation(len(windows), targets.shape[1], options.valid_fraction)
         self.train: Arrays = (windows[:n_train], targets[:n_train])

@@ -15,7 +15,7 @@ from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.options import OPTIONS
-from qlstm_qiskit.training.plain import Options
+from qlstm_qiskit.training.plain import CheckedOptions
 
 
 def as_windows(X: NDArray[Any]) -> NDArray[Any]:
@@ -39,7 +39,7 @@ def require_finite(name: str, values: ArrayLike) -> None:
         raise DataError(f"{name} contains {what}, first in row {row}; fill or remove such rows.")
 
 
-def describe(options: Options) -> dict[str, Any]:
+def describe(options: CheckedOptions) -> dict[str, Any]:
     """What decides the result of a fit beside its data, as plain JSON values: two fits that agree in it are the same."""
     plain = {name: getattr(options, name) for name in sorted(OPTIONS) if name not in ("callbacks", "checkpoint", "verbose")}
     space, start = options.space, options.start

@@ -19,7 +19,7 @@ from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_parameters
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_MODEL, OPTIONS, ModelOptions
-from qlstm_qiskit.training.plain import DTYPES, Options
+from qlstm_qiskit.training.plain import DTYPES, CheckedOptions
 from qlstm_qiskit.training.searching import searched_banks
 from qlstm_qiskit.training.task import REGRESSION
 
@@ -97,7 +97,7 @@ def build_forecaster(
 
 
 def build_module(
-    options: Options, input_size: int, n_outputs: int, *, backend_seed: int, generator: torch.Generator | None = None
+    options: CheckedOptions, input_size: int, n_outputs: int, *, backend_seed: int, generator: torch.Generator | None = None
 ) -> Forecaster:
     """Build an untrained model as a fit trains it.
 

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.training.options import OPTIONS
-from qlstm_qiskit.training.plain import Options
+from qlstm_qiskit.training.plain import CheckedOptions
 from qlstm_qiskit.training.spsa import SPSA
 
 #: Factors of the learning rate by name, as functions of the finished part of the training, from 0 to 1.
@@ -29,7 +29,7 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = MappingProxyType(
 LBFGS_ITERATIONS = 20
 
 
-def check_optimizer(options: Options) -> None:
+def check_optimizer(options: CheckedOptions) -> None:
     """Raise `OptionError` if the options of an optimiser are not allowed, or would be ignored."""
     name = options.optimizer
     if name != "spsa" and any(getattr(options, own) != OPTIONS[own].default for own in ("spsa_eps", "spsa_resamplings")):
@@ -48,7 +48,7 @@ def check_optimizer(options: Options) -> None:
         raise OptionError(f"lbfgs needs a loss that stays the same from step to step, which {what} changes; use adam.")
 
 
-def optimizer_options(options: Options, module: Forecaster, generator: torch.Generator | None = None) -> dict[str, Any]:
+def optimizer_options(options: CheckedOptions, module: Forecaster, generator: torch.Generator | None = None) -> dict[str, Any]:
     """The optimiser as arguments of skorch's network; what it draws comes from the generator, or torch's default one."""
     if options.optimizer == "rmsprop":
         return {"optimizer": torch.optim.RMSprop, "optimizer__alpha": 0.99, "optimizer__eps": 1e-8}

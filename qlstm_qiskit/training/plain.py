@@ -27,11 +27,11 @@ DTYPES = MappingProxyType({"float64": torch.float64, "float32": torch.float32})
 _OBJECTS = ("space", "search", "start", "backend", "device", "checkpoint", "callbacks")
 
 
-class Options(AllOptions):
+class CheckedOptions(AllOptions):
     """The options of a fit: plain values, each of its kind and in its range; frozen."""
 
     @classmethod
-    def of(cls, given: AllOptions) -> Options:
+    def of(cls, given: AllOptions) -> CheckedOptions:
         """Those of an estimator, which stays as it is.
 
         Raises:

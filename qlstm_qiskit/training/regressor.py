@@ -18,7 +18,7 @@ from qlstm_qiskit.training.inputs import as_windows, require_finite
 from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import check_optimizer
 from qlstm_qiskit.training.options import AllOptions, described
-from qlstm_qiskit.training.plain import Options
+from qlstm_qiskit.training.plain import CheckedOptions
 
 _NUMPY_DTYPES = {"float64": np.float64, "float32": np.float32}
 
@@ -61,7 +61,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         """
         self.check_options()
         checked, y_checked = self._check_fit(X, y)
-        options = Options.of(self)
+        options = CheckedOptions.of(self)
         targets = options.task.targets(y_checked, _NUMPY_DTYPES[options.dtype])
         fitted = Fit(options, as_windows(checked), targets).run()
         self._net, self.module_, self.history_, self.interrupted_ = (
@@ -81,7 +81,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         Raises:
             OptionError: An option is of another kind, out of its range, unknown, or does not go with another one.
         """
-        options = Options.of(self)
+        options = CheckedOptions.of(self)
         options.check_together()
         check_optimizer(options)
 
@@ -105,7 +105,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
             OptionError: An option of the model is not allowed.
             CapacityError: The circuits do not fit in memory.
         """
-        options = Options.of(self)
+        options = CheckedOptions.of(self)
         seed = Seeds.of(options.seed).backend if backend_seed is None else backend_seed
         return build_module(options, input_size, n_outputs, backend_seed=seed, generator=generator)
 

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 
 from qlstm_qiskit import QLSTMRegressor, SearchSpace
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.training.plain import Options
+from qlstm_qiskit.training.plain import CheckedOptions
 
 X = np.random.default_rng(0).normal(size=(20, 3))
 Y = np.sin(X.sum(1))
@@ -72,7 +72,7 @@ def test_values_of_numpy_are_what_they_stand_for(name: str, kind: type, tmp_path
         assert options["search"]["name"] == value
     elif name != "verbose":  # which does not decide what comes out
         assert (type(options[name]), options[name]) == (type(value), value)
-    plain = getattr(Options.of(given), name)
+    plain = getattr(CheckedOptions.of(given), name)
     assert type(plain) is (bool if name == "verbose" else type(value))
     assert type(given.get_params()[name]) is kind, "what was given stays as it is"
     resumed = given.set_params(callbacks=None).fit(X, Y)

@@ -26,7 +26,7 @@ from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.training.declare import Option, Real, Whole, about
 from qlstm_qiskit.training.options import OF_RUN, OPTIONS
-from qlstm_qiskit.training.plain import Options
+from qlstm_qiskit.training.plain import CheckedOptions
 
 DATA = DataSpec(dataset="nile")
 COMMAND = typer.main.get_command(app).commands["train"]
@@ -103,22 +103,22 @@ def test_its_limits_are_kept(name: str) -> None:
     outside = [limits.least - 1, limits.most + 1] if isinstance(limits, Whole) else [limits.least - 0.1, limits.below]
     for value in outside:
         with pytest.raises(OptionError, match=f"{name} is "):
-            Options.of(QLSTMRegressor(**{name: value}))
+            CheckedOptions.of(QLSTMRegressor(**{name: value}))
     inside = limits.least + (0.1 if isinstance(limits, Real) and limits.above else 0)
-    assert getattr(Options.of(QLSTMRegressor(**{name: inside})), name) == inside
+    assert getattr(CheckedOptions.of(QLSTMRegressor(**{name: inside})), name) == inside
 
 
 @pytest.mark.parametrize("name", [name for name, known in OPTIONS.items() if about(known).closed])
 def test_its_names_are_kept(name: str) -> None:
     for value in about(OPTIONS[name]).choices:
-        assert getattr(Options.of(QLSTMRegressor(**{name: value})), name) == value
+        assert getattr(CheckedOptions.of(QLSTMRegressor(**{name: value})), name) == value
     with pytest.raises(OptionError, match=f"unknown {name} 'nothing'. Allowed: "):
-        Options.of(QLSTMRegressor(**{name: "nothing"}))
+        CheckedOptions.of(QLSTMRegressor(**{name: "nothing"}))
 
 
 def test_the_options_of_a_fit_do_not_change() -> None:
     given = QLSTMRegressor(lr=0.5)
-    options = Options.of(given)
+    options = CheckedOptions.of(given)
     with pytest.raises(dataclasses.FrozenInstanceError):
         options.lr = 0.25
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -157,12 +157,12 @@ from qlstm_qiskit.experiments import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.training.inputs import describe
-from qlstm_qiskit.training.plain import Options
+from qlstm_qiskit.training.plain import CheckedOptions
 
 made = QLSTMRegressor(twisted=True)
 assert made.get_params()["twisted"] is True
 assert "twisted: Whether it is twisted." in QLSTMRegressor.__doc__
-assert describe(Options.of(made))["twisted"] is True
+assert describe(CheckedOptions.of(made))["twisted"] is True
 old = RunSpec(data=DataSpec(dataset="nile"))
 assert old.twisted is False and "--twisted" not in again(old, Path("nowhere"))
 spec = RunSpec(data=DataSpec(dataset="nile"), twisted=True)

@@ -22,7 +22,7 @@ from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.space import BLOCKS, ENCODINGS, SearchSpace
 from qlstm_qiskit.training import QLSTMRegressor
 from qlstm_qiskit.training.optimizers import optimizer_options
-from qlstm_qiskit.training.plain import Options
+from qlstm_qiskit.training.plain import CheckedOptions
 
 #: What is compared, by names in `training.MODELS`: the classical LSTM first.
 COMPARED = ("lstm", "diffqas")
@@ -79,7 +79,7 @@ def training_step(point: Point, model: str, dataset: str, batch: int) -> tuple[F
     """A new model, and a function that trains it by one step on the first windows: forward, backward and the optimiser."""
     data, regressor = load_dataset(dataset, window=point.window), regressor_at(point, model)
     module = regressor.build_module(len(data.features), data.horizon, generator=torch.Generator().manual_seed(0))
-    options = optimizer_options(Options.of(regressor), module)
+    options = optimizer_options(CheckedOptions.of(regressor), module)
     kind = options.pop("optimizer")
     named = {name.removeprefix("optimizer__"): value for name, value in options.items()}
     optimizer = kind(module.parameters(), lr=regressor.learning_rate, **named)
