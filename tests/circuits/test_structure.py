@@ -144,7 +144,7 @@ def test_angles_that_are_not_linear() -> None:
     assert not structure(Candidate("own", same, (), tuple(W)[:1])).weights
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", slow_but(range(20), range(60)))
 def test_random_circuits_have_no_dead_part_that_is_alive_and_none_is_missed(seed: int) -> None:
     candidate = (random_candidate if seed % 2 else random_structured_candidate)(seed)
     found, seen = structure(candidate), look(candidate)

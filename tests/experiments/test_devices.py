@@ -36,6 +36,7 @@ from qlstm_qiskit.hardware.jobs import fetch
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from tests.experiments.device_work import BATCHES, CANARY, IBM, WINDOW, connect, one_step_in, spec, write_series
 from tests.hardware.mock_service import Fault, Server
+from tests.speed import slow_but
 
 STEP = WINDOW + 1  # jobs
 GATES = 4
@@ -147,7 +148,7 @@ class TestStops:
         with Ledger(run / "jobs.sqlite") as ledger:
             assert Counter(entry.status for entry in ledger.entries()) == {"done": 2 * STEP * BATCHES}
 
-    @pytest.mark.parametrize("jobs", [0, 7, 13])
+    @pytest.mark.parametrize("jobs", slow_but([7], [0, 7, 13]))
     def test_by_the_service(self, server: Server, csv: Path, whole: bytes, jobs: int, qlstm) -> None:
         server.faults["submit"].extend([*[None] * jobs, Fault(503)] + [Fault(503)] * 5)
         code, _, err = qlstm(*TRAIN[:-4], "--epochs", 2, "--batch-size", 5, "--out", "run", "--backend", "ibm")
@@ -165,7 +166,7 @@ class TestStops:
         self.assert_whole(server, csv.parent / "run", whole)
         assert "--log has nothing to log" in qlstm("jobs", "resume", "run", "--log", "tensorboard")[2]
 
-    @pytest.mark.parametrize("batches", [1, 3])
+    @pytest.mark.parametrize("batches", slow_but([1], [1, 3]))
     def test_by_ctrl_c(
         self, server: Server, csv: Path, whole: bytes, batches: int, monkeypatch: pytest.MonkeyPatch, qlstm
     ) -> None:
@@ -284,6 +285,7 @@ def test_the_guard_refuses_an_evaluation(server: Server, csv: Path) -> None:
     assert_nothing_twice(server, WINDOW)
 
 
+@pytest.mark.slow
 def test_commands_refuse_before_anything_is_submitted(server: Server, csv: Path, qlstm) -> None:
     assert qlstm(*TRAIN)[0] == 0
     Path("backends.yaml").write_text(
@@ -400,8 +402,9 @@ class TestTheCommands:
         assert_nothing_twice(server, STEP * BATCHES)
         assert load_config(Path("run"))["backend_options"]["token_env"] == "MY_TOKEN"
 
-    @pytest.mark.parametrize("task", ["predict", "train"])
-    @pytest.mark.parametrize("pack", ["off", 2])
+    @pytest.mark.parametrize(
+        ("task", "pack"), slow_but([("predict", 2)], [("predict", "off"), ("predict", 2), ("train", "off"), ("train", 2)])
+    )
     def test_a_plan_is_what_is_submitted(self, server: Server, csv: Path, qlstm, task: str, pack: str | int) -> None:
         backend = IBM.model_copy(update={"pack": pack, "guard": GuardSpec(max_executions=700)})  # jobs are cut
         run = train_run(spec(csv, backend if task == "train" else BackendSpec(name="x", kind="statevector")), Path("run"))

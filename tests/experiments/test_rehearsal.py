@@ -86,6 +86,7 @@ def test_the_package_is_a_command_too() -> None:
     assert found.stdout
 
 
+@pytest.mark.slow
 def test_a_training_here_is_not_recorded_and_goes_on_as_such(tmp_path: Path) -> None:
     """What it is evaluated on in the end leaves no record that would be mistaken for one of its jobs."""
     local = spec(write_series(tmp_path), LOCAL).model_copy(update={"optimizer": "spsa", "epochs": 3})

@@ -165,6 +165,7 @@ def test_a_refused_resume_keeps_what_is_there(csv: Path, tmp_path: Path, monkeyp
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_trials_share_the_shots_of_a_backend_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def model(**more) -> QLSTMRegressor:
         search = make_strategy("best-of-random", {"k": 2})

@@ -219,6 +219,7 @@ def test_series_and_their_published_errors_may_be_added(tmp_path: Path) -> None:
     assert load_study_folder(tmp_path / "out")[0].published == published
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_numbers(done: Path, tmp_path: Path) -> None:
     said: list[tuple[int, int]] = []
     run_study(SMALL, tmp_path / "two", jobs=2, report=lambda n, total, record: said.append((n, total)))

@@ -198,6 +198,7 @@ def test_an_interrupted_training_has_no_error(monkeypatch: pytest.MonkeyPatch) -
         scaling.last_error(TINY, TINY.base, "lstm", 0)
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(RunError, match="ended with 1: .*unknown dataset 'nothing'"):
         memory_apart(Point(), "nothing", 10)

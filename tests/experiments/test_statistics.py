@@ -50,6 +50,7 @@ def test_equal_ratios_are_tied_in_every_unit(unit: float) -> None:
     assert found.rank_biserial == pytest.approx((21 - 1.5 - 1.5) / 21, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_errors_that_differ_in_their_unit_alone_are_compared_alike() -> None:
     """Errors and units without short binary forms: each product is rounded, and equal ratios stay tied."""
     rng = np.random.default_rng(7)
