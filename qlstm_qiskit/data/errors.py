@@ -10,7 +10,11 @@ from qlstm_qiskit.errors import DataError, ShapeError
 
 
 def mean_squared_error(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """Of predictions (n, horizon) and what came true, of the same shape; infinity where it is not a float64.
+    """The mean squared error of predictions; infinity where it is beyond float64.
+
+    Args:
+        prediction: (n, horizon).
+        truth: What came true, of the same shape.
 
     Raises:
         ShapeError: Their shapes differ, which numpy might broadcast.
@@ -21,7 +25,7 @@ def mean_squared_error(prediction: NDArray[np.float64], truth: NDArray[np.float6
 
 
 def require_same_shape(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> None:
-    """Raise `ShapeError` where predictions have not the shape of what came true."""
+    """Raise `ShapeError` where predictions do not have the shape of what came true."""
     if prediction.shape != truth.shape:
         raise ShapeError(f"predictions have the shape {prediction.shape}; what came true has {truth.shape}.")
 
