@@ -266,7 +266,7 @@ def test_numbers_in_the_text_are_those_of_the_package() -> None:
 
 
 #: Sections of docs/extending.md whose files are there.
-TRIED = ("A gate", "A noise source", "A file format")
+TRIED = ("A gate", "A cell", "A task", "A noise source", "An option", "A file format")
 
 
 @pytest.mark.parametrize("section", TRIED)

@@ -14,6 +14,7 @@ from qlstm_qiskit.experiments.runs.loggers import LOGGERS
 from qlstm_qiskit.experiments.runs.recipes import RECIPES
 from qlstm_qiskit.experiments.studies.study import studies
 from qlstm_qiskit.hardware.config.file import load_specs
+from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.nn.cell import INPUT_MAPS
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.search import DERIVATIONS, STRATEGIES
@@ -35,6 +36,7 @@ ROOMS = {
     "logger": set(LOGGERS),
     "dtype": set(DTYPES),
     "input_map": set(INPUT_MAPS),
+    "cell": set(CELLS),
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},
     "task": {"predict", "train"},
 }

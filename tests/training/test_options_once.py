@@ -23,8 +23,10 @@ from qlstm_qiskit.cli.completion import NAMES
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.study import Study
+from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.training.declare import Option, Real, Whole, about
+from qlstm_qiskit.training.models import MODELS
 from qlstm_qiskit.training.options import OF_RUN, OPTIONS
 from qlstm_qiskit.training.plain import CheckedOptions
 
@@ -131,6 +133,11 @@ def test_each_has_its_words() -> None:
     assert all(isinstance(about(known), Option) and about(known).help.endswith(".") for known in OPTIONS.values())
 
 
+def test_cells_are_those_that_there_are() -> None:
+    assert about(OF_RUN["cell"]).choices == tuple(CELLS)
+    assert set(about(OF_RUN["model"]).choices) == set(MODELS) - {"derived"}
+
+
 #: In a process whose options have one more: the file of the declarations is changed before anything has read it.
 ADDED = """
 import sys
@@ -155,6 +162,7 @@ from qlstm_qiskit import QLSTMRegressor
 from qlstm_qiskit.cli import main, train
 from qlstm_qiskit.experiments import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.study import Study
+from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.training.inputs import describe
 from qlstm_qiskit.training.plain import CheckedOptions
