@@ -195,6 +195,7 @@ def test_of_the_papers_claims() -> None:
     assert it.tests("diffqas", "reservoir") == [B, U, U, U, U]
 
 
+@pytest.mark.slow
 def test_of_the_papers_table_and_controls() -> None:
     it = evidence("table2")
     said(
@@ -225,6 +226,7 @@ def test_of_the_papers_table_and_controls() -> None:
     assert it.tests("derived", "lstm") == [U, U, U, U, W]
 
 
+@pytest.mark.slow
 def test_of_what_the_recipe_does() -> None:
     """Post hoc: the same model under both recipes, paired by seed."""
     paper, tuned = evidence("table2"), evidence("table2-tuned")
@@ -255,6 +257,7 @@ def test_of_what_the_recipe_does() -> None:
     assert 30 < max(map(np.median, times.values())) < 90
 
 
+@pytest.mark.slow
 def test_of_the_tuned_table() -> None:
     it = evidence("table2-tuned")
     best = it.table.study.published["diffqas"]

@@ -61,6 +61,7 @@ def without_fractions(text: str) -> tuple[Any, list[float]]:
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+@pytest.mark.slow
 def test_tables_are_made_of_the_records(folder: Path) -> None:
     table = found(folder)
     assert (folder / "table.md").read_text() == markdown(table)
@@ -86,6 +87,7 @@ def test_controls_still_have_the_errors_of_the_records(folder: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(("row", "dataset"), [("config4", "narma5"), ("lstm", "narma10"), ("config3", "damped_shm")])
+@pytest.mark.slow
 def test_a_training_still_ends_as_the_records_say(row: str, dataset: str, tmp_path: Path) -> None:
     """Bits are those of one processor; a hundred epochs on another still end close by."""
     folder = ROOT / "results" / "table2"
@@ -102,6 +104,7 @@ def test_a_cluster_has_given_the_same_numbers() -> None:
     assert cluster == here
 
 
+@pytest.mark.slow
 def test_the_notebook_shows_the_committed_table() -> None:
     cells = json.loads((ROOT / "notebooks" / "08_reproduce_the_table.ipynb").read_text())["cells"]
     shown = ["".join(output.get("data", {}).get("text/markdown", "")) for cell in cells for output in cell.get("outputs", ())]

@@ -27,6 +27,7 @@ def fitted() -> QLSTMForecaster:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_sktimes_own_checks() -> None:
     off = ["test__y_remember_data"]  # asks for what the config `remember_data` turns off
     results = check_estimator(QLSTMForecaster, raise_exceptions=False, verbose=False, tests_to_exclude=off)
