@@ -89,9 +89,16 @@ def separated(text: str) -> str:
 
 def comment(room: str, name: str) -> list[str]:
     """What the `#:` lines above a constant say, in the module that a package takes it from."""
-    tree = ast.parse(inspect.getsource(importlib.import_module(room)))
-    homes = {alias.name: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    return ModuleAnalyzer.for_module(homes[name]).find_attr_docs().get(("", name), [])
+    source = Path(inspect.getsourcefile(importlib.import_module(room)) or "")
+    stub = source.with_suffix(".pyi")  # of names that are imported on first use
+    tree = ast.parse((stub if stub.exists() else source).read_text())
+    homes = {
+        alias.name: f"{room}.{node.module}" if node.level else str(node.module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return ModuleAnalyzer.for_module(homes.get(name, room)).find_attr_docs().get(("", name), [])
 
 
 def commands() -> Iterator[tuple[list[str], Any]]:
