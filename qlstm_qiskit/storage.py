@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,29 @@ def exists(path: Path) -> bool:
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"cannot look at {path}: {reason}; choose a folder that can be read.") from None
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those that it lies in; return those that were not there before, the deepest first.
+
+    Raises:
+        RunError: It cannot be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not exists(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the folder {folder}: {error.strerror or error}; choose another one.") from None
+    return missing
+
+
+def take_back(folder: Path, names: Iterable[str], made: Iterable[Path]) -> None:
+    """Remove files of these names, and folders that were made for them unless somebody else put something there."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    for path in made:
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 @contextlib.contextmanager

@@ -102,7 +102,9 @@ class CircuitBank(Circuits):
         if gates is not None:
             angles = angles if sharing == "shared" else angles[self._has_angle.to(angles.device)]
             weights = weights[self._has.to(weights.device)]
-        self.angles = nn.Parameter(angles, requires_grad=circuits == "trained")
+        self.angles = nn.Parameter(angles)
+        if circuits == "frozen":
+            self.freeze()
         self.structural_weights: nn.Parameter | None = None
         if len(candidates) > 1 or gates is not None:
             self.structural_weights = nn.Parameter(weights)
@@ -147,6 +149,11 @@ class CircuitBank(Circuits):
             changed.append(restricted(self.structural_weights, of_weights[:, places][self._has]))
             self.structural_weights = changed[-1].after
         return changed
+
+    def freeze(self) -> None:
+        """Keep the angles as they are; only structural weights, if there are any, are trained."""
+        self.angles.requires_grad_(False)
+        self.circuits = "frozen"
 
     def linearise(self) -> None:
         """Turn structural weights into plain ones with the same coefficients, in place."""

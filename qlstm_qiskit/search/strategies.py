@@ -240,8 +240,7 @@ class FrozenCircuits(Strategy):
     reference: ClassVar[str] = "the reservoir rows of arXiv 2508.14955"
 
     def freeze(self, bank: CircuitBank) -> None:
-        for parameter in bank.circuit_parameters():
-            parameter.requires_grad_(False)
+        bank.freeze()
 
 
 def _random_choice(bank: CircuitBank, generator: torch.Generator | None) -> Gates:

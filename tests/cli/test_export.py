@@ -59,7 +59,7 @@ def test_the_multilinear_form_predicts_what_qlstm_predict_does(qlstm, runs: Path
 @pytest.mark.parametrize(
     ("run", "options", "message"),
     [
-        ("lstm", ["--format", "qpy"], "this model is an lstm, which has no circuits"),
+        ("lstm", ["--format", "qpy"], "this model has no circuits"),
         ("diffqas", ["--format", "qasm2"], "unknown format 'qasm2'. Did you mean 'qasm3'? Allowed: multilinear, qasm3, qpy"),
         ("nothing", ["--format", "qpy"], "there is no run folder"),
         ("diffqas", [], "--format"),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_win
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster, RecurrentCell
 from qlstm_qiskit.space import Candidate
-from qlstm_qiskit.storage import exists, write_atomically
+from qlstm_qiskit.storage import exists, make_folders, take_back, write_atomically
 
 FORMATS = (*CIRCUIT_FORMATS, "multilinear")
 
@@ -91,19 +90,21 @@ def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: s
     """
     _require_known(kind)
     if forecaster.circuits is None:
-        raise OptionError("this model is an lstm, which has no circuits; export the run of another model.")
+        raise OptionError("this model has no circuits; export the run of another model.")
     if exists(out) and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists already and is not empty; choose another folder for --out.")
     _require_finite(forecaster)
     forecaster.eval()
     files = _multilinear_files(forecaster, header) if kind == "multilinear" else _circuit_files(forecaster, header, kind)
-    made = _make_folders(out, files)
+    made: list[Path] = []
+    for folder in sorted({(out / name).parent for name in files}):
+        made = make_folders(folder) + made
     try:
         for name, content in files.items():
             write_atomically(out / name, content)
         difference = _compare(forecaster, header, out, kind)
     except BaseException:
-        _clear(out, files, made)
+        take_back(out, files, made)
         raise
     return Export(out, tuple(files), difference)
 
@@ -250,24 +251,3 @@ def _compare(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) 
     if not difference <= (_SINGLE if single else _TOLERANCE[kind]):
         raise CircuitError(f"this model cannot be kept as {kind}: read back, its predictions differ by {difference:.2g}.")
     return difference
-
-
-def _make_folders(out: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Make the folders of the files; return those that were not there before, the deepest first."""
-    made: list[Path] = []
-    for folder in sorted({(out / name).parent for name in files}):
-        missing = [parent for parent in (folder, *folder.parents) if not exists(parent)]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot make the folder {folder}: {error.strerror or error}; choose another one.") from None
-        made = missing + made
-    return made
-
-
-def _clear(out: Path, files: Iterable[str], made: Iterable[Path]) -> None:
-    for name in files:
-        (out / name).unlink(missing_ok=True)
-    for folder in made:
-        with contextlib.suppress(OSError):  # somebody else put something there
-            folder.rmdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,10 @@ from qlstm_qiskit.experiments.runs.run import (
     load_run,
 )
 from qlstm_qiskit.experiments.runs.start import weights_digest
-from qlstm_qiskit.experiments.runs.train import make_folders, refuse_existing
+from qlstm_qiskit.experiments.runs.train import refuse_existing
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.search import Genotype, derive
-from qlstm_qiskit.storage import exists, strict_json, write_atomically
+from qlstm_qiskit.storage import exists, make_folders, strict_json, take_back, write_atomically
 from qlstm_qiskit.training.tensors import save_weights
 
 #: Part of the training windows that candidates are scored on where the search has held none out.
@@ -111,9 +110,5 @@ def _write(run: Run, history: bytes, metrics: dict[str, Any]) -> None:
         write_atomically(out / METRICS, strict_json(metrics, indent=2) + "\n")
         write_atomically(out / CONFIG, run.spec.model_dump_json(indent=2) + "\n")
     except BaseException:
-        for name in (GENOTYPE, HISTORY, MODEL, METRICS, CONFIG):
-            (out / name).unlink(missing_ok=True)
-        for folder in made:
-            with contextlib.suppress(OSError):  # somebody else put something there
-                folder.rmdir()
+        take_back(out, (GENOTYPE, HISTORY, MODEL, METRICS, CONFIG), made)
         raise

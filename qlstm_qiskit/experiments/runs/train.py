@@ -40,7 +40,7 @@ from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.jobs.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
+from qlstm_qiskit.storage import claimed, exists, make_folders, strict_json, take_back, write_atomically
 from qlstm_qiskit.training import QLSTMRegressor
 from qlstm_qiskit.training.checkpoint import read_progress
 
@@ -223,16 +223,6 @@ def resume_command(out: Path | str) -> str:
     return f"qlstm resume {out}"
 
 
-def make_folders(out: Path) -> list[Path]:
-    """Make the folder; return those that were not there before, the deepest first."""
-    missing = [folder for folder in (out, *out.parents) if not exists(folder)]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot make the folder {out}: {error.strerror or error}; choose another one.") from None
-    return missing
-
-
 def _clear(out: Path, made: list[Path]) -> None:
     """Take back what was written before the first epoch was finished, unless `resume_run` can use it: jobs, or trials."""
     if (out / CHECKPOINT).exists():
@@ -241,8 +231,4 @@ def _clear(out: Path, made: list[Path]) -> None:
         with Ledger(out / JOBS) as ledger:
             if ledger.entries():
                 return
-    for name in (CONFIG, HISTORY, ARCHITECTURE, JOBS, f"{JOBS}.lock"):
-        (out / name).unlink(missing_ok=True)
-    for folder in made:
-        with contextlib.suppress(OSError):  # somebody else put something there
-            folder.rmdir()
+    take_back(out, (CONFIG, HISTORY, ARCHITECTURE, JOBS, f"{JOBS}.lock"), made)

@@ -15,7 +15,6 @@ from qlstm_qiskit.data import load_dataset
 from qlstm_qiskit.errors import LARGEST, OptionError, RunError, TrainingError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.run import predict_windows, read_lines, validated
-from qlstm_qiskit.experiments.runs.train import make_folders
 from qlstm_qiskit.experiments.scaling.step_cost import (
     COMPARED,
     Point,
@@ -26,7 +25,7 @@ from qlstm_qiskit.experiments.scaling.step_cost import (
     spread,
     training_step,
 )
-from qlstm_qiskit.storage import claimed, exists, strict_json, write_atomically
+from qlstm_qiskit.storage import claimed, exists, make_folders, strict_json, write_atomically
 
 POINTS = "scaling.jsonl"
 

@@ -23,7 +23,7 @@ from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.run import CONFIG, Run, load_metrics, load_run, load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import relocate, start_from
-from qlstm_qiskit.experiments.runs.train import is_unfinished, make_folders, resume_run, train_run
+from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_run, train_run
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.records import (
     Record,
@@ -35,7 +35,7 @@ from qlstm_qiskit.experiments.studies.records import (
     write_records,
 )
 from qlstm_qiskit.experiments.studies.study import TRAINING, Chain, Study, StudyTask
-from qlstm_qiskit.storage import claimed, exists
+from qlstm_qiskit.storage import claimed, exists, make_folders
 from qlstm_qiskit.training.task import REGRESSION
 
 #: What a run's metrics give to its record.
