@@ -46,7 +46,7 @@ def header(n_features: int = 2, horizon: int = 2) -> ModelHeader:
     )
 
 
-SMALL = SearchSpace.product(["H-RY", "RX"], ["linear-RY", "cyclic-RX"])
+FOUR = SearchSpace.product(["H-RY", "RX"], ["linear-RY", "cyclic-RX"])
 
 
 def randomised(forecaster: Forecaster) -> Forecaster:
@@ -114,8 +114,8 @@ MODELS = {
     "ragged": ragged,
     "own": own,
     "gru": lambda: from_space(SearchSpace.paper(), QGRU, depth=1),
-    "gru, 2 layers, both ways": lambda: from_space(SMALL, QGRU, depth=1, num_layers=2, bidirectional=True),
-    "hybrid, both ways": lambda: from_space(SMALL, depth=1, n_qubits=2, bidirectional=True),
+    "gru, 2 layers, both ways": lambda: from_space(FOUR, QGRU, depth=1, num_layers=2, bidirectional=True),
+    "hybrid, both ways": lambda: from_space(FOUR, depth=1, n_qubits=2, bidirectional=True),
 }
 
 
@@ -320,7 +320,10 @@ DAMAGES = {
         lambda out: _edit(out, lambda c: c["layers"][0]["gates"]["cell"][0]["angles"].pop()),
         "'H-RY|linear-RY' has 3 angles in the cell gate",
     ),
-    "a gate too few": (lambda out: _edit(out, lambda c: c["layers"][0]["gates"].pop("cell")), "needs the gates input, forget"),
+    "a gate too few": (
+        lambda out: _edit(out, lambda c: c["layers"][0]["gates"].pop("cell")),
+        "expected input, forget, cell, output",
+    ),
     "an unknown candidate": (
         lambda out: _edit(out, lambda c: c["layers"][0]["gates"]["cell"][0].update(candidate="other")),
         "'other', which is not among",
