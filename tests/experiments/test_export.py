@@ -320,7 +320,7 @@ DAMAGES = {
         lambda out: _edit(out, lambda c: c["layers"][0]["gates"]["cell"][0]["angles"].pop()),
         "'H-RY|linear-RY' has 3 angles in the cell gate",
     ),
-    "a gate too few": (
+    "a gate too few": (lambda out: _edit(out, lambda c: c["layers"][0]["gates"].pop("cell")), "expected input, forget, cell"),
         lambda out: _edit(out, lambda c: c["layers"][0]["gates"].pop("cell")),
         "expected input, forget, cell, output",
     ),
