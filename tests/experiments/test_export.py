@@ -321,9 +321,6 @@ DAMAGES = {
         "'H-RY|linear-RY' has 3 angles in the cell gate",
     ),
     "a gate too few": (lambda out: _edit(out, lambda c: c["layers"][0]["gates"].pop("cell")), "expected input, forget, cell"),
-        lambda out: _edit(out, lambda c: c["layers"][0]["gates"].pop("cell")),
-        "expected input, forget, cell, output",
-    ),
     "an unknown candidate": (
         lambda out: _edit(out, lambda c: c["layers"][0]["gates"]["cell"][0].update(candidate="other")),
         "'other', which is not among",
