@@ -29,6 +29,9 @@ C = TypeVar("C", bound=type)
 #: Optimisers by name, and their default learning rates.
 OPTIMIZERS: Mapping[str, float] = MappingProxyType({"rmsprop": 0.01, "adam": 0.01, "lbfgs": 1.0, "spsa": 0.03})
 
+#: Models whose gates are no circuits: layers of torch, the classical controls.
+CLASSICAL = ("lstm", "gru")
+
 #: Perturbations in a step of SPSA at most; more would take minutes for each step of the smallest model.
 MOST_RESAMPLINGS = 100_000
 
@@ -45,8 +48,7 @@ class ModelOptions:
         choices=(
             *("diffqas", "diffqas-shared", "reservoir", "reservoir-shared"),
             *(f"config{number}" for number in range(1, 7)),
-            "lstm",
-            "gru",
+            *CLASSICAL,
         ),
     )
     hidden_size: int = option(

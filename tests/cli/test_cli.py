@@ -16,6 +16,7 @@ import pytest
 
 from qlstm_qiskit.data import PAPER_SERIES
 from qlstm_qiskit.training import MODELS
+from qlstm_qiskit.training.options import CLASSICAL
 from tests.speed import slow_but
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -29,7 +30,7 @@ QUICK = [("diffqas", "bessel"), ("config1", "damped_shm"), ("lstm", "narma5")]
 
 @pytest.mark.parametrize(("model", "dataset"), slow_but(QUICK, TRAININGS))
 def test_every_model_trains_on_every_dataset(qlstm, dataset: str, model: str) -> None:
-    depth = [] if model == "lstm" else ["--depth", 1]
+    depth = [] if model in CLASSICAL else ["--depth", 1]
     code, out, err = qlstm(
         "train", "--dataset", dataset, "--model", model, "--hidden-size", 1, *depth, "--epochs", 2, "--out", "run", "--json"
     )
@@ -40,7 +41,7 @@ def test_every_model_trains_on_every_dataset(qlstm, dataset: str, model: str) ->
     figures = {"forecast.png", "loss.png"}
     if model.startswith("config"):
         figures |= {"circuits.png"}
-    elif model != "lstm":
+    elif model not in CLASSICAL:
         figures |= {"structural_weights.png", "weights.png", "contributions.png"}
     assert {path.name for path in Path("run").glob("*.png")} == figures
     assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in metrics["figures"])

@@ -22,12 +22,13 @@ from qlstm_qiskit.cli.app import app
 from qlstm_qiskit.cli.completion import NAMES
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments import DataSpec, RunSpec
+from qlstm_qiskit.experiments.runs.recipes import recipe_fields
 from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.training.declare import Option, Real, Whole, about
-from qlstm_qiskit.training.models import MODELS
-from qlstm_qiskit.training.options import OF_RUN, OPTIONS
+from qlstm_qiskit.training.models import CONTROLS, MODELS
+from qlstm_qiskit.training.options import CLASSICAL, OF_RUN, OPTIONS
 from qlstm_qiskit.training.plain import CheckedOptions
 
 DATA = DataSpec(dataset="nile")
@@ -136,6 +137,9 @@ def test_each_has_its_words() -> None:
 def test_cells_are_those_that_there_are() -> None:
     assert about(OF_RUN["cell"]).choices == tuple(CELLS)
     assert set(about(OF_RUN["model"]).choices) == set(MODELS) - {"derived"}
+    assert set(CLASSICAL) == set(CONTROLS)
+    for model in ("diffqas", *CLASSICAL):
+        assert ("angle_std" in recipe_fields("tuned", model)) == (model not in CLASSICAL)
 
 
 #: In a process whose options have one more: the file of the declarations is changed before anything has read it.
@@ -161,6 +165,7 @@ import shlex
 from qlstm_qiskit import QLSTMRegressor
 from qlstm_qiskit.cli import main, train
 from qlstm_qiskit.experiments import DataSpec, RunSpec
+from qlstm_qiskit.experiments.runs.recipes import recipe_fields
 from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.report.pages.commands import again

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from qlstm_qiskit.training.declare import about
+from qlstm_qiskit.training.options import CLASSICAL, OF_RUN
+
 #: Name -> fields of a `RunSpec` that differ from its defaults, which are those of the paper's author.
 #: "tuned" was chosen by the errors on the last fifth of the training windows: `qlstm table --study recipe`, results/recipe.
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -20,4 +23,4 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 def recipe_fields(name: str, model: str) -> dict[str, Any]:
     """What a recipe says of a model: fields of its `RunSpec`."""
-    return {key: value for key, value in RECIPES[name].items() if key != "angle_std" or model != "lstm"}
+    return {key: value for key, value in RECIPES[name].items() if model not in CLASSICAL or not about(OF_RUN[key]).circuits}
