@@ -37,6 +37,7 @@ def test_tables_and_files(qlstm, measured: list) -> None:
     assert "Written: new/folder/scaling.jsonl, new/folder/scaling.md" in out
 
 
+@pytest.mark.slow
 def test_json_and_a_folder_that_goes_on(qlstm, measured: list) -> None:
     code, out, err = qlstm("scaling", "--axes", "depth", "--out", "there", "--json")
     assert (code, err) == (0, "")

@@ -36,6 +36,7 @@ def test_a_table_and_what_is_proven(qlstm) -> None:
     assert not list(Path().glob("*.png"))
 
 
+@pytest.mark.slow
 def test_a_backend_a_figure_and_json(qlstm) -> None:
     options = ("--n-qubits", 3, "--outputs", 1, "--backend", "fake-manila", "--samples", 20, "--out", "new/space.png")
     code, out, err = qlstm(*options)

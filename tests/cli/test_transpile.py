@@ -29,6 +29,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QLSTM_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_candidate_and_a_warning_for_rings(qlstm, runs: Path) -> None:
     code, out, err = qlstm("transpile", runs / "search", "--backend", "aer-noise-torino", "--out", "pictures")
     assert (code, err) == (0, "")

@@ -49,6 +49,7 @@ def test_the_whole_way(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_it_goes_on_to_the_same_bits(kind: str, tmp_path: Path) -> None:
     options = {"cell": "gru" if "gru" in kind else "lstm", "bidirectional": "both" in kind}
     spec = RunSpec(data=DataSpec(dataset="damped_shm"), hidden_size=1, depth=1, epochs=3, batch_size=40, **options)

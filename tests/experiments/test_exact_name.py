@@ -27,6 +27,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_nothing_of_the_package_asks_for_it_by_name(trained: Run, tmp_path: Path) -> None:
     known = trained.predict(trained.dataset.x_test)
     for backend in (None, EXACT):

@@ -127,6 +127,7 @@ def test_errors_of_nothing_and_of_infinity_are_compared() -> None:
     assert (found.verdict, found.ratio, found.rank_biserial) == ("worse", np.inf, 1)
 
 
+@pytest.mark.slow
 def test_the_direction_is_that_of_the_test() -> None:
     """Where most pairs are equal, or many are lost by little, the median ratio says nothing of it, or the contrary."""
     equal = compare([1.0] * 7 + [0.5, 0.6, 0.7, 0.8, 0.9, 0.95], [1.0] * 13)
@@ -151,6 +152,7 @@ def test_summary() -> None:
     assert summarise([3.0, 1, 2]).median_interval == summarise([3.0, 1, 2]).iqm_interval == (1, 3), "too few for a bootstrap"
 
 
+@pytest.mark.slow
 def test_an_interval_covers_the_median_as_often_as_it_says() -> None:
     """Of 200 samples of 12 about 95 %, with four standard errors of room and some for small samples."""
     hits = [low <= 1 <= high for low, high in (summarise(np.exp(RNG.normal(0, 1, 12))).median_interval for _ in range(200))]

@@ -92,6 +92,7 @@ def test_a_training_is_not_gone_on_with(folder: Path, capsys: pytest.CaptureFixt
     assert not was_imported()
 
 
+@pytest.mark.slow
 def test_what_needs_no_device_calls_nothing(folder: Path) -> None:
     assert load_run(folder, backend="aer-shots").spec.backend == "aer-shots"
     derive_run(folder, Path("derived"))

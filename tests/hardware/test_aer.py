@@ -91,6 +91,7 @@ def test_constants_and_circuits_without_parameters() -> None:
     np.testing.assert_array_equal(results[1], [[3.0]] * 2)
 
 
+@pytest.mark.slow
 def test_shots_have_the_variance_of_shots_and_every_job_its_own_noise() -> None:
     circuit = QuantumCircuit(1)
     circuit.ry(P[0], 0)
@@ -132,6 +133,7 @@ def test_reading_out_is_a_matrix_on_each_bit() -> None:
     np.testing.assert_allclose(read_out(true, errors)[0], expected, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_noise_is_that_of_aer_on_the_whole_device() -> None:
     """Gates and readout, against AerSimulator.from_backend with many shots; within 5 standard errors."""
     device = find_device("manila")

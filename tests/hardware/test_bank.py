@@ -194,6 +194,7 @@ def step_of_the_paper(*, everything: bool, reduce: bool = True) -> CountingBacke
     return backend
 
 
+@pytest.mark.slow
 def test_a_training_step_is_one_job_a_time_step_and_one_for_all_jacobians() -> None:
     backend = step_of_the_paper(everything=True, reduce=False)
     assert [len(job) for job in backend.executor.jobs] == [36] * 5, "one PUB a candidate"
@@ -202,6 +203,7 @@ def test_a_training_step_is_one_job_a_time_step_and_one_for_all_jacobians() -> N
     assert len(backend.prepared) == len(set(backend.prepared)) == 36
 
 
+@pytest.mark.slow
 def test_what_is_dead_or_equal_is_neither_submitted_nor_shifted() -> None:
     """The same step: 7 candidates are zero, 11 repeat another one up to relabelled angles."""
     backend = step_of_the_paper(everything=True)
@@ -214,6 +216,7 @@ def test_what_is_dead_or_equal_is_neither_submitted_nor_shifted() -> None:
 
 
 @pytest.mark.parametrize(("reduce", "circuits"), [(False, 77_760), (True, 26_524)])
+@pytest.mark.slow
 def test_data_and_the_first_state_are_not_shifted(reduce: bool, circuits: int) -> None:
     backend = step_of_the_paper(everything=False, reduce=reduce)
     assert len(backend.executor.jobs) == 5
@@ -339,6 +342,7 @@ def _split(candidate: Candidate):
     return item.circuit, item.parameters
 
 
+@pytest.mark.slow
 def test_everything_is_submitted_where_the_entry_says_so() -> None:
     candidates, x = SearchSpace.paper().candidates(2, 1), torch.zeros(2, 2, dtype=torch.float64)
     weights = torch.rand(4, 72, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

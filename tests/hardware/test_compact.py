@@ -189,6 +189,7 @@ def test_a_compact_device_of_a_large_one_knows_only_its_qubits(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("n_qubits", "method"), [(2, "density_matrix"), (14, "statevector"), (40, "matrix_product_state")])
+@pytest.mark.slow
 def test_the_method_follows_the_number_of_qubits(n_qubits: int, method: str) -> None:
     device = compact_backend(find_device("fez"), range(n_qubits))
     circuit = QuantumCircuit(n_qubits, 2)
@@ -197,6 +198,7 @@ def test_the_method_follows_the_number_of_qubits(n_qubits: int, method: str) -> 
     assert device.run(circuit, shots=20).result().results[0].metadata["method"] == method
 
 
+@pytest.mark.slow
 def test_a_large_device_costs_no_more_than_the_circuit() -> None:
     device = compact_backend(find_device("fez"), range(30))
     circuit = QuantumCircuit(30, 1)
