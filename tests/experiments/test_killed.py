@@ -55,7 +55,7 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole) -> No
         expected = whole(kind)
 
         def work(kind: str = kind, out: Path = out) -> None:
-            train_to_the_end(_short(csv), out)
+            train_to_the_end(small(csv, kind), out)
 
         begun, pid = time.monotonic(), child(work)
         lines, moment = trial % (EPOCHS + 1), generator.uniform(0, 0.03)
