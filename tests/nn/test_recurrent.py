@@ -18,7 +18,6 @@ from tests.parity.oracle import stock_qnn
 
 SMALL = SearchSpace.product(["H-RY", "RX"], ["linear-RY", "cyclic-RX"])
 F64 = torch.float64
-THEIRS = {"lstm": nn.LSTM, "gru": nn.GRU}
 DROPPED = [[[0, 3], [1], [1, 2, 3], [3]], [[2], [0, 1], [3], [1, 3]]]  # for up to four gates of two cells
 
 
@@ -51,12 +50,13 @@ def of(hx: object) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("shape", [(5, 2), (5, 4, 2)])
 def test_shapes_are_those_of_torch(cell, bidirectional, num_layers, batch_first, given, shape) -> None:
     options = {"num_layers": num_layers, "batch_first": batch_first, "bidirectional": bidirectional}
-    ours, theirs = layer(cell, 2, 3, **options), THEIRS[cell](2, 3, dtype=F64, **options)
+    ours = layer(cell, 2, 3, **options)
+    theirs = (nn.LSTM if len(ours.cell_type.state_names) == 2 else nn.GRU)(2, 3, dtype=F64, **options)
     x, state = drawn(*shape), None
     if given:
         batch = () if len(shape) == 2 else (shape[0] if batch_first else shape[1],)
         state = tuple(drawn(num_layers * (1 + bidirectional), *batch, 3) for _ in of(theirs(x)[1]))
-        state = state if cell == "lstm" else state[0]
+        state = state if len(state) > 1 else state[0]
     (out, hx), (their_out, their_hx) = ours(x, state), theirs(x, state)
     assert out.shape == their_out.shape
     assert type(hx) is type(their_hx)
