@@ -50,7 +50,7 @@ class Called:
     """
 
     def __init__(self, bank: Bindable, samples: int, calls: int, gates: tuple[int, ...] | None, alone: bool) -> None:
-        self._bank, self._how, self._gates, self._alone = bank, (samples, calls, gates), gates, alone
+        self._bank, self._how, self._alone = bank, (samples, calls, gates), alone
         self._bound: Bound | None = None
         self._of: list[tuple[Tensor, int]] = []
 
@@ -60,8 +60,8 @@ class Called:
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         if self._alone:
-            values = cast(Tensor, self._bank(inputs))
-            return values if self._gates is None else values[:, list(self._gates)]
+            values, (_, _, gates) = cast(Tensor, self._bank(inputs)), self._how
+            return values if gates is None else values[:, list(gates)]
         return cast(Tensor, self._bank(inputs, bound=lambda flat: self._current()(flat, constant=constant)))
 
     def candidates(self, inputs: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import nn
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import CELLS, Forecaster, Recurrent
+from qlstm_qiskit.nn.recurrent import require_dropout
 from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_parameters
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.declare import about
@@ -82,8 +83,7 @@ def build_forecaster(
         raise unknown_option("model", model, MODELS)
     require_at_least("hidden_size", hidden_size, 1)
     require_at_least("num_layers", own.num_layers, 1, MOST_LAYERS)
-    if own.dropout and own.num_layers == 1:
-        raise OptionError(f"dropout={own.dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
+    require_dropout(own.dropout, own.num_layers)
     if isinstance(backend, str):
         load_backend(backend)
     variant = MODELS[model]
