@@ -42,7 +42,7 @@ INSTALLING = ("python3 -m venv ", "pip install ", "docker ", "make ")
 
 
 #: Pages whose commands train little.
-QUICK = [path for path in WITH_CODE if path.stem in ("devices", "mathematics", "python", "qnn")]
+QUICK = [path for path in WITH_CODE if path.stem in ("mathematics", "qnn")]
 
 
 @pytest.mark.parametrize("page", slow_but(QUICK, WITH_CODE), ids=lambda path: path.stem)

@@ -179,6 +179,7 @@ def test_of_the_papers_table() -> None:
     assert factors == pytest.approx([570, 570], rel=0.01)
 
 
+@pytest.mark.slow
 def test_of_the_papers_claims() -> None:
     it = evidence("table2")
     said("better than configs 2, 3, 5 and 6 on all five series, than config 4 on two and than config 1 on one, delayed QC")
@@ -333,6 +334,7 @@ def test_of_controls_under_the_tuned_recipe() -> None:
     )
 
 
+@pytest.mark.slow
 def test_of_real_series() -> None:
     it = evidence("real")
     median = it.median

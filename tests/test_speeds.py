@@ -23,9 +23,12 @@ class Collected:
 
 
 @pytest.fixture(scope="module")
-def quick() -> list[pytest.Function]:
-    """The tests of `make test`, by the words that the Makefile says to pytest."""
+def quick(request: pytest.FixtureRequest) -> list[pytest.Function]:
+    """The tests of `make test`, by the words that the Makefile says to pytest; within `make test` they are there already."""
     (marks,) = re.findall(r'^test: .*\n\t.* -m "(.*?)"', (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    option = request.config.option
+    if (request.config.args, option.markexpr, option.keyword) == (["tests"], marks, ""):
+        return [item for item in request.session.items if isinstance(item, pytest.Function)]
     found = Collected()
     arguments = ["--collect-only", "-qq", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-m", marks]
     assert pytest.main([*arguments, str(ROOT / "tests")], plugins=[found]) == pytest.ExitCode.OK

@@ -24,7 +24,7 @@ def structure(candidate: Candidate, n_outputs: int | None = None, **options) -> 
 SIZES = [(n, depth) for n in range(2, 7) for depth in (1, 2, 3)]
 
 
-@pytest.mark.parametrize(("n_qubits", "depth"), SIZES)
+@pytest.mark.parametrize(("n_qubits", "depth"), slow_but(SIZES[:9], SIZES))
 def test_the_papers_space_as_it_is_seen_by_trying(n_qubits: int, depth: int) -> None:
     candidates = SearchSpace.paper().candidates(n_qubits, depth)
     for candidate, seen in zip(candidates, look_at_all(candidates, n_qubits - 1), strict=True):
@@ -144,7 +144,7 @@ def test_angles_that_are_not_linear() -> None:
     assert not structure(Candidate("own", same, (), tuple(W)[:1])).weights
 
 
-@pytest.mark.parametrize("seed", slow_but(range(20), range(60)))
+@pytest.mark.parametrize("seed", slow_but(range(10), range(60)))
 def test_random_circuits_have_no_dead_part_that_is_alive_and_none_is_missed(seed: int) -> None:
     candidate = (random_candidate if seed % 2 else random_structured_candidate)(seed)
     found, seen = structure(candidate), look(candidate)

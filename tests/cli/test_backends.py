@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SHIPPED = [
     *("statevector", "aer-exact", "aer-shots", "aer-noise-torino", "aer-noise-fez"),
     *("fake-manila", "fake-fez", "fake-nighthawk", "ibm", "ibm-local"),
@@ -56,6 +58,7 @@ def test_a_mistake_is_one_line_with_file_and_line(qlstm) -> None:
     assert qlstm("backends", "list", "--backends", "none.yaml")[0] == 2
 
 
+@pytest.mark.slow
 def test_a_dead_device_is_named_in_one_line_by_whatever_uses_it(qlstm) -> None:
     Path("backends.yaml").write_text("dead: {kind: fake, device: kyoto, shots: 8}")
     Path("wave.csv").write_text("value\n" + "\n".join(str(abs(k % 7 - 3)) for k in range(12)))

@@ -25,7 +25,7 @@ QLSTM = [sys.executable, "-c", "from qlstm_qiskit.cli import main; main()"]
 
 
 TRAININGS = list(product([model for model in MODELS if model != "derived"], PAPER_SERIES))
-QUICK = [("diffqas", "bessel"), ("config1", "damped_shm"), ("lstm", "narma5")]
+QUICK = [("config1", "damped_shm"), ("lstm", "narma5")]
 
 
 @pytest.mark.parametrize(("model", "dataset"), slow_but(QUICK, TRAININGS))

@@ -385,6 +385,7 @@ class TestInferenceCache:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(F64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.slow
 def test_fifty_steps_of_training_are_the_same_on_both_paths(dtype: torch.dtype, tolerance: float) -> None:
     """SGD, which carries a difference on as it is: RMSprop would turn the rounding of a dead angle's gradient into a step."""
     results = []

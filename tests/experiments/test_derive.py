@@ -126,6 +126,7 @@ def test_a_run_without_a_validation_part_is_scored_on_its_last_training_windows(
     assert [len(layer["cell"]) for layer in derived.spec.genotype.layers] == [2, 2]
 
 
+@pytest.mark.slow
 def test_a_search_that_drops_candidates_is_read_back_evaluated_and_planned(data: DataSpec, tmp_path: Path) -> None:
     strategy = make_strategy("shrinking", {"keep": 2, "begin": 0.3, "end": 0.6})
     spec = RunSpec(data=data, hidden_size=2, depth=1, epochs=4, search=strategy)
@@ -148,6 +149,7 @@ def test_a_search_that_drops_candidates_is_read_back_evaluated_and_planned(data:
     assert header["gates"][0][0] == list(run.forecaster.recurrent.gates[0][0])
 
 
+@pytest.mark.slow
 def test_an_interrupted_derivation_leaves_nothing(search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = derive_module.write_atomically
     for moment in range(4):
@@ -174,6 +176,7 @@ def test_an_error_on_windows_that_were_trained_on_is_not_called_validation(deriv
     assert [stage["valid_mse"] is None for stage in stages.values()] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_plans_know_the_strategy(data: DataSpec, tmp_path: Path) -> None:
     def circuits(name: str, **options) -> int:
         strategy = make_strategy(name, options)

@@ -148,7 +148,7 @@ class TestStops:
         with Ledger(run / "jobs.sqlite") as ledger:
             assert Counter(entry.status for entry in ledger.entries()) == {"done": 2 * STEP * BATCHES}
 
-    @pytest.mark.parametrize("jobs", slow_but([7], [0, 7, 13]))
+    @pytest.mark.parametrize("jobs", slow_but([], [0, 7, 13]))
     def test_by_the_service(self, server: Server, csv: Path, whole: bytes, jobs: int, qlstm) -> None:
         server.faults["submit"].extend([*[None] * jobs, Fault(503)] + [Fault(503)] * 5)
         code, _, err = qlstm(*TRAIN[:-4], "--epochs", 2, "--batch-size", 5, "--out", "run", "--backend", "ibm")
@@ -448,7 +448,7 @@ class TestTheCommands:
         ("backend", "optimizer"),
         [
             ("aer-noise-torino", "spsa"),
-            ("aer-noise-torino", "rmsprop"),
+            pytest.param("aer-noise-torino", "rmsprop", marks=pytest.mark.slow),
             pytest.param("fake-manila", "rmsprop", marks=pytest.mark.slow),
         ],
     )

@@ -38,6 +38,7 @@ def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 UNUSED = {"version", "epoch", "gates", "target"}
 
 
+@pytest.mark.slow
 def test_damage_is_a_value_error_or_does_not_matter(written: Path, tmp_path: Path) -> None:
     whole = json.loads((written / "multilinear.json").read_text())
     good = multilinear_reader.predict(multilinear_reader.load(written / "multilinear.json"), WINDOWS)

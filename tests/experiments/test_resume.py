@@ -41,7 +41,7 @@ def ctrl_c_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     monkeypatch.setattr(Recorder, "on_batch_end", on_batch_end)
 
 
-@pytest.mark.parametrize("kind", slow_but(("plain", "lstm", "bilevel", "validated"), KINDS))
+@pytest.mark.parametrize("kind", slow_but(("lstm", "bilevel"), KINDS))
 def test_goes_on_to_the_same_bits(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     train_run(small(csv, kind), tmp_path / "whole")
     for epoch in (2, 3):
@@ -148,6 +148,7 @@ def test_the_estimator_goes_on_too(tmp_path: Path, options: dict) -> None:
     assert [row["train_loss"] for row in resumed.history_] == [row["train_loss"] for row in whole.history_]
 
 
+@pytest.mark.slow
 def test_a_refused_resume_keeps_what_is_there(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first epoch, when the disk is full: the config is all that there is."""
     train_run(small(csv, "plain"), tmp_path / "whole")

@@ -24,6 +24,7 @@ from tests.experiments.resumable import interrupted_in, write_series
 from tests.experiments.studied import SMALL, numbers
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_training_is_no_result(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """skorch ends a training at Ctrl-C and says nothing; at jobs=1 it would be recorded."""
     part = SMALL.part(rows=["circuit"], datasets=["narma5"])

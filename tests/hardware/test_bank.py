@@ -20,6 +20,7 @@ from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate
+from tests.speed import slow_but
 
 F64 = torch.float64
 
@@ -160,7 +161,10 @@ def layers(**options) -> tuple[QLSTM, QLSTM, CountingBackend]:
     return exact, ours, backend
 
 
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"n_qubits": 2}, {"input_map": "arctan"}, {"mixing": "softmax"}])
+OPTIONS = [{}, {"num_layers": 2}, {"n_qubits": 2}, {"input_map": "arctan"}, {"mixing": "softmax"}]
+
+
+@pytest.mark.parametrize("options", slow_but([{"n_qubits": 2}], OPTIONS))
 def test_a_recurrent_layer_has_the_gradients_of_the_exact_one(options: dict) -> None:
     exact, ours, backend = layers(**options)
     x = torch.rand(3, 4, 1, dtype=F64)

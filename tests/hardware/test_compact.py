@@ -24,6 +24,7 @@ from qlstm_qiskit.hardware.device.compact import (
 )
 from qlstm_qiskit.hardware.device.named import find_device
 from tests.hardware.placed import exact, noisy, outputs, placed, ring, values
+from tests.speed import slow_but
 
 POINT = np.linspace(-1.0, 2.0, 8)
 
@@ -188,8 +189,10 @@ def test_a_compact_device_of_a_large_one_knows_only_its_qubits(monkeypatch: pyte
     assert device.run(circuit, memory=True).result().results[0].shots == 1024
 
 
-@pytest.mark.parametrize(("n_qubits", "method"), [(2, "density_matrix"), (14, "statevector"), (40, "matrix_product_state")])
-@pytest.mark.slow
+METHODS = [(2, "density_matrix"), (14, "statevector"), (40, "matrix_product_state")]
+
+
+@pytest.mark.parametrize(("n_qubits", "method"), slow_but(METHODS[:2], METHODS))
 def test_the_method_follows_the_number_of_qubits(n_qubits: int, method: str) -> None:
     device = compact_backend(find_device("fez"), range(n_qubits))
     circuit = QuantumCircuit(n_qubits, 2)

@@ -117,12 +117,12 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return _case(request.param, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=slow_but(QUICK, SAMPLED))
+@pytest.fixture(params=slow_but(("aer-shots", "fake-manila"), SAMPLED))
 def sampled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     return _case(request.param, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=slow_but(QUICK, DEVICES))
+@pytest.fixture(params=slow_but(("aer-shots", "fake-manila"), DEVICES))
 def device(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     return _case(request.param, tmp_path, monkeypatch)
 

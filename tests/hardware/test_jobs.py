@@ -24,6 +24,7 @@ from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.hardware.jobs.runner import JobRunner
 from tests.hardware.mock_service import Fault, MockService, Server
 from tests.hardware.work import SHOTS, SPEC, STEPS, Clock, assert_nothing_twice, circuit, do, do_in, runner
+from tests.speed import slow_but
 
 DROP, DROP_AFTER = Fault(), Fault(after=True)
 
@@ -187,7 +188,12 @@ LASTING: list[tuple[str, Prepare, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("case", "prepare", "message", "status"), LASTING, ids=[case[0] for case in LASTING])
+AT_ONCE = [case for case in LASTING if case[0] != "it stays gone"]
+
+
+@pytest.mark.parametrize(
+    ("case", "prepare", "message", "status"), slow_but(AT_ONCE, LASTING), ids=[case[0] for case in LASTING]
+)
 def test_faults_that_last_say_what_to_do_and_lose_nothing(
     server: Server, ledger: Ledger, expected: Values, case: str, prepare: Prepare, message: str, status: str
 ) -> None:

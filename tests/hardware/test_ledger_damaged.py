@@ -22,6 +22,7 @@ from qlstm_qiskit.hardware.jobs.lock import lock_of
 from qlstm_qiskit.hardware.jobs.pinned import PinnedDevice, calibration_of
 from tests.hardware.mock_service import Fault, MockService, Server
 from tests.hardware.work import do, runner
+from tests.speed import slow_but
 
 #: Damaged records for each kind of damage; of every so many of them the commands are run, and of half of those the work.
 EACH, EVERY = 60, 10
@@ -140,7 +141,7 @@ def lose_a_part(path: Path, rng: np.random.Generator) -> None:
 DAMAGES: dict[str, Damage] = {item.__name__: item for item in (flip_bytes, cut, set_column, cut_a_text, lose_a_part)}
 
 
-@pytest.mark.parametrize("name", DAMAGES)
+@pytest.mark.parametrize("name", slow_but(["cut"], DAMAGES))
 def test_a_damaged_record_is_told_in_a_line_and_nothing_is_submitted_twice(
     folder: Path, whole: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

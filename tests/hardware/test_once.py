@@ -10,7 +10,7 @@ from qlstm_qiskit.hardware.device import transpile as transpile_module
 from qlstm_qiskit.hardware.executors import aer
 
 
-@pytest.mark.parametrize("backend", ["aer-exact", "aer-noise-torino", "fake-manila"])
+@pytest.mark.parametrize("backend", ["aer-exact", "aer-noise-torino", pytest.param("fake-manila", marks=pytest.mark.slow)])
 def test_a_training_transpiles_each_circuit_once(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     csv = tmp_path / "series.csv"
     csv.write_text("value\n" + "\n".join(f"{0.1 * k % 0.7:.3f}" for k in range(9)) + "\n")

@@ -122,7 +122,7 @@ def test_without_input_gradients_inputs_are_not_shifted() -> None:
     np.testing.assert_allclose(by_weight, one_pub(candidate, StatevectorEstimator()).backward(x, w)[1], atol=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (2,), (2, 3, 2)])
+@pytest.mark.parametrize("shape", [(3, 2), (2,), pytest.param((2, 3, 2), marks=pytest.mark.slow)])
 def test_the_connector_is_differentiable_in_float64(shape: tuple[int, ...]) -> None:
     candidate = SearchSpace.handcrafted(1).candidates(2, 1)[0]
     module = DtypeTorchConnector(one_pub(candidate, StatevectorEstimator()), np.full(len(candidate.weights), 0.3))

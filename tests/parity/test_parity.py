@@ -41,13 +41,13 @@ def test_paper_space_covering_sample_of_wide_circuits(offset: int) -> None:
     assert_parity([candidates[6 * offset + (offset + 2) % 6]], seed=offset, samples=2, paths=PATHS)
 
 
-@pytest.mark.parametrize("seed", slow_but(range(10), range(50)))
+@pytest.mark.parametrize("seed", slow_but(range(5), range(50)))
 def test_random_circuits(seed: int) -> None:
     """Most of them read an input twice and are pushed as states; what has a form takes it."""
     assert_parity([random_candidate(seed)], seed=seed)
 
 
-@pytest.mark.parametrize("seed", slow_but(range(10), range(40)))
+@pytest.mark.parametrize("seed", slow_but(range(5), range(40)))
 def test_random_circuits_with_structure(seed: int) -> None:
     assert_parity([random_structured_candidate(seed)], seed=seed, paths=["form"])
 

@@ -25,6 +25,7 @@ from qlstm_qiskit.report.architecture import (
 from qlstm_qiskit.report.circuits import circuits_figure, circuits_of
 from qlstm_qiskit.space import SearchSpace
 from tests.nn.test_gates import genotype
+from tests.speed import slow_but
 
 NAMES = ["a", "b", "c"]
 
@@ -54,10 +55,11 @@ def ragged() -> dict:
     return {"space": genotype().spaces(), "depth": 2, "num_layers": 2}
 
 
+RAGGED = ragged()
 HYBRID = {"depth": 1, "n_qubits": 2, "num_layers": 2, "mixing": "softmax"}
 
 
-@pytest.mark.parametrize("options", [{"depth": 1}, ragged(), pytest.param(HYBRID, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("options", slow_but([RAGGED], [{"depth": 1}, RAGGED, HYBRID]))
 def test_contributions_are_those_of_each_candidate_alone(run: Run, options: dict) -> None:
     run = with_model(run, **options)
     names, tables = contributions(run)

@@ -65,7 +65,7 @@ def loss(module: Forecaster) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("strategy", DERIVATIONS)
+@pytest.mark.parametrize("strategy", slow_but(["contribution"], DERIVATIONS))
 def test_a_derived_model_is_the_search_without_the_others(kind: str, strategy: str) -> None:
     found = search(kind)
     before = {name: value.clone() for name, value in found.module_.state_dict().items()}
@@ -92,7 +92,7 @@ def layer_of_module(module: Forecaster):
     return module.recurrent
 
 
-@pytest.mark.parametrize("kind", slow_but(("shrunk", "softmax"), ("linear", "softmax", "two layers", "hybrid", "shrunk")))
+@pytest.mark.parametrize("kind", slow_but(["shrunk"], ("linear", "softmax", "two layers", "hybrid", "shrunk")))
 def test_scores_are_what_they_say(kind: str) -> None:
     found = search(kind)
     whole = [coefficients(cell.bank) for cell in layer_of(found).layers()]

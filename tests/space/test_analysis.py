@@ -158,6 +158,7 @@ def test_the_kept_candidates_start_as_among_all(sharing: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "model"), [("states", "diffqas"), ("auto", "diffqas"), ("auto", "diffqas-shared")])
+@pytest.mark.slow
 def test_training_has_the_same_loss_curve(path: str, model: str) -> None:
     rng = np.random.default_rng(0)
     windows, targets = rng.uniform(-1, 1, (40, 4, 1)), rng.uniform(-1, 1, (40, 1))

@@ -21,6 +21,7 @@ from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.training import fitting
 from qlstm_qiskit.training.tensors import read_weights, write_tensors
+from tests.speed import slow_but
 
 X = np.random.default_rng(1).normal(size=(20, 3))
 Y = np.sin(X.sum(1))
@@ -185,7 +186,7 @@ def in_bytes(raw: bytes, rng: random.Random) -> bytes:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(("plain", "tried", "lbfgs"), KINDS))
 def test_what_was_damaged_goes_on_to_the_same_bits_or_is_refused(kind: str, cases: dict[str, Case], tmp_path: Path) -> None:
     rng, path, refused = random.Random(f"damage {kind}"), tmp_path / "file", 0
     for number in range(90):
@@ -206,7 +207,7 @@ def test_what_was_damaged_goes_on_to_the_same_bits_or_is_refused(kind: str, case
     assert refused > 65
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(("plain", "lbfgs"), KINDS))
 def test_files_without_a_checksum_are_read_and_damaged_ones_end_in_one_line(
     kind: str, cases: dict[str, Case], tmp_path: Path
 ) -> None:

@@ -142,6 +142,7 @@ def test_torchs_and_numpys_generators_are_neither_read_nor_moved(kind: str) -> N
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_fits_in_threads_are_those_that_run_alone() -> None:
     """While another thread seeds and draws from the default generator all the time."""
     kinds = [*KINDS, *MORE]

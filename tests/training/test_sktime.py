@@ -82,6 +82,7 @@ def test_mistakes() -> None:
         QLSTMForecaster(SMALL, window_length=0).fit(SERIES)
 
 
+@pytest.mark.slow
 def test_without_sktime_one_line_says_what_to_install() -> None:
     code = "import sys; sys.modules['sktime'] = None; import qlstm_qiskit.training.sktime"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
