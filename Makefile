@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; \
 	$(BIN)/qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 60 --out runs/demo-$$n
 
-# Every part of the package, in minutes; what takes longest comes last, so that it can be marked slow.
+# A part of everything, in minutes. At its end it names the tests that took longest: one that is not marked slow shows there.
 test: $(VENV)/.installed-dev
 	$(PYTEST) -m "not slow and not grid and not odd" --durations 10 --durations-min 3
 
