@@ -6,11 +6,19 @@ from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_qubits
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.plain import arrays, gradients, is_watched
+from qlstm_qiskit.exact.shots import Measured, SampledBank, ShotOptions
+from qlstm_qiskit.exact.shots_gaussian import GaussianBank
+from qlstm_qiskit.exact.shots_multinomial import MultinomialBank
 
 __all__ = [
     "BoundBank",
     "ExactBank",
     "FourierSeries",
+    "GaussianBank",
+    "Measured",
+    "MultinomialBank",
+    "SampledBank",
+    "ShotOptions",
     "arrays",
     "check_bank_parameters",
     "evaluate_tree",

@@ -56,7 +56,7 @@ class ExactBank:
         self.path = path
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
-        self._last: dict[tuple[int, ...] | None, _Last] = {}
+        self._last: dict[tuple[tuple[int, ...] | None, bool], _Last] = {}
         if path == "form" and (odd := self._except(self.forms)):
             raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form; use path='auto'.")
 
@@ -68,6 +68,10 @@ class ExactBank:
     def forms(self) -> tuple[MultilinearForm, ...]:
         """The multilinear forms, one for each set of data angles; none where states are forced."""
         return () if self.path == "states" else find_forms(self._programs, self._observables)
+
+    @cached_property
+    def _forms_apart(self) -> tuple[MultilinearForm, ...]:
+        return () if self.path == "states" else find_forms(self._programs, self._observables, apart=True)
 
     def bind(
         self,
@@ -93,13 +97,34 @@ class ExactBank:
             CapacityError: The pass would not fit in memory.
         """
         check_bank_parameters(self.n_weights, weights, mixing)
+        return self._bound(weights, mixing, samples, calls, gates, apart=False)
+
+    def bind_apart(
+        self, weights: Tensor, *, samples: int = 1, calls: int = 1, gates: tuple[int, ...] | None = None
+    ) -> Callable[[Tensor], Tensor]:
+        """As `bind`, for the outputs of each candidate: the result maps inputs to (batch, gates, candidates, outputs)."""
+        ones = weights.new_ones(len(weights), self.n_candidates)
+        check_bank_parameters(self.n_weights, weights, ones)
+        bound = self._bound(weights, ones, samples, calls, gates, apart=True)
+        return lambda inputs: bound(inputs).reshape(len(inputs), len(weights), self.n_candidates, self.n_outputs)
+
+    def _bound(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None,
+        samples: int,
+        calls: int,
+        gates: tuple[int, ...] | None,
+        *,
+        apart: bool,
+    ) -> BoundBank:
         if torch.is_grad_enabled() or is_watched():
-            return self._bind(weights, mixing, samples, calls)
-        last = self._last.get(gates)
+            return self._bind(weights, mixing, samples, calls, apart)
+        last = self._last.get((gates, apart))
         if last is None or last.samples < samples or not (_equal(last.weights, weights) and _equal(last.mixing, mixing)):
-            bound = self._bind(weights, mixing, samples, calls)
+            bound = self._bind(weights, mixing, samples, calls, apart)
             last = _Last(weights.clone(), None if mixing is None else mixing.clone(), samples, bound)
-            self._last[gates] = last
+            self._last[gates, apart] = last
         return last.bound
 
     def __getstate__(self) -> dict[str, Any]:
@@ -120,11 +145,11 @@ class ExactBank:
 
     def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:
         """Which path a pass of this size takes: "form", "states" or "form+states"."""
-        forms = self._choose_forms(weights, samples, calls)
+        forms = self._choose_forms(self.forms, weights, samples, calls)
         return "+".join(["form"] * bool(forms) + ["states"] * bool(self._except(forms)))
 
-    def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundBank:
-        forms = self._choose_forms(weights, samples, calls)
+    def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int, apart: bool) -> BoundBank:
+        forms = self._choose_forms(self._forms_apart if apart else self.forms, weights, samples, calls)
         rest = self._except(forms)
         work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
         needed = sum(form.bytes(len(weights), **work) for form in forms)
@@ -134,10 +159,13 @@ class ExactBank:
         if rest:
             states = self._states(weights.dtype, weights.device, rest)
             states.require_memory(len(weights), samples, calls)
-            parts.append(states.bind(weights, coefficients))
-        return BoundBank(self, weights, parts, is_native=bool(forms) and not rest)
+            parts.append(states.bind_apart(weights) if apart else states.bind(weights, coefficients))
+        n_outputs = self.n_outputs * (self.n_candidates if apart else 1)
+        return BoundBank(self, weights, parts, n_outputs, is_native=bool(forms) and not rest)
 
-    def _choose_forms(self, weights: Tensor, samples: int, calls: int) -> list[MultilinearForm]:
+    def _choose_forms(
+        self, forms: Sequence[MultilinearForm], weights: Tensor, samples: int, calls: int
+    ) -> list[MultilinearForm]:
         """The forms that are worth it for a pass of this size: all of them where "form" is asked for."""
         if weights.device.type != "cpu":
             if self.path == "form":
@@ -145,7 +173,7 @@ class ExactBank:
             return []
         work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
         chosen = []
-        for form in self.forms:
+        for form in forms:
             by_states = state_cost(
                 n_qubits=len(form.angles),
                 steps=max(self._n_steps[index] for index in form.members),
@@ -207,13 +235,20 @@ class BoundBank:
         bank: Whose it is.
         weights: Angles in radians, (gates, sum of `n_weights`).
         parts: What is summed: from inputs (batch, n_inputs) to outputs (batch, gates, outputs).
+        n_outputs: Of each gate.
         is_native: Whether all of it runs by native operations, on the CPU.
     """
 
     def __init__(
-        self, bank: ExactBank, weights: Tensor, parts: Sequence[Callable[[Tensor], Tensor]], *, is_native: bool
+        self,
+        bank: ExactBank,
+        weights: Tensor,
+        parts: Sequence[Callable[[Tensor], Tensor]],
+        n_outputs: int,
+        *,
+        is_native: bool,
     ) -> None:
-        self._bank, self._weights, self._parts = bank, weights, parts
+        self._bank, self._weights, self._parts, self._n_outputs = bank, weights, parts, n_outputs
         self.is_native = is_native
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
@@ -223,7 +258,7 @@ class BoundBank:
         """
         self._check(inputs)
         if not len(inputs):
-            return self._weights.new_zeros(0, len(self._weights), self._bank.n_outputs) + 0 * self._weights.sum()
+            return self._weights.new_zeros(0, len(self._weights), self._n_outputs) + 0 * self._weights.sum()
         total = self._parts[0](inputs)
         for part in self._parts[1:]:
             total = total + part(inputs)

@@ -34,9 +34,12 @@ _GRID_SHARE, _GRID_LIMIT = 3, 3**8
 
 
 def find_forms(
-    programs: Sequence[Program], observables: Sequence[Sequence[Sequence[PauliTerm]]]
+    programs: Sequence[Program], observables: Sequence[Sequence[Sequence[PauliTerm]]], *, apart: bool = False
 ) -> tuple[MultilinearForm, ...]:
-    """Compile the forms of a bank: one for each set of data angles, of the candidates that have the structure."""
+    """Compile the forms of a bank: one for each set of data angles, of the candidates that have the structure.
+
+    `apart`: The outputs of each candidate by themselves in place of their sums, (candidates x outputs) of each gate.
+    """
     columns = np.cumsum([0, *(program.n_weights for program in programs)]).tolist()
     families: list[tuple[tuple[Angle | None, ...], list[Member]]] = []
     for index, (program, outputs) in enumerate(zip(programs, observables, strict=True)):
@@ -54,7 +57,7 @@ def find_forms(
     forms = []
     for angles, members in families:
         try:
-            forms.append(MultilinearForm(members, angles, columns))
+            forms.append(MultilinearForm(members, angles, columns, apart=apart))
         except StepLimitError:
             continue
     return tuple(forms)
@@ -71,12 +74,16 @@ class MultilinearForm(FormTables):
         members: The candidates; `find_member` made them.
         angles: Their data angles, merged.
         columns: For each candidate of the bank, where its weights start among all weights.
+        apart: See `find_forms`.
     """
 
-    def __init__(self, members: Sequence[Member], angles: Sequence[Angle | None], columns: Sequence[int]) -> None:
+    def __init__(
+        self, members: Sequence[Member], angles: Sequence[Angle | None], columns: Sequence[int], *, apart: bool = False
+    ) -> None:
         super().__init__()
         self.angles = tuple(angles)
-        self.n_outputs = len(members[0].form.outputs)
+        n_outputs = len(members[0].form.outputs)
+        self.n_outputs, self._own_outputs = (n_outputs * (len(columns) - 1), n_outputs) if apart else (n_outputs, 0)
         structures: dict[tuple[object, ...], list[Member]] = {}
         for member in members:
             structures.setdefault(member.structure, []).append(member)
@@ -210,7 +217,7 @@ class MultilinearForm(FormTables):
         )
         self._start = np.concatenate([np.repeat(piece.found.start, piece.n_candidates) for piece in pieces])
         feature = np.searchsorted(self.feature_codes, np.concatenate([piece.code for piece in pieces]))
-        output = np.concatenate([np.full(len(piece.code), piece.output) for piece in pieces])
+        output = np.concatenate([piece.output + self._own_outputs * piece.candidate for piece in pieces])
         self._entries = (
             (feature * self.n_outputs + output).astype(np.int32),
             *(np.concatenate([getattr(piece, name) for piece in pieces]).astype(np.int32) for name in ("row", "candidate")),

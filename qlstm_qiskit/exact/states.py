@@ -79,6 +79,20 @@ class StateBank:
         coefficients = mixing if len(self._members) == mixing.shape[1] else mixing[:, list(self._members)]
         return lambda inputs: torch.einsum("gcbk,gc->bgk", self._evaluate(bound, inputs, len(weights)), coefficients)
 
+    def bind_apart(self, weights: Tensor) -> Callable[[Tensor], Tensor]:
+        """As `bind`, unmixed: (batch, gates, candidates x outputs), 0 for candidates of the bank that are not of these."""
+        bound, n_candidates = self._bind(weights), len(self._n_weights)
+
+        def evaluate(inputs: Tensor) -> Tensor:
+            values = self._evaluate(bound, inputs, len(weights)).permute(2, 0, 1, 3)
+            if len(self._members) < n_candidates:
+                place = torch.tensor(self._members, device=values.device)
+                empty = values.new_zeros(*values.shape[:2], n_candidates, values.shape[3])
+                values = empty.index_copy(2, place, values)
+            return values.flatten(2)
+
+        return evaluate
+
     def expectations(self, weights: Tensor, inputs: Tensor) -> Tensor:
         """Expectation values of these candidates, (gates, candidates, batch, outputs)."""
         return self._evaluate(self._bind(weights), inputs, len(weights))

@@ -72,9 +72,9 @@ def load_backend(
         LedgerError: The record cannot be used, or `run` was begun on another device.
     """
     spec = find_spec(name, path) if isinstance(name, str) else name
-    if spec.kind == "statevector":
-        return StatevectorBackend(name=spec.name)
     seed = spec.seed if spec.seed is not None else seed
+    if spec.kind == "statevector":
+        return StatevectorBackend(name=spec.name) if spec.exact else _sampled(spec, seed)
     if spec.kind == "aer":
         return _aer(spec, seed)
     return _device(spec, seed, None if record is None else Path(record), run, ordered)
@@ -125,13 +125,20 @@ def device_of(spec: BackendSpec, n_qubits: int = 1) -> BackendV2:
     return find_device(name)
 
 
-def _aer(spec: BackendSpec, seed: int | None) -> Backend:
+def _sampled(spec: BackendSpec, seed: int | None) -> Backend:
+    from qlstm_qiskit.hardware.interpreter.sampled import SampledBackend
+
+    circuits = spec.model_copy(update={"kind": "aer", "sampling": "gaussian"})
+    return SampledBackend(spec, seed, lambda draws: _aer(circuits, seed, draws))
+
+
+def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Backend:
     from qlstm_qiskit.hardware.device.compact import compact
     from qlstm_qiskit.hardware.device.named import find_device
     from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
     from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 
-    draws = Draws()
+    draws = draws or Draws()
     if spec.noise is None:
         executor = AerExecutor(spec.shots, seed=seed, method=spec.method, draws=draws)
         return PrimitiveBackend(spec, executor, prepare_for_aer, draws=draws)

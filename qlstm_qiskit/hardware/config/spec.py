@@ -18,7 +18,7 @@ _DEVICE = {"shots", "transpile", "pack", "reduce", "rep_delay_us", "guard"}
 _CLOUD = {"mode", "instance", "account", "token_env", "tags", "timeout_s"}
 #: What each kind reads.
 _READ: dict[str, set[str]] = {
-    "statevector": set(),
+    "statevector": {"shots", "sampling", "reduce", "seed"},
     "aer": {"shots", "method", "noise", "transpile", "reduce", "seed"},
     "fake": _DEVICE | {"device", "seed"},
     "ibm": _DEVICE | _CLOUD | {"device", "channel", "primitive", "mitigation", "seed"},
@@ -40,6 +40,8 @@ class BackendSpec(Options):
         device: Of "fake" and "ibm"; with "ibm", None is the least busy one.
         provider: Import path "module:name" of a `BackendV2` or of a function without arguments that returns one.
         shots: For each circuit; None is exact, and `DEFAULT_SHOTS` with "fake", "ibm" and "provider", which always sample.
+        sampling: Of "statevector" with shots. "gaussian": normal numbers with the covariance that shots have, whose size has a
+            gradient; right for hundreds of shots. "multinomial": bit strings; the gradient is that of the mean.
         method: Aer's simulation method; a statevector where None, always the density matrix with `noise`.
         noise: Of "aer".
         transpile: How circuits are fitted to the device.
@@ -67,6 +69,7 @@ class BackendSpec(Options):
     device: str | None = None
     provider: str | None = None
     shots: PositiveInt | None = None
+    sampling: Literal["gaussian", "multinomial"] = "gaussian"
     method: Literal["automatic", "statevector", "density_matrix", "matrix_product_state"] | None = None
     noise: NoiseSpec | None = None
     transpile: TranspileSpec = TranspileSpec()
@@ -114,7 +117,7 @@ class BackendSpec(Options):
     def about(self) -> str:
         """One line about what evaluates the circuits, beside device and shots."""
         if self.kind == "statevector":
-            return "exact interpreter, autograd"
+            return "exact interpreter, autograd" + ("" if self.exact else f", {self.sampling} shots")
         if self.kind == "aer":
             if self.noise is None:
                 return "Qiskit Aer, no noise"
@@ -171,9 +174,9 @@ def _conflicts(spec: BackendSpec) -> Iterator[tuple[str, str]]:
         if field not in _READ[spec.kind] | {"name", "kind"} and _is_set(spec, field):
             kinds = " or ".join(kind for kind, read in _READ.items() if field in read)
             yield field, f"kind {spec.kind} would ignore {field}, which goes with kind {kinds}; leave it out."
-    if spec.kind == "aer":
-        yield from _aer(spec)
-    elif spec.kind != "statevector":
+    if spec.kind in {"statevector", "aer"}:
+        yield from _simulated(spec)
+    else:
         yield from _device(spec)
     if spec.kind == "provider":
         yield from _provider(spec)
@@ -193,7 +196,9 @@ def _is_set(options: Any, field: str) -> bool:
     return bool(getattr(options, field) != type(options).model_fields[field].default)
 
 
-def _aer(spec: BackendSpec) -> Iterator[tuple[str, str]]:
+def _simulated(spec: BackendSpec) -> Iterator[tuple[str, str]]:
+    if spec.exact and _is_set(spec, "sampling"):
+        yield "sampling", "exact values are not sampled; give shots, or leave sampling out."
     if spec.noise is None and _is_set(spec, "transpile"):
         yield "transpile", "transpile fits circuits to a device; give noise a device, or leave transpile out."
     if spec.noise is not None and spec.method not in {None, "density_matrix"}:

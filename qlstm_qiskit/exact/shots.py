@@ -1,0 +1,180 @@
+"""Shots inside the exact interpreter: what jobs of a number of shots would return, drawn from exact expectation values.
+
+Each candidate of each gate is a circuit with shots of its own, and each call, sample, gate and candidate draws afresh. Outputs
+that a circuit gives in one basis share its shots, and are correlated.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qlstm_qiskit.circuits import PauliTerm
+from qlstm_qiskit.exact.fourier import FourierSeries
+from qlstm_qiskit.exact.states import Observables
+
+Evaluate = Callable[[Tensor], Tensor]
+
+#: An output that is 0, where a candidate has fewer than another.
+NOTHING = (PauliTerm(0, 0, 0.0),)
+
+
+class ExactValues(Protocol):
+    """Exact expectation values of a bank; see `ExactBank`."""
+
+    n_inputs: int
+    n_weights: tuple[int, ...]
+
+    def bind(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+    ) -> Evaluate: ...
+    def bind_apart(
+        self, weights: Tensor, *, samples: int = 1, calls: int = 1, gates: tuple[int, ...] | None = None
+    ) -> Evaluate: ...
+    def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str: ...
+    def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries: ...
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one basis measures of one output: a sum of Pauli strings that share shots.
+
+    Attributes:
+        output: Its place.
+        basis: Number of the basis; outputs in one basis share their shots.
+        terms: Strings whose letters agree wherever two of them, or those of another output in the basis, share a qubit.
+    """
+
+    output: int
+    basis: int
+    terms: tuple[PauliTerm, ...]
+
+
+@dataclass(frozen=True)
+class ShotOptions:
+    """How a bank is sampled.
+
+    Attributes:
+        shots: Of each circuit in each basis.
+        generator: Gives a source of random numbers for each call.
+    """
+
+    shots: int
+    generator: Callable[[], np.random.Generator]
+
+
+class SampledBank(ABC):
+    """The contract of `ExactBank`, with the noise of shots in every call, in training and in evaluation alike.
+
+    Args:
+        make: Compiles the candidates, read at the observables that it is given for each.
+        measured: What is measured of each candidate.
+        constants: Of each candidate's outputs, what needs no measuring.
+        options: Shots.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Sequence[Observables]], ExactValues],
+        measured: Sequence[Sequence[Measured]],
+        constants: Sequence[Sequence[float]],
+        options: ShotOptions,
+    ) -> None:
+        self._make, self._options = make, options
+        self._measured, self._constants = tuple(map(tuple, measured)), np.array(constants, dtype=np.float64)
+        self.n_candidates, self.n_outputs = self._constants.shape
+        self._inner = self._compile()
+        self.n_inputs, self.n_weights = self._inner.n_inputs, self._inner.n_weights
+
+    @abstractmethod
+    def _compile(self) -> ExactValues:
+        """Compile what is to be evaluated; one of the banks, for sizes and plans."""
+
+    @abstractmethod
+    def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Evaluate:
+        """From inputs to sampled weighted sums, (batch, gates, outputs), without constants."""
+
+    @abstractmethod
+    def _bound_apart(self, weights: Tensor, how: How) -> Evaluate:
+        """From inputs to sampled outputs of each candidate, (batch, gates, candidates, outputs), without constants."""
+
+    def bind(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+    ) -> BoundSamples:
+        """Fix angles and structural weights for one forward pass; arguments and errors as in `ExactBank.bind`."""
+        return BoundSamples(self, weights, mixing, How(samples, calls, gates))
+
+    def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:
+        """As `ExactBank.plan`, of the exact values."""
+        return self._inner.plan(weights, samples=samples, calls=calls)
+
+    def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries:
+        """As `ExactBank.fourier`, without shots."""
+        outputs = [
+            tuple(
+                (PauliTerm(0, 0, float(constant)), *(term for own in measured if own.output == k for term in own.terms))
+                for k, constant in enumerate(constants)
+            )
+            for measured, constants in zip(self._measured, self._constants, strict=True)
+        ]
+        return self._make(outputs).fourier(weights, mixing)
+
+
+@dataclass(frozen=True)
+class How:
+    """Sizes of a pass, as `ExactBank.bind` takes them."""
+
+    samples: int
+    calls: int
+    gates: tuple[int, ...] | None
+
+    def options(self) -> dict[str, Any]:
+        return {"samples": self.samples, "calls": self.calls, "gates": self.gates}
+
+
+class BoundSamples:
+    """A sampled bank with fixed angles and structural weights; each call is a job of its own."""
+
+    def __init__(self, bank: SampledBank, weights: Tensor, mixing: Tensor | None, how: How) -> None:
+        self._bank, self._weights, self._mixing, self._how = bank, weights, mixing, how
+        self._evaluate = bank._bound(weights, mixing, how)
+        self._offset = self._constants(mixing)
+
+    @property
+    def is_native(self) -> bool:
+        """Whether values come contiguous and on the CPU, for native operations."""
+        return self._weights.device.type == "cpu"
+
+    def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
+        """Sampled sums ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); as `BoundBank`, fresh shots in each call."""
+        values = self._evaluate(inputs)
+        return values if self._offset is None else values + self._offset
+
+    def candidates(self, inputs: Tensor) -> Tensor:
+        """Sampled outputs of each candidate, (batch, gates, candidates, outputs)."""
+        values = self._bank._bound_apart(self._weights, self._how)(inputs)
+        return values + torch.as_tensor(self._bank._constants, dtype=values.dtype, device=values.device)
+
+    def _constants(self, mixing: Tensor | None) -> Tensor | None:
+        if not self._bank._constants.any():
+            return None
+        constants = torch.as_tensor(self._bank._constants, dtype=self._weights.dtype, device=self._weights.device)
+        return constants[0].expand(len(self._weights), -1) if mixing is None else mixing @ constants
