@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -23,9 +23,8 @@ class GaussianBank(SampledBank):
     _pairs: ExactValues | None
 
     def _compile(self) -> ExactValues:
-        self._slots = max(
-            sum(item.output == k for item in own) for own in self._measured for k in range(self.n_outputs)
-        )  # bases of an output
+        bases = [sum(item.output == k for item in own) for own in self._measured for k in range(self.n_outputs)]
+        self._slots = max(1, *bases)  # of an output
         parts = [self._arranged(own) for own in self._measured]
         means = [tuple(item.terms if item else NOTHING for item in own) for own in parts]
         moments, self._known = _second_moments(parts)
@@ -41,51 +40,39 @@ class GaussianBank(SampledBank):
         return [item for row in rows for item in (*row, *[None] * (self._slots - len(row)))]
 
     def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Evaluate:
-        exact = self._exact(weights, mixing, how)
-        coefficients = weights.new_ones(len(weights), 1) if mixing is None else mixing
-        return lambda inputs: self._sampled(*exact(inputs), coefficients, self._options.generator(), self._known)
-
-    def _exact(self, weights: Tensor, mixing: Tensor | None, how: How) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """Means (batch, gates, candidates, parts), and second moments (batch, gates, pairs) mixed with the squares."""
-        squares = None if mixing is None else mixing.square()
-        if self.n_candidates > 1:
-            means = self._means.bind_apart(weights, **how.options())
-            pairs = None if self._pairs is None else self._pairs.bind(weights, squares, **how.options())
-            return lambda inputs: (
-                means(inputs),
-                weights.new_zeros(len(inputs), len(weights), 0) if pairs is None else pairs(inputs),
-            )
-        together, size = self._means.bind(weights, None, **how.options()), self.n_outputs * self._slots
-
-        def split(inputs: Tensor) -> tuple[Tensor, Tensor]:
-            first, moments = together(inputs).tensor_split((size,), dim=2)
-            return first.unsqueeze(2), moments if squares is None else moments * squares
-
-        return split
+        if self.n_candidates == 1:
+            together = self._means.bind(weights, None, **how.options())
+            return lambda inputs: self._sampled(together(inputs), None, mixing, self._known)
+        assert mixing is not None, "several candidates are mixed"
+        means = self._means.bind_apart(weights, **how.options())
+        if self._pairs is None:
+            pairs: Evaluate = lambda inputs: weights.new_zeros(len(inputs), len(weights), 0)  # noqa: E731
+        else:
+            pairs = self._pairs.bind(weights, mixing.square(), **how.options())
+        return lambda inputs: self._sampled(means(inputs).flatten(2), pairs(inputs), mixing, self._known)
 
     def _bound_apart(self, weights: Tensor, how: How) -> Evaluate:
-        size, one = self.n_outputs * self._slots, weights.new_ones(len(weights), 1)
+        size = self.n_outputs * self._slots
         means = self._means.bind_apart(weights, **how.options())
         pairs = None if self._pairs is None else self._pairs.bind_apart(weights, **how.options())
 
         def evaluate(inputs: Tensor) -> Tensor:
-            expected, generator = means(inputs), self._options.generator()
+            expected = means(inputs)
             moments = expected[..., size:] if pairs is None else pairs(inputs)
             sampled = [
-                self._sampled(expected[:, :, c : c + 1, :size], moments[:, :, c], one, generator, self._known.of(c))
+                self._sampled(expected[:, :, c, :size], moments[:, :, c], None, self._known.of(c))
                 for c in range(self.n_candidates)
             ]
             return torch.stack(sampled, dim=2)
 
         return evaluate
 
-    def _sampled(
-        self, means: Tensor, moments: Tensor, mixing: Tensor, generator: np.random.Generator, known: SecondMoments
-    ) -> Tensor:
-        batch, gates, _, parts = means.shape
-        normal = torch.from_numpy(generator.standard_normal((batch, gates, parts))).to(means)
-        values = noisy_sum(means, moments, mixing, normal, known, self._options.shots)
-        return values if self._slots == 1 else values.reshape(batch, gates, self.n_outputs, self._slots).sum(3)
+    def _sampled(self, values: Tensor, moments: Tensor | None, mixing: Tensor | None, known: SecondMoments) -> Tensor:
+        batch, gates, _ = values.shape
+        shape = (batch, gates, self.n_outputs, self._slots)
+        normal = self._options.generator().standard_normal((batch, gates, self.n_outputs * self._slots))
+        sums = noisy_sum(values, moments, mixing, normal, known, self._options.shots)
+        return sums if self._slots == 1 else sums.reshape(shape).sum(3)
 
 
 def _second_moments(parts: Sequence[Sequence[Measured | None]]) -> tuple[list[Observables], SecondMoments]:

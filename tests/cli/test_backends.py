@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SHIPPED = [
-    *("statevector", "aer-exact", "aer-shots", "aer-noise-torino", "aer-noise-fez"),
+    *("statevector", "exact-shots", "aer-exact", "aer-shots", "aer-noise-torino", "aer-noise-fez"),
     *("fake-manila", "fake-fez", "fake-nighthawk", "ibm", "ibm-local"),
 ]
 

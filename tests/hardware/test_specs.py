@@ -15,6 +15,7 @@ from qlstm_qiskit.hardware.config.spec import DEFAULT_SHOTS, BackendSpec
 TOKEN = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6kL9nO2qR"
 SHIPPED = {
     "statevector": ("statevector", None),
+    "exact-shots": ("statevector", 1024),
     "aer-exact": ("aer", None),
     "aer-shots": ("aer", 1024),
     "aer-noise-torino": ("aer", 1024),
@@ -115,7 +116,13 @@ def test_another_kind_replaces_the_entry(users) -> None:
 def test_the_name_of_the_exact_interpreter_is_reserved(users) -> None:
     assert users("statevector: {kind: statevector}\nmine: {kind: aer}")["statevector"] == EXACT
     assert users("statevector: {}")["statevector"] == EXACT
-    for entry in ("{kind: aer}", "{kind: aer, shots: 10}", "{kind: fake, device: manila}", "{kind: provider, provider: 'a:b'}"):
+    for entry in (
+        "{kind: aer}",
+        "{kind: aer, shots: 10}",
+        "{shots: 10}",
+        "{kind: fake, device: manila}",
+        "{kind: provider, provider: 'a:b'}",
+    ):
         with pytest.raises(SpecError, match=r"backends.yaml:2: statevector is the exact interpreter.*another name"):
             users(f"mine: {{kind: aer}}\nstatevector: {entry}")
     assert find_spec("aer-exact").kind == "aer", "packaged entries that the file does not name need none of it"
@@ -168,7 +175,10 @@ MISTAKES = [
     ("fake-fez:\n  transpile: {layout: [1, 1]}", 2, "layout must name qubits of the device, each once."),
     ("'my device': {kind: aer}", 1, "a backend's name is made of letters"),
     # what would be ignored
-    ("statevector:\n  shots: 10", 2, "kind statevector would ignore shots"),
+    ("exact-shots:\n  method: statevector", 2, "kind statevector would ignore method, which goes with kind aer"),
+    ("exact-shots:\n  shots: 0", 2, "shots of exact-shots is 0; it must be greater than 0."),
+    ("mine: {kind: statevector, seed: 3}", 1, "no shot noise to seed"),
+    ("mine: {kind: statevector, sampling: multinomial}", 1, "exact values are not sampled; give shots"),
     ("aer-exact:\n  device: fez", 2, "kind aer would ignore device, which goes with kind fake or ibm; leave it out."),
     ("aer-exact:\n  mitigation:\n    twirling: true", 2, "kind aer would ignore mitigation, which goes with kind ibm"),
     ("aer-exact: {guard: {max_circuits: 3}}", 1, "kind aer would ignore guard"),

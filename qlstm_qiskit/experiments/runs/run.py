@@ -234,7 +234,7 @@ def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work
     assert options is not None
     recorded = options.leaves or (backend is not None and options.recorded)
     forecaster = _build(spec, header, tensors, path, work if recorded else None)
-    exact = None if options.kind == EXACT.kind else _build(spec.on(EXACT), header, tensors, path)
+    exact = None if options.ideal else _build(spec.on(EXACT), header, tensors, path)
     return Run(path, spec, forecaster, header.plain, exact, weights=header)
 
 

@@ -94,6 +94,11 @@ class BackendSpec(Options):
         return self.shots is None
 
     @property
+    def ideal(self) -> bool:
+        """Whether it is the exact interpreter, without shots or noise: what everything else is compared with."""
+        return self.kind == "statevector" and self.exact and self.noise is None
+
+    @property
     def local(self) -> bool:
         """Whether it is certain that everything runs on this machine."""
         return self.kind in {"statevector", "aer", "fake"} or self.channel == "local"
