@@ -59,12 +59,14 @@ MORE = {
     "local-packed": LOCAL | {"device": "torino", "pack": 3},
     "aer-exact-torino": {"kind": "aer", "noise": {"device": "torino"}},
     "aer-exact-torino-without-readout": {"kind": "aer", "noise": {"device": "torino", "readout": False}},
+    "exact-bit-strings": {"kind": "statevector", "shots": 1024, "sampling": "multinomial"},
 }
 SPECS = load_specs() | {name: BackendSpec.model_validate({"name": name, **entry}) for name, entry in MORE.items()}
-DEVICES = {name: spec for name, spec in SPECS.items() if spec.kind != "statevector" and name != "local-packed"}
-SAMPLED = {name: spec for name, spec in DEVICES.items() if not spec.exact}
+DEVICES = {name: spec for name, spec in SPECS.items() if not spec.ideal and name != "local-packed"}
+#: Those that run circuits; of the exact interpreter's shots see test_sampled.py.
+SAMPLED = {name: spec for name, spec in DEVICES.items() if not spec.exact and spec.kind != "statevector"}
 #: One of each kind, on a small device where it has one.
-QUICK = ("statevector", "aer-exact", "aer-shots", "fake-manila", "ibm", "provider")
+QUICK = ("statevector", "exact-shots", "aer-exact", "aer-shots", "fake-manila", "ibm", "provider")
 
 
 @dataclass
@@ -122,7 +124,7 @@ def sampled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     return _case(request.param, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=slow_but(("aer-shots", "fake-manila"), DEVICES))
+@pytest.fixture(params=slow_but(("exact-shots", "aer-shots", "fake-manila"), DEVICES))
 def device(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     return _case(request.param, tmp_path, monkeypatch)
 
@@ -246,7 +248,7 @@ def test_structural_weights(case: Case) -> None:
     assert all(torch.equal(by_mixing[:, g, :, 1 - g], torch.zeros(2, 2, 2, dtype=F64)) for g in range(2))
     by_own = torch.stack([by_mixing[:, g, :, g] for g in range(2)], dim=1)  # (samples, gates, outputs, candidates)
     torch.testing.assert_close((by_own * point.mixing.detach()[None, :, None]).sum(-1), mixed.detach(), rtol=0, atol=1e-12)
-    expected = oracle(case.expected(backend) if case.spec.kind != "statevector" else backend, point, shots, False)["values"]
+    expected = oracle(backend if case.spec.ideal else case.expected(backend), point, shots, False)["values"]
     assert_within_five_errors(by_own.permute(0, 1, 3, 2).numpy(), *expected, shots, "by_mixing")
 
 
