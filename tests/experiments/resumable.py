@@ -35,6 +35,8 @@ KINDS = {
     "best-of-random": {"search": ("best-of-random", {"k": 3}), "valid_fraction": 0.2, "epochs": 3},
     "uniform": {"search": ("uniform", {})},
     "shots": {"model": "config1", "backend": "aer-shots"},
+    "exact-shots": {"model": "config1", "backend": "exact-shots", "optimizer": "adam"},
+    "search with shots": {"search": ("shrinking", {"convex": True}), "valid_fraction": 0.2, "backend": "exact-shots"},
     "spsa": {"model": "config1", "backend": "aer-shots", "optimizer": "spsa"},
     "noise": {"model": "config1", "backend": "fake-fez", "optimizer": "spsa", "epochs": 2, "batch_size": 40},
 }
