@@ -208,7 +208,7 @@ class Fit:
             device=options.device,
             verbose=0,
         )
-        net.loop, net.stream = loop, stream
+        net.loop, net.stream, net.repeats = loop, stream, options.repeats
         return net
 
     @property

@@ -43,6 +43,8 @@ def check_optimizer(options: CheckedOptions) -> None:
         raise OptionError(f"lbfgs compares the losses of its steps, and batch_size={options.batch_size} changes them; give 0.")
     if options.schedule != "constant":
         raise OptionError(f"lbfgs searches for the length of its steps; schedule={options.schedule!r} has no meaning for it.")
+    if options.repeats > 1:
+        raise OptionError(f"lbfgs has no use for repeats={options.repeats}: its loss is the same each time; give 1.")
     if strategy.moves_loss or options.dropout:
         what = f"the strategy {strategy.name!r}" if strategy.moves_loss else f"dropout={options.dropout}"
         raise OptionError(f"lbfgs needs a loss that stays the same from step to step, which {what} changes; use adam.")

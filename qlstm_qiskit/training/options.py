@@ -146,6 +146,13 @@ class TrainingOptions:
         choices=("constant", "cosine"),
         closed=True,
     )
+    repeats: int = option(
+        1,
+        "Times that a step evaluates each of its windows, each time with other shots.",
+        doc="Times that an optimiser step evaluates each of its windows, each time with noise of its own (shots, dropout, sampled "
+        "mixings); the mean of the losses is learned. Without noise it changes nothing but the time.",
+        limits=Whole(1, 1024),
+    )
     spsa_eps: float = option(
         0.15,
         "Size of SPSA's perturbation, in radians.",

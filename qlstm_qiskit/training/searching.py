@@ -159,17 +159,19 @@ class Shuffled(Sampler[int]):
 
 
 class SearchNet(NeuralNet):
-    """skorch's network with the steps of a strategy; both attributes are set before `fit`.
+    """skorch's network with the steps of a strategy; its attributes are set before `fit`.
 
     The losses recorded are without penalties.
 
     Attributes:
         loop: The strategy at work.
         stream: Where the seeds come from that torch's loaders draw at each pass; None once training is over.
+        repeats: Times that a step evaluates each window.
     """
 
     loop: SearchLoop | None = None
     stream: torch.Generator | None = None
+    repeats: int = 1
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         loader = super().get_iterator(dataset, training=training)
@@ -184,6 +186,8 @@ class SearchNet(NeuralNet):
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         self._set_training(True)
         windows, targets = unpack_data(batch)
+        if self.repeats > 1:
+            windows, targets = windows.repeat(self.repeats, 1, 1), targets.repeat(self.repeats, 1)
         with torch.set_grad_enabled(True):
             prediction = self.infer(windows, **fit_params)
             loss = self.get_loss(prediction, targets, X=windows, training=True)

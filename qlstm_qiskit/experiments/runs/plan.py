@@ -129,7 +129,7 @@ def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int, horizon
         n_train, n_valid = split_validation(windows, horizon, spec.valid_fraction)
         steps = 2 if strategy.alternates else 1
         parts = [
-            ("train", spec.batch_size or n_train, n_train, steps * trainings * spec.epochs),
+            ("train", (spec.batch_size or n_train) * spec.repeats, n_train * spec.repeats, steps * trainings * spec.epochs),
             ("predict", EVALUATION_BATCH, n_valid, trainings * spec.epochs),
         ]
     for kind, size, count, repeats in parts:
