@@ -288,6 +288,7 @@ def test_of_the_tuned_table() -> None:
     assert it.tests("lstm-early", "lstm") == [U, U, W, U, W]
 
 
+@pytest.mark.slow
 def test_of_one_circuit_a_gate() -> None:
     it = evidence("table2-tuned")
     said(
@@ -377,6 +378,7 @@ def test_of_real_series() -> None:
     assert np.round([min(gains), max(gains)]).tolist() == [2, 6]
 
 
+@pytest.mark.slow
 def test_of_twelve_steps() -> None:
     it = evidence("real")
     said("on sunspots, except for `config1`, and on CO2; on El Niño all but `lstm-20` do better")
