@@ -317,6 +317,7 @@ def test_of_one_circuit_a_gate() -> None:
     assert it.tests("hybrid-best-of-random", "hybrid-config1") == [U, U, B, U, U]
 
 
+@pytest.mark.slow
 def test_of_controls_under_the_tuned_recipe() -> None:
     it = evidence("table2-tuned")
     lowest = {name: min(it.median[row, name] for row in it.trained) for name in it.series}

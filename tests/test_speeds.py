@@ -57,8 +57,8 @@ def test_processes_are_killed_at_three_moments(quick: list[pytest.Function]) -> 
 
 
 def test_of_many_slow_cases_some_may_be_left_out_and_no_quick_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = ROOT / "tests" / "parity" / "test_parity.py"
-    arguments = ["--collect-only", "-qq", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(path)]
+    paths = [str(ROOT / "tests" / name) for name in ("parity/test_parity.py", "experiments/test_killed.py")]
+    arguments = ["--collect-only", "-qq", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *paths]
     whole, part = Collected(), Collected()
     for every, plugin in ((1, whole), (3, part)):
         monkeypatch.setattr(speed, "EVERY", every)
@@ -66,7 +66,8 @@ def test_of_many_slow_cases_some_may_be_left_out_and_no_quick_one(monkeypatch: p
     tried = {item.nodeid for item in part.items}
     cases: dict[str, list[str]] = {}
     for item in whole.items:
-        if item.get_closest_marker("slow"):
+        slow = item.get_closest_marker("slow")
+        if slow and not slow.kwargs:
             cases.setdefault(item.originalname, []).append(item.nodeid)
         else:
             assert item.nodeid in tried
