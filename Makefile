@@ -19,19 +19,21 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(PYTEST) -m "not slow and not grid and not odd" --durations 10 --durations-min 3
 
+# Of many slow cases of one test, and of odd inputs, every how many-th is tried; 1 tries all.
+EVERY ?= 1
+
 # What is marked slow, and the parity grid.
 test-slow: $(VENV)/.installed-dev
-	$(PYTEST) -m "(slow or grid) and not odd"
+	EVERY=$(EVERY) $(PYTEST) -m "(slow or grid) and not odd" --durations 15 --durations-min 3
 
 test-all: test test-slow odd
 
 grid: $(VENV)/.installed-dev
 	$(PYTEST) -m grid tests/parity
 
-# Damaged and odd inputs by the thousand; `python -m tests.odd all` prints a table of what they come to. CI tries every third.
-ODD_EVERY ?= 1
+# Damaged and odd inputs by the thousand; `python -m tests.odd all` prints a table of what they come to.
 odd: $(VENV)/.installed-dev
-	ODD_EVERY=$(ODD_EVERY) $(PYTEST) -m odd tests/odd
+	EVERY=$(EVERY) $(PYTEST) -m odd tests/odd
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

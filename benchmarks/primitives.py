@@ -1,6 +1,6 @@
 """The primitive interpreter beside what Qiskit's own packages do for the same numbers, in one process.
 
-    python -m benchmarks.primitives [--json [FILE]]
+    python -m benchmarks.primitives [--rounds N] [--json [FILE]]
 
 Three parts, on one circuit of 4 qubits and depth 2 with 4 inputs, 8 weights and 4 outputs Z_k, unless said:
 
@@ -9,7 +9,7 @@ Three parts, on one circuit of 4 qubits and depth 2 with 4 inputs, 8 weights and
 - what one training step of 36 candidates x 4 gates sends: counted, nothing is simulated.
 
 Ways that are compared are first shown to give the same numbers, then timed in alternation. Wrong numbers end the run with
-an error, slow ones do not. Takes about two minutes. OMP_NUM_THREADS should be 1.
+an error, slow ones do not. Takes about two minutes, and less with fewer rounds. OMP_NUM_THREADS should be 1.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def require_close(what: str, own: Values, oracle: Values, tolerance: float | Val
         raise SystemExit(f"{what}: shapes {own.shape} and {oracle.shape}; differs by {excess:.3g} times the tolerance.")
 
 
-def exact(candidate: Candidate) -> list[Row]:
+def exact(candidate: Candidate, rounds: int) -> list[Row]:
     """Forward, and forward and backward by inputs and weights, on exact Aer."""
     rng = np.random.default_rng(0)
     x = torch.tensor(rng.uniform(-np.pi, np.pi, (BATCH, _QUBITS)), requires_grad=True)
@@ -110,7 +110,7 @@ def exact(candidate: Candidate) -> list[Row]:
         "forward": {name: partial(forward, module, x) for name, module in modules.items()},
         "forward + backward": {name: partial(step, module, x) for name, module in modules.items()},
     }
-    return [row for work, own in works.items() for row in rows(work, medians_ms(own, rounds=11), 2, TARGETS[work])]
+    return [row for work, own in works.items() for row in rows(work, medians_ms(own, rounds=rounds), 2, TARGETS[work])]
 
 
 def forward(module: nn.Module, x: Tensor) -> None:
@@ -158,7 +158,7 @@ def one_pub_qnn(candidate: Candidate, estimator: BaseEstimatorV2) -> OnePubEstim
     )
 
 
-def shots(candidate: Candidate, backend: str, simulators: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+def shots(candidate: Candidate, backend: str, simulators: Mapping[str, Mapping[str, Any]], rounds: int) -> list[Row]:
     """Sampled expectation values: simulators of these options, one run for all parameter sets, beside the backend's executor.
 
     Both sides run the same ISA circuit, on the same noise of its active qubits.
@@ -183,7 +183,7 @@ def shots(candidate: Candidate, backend: str, simulators: Mapping[str, Mapping[s
     for name, work in works.items():
         require_close(name, np.asarray(work()), expected, tolerance)
     work = "shots" if spec.noise is None else f"shots, noise of {spec.noise.device}"
-    return rows(work, medians_ms(works, rounds=9), len(simulators), TARGETS.get(work))
+    return rows(work, medians_ms(works, rounds=rounds), len(simulators), TARGETS.get(work))
 
 
 def _backend(spec: BackendSpec) -> PrimitiveBackend:
@@ -239,14 +239,18 @@ def _counted(way: str, jobs: Sequence[Sequence[int]], times: int) -> Row:
     return {"way": way, **{what: times * count for what, count in counts.items()}}
 
 
-def measure() -> dict[str, Any]:
-    """All parts, and what they were measured on."""
+def measure(rounds: int | None = None) -> dict[str, Any]:
+    """All parts, and what they were measured on; 11 rounds of exact values and 9 of shots unless said."""
     candidate = SearchSpace.handcrafted(1).candidates(_QUBITS, _DEPTH)[0]
     plain = {"default": {}, "bound at run time": _AT_RUN_TIME}
     noisy = {"default": {}, "density matrix": {"method": "density_matrix"}}
     return {
         "machine": machine() | {"qiskit-aer": version("qiskit-aer")},
-        "timed": [*exact(candidate), *shots(candidate, "aer-shots", plain), *shots(candidate, "aer-noise-torino", noisy)],
+        "timed": [
+            *exact(candidate, rounds or 11),
+            *shots(candidate, "aer-shots", plain, rounds or 9),
+            *shots(candidate, "aer-noise-torino", noisy, rounds or 9),
+        ],
         "counted": sent(),
     }
 
@@ -287,9 +291,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="JSON instead of the table, or to FILE beside it")
-    file = parser.parse_args().json
+    parser.add_argument("--rounds", type=int, help="how often each way is timed in turn; 1 shows that they run")
+    arguments = parser.parse_args()
+    file = arguments.json
     torch.set_num_threads(1)
-    result = measure()
+    result = measure(arguments.rounds)
     if file not in (None, "-"):
         Path(file).write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result) if file == "-" else report(result))

@@ -5,11 +5,25 @@ import signal
 import pytest
 import torch
 
+from tests import speed
+
 torch.set_num_threads(1)
 
 # A shell has commands that it starts in the background ignore Ctrl-C, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if others := speed.left_out(items):
+        config.hook.pytest_deselected(items=others)
+        unwanted = set(others)
+        items[:] = [item for item in items if item not in unwanted]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if speed.EVERY > 1:
+        terminalreporter.write_line(f"EVERY={speed.EVERY}: one in {speed.EVERY} of many slow or odd cases of a test was tried")
 
 
 @pytest.fixture

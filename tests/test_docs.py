@@ -86,12 +86,13 @@ def try_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A command, with one epoch where it trains and one series where it makes a table."""
+    """A command, with one epoch where it trains; where it makes a table, with one series and three rows."""
     arguments = shlex.split(command)[1:]
     if arguments[0] == "train" and "--resume" not in arguments:
         arguments += ["--epochs", "1"]
     if arguments[0] == "table":
-        arguments += ["--epochs", "1", "--seeds", "1", "--datasets", "nile" if "real" in arguments else "narma5"]
+        arguments += ["--epochs", "1", "--seeds", "1", "--jobs", "1", "--datasets", "nile" if "real" in arguments else "narma5"]
+        arguments += [] if "--rows" in arguments else ["--rows", "config1,lstm,ridge"]
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     streams = capsys.readouterr()

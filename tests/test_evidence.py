@@ -288,6 +288,7 @@ def test_of_the_tuned_table() -> None:
     assert it.tests("lstm-early", "lstm") == [U, U, W, U, W]
 
 
+@pytest.mark.slow
 def test_of_one_circuit_a_gate() -> None:
     it = evidence("table2-tuned")
     said(
@@ -316,6 +317,7 @@ def test_of_one_circuit_a_gate() -> None:
     assert it.tests("hybrid-best-of-random", "hybrid-config1") == [U, U, B, U, U]
 
 
+@pytest.mark.slow
 def test_of_controls_under_the_tuned_recipe() -> None:
     it = evidence("table2-tuned")
     lowest = {name: min(it.median[row, name] for row in it.trained) for name in it.series}
@@ -377,6 +379,7 @@ def test_of_real_series() -> None:
     assert np.round([min(gains), max(gains)]).tolist() == [2, 6]
 
 
+@pytest.mark.slow
 def test_of_twelve_steps() -> None:
     it = evidence("real")
     said("on sunspots, except for `config1`, and on CO2; on El Niño all but `lstm-20` do better")

@@ -14,6 +14,7 @@ from qlstm_qiskit.experiments.studies.study import Study, StudyTask, load_study,
 from qlstm_qiskit.experiments.studies.table import Table, table
 from qlstm_qiskit.report.table import markdown, medians
 from tests.experiments.studied import numbers
+from tests.speed import slow_but
 
 ROOT = Path(__file__).parents[1]
 #: Whether numbers are made by what made the tables. Other versions differ in the last digits, and scikit-learn 1.7 chooses
@@ -74,7 +75,11 @@ def test_tables_are_made_of_the_records(folder: Path) -> None:
     assert numbers == pytest.approx(others, rel=1e-14 if PINNED else 1e-9, abs=0)
 
 
-@pytest.mark.parametrize("folder", [path for path in COMMITTED if path.name != "recipe"], ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder",
+    slow_but([ROOT / "results" / "table2"], [path for path in COMMITTED if path.name != "recipe"]),
+    ids=lambda folder: folder.name,
+)
 def test_controls_still_have_the_errors_of_the_records(folder: Path, tmp_path: Path) -> None:
     """The series and the linear regression on them are what they were."""
     tasks = tasks_of(folder)

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from qlstm_qiskit.hardware import BackendSpec
+from tests import speed
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,6 +54,26 @@ def test_processes_are_killed_at_three_moments(quick: list[pytest.Function]) -> 
     killed = [item for item in quick if item.path.name == "test_killed.py"]
     for room in ("experiments", "hardware"):
         assert len([item for item in killed if item.path.parent.name == room]) >= 3
+
+
+def test_of_many_slow_cases_some_may_be_left_out_and_no_quick_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [str(ROOT / "tests" / name) for name in ("parity/test_parity.py", "experiments/test_killed.py")]
+    arguments = ["--collect-only", "-qq", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *paths]
+    whole, part = Collected(), Collected()
+    for every, plugin in ((1, whole), (3, part)):
+        monkeypatch.setattr(speed, "EVERY", every)
+        assert pytest.main(arguments, plugins=[plugin]) == pytest.ExitCode.OK
+    tried = {item.nodeid for item in part.items}
+    cases: dict[str, list[str]] = {}
+    for item in whole.items:
+        slow = item.get_closest_marker("slow")
+        if slow and not slow.kwargs:
+            cases.setdefault(item.originalname, []).append(item.nodeid)
+        else:
+            assert item.nodeid in tried
+    assert max(map(len, cases.values())) > speed.MANY > min(map(len, cases.values()))
+    for own in cases.values():
+        assert [name for name in own if name in tried] == (own[::3] if len(own) >= speed.MANY else own)
 
 
 def test_a_notebook_runs_and_a_page_is_opened_in_a_browser(quick: list[pytest.Function]) -> None:

@@ -34,7 +34,7 @@ def relabelled(found: Relabelling, w: np.ndarray, rng: np.random.Generator) -> n
     return other
 
 
-@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (2, 2), (3, 1), (4, 1)])
+@pytest.mark.parametrize(("n_qubits", "depth"), slow_but([(3, 1)], [(2, 1), (2, 2), (3, 1), (4, 1)]))
 def test_the_papers_space_by_all_permutations_and_flips(n_qubits: int, depth: int) -> None:
     candidates = SearchSpace.paper().candidates(n_qubits, depth)
     rng, n = np.random.default_rng(0), n_qubits * depth
@@ -54,7 +54,7 @@ def test_the_papers_space_by_all_permutations_and_flips(n_qubits: int, depth: in
 SIZES = [(n, depth) for n in range(2, 7) for depth in (1, 2, 3)]
 
 
-@pytest.mark.parametrize(("n_qubits", "depth"), slow_but(SIZES[:3], SIZES))
+@pytest.mark.parametrize(("n_qubits", "depth"), slow_but(SIZES[:1], SIZES))
 def test_what_is_claimed_holds_and_what_is_not_differs(n_qubits: int, depth: int) -> None:
     candidates = SearchSpace.paper().candidates(n_qubits, depth)
     rng = np.random.default_rng(1)

@@ -12,6 +12,7 @@ from qlstm_qiskit.circuits.shift import shift_rule
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.exact.factors import evaluate_tree
 from tests.parity.circuits import random_candidate
+from tests.speed import slow_but
 
 
 def expectation(item: SplitCircuit, angles: np.ndarray, observable: SparsePauliOp) -> float:
@@ -28,7 +29,7 @@ def angles_at(item: SplitCircuit, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.array([value(angle) for angle in item.angles])
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", slow_but(range(3), range(12)))
 def test_the_split_circuit_is_the_circuit_and_its_rules_are_derivatives(seed: int) -> None:
     candidate = random_candidate(seed)
     item = split(candidate.circuit, candidate.inputs, candidate.weights)

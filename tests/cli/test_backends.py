@@ -85,6 +85,7 @@ def test_a_dead_device_is_named_in_one_line_by_whatever_uses_it(qlstm) -> None:
 TOKEN = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6kL9nO2qR"
 
 
+@pytest.mark.slow
 def test_a_token_in_the_place_of_a_name_is_never_repeated(qlstm, monkeypatch) -> None:
     Path("run").mkdir()
     secret = "known-to-the-environment-1"

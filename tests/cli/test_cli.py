@@ -25,7 +25,7 @@ QLSTM = [sys.executable, "-c", "from qlstm_qiskit.cli import main; main()"]
 
 
 TRAININGS = list(product([model for model in MODELS if model != "derived"], PAPER_SERIES))
-QUICK = [("config1", "damped_shm"), ("lstm", "narma5")]
+QUICK = [("lstm", "narma5")]
 
 
 @pytest.mark.parametrize(("model", "dataset"), slow_but(QUICK, TRAININGS))
@@ -145,6 +145,7 @@ def test_the_season_of_a_csv_file(qlstm) -> None:
     assert found[2]["test"]["mase"] > found[0]["test"]["mase"]  # years differ less from the last one than from the last cycle
 
 
+@pytest.mark.slow
 def test_hybrid_and_stacked_models(qlstm) -> None:
     code, _, err = qlstm("train", "--dataset", "bessel", *SMALL, "--n-qubits", 2, "--num-layers", 2, "--out", "run")
     assert (code, err) == (0, "")

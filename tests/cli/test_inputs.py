@@ -37,7 +37,7 @@ NUMBERS = {
 STUDY = "name: s\nseeds: 1\ndatasets: {s: {csv: s.csv, target: y}}\nrows: {p: {control: {control: persistence}}}\n"
 
 
-@pytest.mark.parametrize("value", slow_but([-1, 10**30], [-1, 10**11, 10**30, "1" * 5000, "", "nan"]))
+@pytest.mark.parametrize("value", slow_but([10**30], [-1, 10**11, 10**30, "1" * 5000, "", "nan"]))
 @pytest.mark.parametrize(("command", "option"), [(name, own) for name, (_, options) in NUMBERS.items() for own in options])
 def test_a_number_that_no_option_takes_is_one_line(qlstm, command: str, option: str, value: object) -> None:
     Path("s.csv").write_text(SERIES)
@@ -55,7 +55,7 @@ def test_a_number_that_no_option_takes_is_one_line(qlstm, command: str, option: 
     assert sorted(path.name for path in Path().iterdir()) == before
 
 
-@pytest.mark.parametrize("value", [-1, "", "nan", "inf", "-1e308", "1e400"])
+@pytest.mark.parametrize("value", slow_but([-1, "nan"], [-1, "", "nan", "inf", "-1e308", "1e400"]))
 @pytest.mark.parametrize("option", ["--lr", "--angle-std", "--spsa-eps", "--train-fraction", "--valid-fraction"])
 def test_a_fraction_or_rate_that_is_out_of_range_is_one_line(qlstm, option: str, value: object) -> None:
     Path("s.csv").write_text(SERIES)

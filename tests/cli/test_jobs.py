@@ -163,6 +163,7 @@ def test_jobs_of_a_provider_are_given_up_in_the_record_only(qlstm, tmp_path: Pat
     assert out == ("0 jobs cancelled\n1 jobs given up in the record only: they may still run, cancel them at the provider\n")
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_the_access_and_limits_of_today(qlstm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(tmp_path / "service")
     connect(server, monkeypatch)

@@ -87,6 +87,7 @@ def test_mistakes_are_answered_in_one_line(qlstm, measured: list, options: tuple
     assert not measured
 
 
+@pytest.mark.slow
 def test_another_plan_is_refused(qlstm) -> None:
     assert qlstm("scaling", "--axes", "depth", "--out", "there")[0] == 0
     code, _, err = qlstm("scaling", "--axes", "depth", "--seeds", 5, "--out", "there")

@@ -62,7 +62,7 @@ def test_a_backend_a_figure_and_json(qlstm) -> None:
         (("--backend", "statevector"), "has no device"),
         (("--backend", "fake-fex"), "Did you mean 'fake-fez'?"),
         (("--samples", 1), "samples"),
-        (("--out", "/proc/no/space.png"), "cannot write"),
+        pytest.param(("--out", "/proc/no/space.png"), "cannot write", marks=pytest.mark.slow),
     ],
 )
 def test_mistakes_are_answered_in_one_line(qlstm, options: tuple, message: str) -> None:

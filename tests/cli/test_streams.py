@@ -6,8 +6,6 @@ import sys
 
 import pytest
 
-from tests.speed import slow_but
-
 MAIN = f"{sys.executable} -c 'from qlstm_qiskit.cli import main; main()'"
 
 
@@ -52,7 +50,8 @@ def test_the_exit_code_says_it_where_standard_error_cannot(where: str) -> None:
 ENVIRONMENTS = [{"PYTHONIOENCODING": "ascii"}, {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "LC_ALL": "C"}]
 
 
-@pytest.mark.parametrize("environment", slow_but(ENVIRONMENTS[:1], ENVIRONMENTS))
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_what_an_encoding_lacks_is_replaced(environment: dict[str, str]) -> None:
     done = shell(f"{MAIN} backends list && {MAIN} space show --n-qubits 1 --draw 'RX|linear-RZ'", **environment)
     assert (done.returncode, done.stderr) == (0, "")

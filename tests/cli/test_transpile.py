@@ -11,17 +11,22 @@ from qlstm_qiskit.cli import main
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    for name, options in {
-        "derived": ["--model", "config1", "--num-layers", "2"],
-        "search": ["--model", "diffqas"],
-        "lstm": ["--model", "lstm"],
-    }.items():
-        depth = [] if name == "lstm" else ["--depth", "1"]
-        command = ["train", "--dataset", "bessel", *options, *depth, "--hidden-size", "3", "--epochs", "1"]
-        with pytest.raises(SystemExit) as caught:
-            main([*command, "--out", str(folder / name)])
-        assert not caught.value.code
+    train(folder / "derived", "config1", "--depth", "1", "--num-layers", "2")
+    train(folder / "lstm", "lstm")
     return folder
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("runs") / "search", "diffqas", "--depth", "1")
+
+
+def train(out: Path, model: str, *options: str) -> Path:
+    command = ["train", "--dataset", "bessel", "--model", model, *options, "--hidden-size", "3", "--epochs", "1"]
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--out", str(out)])
+    assert not caught.value.code
+    return out
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +35,8 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_the_table_has_a_row_for_each_candidate_and_a_warning_for_rings(qlstm, runs: Path) -> None:
-    code, out, err = qlstm("transpile", runs / "search", "--backend", "aer-noise-torino", "--out", "pictures")
+def test_the_table_has_a_row_for_each_candidate_and_a_warning_for_rings(qlstm, search: Path) -> None:
+    code, out, err = qlstm("transpile", search, "--backend", "aer-noise-torino", "--out", "pictures")
     assert (code, err) == (0, "")
     assert "36 circuits on fake_torino; the input, forget, cell, output gates share them" in out
     assert out.count("3 -> 3") == out.count("4 -> 7") == 18
@@ -54,9 +59,10 @@ def test_json_has_every_layer_and_the_cache_keeps_its_circuits(qlstm, runs: Path
     assert qlstm("transpile", runs / "derived", "--backend", "fake-fez", "--out", ".", "--json") == (0, out, "")
 
 
-def test_backends_are_read_from_the_file(qlstm, runs: Path) -> None:
+@pytest.mark.slow
+def test_backends_are_read_from_the_file(qlstm, search: Path) -> None:
     Path("mine.yaml").write_text("mine: {kind: fake, device: manila, transpile: {layout: [3, 2, 1, 0]}}")
-    code, out, _ = qlstm("transpile", runs / "search", "--backend", "mine", "--backends", "mine.yaml", "--out", ".", "--json")
+    code, out, _ = qlstm("transpile", search, "--backend", "mine", "--backends", "mine.yaml", "--out", ".", "--json")
     assert code == 0
     assert {tuple(c["qubits"]) for c in json.loads(out)["layers"][0]["candidates"] if not c["swaps"]} == {(3, 2, 1, 0)}
 
@@ -64,9 +70,9 @@ def test_backends_are_read_from_the_file(qlstm, runs: Path) -> None:
 @pytest.mark.parametrize(
     ("run", "backend", "message"),
     [
-        ("search", "aer-shots", "backend 'aer-shots' has no device; choose one that has"),
-        ("search", "statevector", "backend 'statevector' has no device"),
-        ("search", "fake-fex", "unknown backend 'fake-fex'. Did you mean 'fake-fez'?"),
+        ("derived", "aer-shots", "backend 'aer-shots' has no device; choose one that has"),
+        ("derived", "statevector", "backend 'statevector' has no device"),
+        ("derived", "fake-fex", "unknown backend 'fake-fex'. Did you mean 'fake-fez'?"),
         ("lstm", "fake-fez", "is lstm, which has no circuits; choose the run of another model"),
         ("nothing", "fake-fez", "there is no run folder"),
         ("derived", "fake-manila", "has 6 qubits and fake_manila has 5; choose a larger device"),

@@ -172,6 +172,7 @@ def test_a_season_must_fit_before_the_test_part() -> None:
         load_dataset("elnino", train_fraction=0.01)
 
 
+@pytest.mark.slow
 def test_statsmodels_is_imported_when_a_real_series_is_asked_for() -> None:
     script = (
         "import sys; from qlstm_qiskit.data import REAL_SERIES, load_dataset; load_dataset('bessel')\n"

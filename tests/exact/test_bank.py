@@ -161,6 +161,7 @@ class TestMemory:
                     with pytest.raises(CapacityError, match="11 qubits fit"):
                         bank.bind(weights, torch.zeros(1, 36, dtype=torch.float64), samples=3, calls=2)
 
+    @pytest.mark.slow
     def test_bank_refuses_before_it_allocates(self) -> None:
         bank = compile_bank(
             list(SearchSpace.paper().candidates(50, 1)), path="states"

@@ -20,6 +20,7 @@ from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import QLSTM, CircuitBank
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.oracle import assert_parity
+from tests.speed import slow_but
 
 F64 = torch.float64
 X, W = ParameterVector("x", 2), ParameterVector("w", 2)
@@ -306,7 +307,7 @@ class TestInferenceCache:
         monkeypatch.setattr(bank.ExactBank, "_bind", counted)
         return builds
 
-    @pytest.mark.parametrize("sharing", ["none", "shared"])
+    @pytest.mark.parametrize("sharing", slow_but(["shared"], ["none", "shared"]))
     def test_any_change_of_a_parameter_is_noticed(self, monkeypatch: pytest.MonkeyPatch, sharing: str) -> None:
         builds = self.count_builds(monkeypatch)
         torch.manual_seed(0)

@@ -42,6 +42,7 @@ from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.report.pages.write import write_report
 from qlstm_qiskit.search.genotype import StoredCircuit
 from qlstm_qiskit.space import SearchSpace
+from tests.speed import slow_but
 
 OPTIONS = {"model": "diffqas", "hidden_size": 1, "depth": 1, "epochs": 2, "batch_size": 0}
 
@@ -163,7 +164,9 @@ def test_every_use_of_a_folder_looks(copied: Path, tmp_path: Path, capsys: pytes
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"]
 
 
-@pytest.mark.parametrize(("field", "value"), [("data__window", 6), ("data__horizon", 3), ("data__target", "z")])
+@pytest.mark.parametrize(
+    ("field", "value"), slow_but([("data__window", 6)], [("data__window", 6), ("data__horizon", 3), ("data__target", "z")])
+)
 def test_a_folder_of_before_is_compared_with_its_header(copied: Path, field: str, value: object) -> None:
     """Its weights do not say what they were trained with, and are read all the same."""
     plain = load_run(copied)

@@ -13,6 +13,7 @@ from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.training import QLSTMRegressor
 from tests.experiments.resumable import interrupted_in
+from tests.speed import slow_but
 
 KINDS = {"gru": ["--cell", "gru"], "both ways": ["--bidirectional"], "gru both ways": ["--cell", "gru", "--bidirectional"]}
 SMALL = ["--dataset", "damped_shm", "--hidden-size", "1", "--depth", "1", "--epochs", "2", "--batch-size", "40"]
@@ -24,7 +25,7 @@ def run(*arguments: str) -> None:
     assert not ended.value.code
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(["both ways"], KINDS))
 def test_the_whole_way(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search, derived, tuned = tmp_path / "search", tmp_path / "derived", tmp_path / "tuned"
     run("train", *SMALL, *KINDS[kind], "--strategy", "shrinking", "--valid-fraction", "0.2", "--out", search)

@@ -16,6 +16,7 @@ from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.search import Genotype, make_strategy
 from qlstm_qiskit.training.tensors import read_weights
+from tests.speed import slow_but
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,9 @@ def test_the_derived_run_is_a_run_like_any_other(search: Run, derived: Run) -> N
     np.testing.assert_array_equal(again.predict(x), derived.predict(x))
 
 
-@pytest.mark.parametrize("backend", ["aer-exact", "aer-noise-torino", "fake-manila", "ibm-local"])
+@pytest.mark.parametrize(
+    "backend", slow_but(["aer-exact", "fake-manila"], ["aer-exact", "aer-noise-torino", "fake-manila", "ibm-local"])
+)
 def test_it_runs_on_every_kind_of_backend(derived: Run, backend: str) -> None:
     run = load_run(derived.path, backend=backend)
     prediction = run.predict(derived.dataset.x_test[:2])
@@ -116,6 +119,7 @@ def test_a_start_that_has_changed_or_is_gone_is_refused(derived: Run, tmp_path: 
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.slow
 def test_a_run_without_a_validation_part_is_scored_on_its_last_training_windows(data: DataSpec, tmp_path: Path) -> None:
     train_run(RunSpec(data=data, hidden_size=1, depth=1, epochs=1, num_layers=2), tmp_path / "search")
     derived = derive_run(tmp_path / "search", tmp_path / "derived", strategy="weight", top_k=2)
@@ -190,6 +194,7 @@ def test_plans_know_the_strategy(data: DataSpec, tmp_path: Path) -> None:
     assert circuits("best-of-random", k=4) == pytest.approx(5 * random, rel=0.5), "other choices"
 
 
+@pytest.mark.slow
 def test_plans_of_predictions_ask_for_no_validation_part(data: DataSpec) -> None:
     spec = RunSpec(data=data, hidden_size=1, depth=1, valid_fraction=0.25)
 

@@ -119,10 +119,8 @@ MODELS = {
 }
 
 
-#: Those without hundreds of circuits to write and read.
-SMALL = [
-    (model, kind) for model in MODELS for kind in FORMATS if kind == "multilinear" or model in ("config1", "arctan", "own")
-]
+#: Those without hundreds of circuits to write and read, one of a format, and a cell of each kind.
+SMALL = [("config1", "multilinear"), ("arctan", "qasm3"), ("own", "qpy"), ("gru", "multilinear"), ("ragged", "multilinear")]
 
 
 @pytest.mark.parametrize(("model", "kind"), slow_but(SMALL, product(MODELS, FORMATS)))
@@ -146,6 +144,7 @@ def test_round_trips_reproduce_predictions(model: str, kind: str, tmp_path: Path
     assert written.difference <= 1e-12
 
 
+@pytest.mark.slow
 def test_float32_stays_float32(tmp_path: Path) -> None:
     forecaster = named("config1", dtype=torch.float32)
     export_model(forecaster, header(), tmp_path / "qpy", "qpy")
@@ -350,7 +349,11 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+#: Of different kinds.
+QUICK = ["no manifest", "half a manifest", "a gate too few", "another hidden size", "a changed circuit"]
+
+
+@pytest.mark.parametrize("damage", slow_but(QUICK, DAMAGES))
 def test_damage_is_refused_in_one_line(damage: str, tmp_path: Path) -> None:
     export_model(named("config1"), header(), tmp_path, "qasm3")
     inflict, message = DAMAGES[damage]

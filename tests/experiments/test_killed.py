@@ -21,6 +21,7 @@ from qlstm_qiskit.experiments.studies.study import Study
 from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
 from tests.experiments.studied import SMALL, numbers
 from tests.forked import child, ended
+from tests.speed import EVERY, slow_but
 
 KINDS = ("plain", "shrinking", "bilevel", "lbfgs", "patient")
 SHORT = 3
@@ -69,25 +70,25 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole) -> No
         assert is_unfinished(out) if (out / "config.json").exists() else True
         assert ended(child(work))
         assert outcome(out) == expected
-        if reached.total() == 30:
+        if reached.total() == 30 // EVERY:
             break
-    assert reached.total() == 30
+    assert reached.total() == 30 // EVERY
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", slow_but(("before", "half", "after"), MOMENTS))
 def test_killed_in_a_write(csv: Path, tmp_path: Path, whole, moment: str) -> None:
     """One in the middle of a training."""
     assert _goes_on_after(6, moment, csv, tmp_path / "run", whole("short"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(all_cases=True)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_every_write(csv: Path, tmp_path: Path, whole, moment: str) -> None:
-    """In each file that a training writes."""
-    number = 0
+    """In each file that a training writes; of `EVERY` writes in one, another one at the next moment."""
+    number = MOMENTS.index(moment) % EVERY
     while _goes_on_after(number, moment, csv, tmp_path / str(number), whole("short")):
-        number += 1
+        number += EVERY
     assert number > 3 * SHORT
 
 
@@ -112,9 +113,9 @@ def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
         reached[finished] += 1
         assert ended(child(lambda out=out, finished=finished: _finish(study, out, finished)))
         assert numbers(out) == numbers(tmp_path / "whole")
-        if reached.total() == 20:
+        if reached.total() == 20 // EVERY:
             break
-    assert reached.total() == 20
+    assert reached.total() == 20 // EVERY
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 
@@ -124,7 +125,7 @@ def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path:
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from qlstm_qiskit.experiments.studies.runner import run_study; from tests.experiments.studied import SMALL\n"
-        "study = SMALL.with_epochs(100).part(rows=['circuit'], datasets=['damped_shm'])\n"
+        "study = SMALL.with_epochs(40).part(rows=['circuit'], datasets=['damped_shm'])\n"
         "run_study(study, Path(sys.argv[2]), jobs=2)"
     )
     command = [sys.executable, "-c", script, str(Path(__file__).parents[2]), str(tmp_path / "out")]
@@ -134,7 +135,7 @@ def test_a_study_on_two_processes_leaves_none_behind_when_it_is_killed(tmp_path:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    study = SMALL.with_epochs(100).part(rows=["circuit"], datasets=["damped_shm"])
+    study = SMALL.with_epochs(40).part(rows=["circuit"], datasets=["damped_shm"])
     run_study(study, tmp_path / "out", jobs=2)
     run_study(study, tmp_path / "whole")
     assert numbers(tmp_path / "out") == numbers(tmp_path / "whole")

@@ -41,7 +41,7 @@ def ctrl_c_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     monkeypatch.setattr(Recorder, "on_batch_end", on_batch_end)
 
 
-@pytest.mark.parametrize("kind", slow_but(("lstm", "bilevel"), KINDS))
+@pytest.mark.parametrize("kind", slow_but(("lstm", "plain"), KINDS))
 def test_goes_on_to_the_same_bits(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     train_run(small(csv, kind), tmp_path / "whole")
     for epoch in (2, 3):
@@ -111,6 +111,7 @@ def test_trials_are_not_tried_again(csv: Path, tmp_path: Path, monkeypatch: pyte
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_epoch(csv: Path, tmp_path: Path) -> None:
     train_run(small(csv, "plain"), tmp_path / "whole")
     (tmp_path / "cut").mkdir()
@@ -250,18 +251,18 @@ def pickled(run: Path, csv: Path) -> None:
     torch.save(load_file(run / "model.safetensors"), run / "checkpoint.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (other_training, "checkpoint of another training: seed is 7 there and 0 here"),
-        (truncated, "damaged or was not written by this package"),
-        (empty, "damaged or was not written by this package"),
-        (foreign, "damaged or was not written by this package"),
-        (weights, "no checkpoint of a training"),
-        (history, "history.jsonl is damaged: a line is not that of an epoch"),
-        (pickled, "damaged or was not written by this package"),
-    ],
-)
+FOREIGN = [
+    (other_training, "checkpoint of another training: seed is 7 there and 0 here"),
+    (truncated, "damaged or was not written by this package"),
+    (empty, "damaged or was not written by this package"),
+    (foreign, "damaged or was not written by this package"),
+    (weights, "no checkpoint of a training"),
+    (history, "history.jsonl is damaged: a line is not that of an epoch"),
+    (pickled, "damaged or was not written by this package"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), slow_but([FOREIGN[1], FOREIGN[4], FOREIGN[5]], FOREIGN))
 def test_what_does_not_belong_is_refused(csv: Path, cut: Path, damage, message: str) -> None:
     damage(cut, csv)
     before = {path.name: path.read_bytes() for path in cut.iterdir()}
@@ -284,6 +285,7 @@ def test_changed_data_is_refused(cut: Path, csv: Path, tmp_path: Path) -> None:
         csv.write_text(content)
 
 
+@pytest.mark.slow
 def test_leftovers_of_a_killed_write_are_not_read(csv: Path, cut: Path, tmp_path: Path) -> None:
     for name in ("checkpoint.safetensors", "model.safetensors", "history.jsonl"):
         (cut / f".{name}.0badf00d.qlstm-writing").write_bytes(b"half")

@@ -81,6 +81,7 @@ def test_few_pairs_cannot_decide() -> None:
     assert found.verdict == "too few"
 
 
+@pytest.mark.slow
 def test_seeds_that_suffice_for_one_test_may_be_too_few_for_a_family() -> None:
     """Six pairs reach p = 1/32: enough alone, not among ten tests, where another with more pairs takes no share."""
     a, few, many = np.linspace(1, 2, 12), slice(6), slice(12)

@@ -78,14 +78,14 @@ def compare(candidates: Sequence[Candidate], n_outputs: int | None = None, gates
         torch.testing.assert_close(ours, oracle, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", slow_but([2, 3], range(6)))
 def test_values_and_gradients_of_any_circuit_are_those_of_the_exact_interpreter(seed: int) -> None:
     first = random_candidate(seed)
     others = [c for c in map(random_candidate, range(50 + seed, 90)) if c.n_qubits == first.n_qubits][:2]
     compare([first, *others], n_outputs=2)
 
 
-@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (3, 1), (4, 1), (3, 2), (3, 3)])
+@pytest.mark.parametrize(("n_qubits", "depth"), slow_but([(2, 1), (3, 2)], [(2, 1), (3, 1), (4, 1), (3, 2), (3, 3)]))
 def test_the_papers_space(n_qubits: int, depth: int) -> None:
     compare(SearchSpace.paper().candidates(n_qubits, depth), n_outputs=n_qubits - 1)
 
@@ -316,7 +316,7 @@ def test_a_backward_pass_that_failed_can_be_tried_again() -> None:
     assert all(parameter.grad is not None for parameter in ours.parameters())
 
 
-@pytest.mark.parametrize("use_reentrant", [True, False])
+@pytest.mark.parametrize("use_reentrant", slow_but([False], [True, False]))
 def test_gradient_checkpointing_recomputes_the_forward_pass(use_reentrant: bool) -> None:
     exact, ours, _ = layers()
     for layer in (exact, ours):

@@ -96,7 +96,7 @@ def test_the_part_of_a_target_has_its_numbers() -> None:
     assert [p.t1 for p in part.qubit_properties] == [target.qubit_properties[q].t1 for q in qubits]
 
 
-@pytest.mark.parametrize("n_qubits", [2, 3, 4])
+@pytest.mark.parametrize("n_qubits", slow_but([3], [2, 3, 4]))
 def test_noise_on_a_part_is_that_of_the_whole_device(n_qubits: int) -> None:
     manila = find_device("manila")
     circuit, parameters = ring(n_qubits, closed=False)
@@ -192,7 +192,7 @@ def test_a_compact_device_of_a_large_one_knows_only_its_qubits(monkeypatch: pyte
 METHODS = [(2, "density_matrix"), (14, "statevector"), (40, "matrix_product_state")]
 
 
-@pytest.mark.parametrize(("n_qubits", "method"), slow_but(METHODS[:2], METHODS))
+@pytest.mark.parametrize(("n_qubits", "method"), slow_but(METHODS[:1], METHODS))
 def test_the_method_follows_the_number_of_qubits(n_qubits: int, method: str) -> None:
     device = compact_backend(find_device("fez"), range(n_qubits))
     circuit = QuantumCircuit(n_qubits, 2)

@@ -102,7 +102,11 @@ PASSING = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "faults"), PASSING, ids=lambda value: str(value) if isinstance(value, str) else None)
+@pytest.mark.parametrize(
+    ("operation", "faults"),
+    slow_but([PASSING[5], *PASSING[8:11]], PASSING),
+    ids=lambda value: str(value) if isinstance(value, str) else None,
+)
 def test_faults_that_pass_change_nothing(
     server: Server, ledger: Ledger, expected: Values, operation: str, faults: list[Fault | None]
 ) -> None:
@@ -132,7 +136,7 @@ def assert_first_of_two(server: Server, caplog: pytest.LogCaptureFixture) -> Non
     assert "job 1 was accepted twice; job-0 is kept and job-1 cancelled" in caplog.text
 
 
-@pytest.mark.parametrize("second", [None, DROP_AFTER])
+@pytest.mark.parametrize("second", slow_but([DROP_AFTER], [None, DROP_AFTER]))
 def test_of_two_jobs_with_one_tag_the_first_is_kept(
     server: Server, ledger: Ledger, expected: Values, caplog: pytest.LogCaptureFixture, second: Fault | None
 ) -> None:
@@ -188,12 +192,14 @@ LASTING: list[tuple[str, Prepare, str, str]] = [
 ]
 
 
-AT_ONCE = [case for case in LASTING if case[0] != "it stays gone"]
+QUICK = [
+    case
+    for case in LASTING
+    if case[0] in ("the network is gone at submit", "429 at fetch", "refused", "not known", "it never ends")
+]
 
 
-@pytest.mark.parametrize(
-    ("case", "prepare", "message", "status"), slow_but(AT_ONCE, LASTING), ids=[case[0] for case in LASTING]
-)
+@pytest.mark.parametrize(("case", "prepare", "message", "status"), slow_but(QUICK, LASTING), ids=[case[0] for case in LASTING])
 def test_faults_that_last_say_what_to_do_and_lose_nothing(
     server: Server, ledger: Ledger, expected: Values, case: str, prepare: Prepare, message: str, status: str
 ) -> None:

@@ -20,7 +20,7 @@ from tests import forked
 from tests.forked import ended
 from tests.hardware.mock_service import Fault, Server
 from tests.hardware.work import STEPS, assert_nothing_twice, do_in
-from tests.speed import slow_but
+from tests.speed import EVERY, slow_but
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,7 +55,7 @@ def assert_as_if_nothing_had_happened(folder: Path, expected: Values) -> None:
 OPERATIONS = ("device", "account", "submit", "job", "results", "usage", "find")
 
 
-@pytest.mark.parametrize("operation", slow_but(("account", "job", "results", "find"), OPERATIONS))
+@pytest.mark.parametrize("operation", slow_but(("job", "results", "find"), OPERATIONS))
 def test_killed_at_an_exchange_with_the_service(tmp_path: Path, expected: Values, operation: str) -> None:
     for after, skip in ((False, 0), (True, 3), (False, 3), (True, 0))[: 4 if operation == "submit" else 2]:
         folder = tmp_path / f"{after}-{skip}"
@@ -92,7 +92,7 @@ def test_killed_at_thirty_random_moments(tmp_path: Path, expected: Values) -> No
         reached.append(len(server.log()))
         assert ended(child(folder))
         assert_as_if_nothing_had_happened(folder, expected)
-        if len(reached) == 30:
+        if len(reached) == 30 // EVERY:
             break
-    assert len(reached) == 30
-    assert len(set(reached)) >= 5  # early and late
+    assert len(reached) == 30 // EVERY
+    assert len(set(reached)) >= min(5, len(reached) // 5)  # early and late

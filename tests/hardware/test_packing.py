@@ -21,6 +21,7 @@ from qlstm_qiskit.hardware.device.transpile import Transpiler
 from qlstm_qiskit.hardware.executors.packing import PackingExecutor
 from qlstm_qiskit.space import SearchSpace
 from tests.hardware.placed import exact, outputs, ring, values
+from tests.speed import slow_but
 
 FEZ = find_device("fez")
 FITTED = Transpiler(FEZ)
@@ -73,7 +74,7 @@ def separately(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     ]
 
 
-@pytest.mark.parametrize("pack", [1, 3, 6, "auto", "off"])
+@pytest.mark.parametrize("pack", slow_but([3, "auto"], [1, 3, 6, "auto", "off"]))
 def test_packed_values_are_those_of_separate_runs(pack: int | str) -> None:
     inner = Blocks()
     packing = PackingExecutor(inner, FEZ.target, pack)

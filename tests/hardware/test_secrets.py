@@ -23,6 +23,7 @@ from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.hardware.jobs.runtime import Connection, connect
 from tests.hardware.mock_service import Fault, MockService, Server
 from tests.hardware.work import SPEC, do, runner
+from tests.speed import slow_but
 
 ENVIRONMENT, SAVED = "canary-in-the-environment-0a1b2c3d", "canary-in-an-account-4e5f6a7b"
 CANARIES = (ENVIRONMENT, SAVED)
@@ -57,8 +58,11 @@ FAULTS: list[tuple[str, Callable[[Server], Any]]] = [
 ]
 
 
+QUICK = [fault for fault in FAULTS if fault[0] in ("refused", "the network is gone", "nothing")]
+
+
 @pytest.mark.parametrize("token", CANARIES)
-@pytest.mark.parametrize(("case", "prepare"), FAULTS, ids=[case for case, _ in FAULTS])
+@pytest.mark.parametrize(("case", "prepare"), slow_but(QUICK, FAULTS), ids=[case for case, _ in FAULTS])
 def test_no_file_no_log_and_no_error_has_it(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, case: str, prepare: Callable[[Server], Any], token: str
 ) -> None:

@@ -28,6 +28,7 @@ from qlstm_qiskit.hardware.device.layout import estimated_success
 from qlstm_qiskit.hardware.device.named import find_device
 from qlstm_qiskit.hardware.device.transpile import Transpiler, target_hash
 from tests.hardware.placed import exact, outputs, placed, ring
+from tests.speed import slow_but
 
 POINT = np.linspace(-1.0, 2.0, 8)
 
@@ -38,7 +39,7 @@ def prepare(transpiler: Transpiler, n_qubits: int = 3, *, closed: bool = False) 
     return transpiler.prepare("c", circuit, parameters, outputs(n_qubits))
 
 
-@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize("level", slow_but([1, 3], range(4)))
 @pytest.mark.parametrize("device", ["manila", "torino", "sherbrooke"])
 @pytest.mark.parametrize("closed", [False, True])
 def test_a_prepared_circuit_has_the_values_of_the_given_one_and_runs_as_it_is(device: str, level: Any, closed: bool) -> None:

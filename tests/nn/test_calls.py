@@ -21,6 +21,7 @@ from qlstm_qiskit.nn import QLSTM, CircuitBank, Forecaster, QLSTMCell
 from qlstm_qiskit.search.trace import trace_cells
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training import QLSTMRegressor
+from tests.speed import slow_but
 
 F64 = torch.float64
 SPACE = SearchSpace.product(["RY", "H-RZ"], ["linear-RY"])
@@ -217,11 +218,14 @@ def without_warnings(function: Callable[..., Any], *args: Any) -> Any:
 class TestTracers:
     @pytest.mark.parametrize(
         ("kind", "path", "grad"),
-        [
-            *((kind, "auto", grad) for kind in KINDS for grad in (True, False)),
-            ("hybrid", "states", True),
-            ("bank", "states", False),
-        ],
+        slow_but(
+            [("bank", "auto", True), ("cell", "auto", False), ("bank", "states", False)],
+            [
+                *((kind, "auto", grad) for kind in KINDS for grad in (True, False)),
+                ("hybrid", "states", True),
+                ("bank", "states", False),
+            ],
+        ),
     )
     def test_a_traced_module_is_right_for_other_inputs_and_parameters(self, kind: str, path: str, grad: bool) -> None:
         module, inputs = build(kind, StatevectorBackend(path))
@@ -233,7 +237,9 @@ class TestTracers:
                     parameter.add_(0.2)
             torch.testing.assert_close(first(traced(inputs(1))), first(module(inputs(1))), rtol=0, atol=1e-12)
 
-    @pytest.mark.parametrize(("kind", "path"), [("bank", "states"), ("hybrid", "auto"), ("cell", "states")])
+    @pytest.mark.parametrize(
+        ("kind", "path"), slow_but([("cell", "states")], [("bank", "states"), ("hybrid", "auto"), ("cell", "states")])
+    )
     def test_exported_and_functional_graphs_too(self, kind: str, path: str) -> None:
         module, inputs = build(kind, StatevectorBackend(path))
         functional = make_fx(lambda x: first(module(x)))(inputs(0))

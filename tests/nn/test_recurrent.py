@@ -15,6 +15,7 @@ from qlstm_qiskit.search.trace import trace_cells
 from qlstm_qiskit.space import SearchSpace
 from tests.hardware.test_bank import CountingBackend
 from tests.parity.oracle import stock_qnn
+from tests.speed import slow_but
 
 SMALL = SearchSpace.product(["H-RY", "RX"], ["linear-RY", "cyclic-RX"])
 F64 = torch.float64
@@ -46,7 +47,7 @@ def of(hx: object) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("given", slow_but([True], [False, True]))
 @pytest.mark.parametrize("shape", [(5, 2), (5, 4, 2)])
 def test_shapes_are_those_of_torch(cell, bidirectional, num_layers, batch_first, given, shape) -> None:
     options = {"num_layers": num_layers, "batch_first": batch_first, "bidirectional": bidirectional}
@@ -108,7 +109,7 @@ def test_a_gru_is_a_gru_whose_gates_are_what_its_circuits_say(dropped: bool) -> 
     assert torch.equal(last[0], outputs[-1])
 
 
-@pytest.mark.parametrize("options", [{}, {"n_qubits": 2}, {"num_layers": 2}, {"bidirectional": True}])
+@pytest.mark.parametrize("options", slow_but([{}], [{}, {"n_qubits": 2}, {"num_layers": 2}, {"bidirectional": True}]))
 @pytest.mark.parametrize("path", ["form", "states"])
 def test_gradients_of_a_gru_are_those_of_finite_differences(options: dict, path: str) -> None:
     made, x = layer("gru", backend=StatevectorBackend(path), **options), drawn(2, 2, 1).requires_grad_()
@@ -147,7 +148,10 @@ def test_a_forecaster_reads_the_last_state_of_each_direction() -> None:
     torch.testing.assert_close(forecaster(x), forecaster.head(torch.cat((h[-2], h[-1]), dim=1)))
 
 
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"n_qubits": 2}, {"bidirectional": True}, {"mixing": "softmax"}])
+MODELS = [{}, {"num_layers": 2}, {"n_qubits": 2}, {"bidirectional": True}, {"mixing": "softmax"}]
+
+
+@pytest.mark.parametrize("options", slow_but([{}, {"bidirectional": True}], MODELS))
 @pytest.mark.parametrize("dropped", [False, True])
 def test_jobs_of_a_gru_give_exact_values_and_gradients(options: dict, dropped: bool) -> None:
     backend = CountingBackend()

@@ -8,6 +8,7 @@ from qlstm_qiskit.errors import CapacityError, OptionError, QLSTMError, ShapeErr
 from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import QLSTM, CircuitBank, QLSTMCell
 from qlstm_qiskit.space import SearchSpace
+from tests.speed import slow_but
 
 SMALL = SearchSpace.product(["H-RY", "RX"], ["linear-RY", "cyclic-RX"])
 F64 = torch.float64
@@ -25,7 +26,7 @@ def zeros(*shape: int, dtype: torch.dtype = F64) -> torch.Tensor:
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("given_state", [False, True])
 @pytest.mark.parametrize("shape", [(5, 2), (5, 4, 2), (1, 1, 2)])
-@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("dtype", slow_but([torch.float32], [torch.float32, F64]))
 def test_shapes_and_dtypes_are_those_of_lstm(num_layers, batch_first, given_state, shape, dtype) -> None:
     ours, theirs = pair(num_layers=num_layers, batch_first=batch_first, dtype=dtype)
     x = torch.rand(shape, dtype=dtype)

@@ -3,7 +3,6 @@
 ``python -m tests.odd KIND SEED`` shows a case, ``python -m tests.odd all`` prints the table of all of them.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +14,12 @@ from tests.odd.batch import rows, table
 from tests.odd.damage import Damage
 from tests.odd.good import Good
 from tests.odd.targets import KINDS
+from tests.speed import EVERY
 
 pytestmark = pytest.mark.odd
 
 #: Cases of a test, so that they can be dealt to processes.
 BATCH = 40
-#: Every how many-th case is tried: all of them, unless somebody is in a hurry (`make odd ODD_EVERY=3`, as CI is).
-EVERY = int(os.environ.get("ODD_EVERY", "1"))
 
 
 @pytest.fixture(scope="session")

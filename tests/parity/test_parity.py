@@ -33,7 +33,7 @@ def test_paper_space(n_qubits: int, depth: int) -> None:
     assert_parity(list(SearchSpace.paper().candidates(n_qubits, depth)), seed=1, samples=1, paths=PATHS)
 
 
-@pytest.mark.parametrize("offset", slow_but([2, 3], range(6)))
+@pytest.mark.parametrize("offset", slow_but([2], range(6)))
 def test_paper_space_covering_sample_of_wide_circuits(offset: int) -> None:
     """Each encoding and each block once at 5 and 6 qubits, depth 2: a Latin square's diagonal."""
     n_qubits = 5 + offset % 2
@@ -41,18 +41,18 @@ def test_paper_space_covering_sample_of_wide_circuits(offset: int) -> None:
     assert_parity([candidates[6 * offset + (offset + 2) % 6]], seed=offset, samples=2, paths=PATHS)
 
 
-@pytest.mark.parametrize("seed", slow_but(range(5), range(50)))
+@pytest.mark.parametrize("seed", slow_but([1, 3], range(50)))
 def test_random_circuits(seed: int) -> None:
     """Most of them read an input twice and are pushed as states; what has a form takes it."""
     assert_parity([random_candidate(seed)], seed=seed)
 
 
-@pytest.mark.parametrize("seed", slow_but(range(5), range(40)))
+@pytest.mark.parametrize("seed", slow_but([1, 3], range(40)))
 def test_random_circuits_with_structure(seed: int) -> None:
     assert_parity([random_structured_candidate(seed)], seed=seed, paths=["form"])
 
 
-@pytest.mark.parametrize("seed", slow_but(range(3), range(10)))
+@pytest.mark.parametrize("seed", slow_but([1], range(10)))
 def test_random_circuits_that_just_miss_it(seed: int) -> None:
     """One input more, at the end: the detector must say no."""
     candidate = random_structured_candidate(seed)
@@ -157,7 +157,7 @@ class TestFaultsAreSeen:
         return SearchSpace.paper().candidates(3, 2)[SearchSpace.paper().names.index("H-RY|cyclic-RX")]
 
     @pytest.mark.parametrize("gate", sorted(set(GENERATORS) - {"u1", "cu1"}))
-    @pytest.mark.parametrize(("sign", "scale"), [(-1, 1), (1, 2)])
+    @pytest.mark.parametrize(("sign", "scale"), slow_but([(-1, 1)], [(-1, 1), (1, 2)]))
     def test_mutated_gate(self, monkeypatch: pytest.MonkeyPatch, gate: str, sign: int, scale: int) -> None:
         right = GENERATORS[gate]
         assert_parity([probe(gate)], seed=5)
@@ -175,7 +175,7 @@ class TestFaultsAreSeen:
         monkeypatch.setattr(program, "_numeric_matrix", swapped)
         self.red(self.paper())
 
-    @pytest.mark.parametrize("kind", ["inputs", "weights"])
+    @pytest.mark.parametrize("kind", slow_but(["inputs"], ["inputs", "weights"]))
     def test_swapped_parameters(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
         def mislowered(candidate: Candidate) -> Program:
             inputs, weights = list(candidate.inputs), list(candidate.weights)

@@ -19,11 +19,12 @@ from qlstm_qiskit.report.names import as_code, drawn, in_legend, in_markdown
 from qlstm_qiskit.report.pages.content import csv_file
 from qlstm_qiskit.report.pages.run_figures import weight_plots
 from qlstm_qiskit.space import SearchSpace
+from tests.speed import slow_but
 
 ODD = (r"$\bad{$", "a$b$c", r"\$", "$", "_hidden", "[/b]", "x\ny", "<b>", "%{y}")
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", slow_but(ODD[:3], ODD))
 def test_matplotlib_draws_names_as_they_are(name: str) -> None:
     figure = Figure()
     FigureCanvasAgg(figure)
@@ -48,7 +49,7 @@ def test_weights_of_candidates_with_odd_names_are_drawn() -> None:
     assert all(len(axes.get_legend().get_texts()) == 4 for axes in figure.axes)
 
 
-@pytest.mark.parametrize("part", ["parameter", "gate", "register"])
+@pytest.mark.parametrize("part", slow_but(["gate"], ["parameter", "gate", "register"]))
 @pytest.mark.parametrize("name", [r"$\bad{$", r"q$\bad{$", "\x01"])
 def test_circuits_with_odd_names_are_drawn(part: str, name: str, recwarn: pytest.WarningsRecorder) -> None:
     x = ParameterVector("x", 2)

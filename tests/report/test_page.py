@@ -27,6 +27,7 @@ from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.space import SearchSpace
 from tests.experiments.scaled import TINY, made_up
 from tests.report.pages import END, RAW, SCRIPT, Parsed, hostile_run, hostile_study, parsed
+from tests.speed import slow_but
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ def test_nothing_comes_from_elsewhere(tuned_page: Parsed) -> None:
     assert "prefers-color-scheme: dark" in styles
 
 
-@pytest.mark.parametrize("kind", ["run", "study"])
+@pytest.mark.parametrize("kind", slow_but(["run"], ["run", "study"]))
 def test_names_stay_text(kind: str, folder: Path, study: Path) -> None:
     path = hostile_run(folder / "hostile").path if kind == "run" else study
     write_report(path, folder / f"{kind}.html")
@@ -306,6 +307,7 @@ def test_ticks_of_a_logarithmic_axis(values: list, labels: set[str]) -> None:
     assert sum(bool(text) for text in within) <= 6
 
 
+@pytest.mark.slow
 def test_the_command(folder: Path, study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as caught:

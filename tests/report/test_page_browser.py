@@ -31,13 +31,23 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+class Pages(dict[str, Path]):
+    """A page of a run and one of a study, of which all names are scripts; each is made when it is first opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __missing__(self, kind: str) -> Path:
+        made = hostile_run(self.folder).path if kind == "run" else hostile_study(self.folder / "study")
+        page = self.folder / f"{kind}.html"
+        write_report(made, page)
+        self[kind] = page
+        return page
+
+
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A page of a run and one of a study, of which all names are scripts."""
-    folder = tmp_path_factory.mktemp("pages")
-    write_report(hostile_run(folder).path, folder / "run.html")
-    write_report(hostile_study(folder / "study"), folder / "study.html")
-    return {kind: folder / f"{kind}.html" for kind in ("run", "study")}
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    return Pages(tmp_path_factory.mktemp("pages"))
 
 
 class Opened:
@@ -76,7 +86,7 @@ KINDS_OF_PAGES = list(product(("run", "study"), WINDOWS, ("light", "dark")))
 
 
 @pytest.mark.parametrize(("kind", "window", "scheme"), slow_but([("run", "desk", "light")], KINDS_OF_PAGES))
-def test_a_page(browser: Browser, pages: dict[str, Path], kind: str, window: str, scheme: str) -> None:
+def test_a_page(browser: Browser, pages: Pages, kind: str, window: str, scheme: str) -> None:
     opened = Opened(browser, pages[kind], window, scheme)
     page = opened.page
     figures = page.locator(".canvas").count()
@@ -99,7 +109,7 @@ def test_a_page(browser: Browser, pages: dict[str, Path], kind: str, window: str
 
 
 @pytest.mark.slow
-def test_names_are_drawn_as_text(browser: Browser, pages: dict[str, Path]) -> None:
+def test_names_are_drawn_as_text(browser: Browser, pages: Pages) -> None:
     for kind, place in (("run", "#weights-1-input .legend"), ("study", "#errors-1 .ytick")):
         opened = Opened(browser, pages[kind], "desk", "light")
         drawn = "".join(opened.page.locator(f"{place} text").all_text_contents())
@@ -110,7 +120,7 @@ def test_names_are_drawn_as_text(browser: Browser, pages: dict[str, Path]) -> No
 
 
 @pytest.mark.slow
-def test_a_seed_says_which_it_is(browser: Browser, pages: dict[str, Path]) -> None:
+def test_a_seed_says_which_it_is(browser: Browser, pages: Pages) -> None:
     opened = Opened(browser, pages["study"], "desk", "light")
     opened.page.locator("#errors-1").scroll_into_view_if_needed()
     box = opened.page.locator("#errors-1 .trace").first.locator("path").nth(1).bounding_box()
@@ -124,7 +134,7 @@ def test_a_seed_says_which_it_is(browser: Browser, pages: dict[str, Path]) -> No
 
 
 @pytest.mark.slow
-def test_links_give_the_data(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_links_give_the_data(browser: Browser, pages: Pages, tmp_path: Path) -> None:
     opened = Opened(browser, pages["run"], "desk", "light")
     link = opened.page.locator("a[download='forecast.csv']")
     with opened.page.expect_download() as caught:
@@ -138,7 +148,7 @@ def test_links_give_the_data(browser: Browser, pages: dict[str, Path], tmp_path:
 
 
 @pytest.mark.slow
-def test_zoom_and_a_change_of_scheme(browser: Browser, pages: dict[str, Path]) -> None:
+def test_zoom_and_a_change_of_scheme(browser: Browser, pages: Pages) -> None:
     opened = Opened(browser, pages["run"], "desk", "light")
     ends = "document.getElementById('forecast').layout.xaxis.range"
     whole = opened.page.evaluate(ends)

@@ -17,6 +17,7 @@ from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.fitting import Fit, Seeds
 from qlstm_qiskit.training.searching import SearchLoop
 from tests.search.models import SMALL, N, bank_of, fitted, layer_of, regressor, same, series, state_of
+from tests.speed import slow_but
 
 NEEDS = {"bilevel": {"valid_fraction": 0.25}, "best-of-random": {"valid_fraction": 0.25}}
 OPTIONS = {"best-of-random": {"k": 2}}
@@ -218,7 +219,7 @@ def test_importance_of_convex_weights_is_the_effect_of_taking_a_part_away() -> N
             assert float(found[gate, place]) == pytest.approx(change**2, rel=1e-3, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].weighs])
+@pytest.mark.parametrize("name", slow_but(["entropy", "shrinking"], [name for name in STRATEGIES if STRATEGIES[name].weighs]))
 def test_the_devices_cost_goes_with_every_strategy_that_trains_weights(name: str) -> None:
     device = {"device": {"backend": "fake-manila", "strength": 0.1}}
     found = fitted(search=make_strategy(name, device), **NEEDS.get(name, {}))

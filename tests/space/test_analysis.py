@@ -14,6 +14,7 @@ from qlstm_qiskit.space import Candidate, SearchSpace, analyze
 from qlstm_qiskit.space.merit import entangling_capability, expressibility, random_states
 from qlstm_qiskit.training import QLSTMRegressor
 from tests.parity.circuits import random_candidate
+from tests.speed import slow_but
 
 F64 = torch.float64
 
@@ -138,7 +139,7 @@ def test_given_circuits_too() -> None:
     assert len(QLSTM(1, 1, space=space).state_dict()) == 2, "angles, and the structural weight that it had among all"
 
 
-@pytest.mark.parametrize("sharing", ["none", "shared"])
+@pytest.mark.parametrize("sharing", slow_but(["none"], ["none", "shared"]))
 def test_the_kept_candidates_start_as_among_all(sharing: str) -> None:
     kept = SearchSpace.paper().without_dead().draft(3, 1, 2).kept
     full, part = (

@@ -68,6 +68,7 @@ def test_the_message_says_which_limit_it_is(monkeypatch: pytest.MonkeyPatch) -> 
         cell(hidden_size=10**6, n_qubits=20)
 
 
+@pytest.mark.slow
 def test_devices_take_more_qubits_than_the_exact_interpreter() -> None:
     layer = cell(n_qubits=100, depth=1, backend="fake-fez")
     assert layer.bank.candidates[0].n_qubits == 100

@@ -195,6 +195,7 @@ main(["train", "--help"])
 """
 
 
+@pytest.mark.slow
 def test_one_line_adds_an_option() -> None:
     code, wide = textwrap.dedent(ADDED), os.environ | {"COLUMNS": "200"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=wide, check=False)

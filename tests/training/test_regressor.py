@@ -20,6 +20,7 @@ from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.training import MODELS
 from qlstm_qiskit.training.fitting import Seeds
 from qlstm_qiskit.training.models import build_forecaster
+from tests.speed import slow_but
 
 DATA = load_dataset("damped_shm")
 X, Y = DATA.x_train[:30], DATA.y_train[:30]
@@ -29,8 +30,14 @@ def tiny(**options) -> QLSTMRegressor:
     return QLSTMRegressor(**({"model": "config1", "hidden_size": 2, "depth": 1, "max_epochs": 2} | options))
 
 
-@parametrize_with_checks([QLSTMRegressor("lstm", 2, max_epochs=2), QLSTMRegressor("config1", 2, 1, max_epochs=1)])
+@parametrize_with_checks([QLSTMRegressor("lstm", 2, max_epochs=2)])
 def test_scikit_learn_contract(estimator, check) -> None:
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([QLSTMRegressor("config1", 2, 1, max_epochs=1)])
+def test_scikit_learn_contract_with_circuits(estimator, check) -> None:
     check(estimator)
 
 
@@ -116,7 +123,10 @@ def test_values_that_are_validated_do_not_train(horizon: int) -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-@pytest.mark.parametrize(("lr", "patience", "over"), [(0.3, 3, True), (0.01, 3, True), (0.01, 9, False), (0.001, 1, False)])
+@pytest.mark.parametrize(
+    ("lr", "patience", "over"),
+    slow_but([(0.01, 3, True), (0.001, 1, False)], [(0.3, 3, True), (0.01, 3, True), (0.01, 9, False), (0.001, 1, False)]),
+)
 def test_patience_keeps_the_best_epoch(lr: float, patience: int, over: bool) -> None:
     """The model is the one that training for so many epochs alone comes to; no epoch is begun after patience has run out."""
     options = {"model": "config1", "hidden_size": 2, "depth": 1, "valid_fraction": 0.2, "lr": lr, "seed": 1}

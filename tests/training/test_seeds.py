@@ -23,6 +23,7 @@ from qlstm_qiskit.nn.noise import drawing_from, seeded
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.training import SPSA
 from qlstm_qiskit.training.fitting import Seeds
+from tests.speed import slow_but
 
 X = np.random.default_rng(5).normal(size=(24, 3, 1))
 Y = np.sin(X.sum(1))
@@ -109,7 +110,7 @@ def plain_training(kind: str, epochs: int) -> tuple[Forecaster, torch.Tensor]:
         return module, torch.get_rng_state()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(("shuffled", "dropout", "straight-through", "spsa", "single control"), KINDS))
 def test_the_numbers_are_those_of_a_seeded_torch(kind: str, tmp_path: Path) -> None:
     """To the bit, and so is the state of the generator, which checkpoints hold."""
 
@@ -167,6 +168,7 @@ def test_fits_in_threads_are_those_that_run_alone() -> None:
     assert [kind for kind, found in zip(kinds, together, strict=True) if found != alone[kind]] == []
 
 
+@pytest.mark.slow
 def test_a_grid_in_threads_finds_what_it_finds_alone() -> None:
     def scores() -> np.ndarray:
         grid = {"dropout": [0.0, 0.3], "seed": [1, 2], "shuffle": [True]}

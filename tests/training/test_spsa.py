@@ -9,6 +9,7 @@ from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.nn import QLSTM, Forecaster
 from qlstm_qiskit.training import SPSA
 from tests.hardware.test_bank import CountingBackend
+from tests.speed import slow_but
 
 F64 = torch.float64
 
@@ -101,7 +102,7 @@ def closure_of(model: Forecaster, optimizer: SPSA):
     return closure
 
 
-@pytest.mark.parametrize("resamplings", [1, 3])
+@pytest.mark.parametrize("resamplings", slow_but([1], [1, 3]))
 def test_a_step_is_two_jobs_a_time_step_and_no_jacobian(resamplings: int) -> None:
     backend = CountingBackend()
     model = forecaster(backend)
