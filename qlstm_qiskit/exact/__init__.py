@@ -6,7 +6,7 @@ from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_qubits
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.plain import arrays, gradients, is_watched
-from qlstm_qiskit.exact.shots import Measured, SampledBank, ShotOptions
+from qlstm_qiskit.exact.shots import MeasuredSum, SampledBank, ShotOptions
 from qlstm_qiskit.exact.shots_gaussian import GaussianBank
 from qlstm_qiskit.exact.shots_multinomial import MultinomialBank
 
@@ -15,7 +15,7 @@ __all__ = [
     "ExactBank",
     "FourierSeries",
     "GaussianBank",
-    "Measured",
+    "MeasuredSum",
     "MultinomialBank",
     "SampledBank",
     "ShotOptions",

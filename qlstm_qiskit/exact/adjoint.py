@@ -17,7 +17,13 @@ Array = NDArray[Any]
 
 
 def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
-    """The form's matrix, (features, outputs x gates), from angles (gates, columns) and mixing (gates, candidates)."""
+    """The form's matrix, (features, outputs x gates) or, sparse, (rows, gates).
+
+    Args:
+        weights: Angles, (gates, columns).
+        mixing: Coefficients, (gates, candidates).
+        form: Its tables.
+    """
     if plain.is_watched():
         return plain.build_matrix(weights, mixing, form)
     if torch.is_grad_enabled():
@@ -47,6 +53,14 @@ def features(angles: Tensor, form: FormTables) -> Tensor:
     return result
 
 
+def sparse_sums(features: Tensor, matrix: Tensor, form: FormTables) -> Tensor:
+    """Outputs (batch, gates, outputs) of features (batch, features) and a sparse matrix (rows, gates)."""
+    if plain.is_watched():
+        return plain.sparse_sums(features, matrix, form)
+    result: Tensor = _Sums.apply(features, matrix, form)  # type: ignore[no-untyped-call]
+    return result
+
+
 def same_tensor(before: Tensor, now: Tensor) -> bool:
     """Equal numbers of one dtype on one device."""
     return before.dtype == now.dtype and before.device == now.device and torch.equal(before, now)
@@ -64,12 +78,12 @@ def _run(form: FormTables, weights: Tensor, mixing: Tensor) -> tuple[Array, tupl
     """The matrix, and what the backward pass needs: cosine, sine and the rotated coefficients."""
     columns, coefficients = weights.detach().numpy().T, mixing.detach().numpy().T
     g, dtype = columns.shape[1], columns.dtype
-    matrix = np.empty((len(form.feature_codes) * form.n_outputs, g), dtype)
+    matrix = np.empty((form.n_slots, g), dtype)
     state = form.take_buffer(g, dtype)
     angles, sections, steps, start, entries = form.constants(dtype)
     cosine, sine = np.empty(len(angles[0]) * g, dtype), np.empty(len(angles[0]) * g, dtype)
     kernels.build_forward(columns, coefficients, angles, sections, steps, start, entries, cosine, sine, state, matrix)
-    return matrix.reshape(len(form.feature_codes), -1), (cosine, sine, state)
+    return form.shaped(matrix), (cosine, sine, state)
 
 
 class _Build(torch.autograd.Function):
@@ -117,10 +131,10 @@ class _Mix(torch.autograd.Function):
             form.frozen = weights.detach().clone(), state
         else:
             state = form.frozen[1]
-            filled = np.empty((len(form.feature_codes) * form.n_outputs, len(weights)), state.dtype)
+            filled = np.empty((form.n_slots, len(weights)), state.dtype)
             _, sections, _, _, entries = form.constants(state.dtype)
             kernels.mix_forward(mixing.detach().numpy().T, sections, entries, state, filled)
-            matrix = filled.reshape(len(form.feature_codes), -1)
+            matrix = form.shaped(filled)
         ctx.save_for_backward(weights, mixing)  # for higher orders
         ctx.form, ctx.state, ctx.n_candidates = form, state, mixing.shape[1]
         return torch.from_numpy(matrix)
@@ -181,3 +195,25 @@ class _Features(torch.autograd.Function):
         by_angles = np.empty((len(tables), ctx.n_qubits), tables.dtype)
         kernels.features_backward(given[0], form.width, form.codes, tables, by_angles)
         return torch.from_numpy(by_angles), None
+
+
+class _Sums(torch.autograd.Function):
+    """Features and a sparse matrix to outputs."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, matrix: Tensor, form: FormTables) -> Tensor:
+        ctx.save_for_backward(features, matrix)
+        ctx.form, ctx.by_sample = form, np.ascontiguousarray(features.detach().numpy().T)
+        sums = np.zeros((form.n_outputs, matrix.shape[1], len(features)), ctx.by_sample.dtype)
+        kernels.sums_forward(ctx.by_sample, matrix.detach().numpy(), form.slots, sums)
+        return torch.from_numpy(np.ascontiguousarray(sums.transpose(2, 1, 0)))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        saved, given = ctx.saved_tensors, plain.arrays(gradient)
+        if given is None:
+            return (*plain.gradients(partial(plain.sparse_sums, form=ctx.form), saved, (gradient,)), None)
+        matrix, by_sums = saved[1].detach().numpy(), np.ascontiguousarray(given[0].transpose(2, 1, 0))
+        by_features, by_matrix = np.zeros_like(ctx.by_sample), np.empty_like(matrix)
+        kernels.sums_backward(ctx.by_sample, matrix, ctx.form.slots, by_sums, by_features, by_matrix)
+        return torch.from_numpy(np.ascontiguousarray(by_features.T)), torch.from_numpy(by_matrix), None

@@ -33,13 +33,16 @@ class ExactBank:
         path: "auto" takes the multilinear form for the candidates that have one, on the CPU, where it costs less than
             states, and states for the others. "form" and "states" force one. Both have derivatives of any order; beyond the
             first they cost more. The form does not read an input that no output can depend on: NaN there goes unnoticed.
+        sparse: See `find_forms`; the sums of a form are then taken in another order.
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or have no form where "form" is asked for.
         OptionError: An unknown path.
     """
 
-    def __init__(self, programs: Sequence[Program], observables: Sequence[Observables], path: str = "auto") -> None:
+    def __init__(
+        self, programs: Sequence[Program], observables: Sequence[Observables], path: str = "auto", *, sparse: bool = False
+    ) -> None:
         if path not in PATHS:
             raise unknown_option("path", path, PATHS)
         if not programs:
@@ -53,7 +56,7 @@ class ExactBank:
         self.n_inputs = programs[0].n_inputs
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(program.n_weights for program in programs)
-        self.path = path
+        self.path, self._sparse = path, sparse
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
         self._last: dict[tuple[tuple[int, ...] | None, bool], _Last] = {}
@@ -67,11 +70,11 @@ class ExactBank:
     @cached_property
     def forms(self) -> tuple[MultilinearForm, ...]:
         """The multilinear forms, one for each set of data angles; none where states are forced."""
-        return () if self.path == "states" else find_forms(self._programs, self._observables)
+        return () if self.path == "states" else find_forms(self._programs, self._observables, sparse=self._sparse)
 
     @cached_property
     def _forms_apart(self) -> tuple[MultilinearForm, ...]:
-        return () if self.path == "states" else find_forms(self._programs, self._observables, apart=True)
+        return () if self.path == "states" else find_forms(self._programs, self._observables, apart=True, sparse=True)
 
     def bind(
         self,

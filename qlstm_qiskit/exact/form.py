@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle, PauliTerm, Program
-from qlstm_qiskit.exact.adjoint import build_matrix, features, products
+from qlstm_qiskit.exact.adjoint import build_matrix, features, products, sparse_sums
 from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
@@ -34,11 +34,16 @@ _GRID_SHARE, _GRID_LIMIT = 3, 3**8
 
 
 def find_forms(
-    programs: Sequence[Program], observables: Sequence[Sequence[Sequence[PauliTerm]]], *, apart: bool = False
+    programs: Sequence[Program],
+    observables: Sequence[Sequence[Sequence[PauliTerm]]],
+    *,
+    apart: bool = False,
+    sparse: bool = False,
 ) -> tuple[MultilinearForm, ...]:
     """Compile the forms of a bank: one for each set of data angles, of the candidates that have the structure.
 
     `apart`: The outputs of each candidate by themselves in place of their sums, (candidates x outputs) of each gate.
+    `sparse`: Keep for each output only the products that it can depend on, which is worth it for many outputs.
     """
     columns = np.cumsum([0, *(program.n_weights for program in programs)]).tolist()
     families: list[tuple[tuple[Angle | None, ...], list[Member]]] = []
@@ -57,7 +62,7 @@ def find_forms(
     forms = []
     for angles, members in families:
         try:
-            forms.append(MultilinearForm(members, angles, columns, apart=apart))
+            forms.append(MultilinearForm(members, angles, columns, apart=apart, sparse=sparse))
         except StepLimitError:
             continue
     return tuple(forms)
@@ -74,11 +79,17 @@ class MultilinearForm(FormTables):
         members: The candidates; `find_member` made them.
         angles: Their data angles, merged.
         columns: For each candidate of the bank, where its weights start among all weights.
-        apart: See `find_forms`.
+        apart, sparse: See `find_forms`.
     """
 
     def __init__(
-        self, members: Sequence[Member], angles: Sequence[Angle | None], columns: Sequence[int], *, apart: bool = False
+        self,
+        members: Sequence[Member],
+        angles: Sequence[Angle | None],
+        columns: Sequence[int],
+        *,
+        apart: bool = False,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
         self.angles = tuple(angles)
@@ -105,8 +116,8 @@ class MultilinearForm(FormTables):
             raise StepLimitError
         self.members = tuple(sorted(member.index for member in kept))
         self._angles = _compressed(rows)
-        self._set_products(pieces)
-        self._set_steps(pieces)
+        self._set_products(pieces, sparse)
+        self._set_steps(pieces, sparse)
 
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
         """What a pass holds in float64: coefficients, angles, matrix, and what each call keeps for gradients."""
@@ -114,7 +125,7 @@ class MultilinearForm(FormTables):
         tables = len(self.codes) * 3**self.width
         apart = 0 if self.is_grid else len(self.angles) + 2 * len(self.feature_codes)
         kept = tables + values * (3**self.width if self.is_grid else 1) + apart
-        once = len(self._start) * n_gates + 3 * len(self._angles[0]) * n_gates + 3 * len(self.feature_codes) * values
+        once = (len(self._start) + 3 * len(self._angles[0]) + 3 * self.n_slots) * n_gates
         return 8 * (once + kept * samples * (calls + 1 if gradients else 1))
 
     def cost(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> float:
@@ -123,7 +134,7 @@ class MultilinearForm(FormTables):
         return form_cost(
             steps=int(steps.sum()),
             lane_steps=int((steps * self._sections[:, 4]).sum()) * n_gates,
-            terms=len(self.feature_codes) * self.n_outputs * n_gates,
+            terms=self.n_slots * n_gates,
             samples=samples,
             calls=calls,
             gradients=gradients,
@@ -132,6 +143,8 @@ class MultilinearForm(FormTables):
     def bind(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
         """Build the matrix for angles and structural weights of the bank; the result maps inputs to (batch, gates, outputs)."""
         matrix, shape = self.build(weights, mixing), (self.n_outputs, len(weights))
+        if self.slots is not None:
+            return lambda inputs: sparse_sums(self.features(inputs), matrix, self)
         if not self.is_grid:
             return lambda inputs: (self.features(inputs) @ matrix).view(-1, *shape).transpose(1, 2)
         by_high = matrix.reshape(3 ** (len(self.angles) - self.width), -1)
@@ -145,7 +158,7 @@ class MultilinearForm(FormTables):
         return evaluate
 
     def build(self, weights: Tensor, mixing: Tensor) -> Tensor:
-        """The matrix M, (features, outputs x gates); differentiable.
+        """The matrix M, (features, outputs x gates), or its rows (rows, gates) where it is sparse; differentiable.
 
         Args:
             weights: Angles of all candidates of the bank, (gates, columns).
@@ -160,6 +173,11 @@ class MultilinearForm(FormTables):
         """The form at these angles and structural weights, to read."""
         with torch.no_grad():
             matrix = self.build(weights, mixing).to(torch.float64).numpy()
+        if self.slots is not None:
+            feature, output = self.slots
+            whole = np.zeros((len(self.feature_codes), self.n_outputs, len(weights)))
+            whole[feature, output] = matrix
+            matrix = whole
         shape = (len(self.feature_codes), self.n_outputs, len(weights))
         digits = self.feature_codes[:, None] // 3 ** np.arange(len(self.angles)) % 3
         return FourierSeries(tuple(map(describe_angle, self.angles)), digits, matrix.reshape(shape).transpose(0, 2, 1))
@@ -187,11 +205,11 @@ class MultilinearForm(FormTables):
             return 0.0, [(self._n_weights + column, 1.0)]
         return angle.offset, [(start + column, value) for column, value in angle.weights]
 
-    def _set_products(self, pieces: Sequence[Piece]) -> None:
+    def _set_products(self, pieces: Sequence[Piece], sparse: bool) -> None:
         """Which products of the data angles' features occur."""
         self.feature_codes = np.unique(np.concatenate([[0], *(piece.code for piece in pieces)])).astype(np.int64)
         n_products = 3 ** len(self.angles)
-        self.is_grid = n_products <= min(_GRID_SHARE * len(self.feature_codes), _GRID_LIMIT)
+        self.is_grid = not sparse and n_products <= min(_GRID_SHARE * len(self.feature_codes), _GRID_LIMIT)
         # Where most products occur, all of them do no harm: they factor into those of two halves of the qubits, which are
         # contracted one after the other, and no sample's 3^n products are ever written down.
         if self.is_grid:
@@ -201,7 +219,7 @@ class MultilinearForm(FormTables):
         shifts = 3 ** (self.width * np.arange(n_parts, dtype=np.int64))
         self.codes = (self.feature_codes // shifts[:, None] % 3**self.width).astype(np.int32)
 
-    def _set_steps(self, pieces: Sequence[Piece]) -> None:
+    def _set_steps(self, pieces: Sequence[Piece], sparse: bool) -> None:
         """Join the pieces' steps and entries into flat arrays; a row of `_sections` says where each piece lies."""
         # Flat, as compiled loops read arrays and no lists of objects; of 32 bits, which halves what the loops read.
         sections, n_steps, n_entries, base = [], 0, 0, 0
@@ -218,8 +236,12 @@ class MultilinearForm(FormTables):
         self._start = np.concatenate([np.repeat(piece.found.start, piece.n_candidates) for piece in pieces])
         feature = np.searchsorted(self.feature_codes, np.concatenate([piece.code for piece in pieces]))
         output = np.concatenate([piece.output + self._own_outputs * piece.candidate for piece in pieces])
+        slot = feature * self.n_outputs + output
+        if sparse:
+            kept, slot = np.unique(output * len(self.feature_codes) + feature, return_inverse=True)
+            self.slots = np.stack([kept % len(self.feature_codes), kept // len(self.feature_codes)]).astype(np.int32)
         self._entries = (
-            (feature * self.n_outputs + output).astype(np.int32),
+            slot.astype(np.int32),
             *(np.concatenate([getattr(piece, name) for piece in pieces]).astype(np.int32) for name in ("row", "candidate")),
             np.concatenate([piece.value for piece in pieces]),
         )

@@ -243,3 +243,29 @@ def features_backward(gradient: Array, width: int, codes: Array, tables: Array, 
                 by_tables[p, codes[p, f]] += others
         for p in range(n_parts):
             _slope(tables[b, p], by_tables[p], by_angles[b, p * width : min((p + 1) * width, n_qubits)])
+
+
+@jit
+def sums_forward(features: Array, matrix: Array, slots: Array, sums: Array) -> None:
+    """Add to `sums` (outputs, gates, samples) the features (features, samples) times a sparse matrix (rows, gates)."""
+    n_samples = features.shape[1]
+    for s in range(slots.shape[1]):
+        own = features[slots[0, s]]
+        for g in range(matrix.shape[1]):
+            into, factor = sums[slots[1, s], g], matrix[s, g]
+            for b in range(n_samples):
+                into[b] += factor * own[b]
+
+
+@jit
+def sums_backward(features: Array, matrix: Array, slots: Array, by_sums: Array, by_features: Array, by_matrix: Array) -> None:
+    """Gradients of `sums_forward`: added to `by_features`, and into `by_matrix`."""
+    n_samples = features.shape[1]
+    for s in range(slots.shape[1]):
+        own, by_own = features[slots[0, s]], by_features[slots[0, s]]
+        for g in range(matrix.shape[1]):
+            by, factor, total = by_sums[slots[1, s], g], matrix[s, g], matrix.dtype.type(0)
+            for b in range(n_samples):
+                total += by[b] * own[b]
+                by_own[b] += factor * by[b]
+            by_matrix[s, g] = total

@@ -133,7 +133,7 @@ def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
     turns = _turns(weights, angles)
     cosine, sine = turns.cos(), turns.sin()
     slot, row, candidate, factor = entries
-    matrix = weights.new_zeros(len(form.feature_codes) * form.n_outputs, len(weights))
+    matrix = weights.new_zeros(form.n_slots, len(weights))
     for low, high, base, end, c, angle_base, entry_low, entry_high in sections.tolist():
         state = torch.from_numpy(start[base:end]).reshape(-1, c, 1) * torch.ones_like(cosine[:1])
         for rotation, first, second in _runs(*(column[low:high] for column in steps)):
@@ -143,7 +143,16 @@ def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         chosen = slice(entry_low, entry_high)
         coefficients = torch.from_numpy(factor[chosen]).unsqueeze(1) * mixing.t()[_index(candidate[chosen])]
         matrix = matrix.index_add(0, _index(slot[chosen]), coefficients * state.flatten(0, 1)[_index(row[chosen])])
-    return matrix.reshape(len(form.feature_codes), form.n_outputs * len(weights))
+    return form.shaped(matrix)
+
+
+def sparse_sums(features: Tensor, matrix: Tensor, form: FormTables) -> Tensor:
+    """As `adjoint.sparse_sums`."""
+    assert form.slots is not None
+    feature, output = (_index(row) for row in form.slots)
+    terms = features[:, feature].unsqueeze(2) * matrix
+    sums = terms.new_zeros(len(features), form.n_outputs, matrix.shape[1]).index_add(1, output, terms)
+    return sums.transpose(1, 2)
 
 
 def _turns(weights: Tensor, angles: tuple[Array, Array, Array, Array]) -> Tensor:

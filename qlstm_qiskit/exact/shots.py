@@ -48,7 +48,7 @@ class ExactValues(Protocol):
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSum:
     """What one basis measures of one output: a sum of Pauli strings that share shots.
 
     Attributes:
@@ -88,7 +88,7 @@ class SampledBank(ABC):
     def __init__(
         self,
         make: Callable[[Sequence[Observables]], ExactValues],
-        measured: Sequence[Sequence[Measured]],
+        measured: Sequence[Sequence[MeasuredSum]],
         constants: Sequence[Sequence[float]],
         options: ShotOptions,
     ) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import PauliTerm
 from qlstm_qiskit.exact.noisy_sum import SecondMoments, noisy_sum
-from qlstm_qiskit.exact.shots import NOTHING, Evaluate, ExactValues, How, Measured, SampledBank
+from qlstm_qiskit.exact.shots import NOTHING, Evaluate, ExactValues, How, MeasuredSum, SampledBank
 from qlstm_qiskit.exact.states import Observables
 
 
@@ -34,7 +34,7 @@ class GaussianBank(SampledBank):
             self._means, self._pairs = self._make(means), self._make(moments) if moments[0] else None
         return self._means
 
-    def _arranged(self, measured: Sequence[Measured]) -> list[Measured | None]:
+    def _arranged(self, measured: Sequence[MeasuredSum]) -> list[MeasuredSum | None]:
         """What is measured, one slot after the other for each output; None where an output has fewer bases than another."""
         rows = [[item for item in measured if item.output == k] for k in range(self.n_outputs)]
         return [item for row in rows for item in (*row, *[None] * (self._slots - len(row)))]
@@ -75,7 +75,7 @@ class GaussianBank(SampledBank):
         return sums if self._slots == 1 else sums.reshape(shape).sum(3)
 
 
-def _second_moments(parts: Sequence[Sequence[Measured | None]]) -> tuple[list[Observables], SecondMoments]:
+def _second_moments(parts: Sequence[Sequence[MeasuredSum | None]]) -> tuple[list[Observables], SecondMoments]:
     """For each candidate the products of its parts that angles change, and what is known of the others."""
     n_candidates, n = len(parts), len(parts[0])
     constant, shared = np.zeros((n_candidates, n, n)), np.zeros((n_candidates, n, n))
@@ -96,7 +96,7 @@ def _second_moments(parts: Sequence[Sequence[Measured | None]]) -> tuple[list[Ob
     return [tuple(own) for own in moments], SecondMoments(constant, shared, column)
 
 
-def _product(first: Measured | None, second: Measured | None) -> tuple[PauliTerm, ...] | None:
+def _product(first: MeasuredSum | None, second: MeasuredSum | None) -> tuple[PauliTerm, ...] | None:
     """The product of two parts in one basis; None where they share no shots."""
     if first is None or second is None or first.basis != second.basis:
         return None

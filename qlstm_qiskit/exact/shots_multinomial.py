@@ -15,7 +15,7 @@ from torch import Tensor
 from qlstm_qiskit.circuits import PauliTerm
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.exact.memory import require_bytes
-from qlstm_qiskit.exact.shots import NOTHING, Evaluate, ExactValues, How, Measured, SampledBank
+from qlstm_qiskit.exact.shots import NOTHING, Evaluate, ExactValues, How, MeasuredSum, SampledBank
 
 #: Qubits measured together of which all 2^n outcomes are written down.
 _MOST_BITS = 14
@@ -106,7 +106,7 @@ class _Outcomes:
         return found
 
 
-def _bases(measured: Sequence[Measured]) -> list[_Outcomes]:
+def _bases(measured: Sequence[MeasuredSum]) -> list[_Outcomes]:
     masks: dict[int, tuple[int, int]] = {}
     for item in measured:
         for term in item.terms:

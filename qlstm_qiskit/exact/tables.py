@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ _KEPT_BUFFERS = 4
 
 Array = NDArray[Any]
 
+M = TypeVar("M", Array, Tensor)
+
 
 class FormTables:
     """What the kernels read of a form; `MultilinearForm` compiles it.
@@ -22,6 +24,8 @@ class FormTables:
         feature_codes: The products of 1, cos u and sin u that are used: one digit to the base 3 per data angle, (features,).
         codes: The same, cut into parts of `width` digits, (parts, features).
         width: Data angles in a part.
+        slots: Where the matrix is sparse, the product and the output of each of its rows, output by output, (2, rows); None
+            where it has a row for each product, with all outputs.
         frozen: Angles that were not trained when they were last seen, and their coefficients.
     """
 
@@ -29,6 +33,7 @@ class FormTables:
     feature_codes: NDArray[np.int64]
     codes: NDArray[np.int32]
     width: int
+    slots: NDArray[np.int32] | None = None
     _angles: tuple[Array, Array, Array, Array]
     _sections: NDArray[np.int64]
     _steps: tuple[Array, ...]
@@ -39,6 +44,15 @@ class FormTables:
         self._constants: dict[np.dtype[Any], Any] = {}
         self._buffers: dict[tuple[int, np.dtype[Any]], list[Array]] = {}
         self.frozen: tuple[Tensor, Array] | None = None
+
+    @property
+    def n_slots(self) -> int:
+        """Numbers of the matrix for each gate."""
+        return len(self.feature_codes) * self.n_outputs if self.slots is None else self.slots.shape[1]
+
+    def shaped(self, matrix: M) -> M:
+        """The matrix, given as (slots, gates): (features, outputs x gates), unless it is sparse."""
+        return matrix if self.slots is not None else matrix.reshape(len(self.feature_codes), -1)
 
     def constants(self, dtype: np.dtype[Any]) -> Any:
         """What the kernels read, with its numbers in `dtype`: angles, sections, steps, start, entries."""

@@ -149,8 +149,8 @@ class TrainingOptions:
     repeats: int = option(
         1,
         "Times that a step evaluates each of its windows, each time with other shots.",
-        doc="Times that an optimiser step evaluates each of its windows, each time with noise of its own (shots, dropout, sampled "
-        "mixings); the mean of the losses is learned. Without noise it changes nothing but the time.",
+        doc="Times that an optimiser step evaluates each of its windows, each time with noise of its own (shots, dropout, "
+        "sampled mixings); the mean of the losses is learned. Without noise it changes nothing but the time.",
         limits=Whole(1, 1024),
     )
     spsa_eps: float = option(

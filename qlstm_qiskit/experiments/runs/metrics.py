@@ -45,7 +45,9 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         **task.references(dataset),
         "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "n_circuits": recurrent.n_circuits if recurrent is not None else 0,
-        "path": next(recurrent.layers()).bank.path(samples=(spec.batch_size or len(dataset.x_train)) * spec.repeats, calls=dataset.window)
+        "path": next(recurrent.layers()).bank.path(
+            samples=(spec.batch_size or len(dataset.x_train)) * spec.repeats, calls=dataset.window
+        )
         if recurrent is not None
         else None,
         **environment(),

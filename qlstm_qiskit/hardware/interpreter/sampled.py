@@ -9,7 +9,7 @@ import numpy as np
 from qiskit.primitives import BaseEstimatorV2
 
 from qlstm_qiskit.circuits import PauliTerm, find_structure, lower_observable
-from qlstm_qiskit.exact import ExactBank, GaussianBank, Measured, MultinomialBank, SampledBank, ShotOptions
+from qlstm_qiskit.exact import ExactBank, GaussianBank, MeasuredSum, MultinomialBank, SampledBank, ShotOptions
 from qlstm_qiskit.exact.states import Observables
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import Backend, CandidateLike, Pairs
@@ -46,7 +46,7 @@ class SampledBackend:
         measured = [self._measurement(candidate, n_outputs) for candidate in candidates]
 
         def make(observables: Sequence[Observables]) -> ExactBank:
-            return ExactBank([candidate.program for candidate in candidates], observables, self.path)
+            return ExactBank([candidate.program for candidate in candidates], observables, self.path, sparse=True)
 
         return _KINDS[self.spec.sampling](
             make,
@@ -87,13 +87,13 @@ class ShotSource:
         return self  # copies of a model draw from one source
 
 
-def measured_parts(measurement: Measurement) -> list[Measured]:
+def measured_parts(measurement: Measurement) -> list[MeasuredSum]:
     """What each basis measures of each output."""
     parts: dict[tuple[int, int], list[PauliTerm]] = {}
     for number, basis in enumerate(measurement.bases):
         for term in basis.terms:
             parts.setdefault((term.observable, number), []).append(_pauli(basis, term.positions, term.coefficient))
-    return [Measured(output, basis, tuple(terms)) for (output, basis), terms in sorted(parts.items())]
+    return [MeasuredSum(output, basis, tuple(terms)) for (output, basis), terms in sorted(parts.items())]
 
 
 def _pauli(basis: Basis, positions: Sequence[int], coefficient: float) -> PauliTerm:
