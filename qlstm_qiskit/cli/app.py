@@ -22,6 +22,7 @@ from qlstm_qiskit.cli.report import report
 from qlstm_qiskit.cli.resume import resume
 from qlstm_qiskit.cli.runs import evaluate, predict
 from qlstm_qiskit.cli.scaling import scaling
+from qlstm_qiskit.cli.shots import shots
 from qlstm_qiskit.cli.space import space_app
 from qlstm_qiskit.cli.table import table
 from qlstm_qiskit.cli.train import derive, train
@@ -37,7 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (train, resume, evaluate, predict, derive, transpile, export, table, scaling, report):
+for _command in (train, resume, evaluate, predict, shots, derive, transpile, export, table, scaling, report):
     app.command()(_command)
 app.add_typer(space_app, name="space")
 app.add_typer(backends_app, name="backends")

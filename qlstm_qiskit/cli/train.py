@@ -38,6 +38,7 @@ from qlstm_qiskit.cli.options import (
 )
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
+from qlstm_qiskit.cli.shots import shots_line
 from qlstm_qiskit.errors import OptionError, unknown_option
 from qlstm_qiskit.training.options import OF_RUN, OF_TRAINING
 
@@ -174,6 +175,8 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
     print_errors(metrics, spec.task)
     if "stages" in metrics:
         _print_stages(metrics["stages"], spec.task)
+    for line in shots_line(run):
+        print(line)
     print(f"Run folder: {out}")
     print(f"Figures: {', '.join(Path(path).name for path in figures)}")
 

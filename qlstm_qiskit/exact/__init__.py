@@ -6,7 +6,7 @@ from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_qubits
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.plain import arrays, gradients, is_watched
-from qlstm_qiskit.exact.shots import MeasuredSum, SampledBank, ShotOptions
+from qlstm_qiskit.exact.shots import MeasuredSum, SampledBank, Shots
 from qlstm_qiskit.exact.shots_gaussian import GaussianBank
 from qlstm_qiskit.exact.shots_multinomial import MultinomialBank
 
@@ -18,7 +18,7 @@ __all__ = [
     "MeasuredSum",
     "MultinomialBank",
     "SampledBank",
-    "ShotOptions",
+    "Shots",
     "arrays",
     "check_bank_parameters",
     "evaluate_tree",

@@ -62,17 +62,15 @@ class MeasuredSum:
     terms: tuple[PauliTerm, ...]
 
 
-@dataclass(frozen=True)
-class ShotOptions:
-    """How a bank is sampled.
+class Shots(Protocol):
+    """How often circuits are run, and where random numbers come from."""
 
-    Attributes:
-        shots: Of each circuit in each basis.
-        generator: Gives a source of random numbers for each call.
-    """
+    @property
+    def number(self) -> int:
+        """Of each circuit in each basis, from now on."""
 
-    shots: int
-    generator: Callable[[], np.random.Generator]
+    def generator(self) -> np.random.Generator:
+        """Random numbers for a call."""
 
 
 class SampledBank(ABC):
@@ -82,7 +80,7 @@ class SampledBank(ABC):
         make: Compiles the candidates, read at the observables that it is given for each.
         measured: What is measured of each candidate.
         constants: Of each candidate's outputs, what needs no measuring.
-        options: Shots.
+        shots: How it is sampled.
     """
 
     def __init__(
@@ -90,9 +88,9 @@ class SampledBank(ABC):
         make: Callable[[Sequence[Observables]], ExactValues],
         measured: Sequence[Sequence[MeasuredSum]],
         constants: Sequence[Sequence[float]],
-        options: ShotOptions,
+        shots: Shots,
     ) -> None:
-        self._make, self._options = make, options
+        self._make, self._shots = make, shots
         self._measured, self._constants = tuple(map(tuple, measured)), np.array(constants, dtype=np.float64)
         self.n_candidates, self.n_outputs = self._constants.shape
         self._inner = self._compile()

@@ -70,8 +70,8 @@ class GaussianBank(SampledBank):
     def _sampled(self, values: Tensor, moments: Tensor | None, mixing: Tensor | None, known: SecondMoments) -> Tensor:
         batch, gates, _ = values.shape
         shape = (batch, gates, self.n_outputs, self._slots)
-        normal = self._options.generator().standard_normal((batch, gates, self.n_outputs * self._slots))
-        sums = noisy_sum(values, moments, mixing, normal, known, self._options.shots)
+        normal = self._shots.generator().standard_normal((batch, gates, self.n_outputs * self._slots))
+        sums = noisy_sum(values, moments, mixing, normal, known, self._shots.number)
         return sums if self._slots == 1 else sums.reshape(shape).sum(3)
 
 

@@ -63,14 +63,14 @@ class MultinomialBank(SampledBank):
 
     def _draw(self, expected: Tensor) -> Tensor:
         """Means over shots of all strings, from their expectation values (batch, gates, candidates, strings)."""
-        generator, exact = self._options.generator(), expected.to("cpu", torch.float64).numpy()
+        generator, exact = self._shots.generator(), expected.to("cpu", torch.float64).numpy()
         drawn = exact.copy()
         for c, bases in enumerate(self._bases):
             start = 0
             for basis in bases:
                 own = slice(start, start + 2 ** len(basis.qubits) - 1)
                 start = own.stop
-                drawn[:, :, c, own] = basis.sampled(exact[:, :, c, own], self._options.shots, generator)
+                drawn[:, :, c, own] = basis.sampled(exact[:, :, c, own], self._shots.number, generator)
         return torch.from_numpy(drawn).to(expected)
 
 

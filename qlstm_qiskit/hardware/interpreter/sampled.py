@@ -9,7 +9,8 @@ import numpy as np
 from qiskit.primitives import BaseEstimatorV2
 
 from qlstm_qiskit.circuits import PauliTerm, find_structure, lower_observable
-from qlstm_qiskit.exact import ExactBank, GaussianBank, MeasuredSum, MultinomialBank, SampledBank, ShotOptions
+from qlstm_qiskit.errors import require_at_least
+from qlstm_qiskit.exact import ExactBank, GaussianBank, MeasuredSum, MultinomialBank, SampledBank
 from qlstm_qiskit.exact.states import Observables
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import Backend, CandidateLike, Pairs
@@ -34,7 +35,17 @@ class SampledBackend:
     def __init__(self, spec: BackendSpec, seed: int | None, circuits: Callable[[Draws], Backend], path: str = "auto") -> None:
         self.spec, self.name, self.path, self.draws = spec, spec.name, path, Draws()
         self._circuits = circuits
-        self._source = ShotSource(seed, self.draws)
+        assert spec.shots is not None
+        self._source = ShotSource(spec.shots, seed, self.draws)
+
+    @property
+    def shots(self) -> int:
+        """Of each circuit; may be set, for all banks of the backend and whatever they evaluate from then on."""
+        return self._source.number
+
+    @shots.setter
+    def shots(self, number: int) -> None:
+        self._source.number = require_at_least("shots", number, 1)
 
     def estimator(self) -> BaseEstimatorV2:
         return self._circuits(self.draws).estimator()
@@ -42,7 +53,6 @@ class SampledBackend:
     def bank(
         self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None
     ) -> SampledBank:
-        assert self.spec.shots is not None
         measured = [self._measurement(candidate, n_outputs) for candidate in candidates]
 
         def make(observables: Sequence[Observables]) -> ExactBank:
@@ -52,7 +62,7 @@ class SampledBackend:
             make,
             [measured_parts(item) for item in measured],
             [item.constants for item in measured],
-            ShotOptions(self.spec.shots, self._source),
+            self._source,
         )
 
     def _measurement(self, candidate: CandidateLike, n_outputs: int | None) -> Measurement:
@@ -68,17 +78,19 @@ class SampledBackend:
 
 
 class ShotSource:
-    """Random numbers of shots: each draw has a seed of its own, made from its number.
+    """How many shots, and their random numbers: each draw has a seed of its own, made from its number.
 
     Args:
+        number: Shots of each circuit.
         seed: Fresh where None.
         draws: Counts the draws.
     """
 
-    def __init__(self, seed: int | None, draws: Draws) -> None:
+    def __init__(self, number: int, seed: int | None, draws: Draws) -> None:
+        self.number = number
         self._entropy, self._draws = np.random.SeedSequence(seed).entropy, draws
 
-    def __call__(self) -> np.random.Generator:
+    def generator(self) -> np.random.Generator:
         sequence = np.random.SeedSequence(self._entropy, spawn_key=(self._draws.count,))
         self._draws.count += 1
         return np.random.default_rng(sequence)

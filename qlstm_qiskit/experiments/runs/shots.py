@@ -1,0 +1,138 @@
+"""How many shots a trained model needs: its error against shots, split into model, device and shots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from qlstm_qiskit.errors import OptionError, require_at_least
+from qlstm_qiskit.experiments.runs.run import Run, load_run
+from qlstm_qiskit.hardware import EXACT, BackendSpec, SampledBackend, find_spec
+from qlstm_qiskit.nn import predict_windows
+
+#: Numbers of shots that are tried, from 64 to 65,536.
+SHOTS = tuple(2**k for k in range(6, 17))
+
+
+@dataclass(frozen=True)
+class ShotCurve:
+    """Errors of a model on the test part, scaled, with numbers of shots.
+
+    Attributes:
+        backend: What evaluated it.
+        metric: What the errors are.
+        shots: For each circuit.
+        errors, standard_errors: Mean over repeats with fresh shots, and its standard error.
+        model: The error of the exact values of ideal circuits.
+        device: What the noise of a device adds without shots; 0 where the backend has none.
+        naive: Errors of the forecasts that need no model.
+    """
+
+    backend: str
+    metric: str
+    shots: tuple[int, ...]
+    errors: tuple[float, ...]
+    standard_errors: tuple[float, ...]
+    model: float
+    device: float
+    naive: dict[str, float]
+
+    @property
+    def without_shots(self) -> float:
+        """What is left of the error with ever more shots."""
+        return self.model + self.device
+
+    @property
+    def beats_naive(self) -> float | None:
+        """Shots from which on every naive forecast is beaten; None where that takes more than were tried."""
+        return self.below(min(self.naive.values())) if self.naive else None
+
+    @property
+    def within_tenth(self) -> float | None:
+        """Shots from which on the error is within 10 % of that without shot noise; None where that takes more."""
+        return self.below(1.1 * self.without_shots)
+
+    def below(self, bound: float) -> float | None:
+        """Shots from which on the error stays at or below a bound, on a straight line between logarithms; None beyond them."""
+        above = [k for k, error in enumerate(self.errors) if error > bound]
+        if not above:
+            return float(self.shots[0])
+        k = above[-1]
+        if k + 1 == len(self.shots):
+            return None
+        low, high = np.log(self.errors[k]), np.log(max(self.errors[k + 1], np.finfo(float).tiny))
+        share = (low - np.log(bound)) / (low - high) if bound > 0 else 1.0
+        return float(np.exp(np.log(self.shots[k]) + share * (np.log(self.shots[k + 1]) - np.log(self.shots[k]))))
+
+
+def shot_curve(
+    path: Path | str,
+    shots: Sequence[int] = SHOTS,
+    *,
+    backend: str | BackendSpec = "exact-shots",
+    repeats: int = 8,
+    seed: int = 0,
+) -> ShotCurve:
+    """Evaluate a run on its test part with numbers of shots, in one process and without a device.
+
+    Args:
+        path: The run folder.
+        shots: Numbers of shots, in rising order.
+        backend: An entry of kind "statevector" with shots; their number is replaced.
+        repeats: Evaluations with fresh shots that are averaged for each number.
+        seed: Of the shots.
+
+    Raises:
+        OptionError: Another kind of backend, numbers that do not rise, or a model without circuits.
+        RunError: The folder cannot be read.
+    """
+    require_at_least("repeats", repeats, 1)
+    numbers = tuple(require_at_least("shots", number, 1) for number in shots)
+    if not numbers or any(second <= first for first, second in zip(numbers, numbers[1:], strict=False)):
+        raise OptionError(f"shots are {list(shots)}; give numbers in rising order, such as 256, 1024, 4096.")
+    spec = find_spec(backend) if isinstance(backend, str) else backend
+    if spec.kind != "statevector" or spec.exact:
+        raise OptionError(
+            f"backend {spec.name} has no shots that could be varied here; choose one of kind statevector with shots, such as "
+            "exact-shots."
+        )
+    sampled = load_run(path, backend=spec.model_copy(update={"seed": seed}))
+    backends = _backends(sampled)
+    if not backends:
+        raise OptionError(f"the model {sampled.spec.model} of {path} has no circuits, and needs no shots.")
+    dataset, task = sampled.dataset, sampled.spec.task
+    windows, targets = np.tile(dataset.x_test, (repeats, 1, 1)), dataset.y_test
+    found = []
+    for number in numbers:
+        for own in backends:
+            own.shots = number
+        predictions = predict_windows(sampled.forecaster, windows).reshape(repeats, *targets.shape)
+        found.append([task.error(own, targets) for own in predictions])
+    model = _error(load_run(path, backend=EXACT))
+    ideal = spec.noise is None
+    noisy = model if ideal else _error(load_run(path, backend=spec.model_copy(update={"shots": None, "sampling": "gaussian"})))
+    errors = np.array(found)
+    return ShotCurve(
+        backend=spec.name,
+        metric=task.metric,
+        shots=numbers,
+        errors=tuple(errors.mean(axis=1).tolist()),
+        standard_errors=tuple((errors.std(axis=1, ddof=min(1, repeats - 1)) / repeats**0.5).tolist()),
+        model=model,
+        device=noisy - model,
+        naive={name: figures[task.metric] for name, figures in task.references(dataset).items()},
+    )
+
+
+def _error(run: Run) -> float:
+    return run.spec.task.error(predict_windows(run.forecaster, run.dataset.x_test), run.dataset.y_test)
+
+
+def _backends(run: Run) -> list[SampledBackend]:
+    if run.forecaster.circuits is None:
+        return []
+    found = {id(cell.bank.backend): cell.bank.backend for cell in run.forecaster.circuits.layers()}
+    return [own for own in found.values() if isinstance(own, SampledBackend)]
