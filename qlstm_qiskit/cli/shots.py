@@ -71,8 +71,9 @@ def shots_line(run: Run) -> list[str]:
         return []
     errors = ", ".join(f"{error:.3g} with {number:,}" for number, error in zip(curve.shots, curve.errors, strict=True))
     lines = [f"With shots on an ideal device ({run.spec.task.words}, scaled): {errors}; {curve.model:.3g} without"]
-    worse = [number for number, error in zip(curve.shots, curve.errors, strict=True) if error > min(curve.naive.values())]
-    if worse:
+    naive = min(curve.naive.values())
+    worse = [number for number, error in zip(curve.shots, curve.errors, strict=True) if error > naive]
+    if worse and curve.model < naive:
         best = min(curve.naive, key=lambda name: curve.naive[name]).replace("_", " ")
         lines.append(
             f"Warning: with {worse[-1]:,} shots or fewer this model is worse than {best}. For a device train with its shots: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def shot_curve(
     """
     require_at_least("repeats", repeats, 1)
     numbers = tuple(require_at_least("shots", number, 1) for number in shots)
-    if not numbers or any(second <= first for first, second in zip(numbers, numbers[1:], strict=False)):
+    if not numbers or any(second <= first for first, second in pairwise(numbers)):
         raise OptionError(f"shots are {list(shots)}; give numbers in rising order, such as 256, 1024, 4096.")
     spec = find_spec(backend) if isinstance(backend, str) else backend
     if spec.kind != "statevector" or spec.exact:
