@@ -91,6 +91,7 @@ def shot_curve(
         RunError: The folder cannot be read.
     """
     require_at_least("repeats", repeats, 1)
+    require_at_least("seed", seed, 0)
     numbers = tuple(require_at_least("shots", number, 1) for number in shots)
     if not numbers or any(second <= first for first, second in pairwise(numbers)):
         raise OptionError(f"shots are {list(shots)}; give numbers in rising order, such as 256, 1024, 4096.")

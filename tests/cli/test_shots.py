@@ -1,0 +1,48 @@
+"""`qlstm shots`, and what is said of shots after a training."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qlstm_qiskit.experiments import DataSpec, RunSpec, load_run, train_run
+from qlstm_qiskit.experiments.runs.shots import shot_curve
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    spec = RunSpec(data=DataSpec(dataset="damped_shm"), model="config1", hidden_size=2, depth=1, epochs=2)
+    return train_run(spec, tmp_path_factory.mktemp("shots") / "run").path
+
+
+def test_the_command(qlstm, run: Path) -> None:
+    code, out, err = qlstm("shots", str(run), "--shots", "64,256", "--repeats", 2)
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines() if line.strip()[:1].isdigit()] == ["64", "256"]
+    assert "No model, persistence: 0.00322" in out
+    assert (run / "shots.png").is_file()
+    code, out, err = qlstm("shots", str(run), "--shots", "64,256", "--repeats", 2, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["shots"] == [64, 256]
+    assert found["errors"] == list(shot_curve(run, (64, 256), repeats=2).errors)
+    assert load_run(run).metrics  # the folder is as it was
+    for options, said in (
+        (("--shots", "many"), "'many'"),
+        (("--backend", "aer-shots"), "exact-shots"),
+        (("--seed", "-1"), "seed"),
+    ):
+        code, _, err = qlstm("shots", str(run), *options)
+        assert code == 2
+        assert said in err
+        assert len(err.splitlines()) == 1
+
+
+def test_a_training_says_what_shots_would_cost(qlstm, tmp_path: Path) -> None:
+    options = ("--dataset", "nile", "--model", "config1", "--hidden-size", 1, "--depth", 1, "--epochs", 1)
+    code, out, _ = qlstm("train", *options, "--out", str(tmp_path / "run"))
+    assert code == 0
+    (line,) = (line for line in out.splitlines() if line.startswith("With shots on an ideal device"))
+    assert all(text in line for text in ("with 256", "with 1,024", "with 4,096", "without"))
+    code, out, _ = qlstm("train", "--dataset", "nile", "--model", "lstm", "--epochs", 1, "--out", str(tmp_path / "lstm"))
+    assert (code, "With shots" in out) == (0, False)
