@@ -98,7 +98,7 @@ Horizon = Annotated[int, typer.Option(help="Rows that the model predicts at once
 TrainFraction = Annotated[float, typer.Option(help="Part of the windows before the test part; fixed for the paper's.")]
 Season = Annotated[int | None, typer.Option(help="Rows in a season of a CSV file.", show_default="1")]
 Recipe = Annotated[
-    str, typer.Option(help="Defaults of the options that follow: paper, or tuned.", autocompletion=names("recipe"))
+    str, typer.Option(help="Defaults of the options that follow: paper, tuned, or device.", autocompletion=names("recipe"))
 ]
 SearchStrategy = Annotated[
     str | None,

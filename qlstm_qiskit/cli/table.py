@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 def table(
     out: Annotated[Path, typer.Option(help="Folder of the study: records, table and figure; an existing one is continued.")],
     study: Annotated[
-        str, typer.Option(help="table2, table2-tuned, recipe, real, or a YAML file of your own.", autocompletion=names("study"))
+        str,
+        typer.Option(
+            help="table2, table2-tuned, recipe, recipe-device, real, or a YAML file of your own.", autocompletion=names("study")
+        ),
     ] = "table2",
     recipe: Annotated[
-        str | None, typer.Option(help="paper or tuned.", autocompletion=names("recipe"), show_default="the study's own")
+        str | None, typer.Option(help="paper, tuned or device.", autocompletion=names("recipe"), show_default="the study's own")
     ] = None,
     seeds: Annotated[
         int | None,

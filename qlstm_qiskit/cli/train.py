@@ -167,7 +167,7 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
         print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs. Go on with: {resume_command(out)}")
     print(
         f"{spec.model} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
-        f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits a step, seed {spec.seed}"
+        f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits per step, seed {spec.seed}"
     )
     if metrics["path"]:
         print(f"Circuits evaluated as: {metrics['path'].replace('form', 'multilinear form')}")
@@ -226,7 +226,7 @@ def _print_stages(stages: dict[str, dict[str, Any]], task: Task) -> None:
         [name.replace("_", "-"), s["n_circuits"], "trained on it" if s[task.valid] is None else s[task.valid], s[task.test]]
         for name, s in stages.items()
     ]
-    header = ["stage", "circuits a step", f"validation {task.shown}", f"test {task.shown}"]
+    header = ["stage", "circuits per step", f"validation {task.shown}", f"test {task.shown}"]
     print_table("From the search to one model", header, rows)
 
 

@@ -1,4 +1,4 @@
-"""Search: strategies that train structural weights, and the way from a trained search to one circuit a gate."""
+"""Search: strategies that train structural weights, and the way from a trained search to one circuit per gate."""
 
 from qlstm_qiskit.search.derive import DERIVATIONS, derive
 from qlstm_qiskit.search.device_cost import DeviceCost

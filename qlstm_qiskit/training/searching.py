@@ -210,7 +210,7 @@ def searched_banks(strategy: Strategy, module: Forecaster) -> list[CircuitBank]:
     banks = [cell.bank for cell in layers if cell.bank.structural_weights is not None]
     if not banks and strategy != WeightedSum():
         raise OptionError(
-            f"the strategy {strategy.name!r} chooses among candidates, and this model has one circuit a gate or none."
+            f"the strategy {strategy.name!r} chooses among candidates, and this model has one circuit per gate or none."
         )
     for bank in banks:
         strategy.freeze(bank)

@@ -48,7 +48,10 @@ def test_a_table_is_made_once_and_read_again(qlstm, study: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--study", "tabel2"], "unknown study 'tabel2'. Give a YAML file, or one of: real, recipe, table2, table2-tuned"),
+        (
+            ["--study", "tabel2"],
+            "unknown study 'tabel2'. Give a YAML file, or one of: real, recipe, recipe-device, table2, table2-tuned",
+        ),
         (["--rows", "difqas"], "unknown row 'difqas'. Did you mean 'diffqas'"),
         (["--datasets", "narma"], "unknown series 'narma'"),
         (["--recipe", "papers"], "unknown recipe 'papers'. Did you mean 'paper'"),
