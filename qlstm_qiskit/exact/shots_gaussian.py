@@ -15,7 +15,11 @@ from qlstm_qiskit.exact.states import Observables
 
 
 class GaussianBank(SampledBank):
-    """Shots as Gaussian noise; see `noisy_sum`. Second moments are mixed with the squares of structural weights."""
+    """Shots as Gaussian noise; see `noisy_sum`. Second moments are mixed with the squares of structural weights.
+
+    Args:
+        make, measured, constants, shots: As of `SampledBank`.
+    """
 
     _known: SecondMoments
     _slots: int

@@ -24,7 +24,11 @@ Array = NDArray[Any]
 
 
 class MultinomialBank(SampledBank):
-    """Shots as bit strings, drawn with probabilities from the expectation values of all strings of measured letters."""
+    """Shots as bit strings, drawn with probabilities from the expectation values of all strings of measured letters.
+
+    Args:
+        make, measured, constants, shots: As of `SampledBank`.
+    """
 
     _values: ExactValues
 
