@@ -9,7 +9,7 @@ from qlstm_qiskit.experiments.runs.environment import environment
 from tests.bits.__main__ import EXPECTED
 from tests.bits.commands import COMMANDS, run_all
 
-pytestmark = pytest.mark.slow  # all commands are run for the first of them
+pytestmark = pytest.mark.slow(all_cases=True)  # all commands are run for the first of them
 
 NOTED = json.loads(EXPECTED.read_text())
 

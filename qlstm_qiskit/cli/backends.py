@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from qlstm_qiskit.cli.completion import backend_names, names
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.errors import OptionError, QLSTMError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.hardware.config.spec import BackendSpec
@@ -62,21 +64,44 @@ def backends_plan(
     ] = None,
     horizon: Annotated[int | None, typer.Option(help="A forecast of this many rows, as by predict --horizon.")] = None,
     device: Annotated[str | None, typer.Option(help="Plan for this fake device, which needs no account.")] = None,
+    for_mse: Annotated[
+        float | None,
+        typer.Option(
+            "--for-mse", help="Take the fewest shots with which the test error (scaled, on an ideal device) is no more."
+        ),
+    ] = None,
     backends: BackendsFile = None,
     json: Json = False,
 ) -> None:
-    """What a run would cost on a device: jobs, circuits, QPU time. Nothing is submitted.
+    """What a run would cost on a device: jobs, circuits, QPU time, and the error to expect. Nothing is submitted.
 
     Example: qlstm backends plan runs/demo --backend ibm --device fez --task predict
+
+    Example: qlstm backends plan runs/demo --backend ibm --device fez --for-mse 0.002
     """
     from qlstm_qiskit.experiments import plan_run
+    from qlstm_qiskit.experiments.runs.shots import shot_curve
     from qlstm_qiskit.hardware import find_spec
 
-    plan = plan_run(run, find_spec(backend, backends), task, windows=windows, horizon=horizon, device=device)
+    spec = find_spec(backend, backends)
+    if for_mse is not None:
+        if task != "predict":
+            raise OptionError("--for-mse says how well a trained model is to predict; it goes with --task predict.")
+        spec = spec.model_copy(update={"shots": shot_curve(run).fewest(for_mse)})
+    plan = plan_run(run, spec, task, windows=windows, horizon=horizon, device=device)
+    expected = None
+    if task == "predict" and spec.shots is not None:
+        with suppress(QLSTMError):  # too large for this machine, or its series is gone, which says nothing of the cost
+            expected = shot_curve(run, (spec.shots,))
     if json:
-        print_json({"run": str(run), "task": task, **plan.facts()})
+        facts = {"run": str(run), "task": task, **plan.facts()}
+        print_json(facts | ({} if expected is None else {"expected_error": expected.errors[0], "naive_errors": expected.naive}))
         return
     print_table(f"{task} with {run} on {backend}", ["", "planned"], [list(row) for row in plan.rows()], text=("planned",))
+    if expected is not None:
+        naive = ", ".join(f"{name.replace('_', ' ')} {error:.3g}" for name, error in expected.naive.items())
+        error = f"{expected.errors[0]:.3g} with {expected.shots[0]:,} shots on an ideal device; no model: {naive}"
+        print(f"Expected {expected.metric} on the test part (scaled): {error}")
     print("Assumed: the delay between shots plus 3 us for each shot, 2 s for each job; see rep_delay_us in backends.yaml.")
 
 

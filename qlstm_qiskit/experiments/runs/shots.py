@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -67,6 +68,20 @@ class ShotCurve:
         low, high = np.log(self.errors[k]), np.log(max(self.errors[k + 1], np.finfo(float).tiny))
         share = (low - np.log(bound)) / (low - high) if bound > 0 else 1.0
         return float(np.exp(np.log(self.shots[k]) + share * (np.log(self.shots[k + 1]) - np.log(self.shots[k]))))
+
+    def fewest(self, bound: float) -> int:
+        """The fewest shots with which the error stays at or below a bound.
+
+        Raises:
+            OptionError: None of those that were tried are enough.
+        """
+        needed = self.below(bound)
+        if needed is None:
+            raise OptionError(
+                f"no number of shots up to {self.shots[-1]:,} brings the {self.metric} to {bound:g}: without shot noise it is "
+                f"{self.without_shots:.3g}. Ask for more than that, or train a better model."
+            )
+        return math.ceil(needed)
 
 
 def shot_curve(
