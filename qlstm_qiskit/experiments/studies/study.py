@@ -26,7 +26,7 @@ STUDIES = Path(__file__).parent
 MOST_TASKS = 100_000
 
 #: Fields of a training that follows a search and does not take them from it.
-TRAINING = ("epochs", "batch_size", "optimizer", "schedule", "patience")
+TRAINING = ("epochs", "batch_size", "optimizer", "schedule", "patience", "repeats")
 
 
 class Study(BaseModel):
