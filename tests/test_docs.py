@@ -53,7 +53,7 @@ def test_what_a_page_tells_to_type_works(
     if page.stem == "circuits":
         assert "Ry(x[0])" in printed
     if page.stem == "csv":
-        assert len((tmp_path / "next_cycle.csv").read_text().splitlines()) == 12
+        assert len((tmp_path / "runs" / "next_cycle.csv").read_text().splitlines()) == 12
 
 
 def try_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:

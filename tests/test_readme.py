@@ -19,7 +19,7 @@ def test_what_it_tells_to_type_works(
     kinds = [kind for kind, _ in BLOCK.findall(TEXT)]
     assert min(kinds.count("sh"), kinds.count("python")) >= 4
     try_page(README, tmp_path, monkeypatch, capsys)
-    assert len((tmp_path / "next_cycle.csv").read_text().splitlines()) == 12
+    assert len((tmp_path / "runs" / "next_cycle.csv").read_text().splitlines()) == 12
 
 
 def test_every_command_is_typed_somewhere() -> None:

@@ -58,7 +58,7 @@ def evaluate(
         facts |= {} if rolled is None else {"rolled_out": {"windows": n_rolled, **rolled}}
         print_json(facts | _difference(loaded))
         return
-    print(f"{loaded.spec.model} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
+    print(f"{loaded.spec.title} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
     print_errors(facts, task)
     if rolled is not None:
         _print_rolled(rolled, n_rolled)
@@ -105,7 +105,7 @@ def predict(
         print_table(f"{loaded.header.target}, the {horizon} rows after {csv}", list(table.columns), table.to_numpy().tolist())
     elif scores is not None:
         print_table(
-            f"{loaded.header.target}, one step ahead over all rows of the file, those of the training included",
+            f"{loaded.header.target}, one step ahead over all rows of the file that have a whole window before them",
             ["forecast", "RMSE (original units)"],
             [list(item) for item in scores.items()],
         )
@@ -166,6 +166,12 @@ def print_errors(facts: dict[str, Any], task: Task) -> None:
     names, figures = {"test": "model", **task.naive}, task.figures
     rows = [[label, *(facts[name].get(key, math.nan) for key in figures)] for name, label in names.items() if name in facts]
     print_table("Errors on the test part, RMSE and MAE in original units", ["forecast", *figures.values()], rows)
+    errors = {label: facts[name].get(task.metric, math.nan) for name, label in names.items() if name in facts}
+    better = [label for label, error in errors.items() if label != "model" and error <= errors["model"]]
+    if better:
+        print(
+            f"The model is no better than {' and '.join(better)}: train it longer, with another recipe, or take another model."
+        )
 
 
 def _print_rolled(rolled: dict[str, dict[str, list[float]]], n_windows: int) -> None:

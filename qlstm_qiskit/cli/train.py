@@ -166,7 +166,7 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
     if metrics["interrupted"]:
         print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs. Go on with: {resume_command(out)}")
     print(
-        f"{spec.model} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
+        f"{spec.title} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
         f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits per step, seed {spec.seed}"
     )
     if metrics["path"]:

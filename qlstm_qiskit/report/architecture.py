@@ -71,7 +71,7 @@ def draw_architecture(run: Run, history: Sequence[Mapping[str, Any]] = ()) -> li
     """
     if run.forecaster.circuits is None:
         return []
-    title = f"{run.spec.model} on {drawn(run.dataset.name)}"
+    title = f"{run.spec.title} on {drawn(run.dataset.name)}"
     figures: dict[str, Figure] = {}
     recurrent = run.forecaster.circuits
     layers = layer_histories(history, recurrent)

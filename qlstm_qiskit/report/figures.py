@@ -68,7 +68,7 @@ def forecast_figure(run: Run) -> Figure:
     axes.plot(columns["row"], columns["prediction"], color="C0", linewidth=1.0, label="prediction, one step ahead")
     axes.axvline(data.n_known - 0.5, color="C3", linestyle="--", linewidth=1.0, label="training | test")
     axes.set(xlabel="time step (row of the series)", ylabel=f"{drawn(data.target)} (original units)")
-    axes.set_title(f"{run.spec.model} on {drawn(data.name)}, {run.epochs} epochs, seed {run.spec.seed}")
+    axes.set_title(f"{run.spec.title} on {drawn(data.name)}, {run.epochs} epochs, seed {run.spec.seed}")
     axes.legend(loc="best", fontsize="small")
     return figure
 
@@ -86,7 +86,7 @@ def loss_figure(run: Run) -> Figure:
         axes.plot(epochs, [line[key] for line in run.history], label=label, marker="." if len(epochs) < 20 else None)
     axes.set(xlabel="epoch", ylabel=f"{task.title} (scaled units)", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(f"{run.spec.model} on {drawn(run.dataset.name)}, seed {run.spec.seed}")
+    axes.set_title(f"{run.spec.title} on {drawn(run.dataset.name)}, seed {run.spec.seed}")
     axes.legend(fontsize="small")
     return figure
 
@@ -105,7 +105,7 @@ def structural_weights_figure(run: Run) -> Figure | None:
     if not tables:
         return None
     names = [drawn(candidate.name) for candidate in banks[0].candidates]
-    figure = Figure(figsize=(2.2 + 0.24 * len(names), 1.0 + 2.4 * len(tables)), layout="constrained")
+    figure = Figure(figsize=(max(5.6, 2.2 + 0.24 * len(names)), 1.0 + 2.4 * len(tables)), layout="constrained")
     FigureCanvasAgg(figure)
     limit = max(float(np.abs(table).max()) for table in tables)
     for layer, table in enumerate(tables):
@@ -116,7 +116,7 @@ def structural_weights_figure(run: Run) -> Figure | None:
         last = layer == len(tables) - 1
         axes.set_xticks(range(len(names)), names if last else [""] * len(names), rotation=90, fontsize="x-small")
         figure.colorbar(image, ax=axes, label="structural weight")
-    figure.suptitle(f"{run.spec.model} on {drawn(run.dataset.name)}: weight of each candidate circuit", fontsize="medium")
+    figure.suptitle(f"{run.spec.title} on {drawn(run.dataset.name)}: weight of each candidate circuit", fontsize="medium")
     return figure
 
 

@@ -140,6 +140,12 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     seed: int = 0  # a run has one, to be trained again
 
     @property
+    def title(self) -> str:
+        """The model as figures and tables call it."""
+        named = [self.model, *(["GRU"] if self.cell == "gru" else []), *(["both ways"] if self.bidirectional else [])]
+        return ", ".join(named)
+
+    @property
     def task(self) -> Task:
         """What the model is for."""
         return REGRESSION

@@ -61,7 +61,7 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
     run = load_run(path, backend=EXACT)
     sections = [_forecast(run), _errors(run), _losses(run), *_architecture(run), *_cost(run, chosen, backends)]
     sections += [_settings(spec), _versions(run), _again(spec, run)]
-    return Page("run", f"{spec.model} on {run.dataset.name}", _lead(spec, run), sections)
+    return Page("run", f"{spec.title} on {run.dataset.name}", _lead(spec, run), sections)
 
 
 def _without_folders(spec: RunSpec) -> RunSpec:
