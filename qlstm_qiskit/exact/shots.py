@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from qlstm_qiskit.circuits import PauliTerm
+from qlstm_qiskit.exact.bank import check_bank_parameters
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.states import Observables
 
@@ -118,6 +119,7 @@ class SampledBank(ABC):
         gates: tuple[int, ...] | None = None,
     ) -> BoundSamples:
         """Fix angles and structural weights for one forward pass; arguments and errors as in `ExactBank.bind`."""
+        check_bank_parameters(self.n_weights, weights, mixing)
         return BoundSamples(self, weights, mixing, How(samples, calls, gates))
 
     def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:

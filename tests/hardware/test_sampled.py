@@ -12,7 +12,7 @@ from qiskit.quantum_info import SparsePauliOp
 from torch import Tensor
 
 from qlstm_qiskit import QGRU, QLSTM
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, ShapeError
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import CircuitBank
 from qlstm_qiskit.space import Candidate, SearchSpace
@@ -202,6 +202,17 @@ def test_copies_draw_from_one_source_and_estimators_have_the_shots() -> None:
     found = {float(network.forward(np.full(3, 1.1), angles)[0, 0]) for _ in range(3)}
     assert len(found) == 3
     assert all(abs(value * SHOTS / 2 - round(value * SHOTS / 2)) < 1e-9 for value in found)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_parameters_of_another_shape_are_refused(sampling: str) -> None:
+    bank = backend(sampling).bank(CASES["six"]())
+    weights = torch.zeros(2, sum(bank.n_weights), dtype=F64)
+    for mixing, match in ((None, "structural weights to mix them"), (torch.ones(2, 5, dtype=F64), "mixing has the shape")):
+        with pytest.raises(ShapeError, match=match):
+            bank.bind(weights, mixing)
+    with pytest.raises(ShapeError, match="weights have the shape"):
+        bank.bind(weights[:, 1:], torch.ones(2, 6, dtype=F64))
 
 
 def test_what_makes_no_sense_is_refused() -> None:
