@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,7 +72,7 @@ def shots_line(run: Run) -> list[str]:
         return []
     errors = ", ".join(f"{error:.3g} with {number:,}" for number, error in zip(curve.shots, curve.errors, strict=True))
     lines = [f"With shots on an ideal device ({run.spec.task.words}, scaled): {errors}; {curve.model:.3g} without"]
-    naive = min(curve.naive.values())
+    naive = min(curve.naive.values(), default=math.inf)
     worse = [number for number, error in zip(curve.shots, curve.errors, strict=True) if error > naive]
     if worse and curve.model < naive:
         best = min(curve.naive, key=lambda name: curve.naive[name]).replace("_", " ")

@@ -49,11 +49,13 @@ class GaussianBank(SampledBank):
             return lambda inputs: self._sampled(together(inputs), None, mixing, self._known)
         assert mixing is not None, "several candidates are mixed"
         means = self._means.bind_apart(weights, **how.options())
-        if self._pairs is None:
-            pairs: Evaluate = lambda inputs: weights.new_zeros(len(inputs), len(weights), 0)  # noqa: E731
-        else:
-            pairs = self._pairs.bind(weights, mixing.square(), **how.options())
-        return lambda inputs: self._sampled(means(inputs).flatten(2), pairs(inputs), mixing, self._known)
+        pairs = None if self._pairs is None else self._pairs.bind(weights, mixing.square(), **how.options())
+
+        def evaluate(inputs: Tensor) -> Tensor:
+            moments = weights.new_zeros(len(inputs), len(weights), 0) if pairs is None else pairs(inputs)
+            return self._sampled(means(inputs).flatten(2), moments, mixing, self._known)
+
+        return evaluate
 
     def _bound_apart(self, weights: Tensor, how: How) -> Evaluate:
         size = self.n_outputs * self._slots

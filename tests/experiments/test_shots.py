@@ -73,6 +73,10 @@ def test_shots_that_are_needed() -> None:
     assert CURVE.below(0.1) is None
     assert replace(CURVE, errors=(0.3, 0.5, 0.2, 0.1)).beats_naive > 200  # it must stay below
     assert replace(CURVE, naive={}).beats_naive is None
+    assert CURVE.fewest(0.45) == 178  # 100 * 0.8 / 0.45, rounded up
+    for bound in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(OptionError, match="give a positive number"):
+            CURVE.fewest(bound)
 
 
 def test_the_figure(tmp_path: Path) -> None:

@@ -73,8 +73,10 @@ class ShotCurve:
         """The fewest shots with which the error stays at or below a bound.
 
         Raises:
-            OptionError: None of those that were tried are enough.
+            OptionError: None of those that were tried are enough, or the bound is no error.
         """
+        if not 0 < bound < math.inf:
+            raise OptionError(f"the {self.metric} to reach is {bound:g}; give a positive number.")
         needed = self.below(bound)
         if needed is None:
             raise OptionError(
