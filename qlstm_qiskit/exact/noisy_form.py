@@ -1,0 +1,238 @@
+"""The multilinear form of circuits with noise: as `form`, from graphs of noisy programs in place of lists of plane rotations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qlstm_qiskit.circuits import Angle, PauliTerm
+from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.exact import noisy_adjoint
+from qlstm_qiskit.exact.factors import evaluate_tree
+from qlstm_qiskit.exact.form import MultilinearForm, _compressed
+from qlstm_qiskit.exact.graph import Graph, Start, find_graph
+from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
+from qlstm_qiskit.exact.noise import NoisyProgram
+from qlstm_qiskit.exact.superops import INSTEAD, LocalMap, Maps, constant_map, fused, letter_masks, program_maps
+from qlstm_qiskit.exact.tables import Array, FormTables
+
+Outputs = Sequence[Sequence[PauliTerm]]
+
+#: Strings that a single term may become in readout.
+_MOST_STRINGS = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Candidates whose programs differ in angles only: their places, angles and data; one graph serves them."""
+
+    members: list[int]
+    maps: list[Maps]
+    graph: Graph
+
+
+class NoisyForm(MultilinearForm):
+    """The compiled form of all candidates of a bank.
+
+    Attributes:
+        error: A bound of what values of a candidate may be off by, since negligible strings are left out.
+
+    Args:
+        programs: Of the candidates.
+        observables: Of each candidate, on its program's qubits.
+
+    Raises:
+        CircuitError: A program has no such form.
+        CapacityError: It does not fit in memory.
+    """
+
+    def __init__(self, programs: Sequence[NoisyProgram], observables: Sequence[Outputs]) -> None:
+        FormTables.__init__(self)
+        self.n_outputs, self.n_candidates = len(observables[0]), len(programs)
+        self.members = tuple(range(len(programs)))
+        columns = np.cumsum([0, *(program.n_weights for program in programs)]).tolist()
+        self._trees: dict[tuple[Any, int], int] = {}
+        self._n_weights = columns[-1]
+        groups = _groups(programs, observables)
+        self.angles = tuple(_data_angles(groups))
+        self.error = max(group.graph.error for group in groups)
+        rows = [
+            self._row(maps.angles[r], columns[member])
+            for group in groups
+            for r in range(len(group.maps[0].angles))
+            for maps, member in zip(group.maps, group.members, strict=True)
+        ]
+        self._angles = _compressed(rows)
+        self._join(groups)
+
+    @property
+    def n_slots(self) -> int:
+        """Numbers of one gate that are filled in a pass."""
+        return len(self._start)
+
+    @cached_property
+    def apart(self) -> NoisyForm:
+        """The same with the outputs of each candidate as outputs of their own, candidate after candidate."""
+        result = copy.copy(self)
+        slot, row, candidate, factor = self._entries
+        feature, output = slot // self.n_outputs, slot % self.n_outputs
+        result.n_outputs = self.n_outputs * self.n_candidates
+        place = feature.astype(np.int64) * result.n_outputs + candidate.astype(np.int64) * self.n_outputs + output
+        result._entries = (place, row, candidate, factor)
+        result._constants, result._buffers = {}, {}
+        return result
+
+    def build(self, weights: Tensor, mixing: Tensor) -> Tensor:
+        if self._trees:
+            values = [evaluate_tree(tree, (), weights[:, start:].unbind(1)) for tree, start in self._trees]
+            weights = torch.cat([weights, torch.stack(values, dim=1)], dim=1)
+        return noisy_adjoint.build_matrix(weights, mixing, self)
+
+    def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
+        values = self.n_outputs * n_gates
+        apart = 0 if self.is_grid else len(self.angles) + 2 * len(self.feature_codes)
+        kept = len(self.codes) * 3**self.width + values * (3**self.width if self.is_grid else 1) + apart
+        once = (2 * len(self._start) + 4 * len(self._angles[0])) * n_gates + 3 * len(self.feature_codes) * values
+        return 8 * (once + kept * samples * (calls + 1 if gradients else 1))
+
+    def constants(self, dtype: np.dtype[Any]) -> Any:
+        """What the kernels read, with its numbers in `dtype`: angles, sections, edges, entries."""
+        if dtype not in self._constants:
+            offset, pointer, column, value = self._angles
+            ends, source, turn, coefficient = self._steps
+            slot, row, candidate, factor = self._entries
+            self._constants[dtype] = (
+                (offset.astype(dtype), pointer, column, value.astype(dtype)),
+                self._sections,
+                (ends, source, turn, coefficient.astype(dtype)),
+                (slot, row, candidate, factor.astype(dtype)),
+            )
+        return self._constants[dtype]
+
+    def _join(self, groups: Sequence[_Group]) -> None:
+        """Flat arrays of all groups; a row of `_sections` says where each lies."""
+        entries = [_entries(group, self.angles) for group in groups]
+        self._set_products([entry for own in entries for entry in own])
+        sections, pointers, slots, base, n_edges, n_entries, angle_base = [], [np.zeros(1, np.int64)], 0, 0, 0, 0, 0
+        for group, own in zip(groups, entries, strict=True):
+            c, graph = len(group.members), group.graph
+            ends = (slots + graph.n_slots, base + graph.n_slots * c, n_entries + sum(len(entry.code) for entry in own))
+            sections.append((slots, ends[0], base, ends[1], c, angle_base, n_entries, ends[2]))
+            pointers.append(graph.pointer[1:] + n_edges)
+            (slots, base, n_entries), n_edges = ends, n_edges + graph.n_edges
+            angle_base += c * len(group.maps[0].angles)
+        self._sections = np.array(sections, dtype=np.int64)
+        self._steps = (
+            np.concatenate(pointers),
+            *(np.concatenate([getattr(group.graph, name) for group in groups]).astype(np.int32) for name in ("source", "turn")),
+            np.concatenate([group.graph.coefficient for group in groups]),
+        )
+        self._start = np.zeros(base)
+        flat = [entry for own in entries for entry in own]
+        code, output, row, candidate, value = (
+            np.concatenate([getattr(entry, name) for entry in flat]) for name in ("code", "output", "row", "candidate", "value")
+        )
+        feature = np.searchsorted(self.feature_codes, code)
+        self._entries = (feature * self.n_outputs + output, row.astype(np.int32), candidate.astype(np.int32), value)
+
+
+@dataclass(frozen=True, eq=False)
+class _Entries:
+    """What is collected for one candidate; rows within its section."""
+
+    code: Array
+    output: Array
+    row: Array
+    candidate: Array
+    value: Array
+
+
+def _groups(programs: Sequence[NoisyProgram], observables: Sequence[Outputs]) -> list[_Group]:
+    """Graphs, one for each set of candidates that differ in angles only."""
+    drafts: dict[object, tuple[list[int], list[Maps], tuple[list[LocalMap], Start]]] = {}
+    for index, (program, outputs) in enumerate(zip(programs, observables, strict=True)):
+        if program.n_qubits > MAX_FORM_QUBITS:
+            raise CircuitError(f"{program.n_qubits} qubits are too many for strings as bit masks; at most {MAX_FORM_QUBITS}.")
+        maps, start = program_maps(program), _start(program, outputs)
+        joined = fused(maps.maps, program.n_qubits)
+        content = tuple(
+            (own.qubits, tuple((factor, matrix.tobytes()) for factor, matrix in own.terms.items())) for own in joined
+        )
+        key = (content, *(getattr(start, name).tobytes() for name in ("x", "z", "output", "value")))
+        draft = drafts.setdefault(key, ([], [], (joined, start)))
+        draft[0].append(index)
+        draft[1].append(maps)
+    return [_Group(members, maps, find_graph(*work)) for members, maps, work in drafts.values()]
+
+
+def _start(program: NoisyProgram, outputs: Outputs) -> Start:
+    """The observables as they are measured: each letter through its change of basis and the errors of its bit's readout."""
+    strings: dict[tuple[int, int, int], float] = {}
+    for output, terms in enumerate(outputs):
+        for term in terms:
+            for (x, z), value in _measured(program, term).items():
+                strings[x, z, output] = strings.get((x, z, output), 0.0) + value
+    x, z, output = (np.array([key[i] for key in strings], dtype=np.int64) for i in range(3))
+    return Start(x, z, output, np.array(list(strings.values()), dtype=np.float64))
+
+
+def _measured(program: NoisyProgram, term: PauliTerm) -> dict[tuple[int, int], float]:
+    found = {(0, 0): term.coefficient}
+    for qubit in range(max(term.x.bit_length(), term.z.bit_length())):
+        letter = (term.x >> qubit & 1) + 2 * (term.z >> qubit & 1)
+        if not letter:
+            continue
+        means = program.readout[qubit, 0] - program.readout[qubit, 1]  # of the sign of the bit that is read, by the true bit
+        row = np.array([means.sum() / 2, 0.0, (means[0] - means[1]) / 2, 0.0])
+        if letter != 2:
+            for operation in reversed(program.changes[qubit, "XY"[letter // 2]]):
+                row = row @ constant_map(operation).terms[-1, 0]
+        found = {
+            (x | masks[0], z | masks[1]): value * row[other]
+            for (x, z), value in found.items()
+            for other in np.flatnonzero(row)
+            for masks in [letter_masks(int(other), [qubit])]
+        }
+        if len(found) > _MOST_STRINGS:
+            raise CircuitError(f"an observable acts on so many qubits that it is read as over {_MOST_STRINGS} strings; {INSTEAD}.")
+    return found
+
+
+def _data_angles(groups: Sequence[_Group]) -> list[Angle]:
+    """The data angles of all candidates, each once: those of single inputs first, in the order of the inputs."""
+    found = {angle for group in groups for maps in group.maps for angle, _ in maps.data}
+    if len(found) > MAX_FORM_QUBITS:
+        raise CircuitError(
+            f"the circuits read {len(found)} different angles of the data; at most {MAX_FORM_QUBITS} are taken. {INSTEAD}."
+        )
+    return sorted(found, key=lambda angle: (angle.tree is not None, len(angle.inputs), angle.inputs, repr(angle.tree)))
+
+
+def _entries(group: _Group, angles: Sequence[Angle]) -> list[_Entries]:
+    """What is collected, with the digits of each candidate's own data angles: those of the bank."""
+    graph, c = group.graph, len(group.members)
+    digits = graph.code[:, None] // 3 ** np.arange(len(group.maps[0].data)) % 3
+    place = {angle: index for index, angle in enumerate(angles)}
+    result = []
+    for position, (member, maps) in enumerate(zip(group.members, group.maps, strict=True)):
+        code, value = np.zeros(len(graph.code), dtype=np.int64), graph.value.copy()
+        used = np.zeros((len(code), len(angles)), dtype=bool)
+        for digit, (angle, sign) in zip(digits.T, maps.data, strict=True):
+            own = place[angle]
+            if (used[:, own] & (digit > 0)).any():
+                raise CircuitError(
+                    "a circuit reads the same angle of the data twice on the way to an output; the exact interpreter with noise "
+                    f"takes circuits that read it once. {INSTEAD[0].upper()}{INSTEAD[1:]}."
+                )
+            used[:, own] |= digit > 0
+            code += digit * 3**own
+            value = np.where(digit == 2, sign * value, value)
+        result.append(_Entries(code, graph.output, graph.row * c + position, np.full(len(code), member), value))
+    return result
