@@ -5,6 +5,8 @@ from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_qubits
 from qlstm_qiskit.exact.native import jit
+from qlstm_qiskit.exact.noise import Channel, NoisyProgram
+from qlstm_qiskit.exact.noisy import NoisyBank
 from qlstm_qiskit.exact.plain import arrays, gradients, is_watched
 from qlstm_qiskit.exact.shots import MeasuredSum, SampledBank, Shots
 from qlstm_qiskit.exact.shots_gaussian import GaussianBank
@@ -12,11 +14,14 @@ from qlstm_qiskit.exact.shots_multinomial import MultinomialBank
 
 __all__ = [
     "BoundBank",
+    "Channel",
     "ExactBank",
     "FourierSeries",
     "GaussianBank",
     "MeasuredSum",
     "MultinomialBank",
+    "NoisyBank",
+    "NoisyProgram",
     "SampledBank",
     "Shots",
     "arrays",

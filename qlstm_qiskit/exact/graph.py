@@ -31,7 +31,7 @@ _BYTES_PER_EDGE = 160
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class ReadStrings:
     """The strings that are pulled back: masks, the output that each belongs to, and coefficients; equally long arrays."""
 
     x: Array
@@ -86,7 +86,7 @@ class _Nodes:
         return _Nodes(*(getattr(self, name)[chosen] for name in ("x", "z", "code", "output", "slot", "scale")))
 
 
-def find_graph(maps: Sequence[LocalMap], start: Start) -> Graph:
+def find_graph(maps: Sequence[LocalMap], start: ReadStrings) -> Graph:
     """Pull strings back through maps that end on ``|0...0>``; see `superops.fused`.
 
     Raises:

@@ -91,9 +91,9 @@ def plain_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
             index = np.where(t[:, None] < 0, 0, which[:, None] + lanes)
             parts = torch.from_numpy(coefficient[own][chosen])[:, None, None] * factors[_index(index)]
             state = state.index_add(0, _index(target[chosen]), parts * state[_index(source[own][chosen])])
-        chosen = slice(entry_low, entry_high)
-        weight = torch.from_numpy(factor[chosen]).unsqueeze(1) * mixing.t()[_index(candidate[chosen])]
-        matrix = matrix.index_add(0, _index(slot[chosen]), weight * state.flatten(0, 1)[_index(row[chosen])])
+        last = slice(entry_low, entry_high)
+        weight = torch.from_numpy(factor[last]).unsqueeze(1) * mixing.t()[_index(candidate[last])]
+        matrix = matrix.index_add(0, _index(slot[last]), weight * state.flatten(0, 1)[_index(row[last])])
     return matrix.reshape(len(form.feature_codes), form.n_outputs * len(weights))
 
 

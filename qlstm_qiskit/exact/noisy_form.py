@@ -1,4 +1,4 @@
-"""The multilinear form of circuits with noise: as `form`, from graphs of noisy programs in place of lists of plane rotations."""
+"""The multilinear form of circuits with noise: as `form`, from graphs of noisy programs in place of plane rotations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.exact import noisy_adjoint
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.form import MultilinearForm, _compressed
-from qlstm_qiskit.exact.graph import Graph, Start, find_graph
+from qlstm_qiskit.exact.graph import Graph, ReadStrings, find_graph
 from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
 from qlstm_qiskit.exact.noise import NoisyProgram
 from qlstm_qiskit.exact.superops import INSTEAD, LocalMap, Maps, constant_map, fused, letter_masks, program_maps
@@ -61,7 +61,8 @@ class NoisyForm(MultilinearForm):
         self._trees: dict[tuple[Any, int], int] = {}
         self._n_weights = columns[-1]
         groups = _groups(programs, observables)
-        self.angles = tuple(_data_angles(groups))
+        angles = _data_angles(groups)
+        self.angles = tuple(angles)
         self.error = max(group.graph.error for group in groups)
         rows = [
             self._row(maps.angles[r], columns[member])
@@ -70,7 +71,7 @@ class NoisyForm(MultilinearForm):
             for maps, member in zip(group.maps, group.members, strict=True)
         ]
         self._angles = _compressed(rows)
-        self._join(groups)
+        self._join(groups, angles)
 
     @property
     def n_slots(self) -> int:
@@ -116,10 +117,10 @@ class NoisyForm(MultilinearForm):
             )
         return self._constants[dtype]
 
-    def _join(self, groups: Sequence[_Group]) -> None:
+    def _join(self, groups: Sequence[_Group], angles: Sequence[Angle]) -> None:
         """Flat arrays of all groups; a row of `_sections` says where each lies."""
-        entries = [_entries(group, self.angles) for group in groups]
-        self._set_products([entry for own in entries for entry in own])
+        entries = [_entries(group, angles) for group in groups]
+        self._set_products([entry for own in entries for entry in own])  # type: ignore[misc]
         sections, pointers, slots, base, n_edges, n_entries, angle_base = [], [np.zeros(1, np.int64)], 0, 0, 0, 0, 0
         for group, own in zip(groups, entries, strict=True):
             c, graph = len(group.members), group.graph
@@ -156,7 +157,7 @@ class _Entries:
 
 def _groups(programs: Sequence[NoisyProgram], observables: Sequence[Outputs]) -> list[_Group]:
     """Graphs, one for each set of candidates that differ in angles only."""
-    drafts: dict[object, tuple[list[int], list[Maps], tuple[list[LocalMap], Start]]] = {}
+    drafts: dict[object, tuple[list[int], list[Maps], tuple[list[LocalMap], ReadStrings]]] = {}
     for index, (program, outputs) in enumerate(zip(programs, observables, strict=True)):
         if program.n_qubits > MAX_FORM_QUBITS:
             raise CircuitError(f"{program.n_qubits} qubits are too many for strings as bit masks; at most {MAX_FORM_QUBITS}.")
@@ -172,15 +173,15 @@ def _groups(programs: Sequence[NoisyProgram], observables: Sequence[Outputs]) ->
     return [_Group(members, maps, find_graph(*work)) for members, maps, work in drafts.values()]
 
 
-def _start(program: NoisyProgram, outputs: Outputs) -> Start:
+def _start(program: NoisyProgram, outputs: Outputs) -> ReadStrings:
     """The observables as they are measured: each letter through its change of basis and the errors of its bit's readout."""
     strings: dict[tuple[int, int, int], float] = {}
     for output, terms in enumerate(outputs):
         for term in terms:
             for (x, z), value in _measured(program, term).items():
                 strings[x, z, output] = strings.get((x, z, output), 0.0) + value
-    x, z, output = (np.array([key[i] for key in strings], dtype=np.int64) for i in range(3))
-    return Start(x, z, output, np.array(list(strings.values()), dtype=np.float64))
+    columns = np.array(list(strings), dtype=np.int64).reshape(-1, 3)
+    return ReadStrings(columns[:, 0], columns[:, 1], columns[:, 2], np.array(list(strings.values()), dtype=np.float64))
 
 
 def _measured(program: NoisyProgram, term: PauliTerm) -> dict[tuple[int, int], float]:
@@ -201,7 +202,7 @@ def _measured(program: NoisyProgram, term: PauliTerm) -> dict[tuple[int, int], f
             for masks in [letter_masks(int(other), [qubit])]
         }
         if len(found) > _MOST_STRINGS:
-            raise CircuitError(f"an observable acts on so many qubits that it is read as over {_MOST_STRINGS} strings; {INSTEAD}.")
+            raise CircuitError(f"an observable is read as over {_MOST_STRINGS} strings, on so many qubits; {INSTEAD}.")
     return found
 
 
@@ -228,8 +229,8 @@ def _entries(group: _Group, angles: Sequence[Angle]) -> list[_Entries]:
             own = place[angle]
             if (used[:, own] & (digit > 0)).any():
                 raise CircuitError(
-                    "a circuit reads the same angle of the data twice on the way to an output; the exact interpreter with noise "
-                    f"takes circuits that read it once. {INSTEAD[0].upper()}{INSTEAD[1:]}."
+                    "a circuit reads the same angle of the data twice on the way to an output; the exact interpreter with "
+                    f"noise takes circuits that read it once. {INSTEAD[0].upper()}{INSTEAD[1:]}."
                 )
             used[:, own] |= digit > 0
             code += digit * 3**own

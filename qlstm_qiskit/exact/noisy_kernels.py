@@ -86,7 +86,6 @@ def fill_backward(
     by_mixing: Array,
 ) -> None:
     """Gradients of `fill`, into `by_weights` and `by_mixing`."""
-    offset, pointer, column, value = angles
     ends, source, turn, coefficient = edges
     slot, row, candidate, factor = entries
     g = mixing.shape[1]
@@ -121,6 +120,14 @@ def fill_backward(
                         part = v * given[i]
                         by_values[i] += factors[i] * part
                         by_factors[i] += part * values[i]
+    _angles_backward(angles, turns, by_turns, by_weights)
+
+
+@jit
+def _angles_backward(angles: tuple[Array, Array, Array, Array], turns: Array, by_turns: Array, by_weights: Array) -> None:
+    """Gradient by the weights from that by cosines and sines, (2, angles x g)."""
+    offset, pointer, column, value = angles
+    g = by_weights.shape[1]
     by_weights[:] = 0
     for a in range(len(offset)):
         for i in range(g):

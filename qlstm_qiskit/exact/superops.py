@@ -1,9 +1,9 @@
 """Gates and channels as maps of Pauli strings, and their fusion to few maps.
 
 In the Heisenberg picture an observable is pulled back from the last operation to the first. A string whose letters on the
-qubits of an operation are `i` becomes the sum over `j` of ``matrix[i, j]`` times the string with the letters `j`, where `matrix`
-is the Pauli transfer matrix of the operation. Where an angle is a weight or data, the matrix is a sum of constant ones, each
-times the cosine or sine of the angle, or 1.
+qubits of an operation are `i` becomes the sum over `j` of ``matrix[i, j]`` times the string with the letters `j`, where
+`matrix` is the Pauli transfer matrix of the operation. Where an angle is a weight or data, the matrix is a sum of constants,
+each times the cosine or sine of the angle, or 1.
 
 The letters I, X, Z, Y are numbered ``x + 2 z`` here, from the bit masks of a string.
 """
@@ -249,7 +249,7 @@ def _qiskit_order(n_qubits: int) -> NDArray[np.int64]:
     """For each local index here, that of the same string in the order I, X, Y, Z."""
     index = np.arange(4**n_qubits)
     digits = [index >> 2 * place & 3 for place in range(n_qubits)]
-    return sum(np.array([0, 1, 3, 2])[digit] << 2 * place for place, digit in enumerate(digits))  # type: ignore[return-value]
+    return sum(np.array([0, 1, 3, 2])[digit] << 2 * place for place, digit in enumerate(digits))
 
 
 def _sorted(qubits: tuple[int, ...], terms: dict[tuple[int, int], Reals]) -> LocalMap:
@@ -271,4 +271,3 @@ def _embedded(matrix: Reals, qubits: Sequence[int], into: Sequence[int]) -> Real
 
 def _clean(matrix: Reals) -> Reals:
     return np.where(np.abs(matrix) < _ROUNDING, 0.0, matrix)
-

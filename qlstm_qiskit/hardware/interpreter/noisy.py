@@ -1,22 +1,18 @@
 """Circuits of a device with its noise, for the exact interpreter: what kind aer simulates with `noise`, as data.
 
 The channels are those of Aer's ``NoiseModel.from_backend`` on the qubits in use: depolarizing and thermal relaxation behind
-each gate, relaxation during delays. A gate whose error or duration the target does not state has none, as in Aer.
+each gate, relaxation during delays; see `device.channels`.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import Delay, Parameter
-from qiskit.quantum_info import PTM, SuperOp
+from qiskit.circuit import Parameter
 from qiskit.transpiler import Target
 
 from qlstm_qiskit.circuits import (
@@ -31,19 +27,17 @@ from qlstm_qiskit.circuits import (
     split,
 )
 from qlstm_qiskit.circuits.gates import library_name
-from qlstm_qiskit.errors import CircuitError, OptionError
-from qlstm_qiskit.exact.noise import Channel, NoisyProgram
+from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.exact import Channel, NoisyProgram
 from qlstm_qiskit.hardware.contract.backend import CandidateLike
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Prepare
 from qlstm_qiskit.hardware.contract.measurement import Basis, rotated
+from qlstm_qiskit.hardware.device.channels import gate_errors, relaxation
 from qlstm_qiskit.hardware.device.compact import compact, readout_errors, sub_target
 from qlstm_qiskit.hardware.interpreter.reduction import Evaluation, reduced, unreduced
 
 Operation = Fixed | Rotation | Channel
 Outputs = tuple[tuple[PauliTerm, ...], ...]
-
-#: Seconds of a unit of a delay; "dt" is a device's own.
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 
 #: Instructions that take no time and change nothing.
 _NOTHING = frozenset({"barrier", "global_phase"})
@@ -62,7 +56,7 @@ def noisy_program(
 
     Raises:
         CircuitError: The device lacks a gate of the circuit, or a qubit.
-        OptionError: The target states neither errors nor relaxation times.
+        OptionError: The target gives gates a duration, and no T1 and T2 for their qubits.
     """
     columns = check_parameters(isa.circuit, inputs, weights)
     parameters = tuple(columns)
@@ -164,9 +158,8 @@ def _program(
     changes = {}
     for qubit, letter in {pair for observable in isa.observables for pair in _letters(observable)}:
         change = rotated(QuantumCircuit(n_qubits), Basis((qubit,), (letter,), ()), isa.basis_gates)
-        changes[qubit, letter] = tuple(
-            part for item in change.data for part in device.lowered(item.operation, (qubit,), ()) if not isinstance(part, Rotation)
-        )
+        parts = [part for item in change.data for part in device.lowered(item.operation, (qubit,), ())]
+        changes[qubit, letter] = tuple(part for part in parts if not isinstance(part, Rotation))
     rates = readout_errors(target, isa.qubits) if readout else np.tile(np.eye(2), (n_qubits, 1, 1))
     placed = [part for operation in operations for part in _placed(operation, angles)]
     return NoisyProgram(n_qubits, *sizes, tuple(placed), rates, changes)
@@ -178,20 +171,11 @@ def _letters(observable: Any) -> Iterator[tuple[int, str]]:
         yield from ((qubit, letter) for qubit, letter in zip(qubits, letters, strict=True) if letter in "XY")
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Some qubits of a device."""
-
-    identity: int
-    qubits: tuple[int, ...]
-    target: Target = field(compare=False)
-
-
 class _Device:
     """The gates of the device qubits of one circuit, with their noise."""
 
     def __init__(self, target: Target, isa: ISACircuit) -> None:
-        self._isa, self._errors = isa, _errors(_Part(id(target), isa.qubits, target))
+        self._isa, self._errors = isa, gate_errors(target, isa.qubits)
         self._target = sub_target(target, isa.qubits)
 
     def lowered(self, gate: Any, wires: tuple[int, ...], parameters: tuple[Parameter, ...]) -> list[Operation]:
@@ -211,23 +195,9 @@ class _Device:
         error = self._errors.get((gate.name, wires))
         if error is not None:
             result.append(Channel(wires, error))
-        if name == "delay" and (relaxation := self._waiting(gate, wires[0])) is not None:
-            result.append(Channel(wires, relaxation))
+        if name == "delay" and (waited := relaxation(self._target, gate, wires[0])) is not None:
+            result.append(Channel(wires, waited))
         return result
-
-    def _waiting(self, delay: Delay, wire: int) -> NDArray[np.float64] | None:
-        """The relaxation of a qubit that waits, as in Aer's `RelaxationNoisePass`."""
-        from qiskit_aer.noise import thermal_relaxation_error
-
-        properties = (self._target.qubit_properties or {wire: None})[wire]
-        if properties is None or (properties.t1 is None and properties.t2 is None):
-            return None
-        t1 = np.inf if properties.t1 is None else properties.t1
-        t2 = min(2 * t1, np.inf if properties.t2 is None else properties.t2)
-        unit = self._target.dt if delay.unit == "dt" else _SECONDS[delay.unit]
-        if unit is None:
-            raise CircuitError("a delay is in steps of the device's clock, and the device states no dt; give it in seconds.")
-        return _transfer(thermal_relaxation_error(t1, t2, delay.duration * unit))
 
 
 def _rest(part: Fixed | Rotation) -> tuple[Any, ...]:
@@ -238,33 +208,7 @@ def _lowered(gate: Any, parameters: tuple[Parameter, ...]) -> tuple[Fixed | Rota
     """A gate on qubits 0, 1, ...; its angles read `parameters` as weights."""
     circuit = QuantumCircuit(gate.num_qubits)
     circuit.append(gate, range(gate.num_qubits))
-    return lower(circuit, (), parameters).operations  # type: ignore[return-value]
-
-
-@lru_cache(maxsize=256)
-def _errors(part: _Part) -> dict[tuple[str, tuple[int, ...]], NDArray[np.float64]]:
-    """Transfer matrices of the noise of the gates between some qubits, which become 0, 1, ..."""
-    return _gate_errors(sub_target(part.target, part.qubits))
-
-
-def _gate_errors(target: Target) -> dict[tuple[str, tuple[int, ...]], NDArray[np.float64]]:
-    from qiskit_aer import AerError
-    from qiskit_aer.noise.device import basic_device_gate_errors
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            found = basic_device_gate_errors(target=target)
-    except (TypeError, AttributeError, AerError) as error:
-        raise OptionError(
-            f"Aer cannot make noise from what the device states about itself ({type(error).__name__}: {error}); it needs the T1 "
-            "and T2 of qubits whose gates have a duration."
-        ) from error
-    return {(name, tuple(qubits)): _transfer(error) for name, qubits, error in found}
-
-
-def _transfer(error: Any) -> NDArray[np.float64]:
-    return np.ascontiguousarray(PTM(SuperOp(error)).data.real)
+    return lower(circuit, (), parameters).operations
 
 
 def _placed(operation: Operation, angles: Sequence[Angle]) -> Iterator[Operation]:
@@ -277,18 +221,23 @@ def _placed(operation: Operation, angles: Sequence[Angle]) -> Iterator[Operation
     if given.tree is not None:
         yield turned(Angle(tree=_with_trees(given.tree, angles)))
         return
-    offset, sums = given.offset, ({}, {})  # type: tuple[dict[int, float], dict[int, float]]
+    offset = given.offset
+    by_input: dict[int, float] = {}
+    by_weight: dict[int, float] = {}
     for column, factor in given.weights:
         own = angles[column].scaled(factor)
         if own.tree is not None:
             yield turned(own)
             continue
         offset += own.offset
-        for total, pairs in zip(sums, (own.inputs, own.weights), strict=True):
+        for total, pairs in ((by_input, own.inputs), (by_weight, own.weights)):
             for index, value in pairs:
                 total[index] = total.get(index, 0.0) + value
-    inputs, weights = (tuple(sorted((index, value) for index, value in total.items() if value)) for total in sums)
-    yield turned(Angle(offset, inputs, weights))
+    yield turned(Angle(offset, _pairs(by_input), _pairs(by_weight)))
+
+
+def _pairs(total: dict[int, float]) -> tuple[tuple[int, float], ...]:
+    return tuple(sorted((index, value) for index, value in total.items() if value))
 
 
 def _with_trees(tree: Tree, angles: Sequence[Angle]) -> Tree:
@@ -303,7 +252,7 @@ def _with_trees(tree: Tree, angles: Sequence[Angle]) -> Tree:
 def _tree(angle: Angle) -> Tree:
     if angle.tree is not None:
         return angle.tree
-    parts = [
+    parts: list[Tree] = [
         (kind, column) if value == 1 else ("Mul", value, (kind, column))
         for kind, pairs in (("x", angle.inputs), ("w", angle.weights))
         for column, value in pairs
