@@ -91,7 +91,8 @@ def test_dead_and_equal_circuits_are_left_out_as_on_aer() -> None:
         values.append(bank.bind_apart(weights)(inputs))
     reduced, whole = (own.abs().amax(dim=(0, 1, 3)) for own in values)
     dead = reduced == 0
-    assert dead.any() and not dead.all()
+    assert dead.any()
+    assert not dead.all()
     assert (whole[dead] > 1e-3).all(), "a noisy device shows some value where a circuit is proven dead"
 
 
