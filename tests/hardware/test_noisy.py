@@ -96,6 +96,22 @@ def test_dead_and_equal_circuits_are_left_out_as_on_aer() -> None:
     assert (whole[dead] > 1e-3).all(), "a noisy device shows some value where a circuit is proven dead"
 
 
+def test_a_circuit_that_is_minus_another_one_runs_as_that() -> None:
+    """With `reduce` the noise is that of the circuit that runs, and the sign that of the candidate."""
+    candidates = []
+    for flipped in (False, True):
+        circuit = QuantumCircuit(1)
+        circuit.ry(X[0], 0)
+        circuit.rx(W[0], 0)
+        if flipped:
+            circuit.x(0)
+        candidates.append(Candidate(f"flipped {flipped}", circuit, tuple(X), tuple(W[:1])))
+    compare(candidates, "manila", reduce=True)
+    weights, inputs = parameters(our_bank(candidates, "manila", reduce=True), 1, 2)
+    found = our_bank(candidates, "manila", reduce=True).bind_apart(weights[:, :1].repeat(1, 2))(inputs)
+    torch.testing.assert_close(found[:, :, 0], -found[:, :, 1], atol=1e-12, rtol=0)
+
+
 def user_circuit(seed: int) -> Candidate:
     """Gates of all kinds at random, each data angle once; observables in all bases."""
     generator = np.random.default_rng(seed)
