@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,9 @@ from qlstm_qiskit.exact.tables import Array, FormTables
 
 Outputs = Sequence[Sequence[PauliTerm]]
 
+#: A matrix with this many places for each of its numbers is summed number by number.
+_SPARSE = 8
+
 #: Strings that a single term may become in readout.
 _MOST_STRINGS = 2**20
 
@@ -38,10 +41,11 @@ class _Group:
     graph: Graph
 
 
-class NoisyForm(MultilinearForm):
+class NoisyForm(MultilinearForm, noisy_adjoint.NoisyTables):
     """The compiled form of all candidates of a bank.
 
     Attributes:
+        is_sparse: Whether only those places of the matrix are held that can have a number.
         error: A bound of what values of a candidate may be off by, since negligible strings are left out.
 
     Args:
@@ -82,25 +86,48 @@ class NoisyForm(MultilinearForm):
     def apart(self) -> NoisyForm:
         """The same with the outputs of each candidate as outputs of their own, candidate after candidate."""
         result = copy.copy(self)
-        slot, row, candidate, factor = self._entries
-        feature, output = slot // self.n_outputs, slot % self.n_outputs
+        _, row, candidate, factor = self._entries
         result.n_outputs = self.n_outputs * self.n_candidates
-        place = feature.astype(np.int64) * result.n_outputs + candidate.astype(np.int64) * self.n_outputs + output
-        result._entries = (place, row, candidate, factor)
         result._constants, result._buffers = {}, {}
+        result._place(self._feature, candidate.astype(np.int64) * self.n_outputs + self._output, (row, candidate, factor))
         return result
 
+    def bind(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
+        if not self.is_sparse:
+            return super().bind(weights, mixing)
+        values = self._values(weights, mixing)
+        return lambda inputs: noisy_adjoint.summed(self.features(inputs), values, self).transpose(1, 2)
+
     def build(self, weights: Tensor, mixing: Tensor) -> Tensor:
+        values = self._values(weights, mixing)
+        if self.is_sparse:
+            feature, output = (torch.from_numpy(places.astype(np.int64)) for places in self.places)
+            whole = values.new_zeros(len(self.feature_codes) * self.n_outputs, len(weights))
+            values = whole.index_copy(0, feature * self.n_outputs + output, values)
+        return values.reshape(len(self.feature_codes), self.n_outputs * len(weights))
+
+    def _values(self, weights: Tensor, mixing: Tensor) -> Tensor:
+        """The numbers of the matrix, (places, gates)."""
         if self._trees:
             values = [evaluate_tree(tree, (), weights[:, start:].unbind(1)) for tree, start in self._trees]
             weights = torch.cat([weights, torch.stack(values, dim=1)], dim=1)
         return noisy_adjoint.build_matrix(weights, mixing, self)
 
+    def _place(self, feature: Array, output: Array, rest: tuple[Array, Array, Array]) -> None:
+        """Where the matrix has numbers: all of it, or, where that would be mostly zeros, the places that entries go to."""
+        slot = feature * self.n_outputs + output
+        places, which = np.unique(slot, return_inverse=True)
+        self.is_sparse = _SPARSE * len(places) < len(self.feature_codes) * self.n_outputs
+        self.n_places = len(places) if self.is_sparse else len(self.feature_codes) * self.n_outputs
+        self.places = (places // self.n_outputs).astype(np.int32), (places % self.n_outputs).astype(np.int32)
+        self._feature, self._output = feature, output
+        self._entries = ((which if self.is_sparse else slot).astype(np.int64), *rest)
+
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
         values = self.n_outputs * n_gates
-        apart = 0 if self.is_grid else len(self.angles) + 2 * len(self.feature_codes)
+        apart = 0 if self.is_grid and not self.is_sparse else len(self.angles) + 2 * len(self.feature_codes)
         kept = len(self.codes) * 3**self.width + values * (3**self.width if self.is_grid else 1) + apart
-        once = (2 * len(self._start) + 4 * len(self._angles[0])) * n_gates + 3 * len(self.feature_codes) * values
+        once = (2 * len(self._start) + 4 * len(self._angles[0]) + 3 * self.n_places) * n_gates
         return 8 * (once + kept * samples * (calls + 1 if gradients else 1))
 
     def constants(self, dtype: np.dtype[Any]) -> Any:
@@ -141,7 +168,7 @@ class NoisyForm(MultilinearForm):
             np.concatenate([getattr(entry, name) for entry in flat]) for name in ("code", "output", "row", "candidate", "value")
         )
         feature = np.searchsorted(self.feature_codes, code)
-        self._entries = (feature * self.n_outputs + output, row.astype(np.int32), candidate.astype(np.int32), value)
+        self._place(feature, output, (row.astype(np.int32), candidate.astype(np.int32), value))
 
 
 @dataclass(frozen=True, eq=False)

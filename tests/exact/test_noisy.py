@@ -13,7 +13,7 @@ from qiskit.quantum_info import PTM, DensityMatrix, Operator, random_quantum_cha
 from qlstm_qiskit.circuits import Angle, Fixed, PauliTerm, Rotation
 from qlstm_qiskit.circuits.gates import GENERATORS
 from qlstm_qiskit.errors import CapacityError, CircuitError, OptionError, ShapeError
-from qlstm_qiskit.exact import Channel, NoisyBank, NoisyProgram, memory
+from qlstm_qiskit.exact import Channel, NoisyBank, NoisyProgram, memory, noisy_form
 
 F64 = torch.float64
 #: The outputs: letters of all kinds, a product of two bits, a sum, a constant.
@@ -134,6 +134,13 @@ def two() -> NoisyBank:
     return NoisyBank([program(0), program(0, -0.5), program(20)], [OUTPUTS] * 3)
 
 
+@pytest.fixture(params=["whole", "sparse"])
+def matrix(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the whole matrix of a form is held, or its numbers that can differ from 0."""
+    monkeypatch.setattr(noisy_form, "_SPARSE", 0 if request.param == "sparse" else 10**9)
+
+
+@pytest.mark.usefixtures("matrix")
 def test_values_are_those_of_a_density_matrix() -> None:
     bank = two()
     weights, mixing, inputs = parameters(bank)
@@ -184,6 +191,7 @@ def test_other_noise_has_other_values(name: str) -> None:
     assert (right - wrong).abs().max() > 1e-3
 
 
+@pytest.mark.usefixtures("matrix")
 def test_first_and_second_derivatives() -> None:
     bank = NoisyBank([program(0), program(20)], [OUTPUTS[:2]] * 2)
     weights, mixing, inputs = (item.requires_grad_() for item in parameters(bank, gates=1, samples=1))
@@ -196,6 +204,7 @@ def test_first_and_second_derivatives() -> None:
     assert torch.autograd.gradcheck(lambda w, x: bank.bind_apart(w)(x), (weights, inputs))
 
 
+@pytest.mark.usefixtures("matrix")
 def test_plain_torch_says_the_same() -> None:
     bank = two()
     weights, mixing, inputs = parameters(bank)
@@ -234,6 +243,7 @@ def test_shapes_of_nothing_and_of_the_wrong_size() -> None:
         bank.bind(weights.to("meta"), mixing)
 
 
+@pytest.mark.usefixtures("matrix")
 def test_the_fourier_series_is_the_form() -> None:
     bank = NoisyBank([program()], [OUTPUTS])
     weights, _, inputs = parameters(bank)
@@ -276,6 +286,18 @@ def test_data_that_is_read_twice_for_different_outputs_is_taken() -> None:
     x, w = np.array([0.4, 1.0]), np.zeros(2)
     found = bank.bind(torch.zeros(1, 2, dtype=F64))(torch.from_numpy(x)[None])[0, 0]
     np.testing.assert_allclose(found, by_density_matrix(given, outputs, x, w), atol=1e-12)
+
+
+def test_a_matrix_that_is_mostly_zero_is_held_by_its_numbers() -> None:
+    """One output for each of eight qubits: they share no product but 1."""
+    n_qubits = 8
+    operations = [rotation("ry", (q,), Angle(0.0, ((q, 1.0),), ((q, 1.0),))) for q in range(n_qubits)]
+    given = NoisyProgram(n_qubits, n_qubits, n_qubits, tuple(operations), np.tile(np.eye(2), (n_qubits, 1, 1)), {})
+    bank = NoisyBank([given], [[(PauliTerm(0, 1 << q, 1.0),) for q in range(n_qubits)]])
+    weights, _, inputs = parameters(bank)
+    assert bank.form.is_sparse
+    expected = torch.cos(inputs[:, None] + weights[None])
+    torch.testing.assert_close(bank.bind(weights)(inputs), expected, atol=1e-12, rtol=0)
 
 
 def test_too_many_strings_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
