@@ -20,7 +20,7 @@ from qlstm_qiskit.exact.form import MultilinearForm, _compressed
 from qlstm_qiskit.exact.graph import Graph, ReadStrings, find_graph
 from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
 from qlstm_qiskit.exact.noise import NoisyProgram
-from qlstm_qiskit.exact.superops import INSTEAD, LocalMap, Maps, constant_map, fused, letter_masks, program_maps
+from qlstm_qiskit.exact.superops import INSTEAD, LocalMap, Maps, capitalised, constant_map, fused, letter_masks, program_maps
 from qlstm_qiskit.exact.tables import Array, FormTables
 
 Outputs = Sequence[Sequence[PauliTerm]]
@@ -238,7 +238,8 @@ def _data_angles(groups: Sequence[_Group]) -> list[Angle]:
     found = {angle for group in groups for maps in group.maps for angle, _ in maps.data}
     if len(found) > MAX_FORM_QUBITS:
         raise CircuitError(
-            f"the circuits read {len(found)} different angles of the data; at most {MAX_FORM_QUBITS} are taken. {INSTEAD}."
+            f"the circuits read {len(found)} different angles of the data; at most {MAX_FORM_QUBITS} are taken. "
+            f"{capitalised(INSTEAD)}."
         )
     return sorted(found, key=lambda angle: (angle.tree is not None, len(angle.inputs), angle.inputs, repr(angle.tree)))
 
@@ -257,7 +258,7 @@ def _entries(group: _Group, angles: Sequence[Angle]) -> list[_Entries]:
             if (used[:, own] & (digit > 0)).any():
                 raise CircuitError(
                     "a circuit reads the same angle of the data twice on the way to an output; the exact interpreter with "
-                    f"noise takes circuits that read it once. {INSTEAD[0].upper()}{INSTEAD[1:]}."
+                    f"noise takes circuits that read it once. {capitalised(INSTEAD)}."
                 )
             used[:, own] |= digit > 0
             code += digit * 3**own

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from qlstm_qiskit.circuits import Angle, Fixed, Rotation
 from qlstm_qiskit.circuits.pauli import Pauli, rotation_parts, to_matrix
 from qlstm_qiskit.errors import CircuitError
+from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
 from qlstm_qiskit.exact.noise import Channel, NoisyProgram
 
 Reals = NDArray[np.float64]
@@ -84,7 +85,7 @@ def program_maps(program: NoisyProgram) -> Maps:
     """The maps of a program's operations, one for each; rotations by several kinds of angles are several.
 
     Raises:
-        CircuitError: An angle is an expression of data and weights that is not their sum.
+        CircuitError: An angle is an expression of data and weights that is not their sum, or data is read too often.
     """
     maps: list[LocalMap] = []
     angles: list[Angle] = []
@@ -110,7 +111,17 @@ def program_maps(program: NoisyProgram) -> Maps:
                 else:
                     terms = {(-1, 0): fixed + np.cos(angle.offset) * cosine + np.sin(angle.offset) * sine}
                 maps.append(_sorted(operation.qubits, terms))
+    if len(data) > MAX_FORM_QUBITS:
+        raise CircuitError(
+            f"a circuit has {len(data)} rotations by data; at most {MAX_FORM_QUBITS} are taken with noise. "
+            f"{capitalised(INSTEAD)}."
+        )
     return Maps(tuple(maps), tuple(angles), tuple(data))
+
+
+def capitalised(words: str) -> str:
+    """The words as a sentence begins."""
+    return words[0].upper() + words[1:]
 
 
 def constant_map(operation: Fixed | Channel) -> LocalMap:
@@ -196,7 +207,7 @@ def _kinds(angle: Angle, factor: float) -> Iterator[tuple[str, Angle, int]]:
         elif angle.depends_on_inputs:
             raise CircuitError(
                 "an angle multiplies data and weights, or is another function of both; the exact interpreter with noise takes "
-                f"sums of data and weights only. {INSTEAD[0].upper()}{INSTEAD[1:]}."
+                f"sums of data and weights only. {capitalised(INSTEAD)}."
             )
         else:
             yield "w", angle.scaled(factor), 1

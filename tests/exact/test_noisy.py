@@ -263,8 +263,13 @@ def test_what_is_refused() -> None:
         rotation("ry", (0,), Angle(0.0, ((0, 1.0),))), gate((0, 1), 1), rotation("rx", (1,), Angle(0.0, ((0, -1.0),)))
     )
     product = rebuilt(rotation("ry", (0,), Angle(tree=("Mul", ("x", 0), ("w", 0)))))
-    for given, words in ((twice, "the same angle of the data twice"), (product, "multiplies data and weights")):
-        with pytest.raises(CircuitError, match=f"{words}(.|\n)*such as aer-noise-fez"):
+    often = rebuilt(*(rotation("ry", (0,), Angle(0.0, ((0, 1.0),))) for _ in range(32)))
+    for given, words in (
+        (twice, "the same angle of the data twice"),
+        (product, "multiplies data and weights"),
+        (often, "a circuit has 32 rotations by data; at most 31"),
+    ):
+        with pytest.raises(CircuitError, match=f"{words}.*such as aer-noise-fez"):
             _ = NoisyBank([given], [OUTPUTS]).form
     with pytest.raises(CircuitError, match="at least one candidate"):
         NoisyBank([], [])

@@ -240,6 +240,8 @@ def test_what_is_refused() -> None:
         by_hand(circuit, small_target(error=0.01))
     with pytest.raises(CircuitError, match="needs device qubit 7; the device has 2"):
         by_hand(circuit, small_target(error=0.01), (0, 7))
+    with pytest.raises(CircuitError, match="'by hand' was not fitted to a device"):
+        by_hand(circuit, small_target(error=0.01), ())
     with pytest.raises(OptionError, match="T1 and T2 of qubits whose gates have a duration"):
         by_hand(circuit, small_target(error=0.01, duration=1e-7))
     with pytest.raises(CircuitError, match="6 qubits and fake_manila has 5"):

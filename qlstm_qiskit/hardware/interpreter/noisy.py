@@ -147,6 +147,8 @@ def _program(
     readout: bool,
 ) -> NoisyProgram:
     """A compact circuit with noise, whose parameters stand for these angles."""
+    if len(isa.qubits) != isa.circuit.num_qubits:
+        raise CircuitError(f"circuit {isa.name!r} was not fitted to a device; transpile it for the one whose noise it has.")
     if isa.qubits and max(isa.qubits) >= (target.num_qubits or 0):
         raise CircuitError(f"circuit {isa.name!r} needs device qubit {max(isa.qubits)}; the device has {target.num_qubits}.")
     device = _Device(target, isa)
