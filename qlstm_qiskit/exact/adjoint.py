@@ -25,12 +25,12 @@ def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         form: Its tables.
     """
     if plain.is_watched():
-        return plain.build_matrix(weights, mixing, form)
+        return _plain(weights, mixing, form)
     if torch.is_grad_enabled():
         build = _Build if weights.requires_grad else _Mix
         matrix: Tensor = build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
         return matrix
-    values, (_, _, state) = _run(form, weights, mixing)
+    values, (_, state) = _run(form, weights, mixing)
     form.give_buffer(state)
     return torch.from_numpy(values)
 
@@ -74,20 +74,23 @@ def _tables(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(low), torch.from_numpy(high)
 
 
-def _run(form: FormTables, weights: Tensor, mixing: Tensor) -> tuple[Array, tuple[Array, Array, Array]]:
-    """The matrix, and what the backward pass needs: cosine, sine and the rotated coefficients."""
+def _run(form: FormTables, weights: Tensor, mixing: Tensor) -> tuple[Array, tuple[Array, Array]]:
+    """The matrix, and what the backward pass needs: cosines and sines of all angles, and the coefficients."""
     columns, coefficients = weights.detach().numpy().T, mixing.detach().numpy().T
     g, dtype = columns.shape[1], columns.dtype
     matrix = np.empty((form.n_slots, g), dtype)
     state = form.take_buffer(g, dtype)
-    angles, sections, steps, start, entries = form.constants(dtype)
-    cosine, sine = np.empty(len(angles[0]) * g, dtype), np.empty(len(angles[0]) * g, dtype)
-    kernels.build_forward(columns, coefficients, angles, sections, steps, start, entries, cosine, sine, state, matrix)
-    return form.shaped(matrix), (cosine, sine, state)
+    turns = np.empty((2, form.n_angles * g), dtype)
+    form.fill(columns, coefficients, turns, state, matrix)
+    return form.shaped(matrix), (turns, state)
+
+
+def _plain(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
+    return form.shaped(form.plain_matrix(weights, mixing))
 
 
 class _Build(torch.autograd.Function):
-    """Angles and mixing to the matrix of the form; the backward pass undoes the rotations instead of storing them.
+    """Angles and mixing to the matrix of the form; the way back undoes rotations instead of storing them.
 
     What autograd must see unchanged goes through `save_for_backward`, here and below.
     """
@@ -104,19 +107,16 @@ class _Build(torch.autograd.Function):
         form, (weights, mixing) = ctx.form, ctx.saved_tensors
         given = plain.arrays(gradient)
         if given is None:
-            return (*plain.gradients(partial(plain.build_matrix, form=form), (weights, mixing), (gradient,)), None)
+            return (*plain.gradients(partial(_plain, form=form), (weights, mixing), (gradient,)), None)
         if ctx.kept is None:  # a second pass over the same graph: the first one has used up the coefficients
             _, ctx.kept = _run(form, weights, mixing)
-        cosine, sine, state = ctx.kept
+        turns, state = ctx.kept
         ctx.kept = None
         coefficients = mixing.detach().numpy().T
-        angles, sections, steps, _, entries = form.constants(state.dtype)
         by_form = given[0].reshape(-1, len(weights))
         by_weights = np.empty_like(weights.detach().numpy().T, order="F")
         by_mixing = np.empty_like(coefficients, order="F")
-        kernels.build_backward(
-            by_form, coefficients, angles, sections, steps, entries, cosine, sine, state, by_weights, by_mixing
-        )
+        form.undo(by_form, coefficients, turns, state, by_weights, by_mixing)
         form.give_buffer(state)
         return torch.from_numpy(by_weights.T), torch.from_numpy(by_mixing.T), None
 
@@ -127,12 +127,12 @@ class _Mix(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         if form.frozen is None or not same_tensor(form.frozen[0], weights):
-            matrix, (_, _, state) = _run(form, weights, mixing)
+            matrix, (_, state) = _run(form, weights, mixing)
             form.frozen = weights.detach().clone(), state
         else:
             state = form.frozen[1]
             filled = np.empty((form.n_slots, len(weights)), state.dtype)
-            _, sections, _, _, entries = form.constants(state.dtype)
+            _, sections, _, entries = form.constants(state.dtype)
             kernels.mix_forward(mixing.detach().numpy().T, sections, entries, state, filled)
             matrix = form.shaped(filled)
         ctx.save_for_backward(weights, mixing)  # for higher orders
@@ -144,9 +144,9 @@ class _Mix(torch.autograd.Function):
         form, state = ctx.form, ctx.state
         given = plain.arrays(gradient)
         if given is None:
-            return (*plain.gradients(partial(plain.build_matrix, form=form), ctx.saved_tensors, (gradient,)), None)
+            return (*plain.gradients(partial(_plain, form=form), ctx.saved_tensors, (gradient,)), None)
         by_form = given[0].reshape(-1, state.shape[1])
-        _, sections, _, _, entries = form.constants(state.dtype)
+        _, sections, _, entries = form.constants(state.dtype)
         by_mixing = np.empty((ctx.n_candidates, state.shape[1]), state.dtype, order="F")
         kernels.mix_backward(by_form, sections, entries, state, by_mixing)
         return None, torch.from_numpy(by_mixing.T), None

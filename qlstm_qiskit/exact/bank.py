@@ -13,10 +13,10 @@ from qlstm_qiskit.circuits import Program
 from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError, unknown_option
 from qlstm_qiskit.exact.adjoint import same_tensor
 from qlstm_qiskit.exact.cost import state_cost
-from qlstm_qiskit.exact.form import MultilinearForm, find_forms
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes
 from qlstm_qiskit.exact.plain import is_watched
+from qlstm_qiskit.exact.rotation_form import RotationForm, find_forms
 from qlstm_qiskit.exact.schedule import schedule
 from qlstm_qiskit.exact.states import Observables, StateBank
 
@@ -68,12 +68,12 @@ class ExactBank:
         return len(self.n_weights)
 
     @cached_property
-    def forms(self) -> tuple[MultilinearForm, ...]:
+    def forms(self) -> tuple[RotationForm, ...]:
         """The multilinear forms, one for each set of data angles; none where states are forced."""
         return () if self.path == "states" else find_forms(self._programs, self._observables, sparse=self._sparse)
 
     @cached_property
-    def _forms_apart(self) -> tuple[MultilinearForm, ...]:
+    def _forms_apart(self) -> tuple[RotationForm, ...]:
         return () if self.path == "states" else find_forms(self._programs, self._observables, apart=True, sparse=True)
 
     def bind(
@@ -166,9 +166,7 @@ class ExactBank:
         n_outputs = self.n_outputs * (self.n_candidates if apart else 1)
         return BoundBank(self, weights, parts, n_outputs, is_native=bool(forms) and not rest)
 
-    def _choose_forms(
-        self, forms: Sequence[MultilinearForm], weights: Tensor, samples: int, calls: int
-    ) -> list[MultilinearForm]:
+    def _choose_forms(self, forms: Sequence[RotationForm], weights: Tensor, samples: int, calls: int) -> list[RotationForm]:
         """The forms that are worth it for a pass of this size: all of them where "form" is asked for."""
         if weights.device.type != "cpu":
             if self.path == "form":
@@ -191,7 +189,7 @@ class ExactBank:
     def _n_steps(self) -> list[int]:
         return [len(schedule(program).steps) for program in self._programs]
 
-    def _except(self, forms: Sequence[MultilinearForm]) -> tuple[int, ...]:
+    def _except(self, forms: Sequence[RotationForm]) -> tuple[int, ...]:
         """The candidates that none of these forms covers."""
         return tuple(sorted(set(range(self.n_candidates)).difference(*(form.members for form in forms))))
 

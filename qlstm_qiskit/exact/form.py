@@ -1,11 +1,12 @@
 """The multilinear form: a bank of trained circuits as one matrix on products of 1, cos u and sin u of the data angles.
 
-Where every candidate is a product encoding followed by Clifford gates and Pauli rotations by weights, each gate's output is
+Where every candidate reads each data angle once, each gate's output is
 
     f_k(v) = sum_f M[f, k] prod_q t_q(f),   t_q in (1, cos u_q, sin u_q),
 
 a truncated Fourier series (Schuld et al., arXiv 2008.08605). M is built once for each set of angles and structural weights; its
 cost does not depend on the number of samples or time steps, and evaluating it does not depend on the number of candidates.
+`rotation_form` builds it for circuits, `noisy_form` for circuits with the noise of a device.
 """
 
 from __future__ import annotations
@@ -18,12 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlstm_qiskit.circuits import Angle, PauliTerm, Program
+from qlstm_qiskit.circuits import Angle
 from qlstm_qiskit.exact.adjoint import build_matrix, features, products, sparse_sums
-from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
-from qlstm_qiskit.exact.pieces import STEP_LIMIT, Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
 from qlstm_qiskit.exact.tables import Array, FormTables
 
 #: A feature is a product of entries of tables over this many qubits each.
@@ -33,91 +32,27 @@ _PART_QUBITS = 5
 _GRID_SHARE, _GRID_LIMIT = 3, 3**8
 
 
-def find_forms(
-    programs: Sequence[Program],
-    observables: Sequence[Sequence[Sequence[PauliTerm]]],
-    *,
-    apart: bool = False,
-    sparse: bool = False,
-) -> tuple[MultilinearForm, ...]:
-    """Compile the forms of a bank: one for each set of data angles, of the candidates that have the structure.
-
-    `apart`: The outputs of each candidate by themselves in place of their sums, (candidates x outputs) of each gate.
-    `sparse`: Keep for each output only the products that it can depend on, which is worth it for many outputs.
-    """
-    columns = np.cumsum([0, *(program.n_weights for program in programs)]).tolist()
-    families: list[tuple[tuple[Angle | None, ...], list[Member]]] = []
-    for index, (program, outputs) in enumerate(zip(programs, observables, strict=True)):
-        member = find_member(index, program, outputs)
-        if member is None:
-            continue
-        # Candidates share a form, and with it the products of each time step, where no qubit carries two different data angles.
-        for place, (angles, members) in enumerate(families):
-            merged = merge_angles(angles, member.encoding.angles)
-            if merged is not None:
-                families[place] = (merged, [*members, member])
-                break
-        else:
-            families.append((member.encoding.angles, [member]))
-    forms = []
-    for angles, members in families:
-        try:
-            forms.append(MultilinearForm(members, angles, columns, apart=apart, sparse=sparse))
-        except StepLimitError:
-            continue
-    return tuple(forms)
-
-
 class MultilinearForm(FormTables):
     """The compiled form of candidates that read the same data angles.
 
     Attributes:
-        members: Places in the bank of the candidates that it covers: those whose structures stay within `STEP_LIMIT`.
+        members: Places in the bank of the candidates that it covers.
+        angles: Data angles; None where there is none.
         frozen: See `FormTables`.
 
     Args:
-        members: The candidates; `find_member` made them.
-        angles: Their data angles, merged.
-        columns: For each candidate of the bank, where its weights start among all weights.
-        apart, sparse: See `find_forms`.
+        angles: Data angles.
+        n_outputs: Of each gate.
+        n_weights: Of all candidates of the bank.
     """
 
-    def __init__(
-        self,
-        members: Sequence[Member],
-        angles: Sequence[Angle | None],
-        columns: Sequence[int],
-        *,
-        apart: bool = False,
-        sparse: bool = False,
-    ) -> None:
+    members: tuple[int, ...]
+    _copies = 1  # of the coefficients, in a pass
+
+    def __init__(self, angles: Sequence[Angle | None], n_outputs: int, n_weights: int) -> None:
         super().__init__()
-        self.angles = tuple(angles)
-        n_outputs = len(members[0].form.outputs)
-        self.n_outputs, self._own_outputs = (n_outputs * (len(columns) - 1), n_outputs) if apart else (n_outputs, 0)
-        structures: dict[tuple[object, ...], list[Member]] = {}
-        for member in members:
-            structures.setdefault(member.structure, []).append(member)
+        self.angles, self.n_outputs, self._n_weights = tuple(angles), n_outputs, n_weights
         self._trees: dict[tuple[Any, int], int] = {}
-        self._n_weights = columns[-1]
-        rows: list[tuple[float, list[tuple[int, float]]]] = []
-        pieces: list[Piece] = []
-        kept: list[Member] = []
-        for group in structures.values():
-            found = find_pieces(group, len(rows), STEP_LIMIT - sum(piece.found.n_steps for piece in pieces))
-            if found is None:
-                continue  # the bank evaluates these candidates as states
-            pieces += found
-            kept += group
-            # Rotation by rotation, then candidate by candidate: the kernels turn a run of neighbours at once.
-            for r in range(len(group[0].form.rotations)):
-                rows += [self._row(member.form.rotations[r].angle, columns[member.index]) for member in group]
-        if not kept:
-            raise StepLimitError
-        self.members = tuple(sorted(member.index for member in kept))
-        self._angles = _compressed(rows)
-        self._set_products(pieces, sparse)
-        self._set_steps(pieces, sparse)
 
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
         """What a pass holds in float64: coefficients, angles, matrix, and what each call keeps for gradients."""
@@ -125,20 +60,8 @@ class MultilinearForm(FormTables):
         tables = len(self.codes) * 3**self.width
         apart = 0 if self.is_grid else len(self.angles) + 2 * len(self.feature_codes)
         kept = tables + values * (3**self.width if self.is_grid else 1) + apart
-        once = (len(self._start) + 3 * len(self._angles[0]) + 3 * self.n_slots) * n_gates
+        once = (self._copies * self.n_rows + 3 * self.n_angles + 3 * self.n_slots) * n_gates
         return 8 * (once + kept * samples * (calls + 1 if gradients else 1))
-
-    def cost(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> float:
-        """Nanoseconds of a pass; see `form_cost`."""
-        steps = self._sections[:, 1] - self._sections[:, 0]
-        return form_cost(
-            steps=int(steps.sum()),
-            lane_steps=int((steps * self._sections[:, 4]).sum()) * n_gates,
-            terms=self.n_slots * n_gates,
-            samples=samples,
-            calls=calls,
-            gradients=gradients,
-        )
 
     def bind(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
         """Build the matrix for angles and structural weights of the bank; the result maps inputs to (batch, gates, outputs)."""
@@ -205,9 +128,9 @@ class MultilinearForm(FormTables):
             return 0.0, [(self._n_weights + column, 1.0)]
         return angle.offset, [(start + column, value) for column, value in angle.weights]
 
-    def _set_products(self, pieces: Sequence[Piece], sparse: bool) -> None:
+    def _set_products(self, codes: Sequence[Array], sparse: bool) -> None:
         """Which products of the data angles' features occur."""
-        self.feature_codes = np.unique(np.concatenate([[0], *(piece.code for piece in pieces)])).astype(np.int64)
+        self.feature_codes = np.unique(np.concatenate([[0], *codes])).astype(np.int64)
         n_products = 3 ** len(self.angles)
         self.is_grid = not sparse and n_products <= min(_GRID_SHARE * len(self.feature_codes), _GRID_LIMIT)
         # Where most products occur, all of them do no harm: they factor into those of two halves of the qubits, which are
@@ -219,32 +142,14 @@ class MultilinearForm(FormTables):
         shifts = 3 ** (self.width * np.arange(n_parts, dtype=np.int64))
         self.codes = (self.feature_codes // shifts[:, None] % 3**self.width).astype(np.int32)
 
-    def _set_steps(self, pieces: Sequence[Piece], sparse: bool) -> None:
-        """Join the pieces' steps and entries into flat arrays; a row of `_sections` says where each piece lies."""
-        # Flat, as compiled loops read arrays and no lists of objects; of 32 bits, which halves what the loops read.
-        sections, n_steps, n_entries, base = [], 0, 0, 0
-        for piece in pieces:
-            found, c = piece.found, piece.n_candidates
-            ends = (n_steps + found.n_steps, n_entries + len(piece.code), base + found.n_nodes * c)
-            sections.append((n_steps, ends[0], base, ends[2], c, piece.angle_base, n_entries, ends[1]))
-            n_steps, n_entries, base = ends
-        self._sections = np.array(sections, dtype=np.int64)
-        self._steps = tuple(
-            np.concatenate([getattr(piece.found, name) for piece in pieces]).astype(np.int32)
-            for name in ("rotation", "first", "second")
-        )
-        self._start = np.concatenate([np.repeat(piece.found.start, piece.n_candidates) for piece in pieces])
-        feature = np.searchsorted(self.feature_codes, np.concatenate([piece.code for piece in pieces]))
-        output = np.concatenate([piece.output + self._own_outputs * piece.candidate for piece in pieces])
+    def _set_entries(self, code: Array, output: Array, rest: tuple[Array, ...], sparse: bool) -> None:
+        """Where each entry goes: products by their code, and outputs; `rest` is row, candidate and factor of each."""
+        feature = np.searchsorted(self.feature_codes, code)
         slot = feature * self.n_outputs + output
         if sparse:
             kept, slot = np.unique(output * len(self.feature_codes) + feature, return_inverse=True)
             self.slots = np.stack([kept % len(self.feature_codes), kept // len(self.feature_codes)]).astype(np.int32)
-        self._entries = (
-            slot.astype(np.int32),
-            *(np.concatenate([getattr(piece, name) for piece in pieces]).astype(np.int32) for name in ("row", "candidate")),
-            np.concatenate([piece.value for piece in pieces]),
-        )
+        self._entries = (slot.astype(np.int32), *rest)
 
 
 def _evaluate(angle: Angle, columns: Sequence[Tensor]) -> Any:
@@ -253,7 +158,7 @@ def _evaluate(angle: Angle, columns: Sequence[Tensor]) -> Any:
     return angle.offset + sum(value * columns[column] for column, value in angle.inputs)
 
 
-def _compressed(rows: Sequence[tuple[float, list[tuple[int, float]]]]) -> tuple[Array, Array, Array, Array]:
+def compressed(rows: Sequence[tuple[float, list[tuple[int, float]]]]) -> tuple[Array, Array, Array, Array]:
     """Angles as offset, pointer, column, value (compressed sparse rows)."""
     pairs = [pair for _, row in rows for pair in row]
     return (

@@ -28,6 +28,7 @@ class NoisyBank:
     Args:
         programs: One for each candidate; all take the same number of inputs.
         observables: For each candidate its outputs, each a sum of Pauli terms on its program's qubits; equally many for all.
+        sparse: See `NoisyForm`.
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or a circuit reads the same data angle twice or multiplies
@@ -35,7 +36,7 @@ class NoisyBank:
         CapacityError: The strings of the observables do not fit in memory.
     """
 
-    def __init__(self, programs: Sequence[NoisyProgram], observables: Sequence[Outputs]) -> None:
+    def __init__(self, programs: Sequence[NoisyProgram], observables: Sequence[Outputs], *, sparse: bool = False) -> None:
         if not programs:
             raise CircuitError("a bank needs at least one candidate; none was given.")
         for name, sizes in (
@@ -47,7 +48,7 @@ class NoisyBank:
         self.n_inputs = programs[0].n_inputs
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(program.n_weights for program in programs)
-        self._programs, self._observables = tuple(programs), tuple(observables)
+        self._programs, self._observables, self._sparse = tuple(programs), tuple(observables), sparse
         self._last: dict[tuple[int, ...] | None, _Last] = {}
 
     @property
@@ -57,7 +58,7 @@ class NoisyBank:
     @cached_property
     def form(self) -> NoisyForm:
         """The multilinear form of all candidates."""
-        return NoisyForm(self._programs, self._observables)
+        return NoisyForm(self._programs, self._observables, sparse=self._sparse)
 
     def bind(
         self,
@@ -83,18 +84,10 @@ class NoisyBank:
             self._last[gates] = last
         return last.bound
 
-    def bind_apart(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> Callable[[Tensor], Tensor]:
-        """Fix angles; the result maps inputs (batch, n_inputs) to (batch, gates, candidates, outputs), before mixing.
-
-        Args:
-            weights: Angles in radians, (gates, sum of `n_weights`).
-            samples, calls: As in `bind`.
-
-        Raises:
-            ShapeError: A tensor has another shape or dtype.
-            CapacityError: The pass would not fit in memory.
-            OptionError: The angles are not on the CPU.
-        """
+    def bind_apart(
+        self, weights: Tensor, *, samples: int = 1, calls: int = 1, gates: tuple[int, ...] | None = None
+    ) -> Callable[[Tensor], Tensor]:
+        """As `bind`, for the outputs of each candidate: the result maps inputs to (batch, gates, candidates, outputs)."""
         ones = weights.new_ones(len(weights), self.n_candidates)
         check_bank_parameters(self.n_weights, weights, ones)
         evaluate = self._evaluation(self.form.apart, weights, ones, samples, calls)

@@ -1,32 +1,26 @@
-"""The multilinear form of circuits with noise: as `form`, from graphs of noisy programs in place of plane rotations."""
+"""The multilinear form of circuits with noise: as `rotation_form`, from graphs of noisy programs not plane rotations."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle, PauliTerm
 from qlstm_qiskit.errors import CircuitError
-from qlstm_qiskit.exact import noisy_adjoint
-from qlstm_qiskit.exact.factors import evaluate_tree
-from qlstm_qiskit.exact.form import MultilinearForm, _compressed
+from qlstm_qiskit.exact import noisy_kernels, plain
+from qlstm_qiskit.exact.form import MultilinearForm, compressed
 from qlstm_qiskit.exact.graph import Graph, ReadStrings, find_graph
 from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
 from qlstm_qiskit.exact.noise import NoisyProgram
 from qlstm_qiskit.exact.superops import INSTEAD, LocalMap, Maps, capitalised, constant_map, fused, letter_masks, program_maps
-from qlstm_qiskit.exact.tables import Array, FormTables
+from qlstm_qiskit.exact.tables import Array
 
 Outputs = Sequence[Sequence[PauliTerm]]
-
-#: A matrix with this many places for each of its numbers is summed number by number.
-_SPARSE = 8
 
 #: Strings that a single term may become in readout.
 _MOST_STRINGS = 2**20
@@ -41,32 +35,30 @@ class _Group:
     graph: Graph
 
 
-class NoisyForm(MultilinearForm, noisy_adjoint.NoisyTables):
+class NoisyForm(MultilinearForm):
     """The compiled form of all candidates of a bank.
 
     Attributes:
-        is_sparse: Whether only those places of the matrix are held that can have a number.
         error: A bound of what values of a candidate may be off by, since negligible strings are left out.
 
     Args:
         programs: Of the candidates.
         observables: Of each candidate, on its program's qubits.
+        sparse: Keep for each output only the products that it can depend on, which is worth it for many outputs.
 
     Raises:
         CircuitError: A program has no such form.
         CapacityError: It does not fit in memory.
     """
 
-    def __init__(self, programs: Sequence[NoisyProgram], observables: Sequence[Outputs]) -> None:
-        FormTables.__init__(self)
-        self.n_outputs, self.n_candidates = len(observables[0]), len(programs)
-        self.members = tuple(range(len(programs)))
+    _copies = 2  # of the coefficients: their gradients need as much
+
+    def __init__(self, programs: Sequence[NoisyProgram], observables: Sequence[Outputs], *, sparse: bool = False) -> None:
         columns = np.cumsum([0, *(program.n_weights for program in programs)]).tolist()
-        self._trees: dict[tuple[Any, int], int] = {}
-        self._n_weights = columns[-1]
         groups = _groups(programs, observables)
         angles = _data_angles(groups)
-        self.angles = tuple(angles)
+        super().__init__(angles, len(observables[0]), columns[-1])
+        self.members = tuple(range(len(programs)))
         self.error = max(group.graph.error for group in groups)
         rows = [
             self._row(maps.angles[r], columns[member])
@@ -74,80 +66,35 @@ class NoisyForm(MultilinearForm, noisy_adjoint.NoisyTables):
             for r in range(len(group.maps[0].angles))
             for maps, member in zip(group.maps, group.members, strict=True)
         ]
-        self._angles = _compressed(rows)
+        self._angles = compressed(rows)
         self._join(groups, angles)
-
-    @property
-    def n_slots(self) -> int:
-        """Numbers of one gate that are filled in a pass."""
-        return len(self._start)
+        self._place(sparse=sparse)
 
     @cached_property
     def apart(self) -> NoisyForm:
         """The same with the outputs of each candidate as outputs of their own, candidate after candidate."""
         result = copy.copy(self)
-        _, row, candidate, factor = self._entries
-        result.n_outputs = self.n_outputs * self.n_candidates
-        result._constants, result._buffers = {}, {}
-        result._place(self._feature, candidate.astype(np.int64) * self.n_outputs + self._output, (row, candidate, factor))
+        result._constants, result._buffers, result.frozen = {}, {}, None
+        code, output, (row, candidate, value) = self._collected
+        result._collected = code, output + self.n_outputs * candidate.astype(np.int64), (row, candidate, value)
+        result.n_outputs = self.n_outputs * len(self.members)
+        result._place(sparse=True)
         return result
 
-    def bind(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
-        if not self.is_sparse:
-            return super().bind(weights, mixing)
-        values = self._values(weights, mixing)
-        return lambda inputs: noisy_adjoint.summed(self.features(inputs), values, self).transpose(1, 2)
+    def fill(self, weights: Array, mixing: Array, turns: Array, state: Array, matrix: Array) -> None:
+        angles, sections, edges, entries = self.constants(state.dtype)
+        noisy_kernels.fill(weights, mixing, angles, sections, edges, entries, turns, state, matrix)
 
-    def build(self, weights: Tensor, mixing: Tensor) -> Tensor:
-        values = self._values(weights, mixing)
-        if self.is_sparse:
-            feature, output = (torch.from_numpy(places.astype(np.int64)) for places in self.places)
-            whole = values.new_zeros(len(self.feature_codes) * self.n_outputs, len(weights))
-            values = whole.index_copy(0, feature * self.n_outputs + output, values)
-        return values.reshape(len(self.feature_codes), self.n_outputs * len(weights))
+    def undo(self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array) -> None:
+        angles, sections, edges, entries = self.constants(state.dtype)
+        noisy_kernels.fill_backward(by_matrix, mixing, angles, sections, edges, entries, turns, state, by_weights, by_mixing)
 
-    def _values(self, weights: Tensor, mixing: Tensor) -> Tensor:
-        """The numbers of the matrix, (places, gates)."""
-        if self._trees:
-            values = [evaluate_tree(tree, (), weights[:, start:].unbind(1)) for tree, start in self._trees]
-            weights = torch.cat([weights, torch.stack(values, dim=1)], dim=1)
-        return noisy_adjoint.build_matrix(weights, mixing, self)
-
-    def _place(self, feature: Array, output: Array, rest: tuple[Array, Array, Array]) -> None:
-        """Where the matrix has numbers: all of it, or, where that would be mostly zeros, the places that entries go to."""
-        slot = feature * self.n_outputs + output
-        places, which = np.unique(slot, return_inverse=True)
-        self.is_sparse = _SPARSE * len(places) < len(self.feature_codes) * self.n_outputs
-        self.n_places = len(places) if self.is_sparse else len(self.feature_codes) * self.n_outputs
-        self.places = (places // self.n_outputs).astype(np.int32), (places % self.n_outputs).astype(np.int32)
-        self._feature, self._output = feature, output
-        self._entries = ((which if self.is_sparse else slot).astype(np.int64), *rest)
-
-    def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
-        values = self.n_outputs * n_gates
-        apart = 0 if self.is_grid and not self.is_sparse else len(self.angles) + 2 * len(self.feature_codes)
-        kept = len(self.codes) * 3**self.width + values * (3**self.width if self.is_grid else 1) + apart
-        once = (2 * len(self._start) + 4 * len(self._angles[0]) + 3 * self.n_places) * n_gates
-        return 8 * (once + kept * samples * (calls + 1 if gradients else 1))
-
-    def constants(self, dtype: np.dtype[Any]) -> Any:
-        """What the kernels read, with its numbers in `dtype`: angles, sections, edges, entries."""
-        if dtype not in self._constants:
-            offset, pointer, column, value = self._angles
-            ends, source, turn, coefficient = self._steps
-            slot, row, candidate, factor = self._entries
-            self._constants[dtype] = (
-                (offset.astype(dtype), pointer, column, value.astype(dtype)),
-                self._sections,
-                (ends, source, turn, coefficient.astype(dtype)),
-                (slot, row, candidate, factor.astype(dtype)),
-            )
-        return self._constants[dtype]
+    def plain_matrix(self, weights: Tensor, mixing: Tensor) -> Tensor:
+        return plain.filled_matrix(weights, mixing, self)
 
     def _join(self, groups: Sequence[_Group], angles: Sequence[Angle]) -> None:
         """Flat arrays of all groups; a row of `_sections` says where each lies."""
         entries = [_entries(group, angles) for group in groups]
-        self._set_products([entry for own in entries for entry in own])  # type: ignore[misc]
         sections, pointers, slots, base, n_edges, n_entries, angle_base = [], [np.zeros(1, np.int64)], 0, 0, 0, 0, 0
         for group, own in zip(groups, entries, strict=True):
             c, graph = len(group.members), group.graph
@@ -162,13 +109,18 @@ class NoisyForm(MultilinearForm, noisy_adjoint.NoisyTables):
             *(np.concatenate([getattr(group.graph, name) for group in groups]).astype(np.int32) for name in ("source", "turn")),
             np.concatenate([group.graph.coefficient for group in groups]),
         )
-        self._start = np.zeros(base)
+        self.n_rows = base
         flat = [entry for own in entries for entry in own]
         code, output, row, candidate, value = (
             np.concatenate([getattr(entry, name) for entry in flat]) for name in ("code", "output", "row", "candidate", "value")
         )
-        feature = np.searchsorted(self.feature_codes, code)
-        self._place(feature, output, (row.astype(np.int32), candidate.astype(np.int32), value))
+        self._collected = code, output, (row.astype(np.int32), candidate.astype(np.int32), value)
+
+    def _place(self, *, sparse: bool) -> None:
+        """Which products occur, and where entries go."""
+        code, output, rest = self._collected
+        self._set_products([code], sparse)
+        self._set_entries(code, output, rest, sparse)
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,33 +134,3 @@ def _angles_backward(angles: tuple[Array, Array, Array, Array], turns: Array, by
             by_angle = turns[0, a * g + i] * by_turns[1, a * g + i] - turns[1, a * g + i] * by_turns[0, a * g + i]
             for entry in range(pointer[a], pointer[a + 1]):
                 by_weights[column[entry], i] += value[entry] * by_angle
-
-
-@jit
-def sum_forward(features: Array, values: Array, feature: Array, output: Array, sums: Array) -> None:
-    """Outputs (samples, outputs, g) of a matrix that is mostly zero: `values` (entries, g) at (feature, output)."""
-    sums[:] = 0
-    for b in range(len(features)):
-        own = sums[b]
-        for e in range(len(feature)):
-            x, k = features[b, feature[e]], output[e]
-            for i in range(values.shape[1]):
-                own[k, i] += x * values[e, i]
-
-
-@jit
-def sum_backward(
-    by_sums: Array, features: Array, values: Array, feature: Array, output: Array, by_features: Array, by_values: Array
-) -> None:
-    """Gradients of `sum_forward`, into `by_features` and `by_values`."""
-    by_features[:] = 0
-    by_values[:] = 0
-    for b in range(len(features)):
-        for e in range(len(feature)):
-            f, k = feature[e], output[e]
-            x, total = features[b, f], by_features[b, f]
-            for i in range(values.shape[1]):
-                given = by_sums[b, k, i]
-                total += given * values[e, i]
-                by_values[e, i] += given * x
-            by_features[b, f] = total

@@ -123,14 +123,14 @@ def _products(angles: Tensor) -> Tensor:
     return table
 
 
-def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
-    """As `adjoint.build_matrix`: the rotations of one Pauli string at a time, each in all its planes."""
-    angles, sections, steps, start, entries = form.constants(np.dtype(str(weights.dtype).removeprefix("torch.")))
+def rotated_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
+    """As `FormTables.plain_matrix`: the rotations of one Pauli string at a time, each in all its planes."""
+    angles, sections, (*steps, start), entries = form.constants(np.dtype(str(weights.dtype).removeprefix("torch.")))
     lanes = int(((sections[:, 1] - sections[:, 0]) * sections[:, 4]).sum()) * len(weights)
     require_bytes(
         _BYTES_PER_TURN * lanes, "the multilinear form in plain torch, as second derivatives need it,", weights.device
     )
-    turns = _turns(weights, angles)
+    turns = _turned(weights, angles)
     cosine, sine = turns.cos(), turns.sin()
     slot, row, candidate, factor = entries
     matrix = weights.new_zeros(form.n_slots, len(weights))
@@ -143,7 +143,32 @@ def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         chosen = slice(entry_low, entry_high)
         coefficients = torch.from_numpy(factor[chosen]).unsqueeze(1) * mixing.t()[_index(candidate[chosen])]
         matrix = matrix.index_add(0, _index(slot[chosen]), coefficients * state.flatten(0, 1)[_index(row[chosen])])
-    return form.shaped(matrix)
+    return matrix
+
+
+def filled_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
+    """As `FormTables.plain_matrix`, of a form with noise: slots of one depth of the graph at a time."""
+    angles, sections, edges, entries = form.constants(np.dtype(str(weights.dtype).removeprefix("torch.")))
+    turns = _turned(weights, angles)
+    factors = torch.cat([torch.ones_like(turns[:1]), turns.cos(), turns.sin()])
+    ends, source, turn, coefficient = edges
+    slot, row, candidate, factor = entries
+    matrix = weights.new_zeros(form.n_slots, len(weights))
+    for low, high, _, _, c, angle_base, entry_low, entry_high in sections.tolist():
+        own = slice(ends[low], ends[high])
+        target = np.repeat(np.arange(high - low), np.diff(ends[low : high + 1]))
+        state = torch.cat([weights.new_ones(1, c, len(weights)), weights.new_zeros(high - low - 1, c, len(weights))])
+        lanes = np.arange(c)
+        for chosen in _layers(target, source[own], high - low):
+            t = turn[own][chosen]
+            which = 1 + (t % 2) * len(turns) + angle_base + (t // 2) * c
+            index = np.where(t[:, None] < 0, 0, which[:, None] + lanes)
+            parts = torch.from_numpy(coefficient[own][chosen])[:, None, None] * factors[_index(index)]
+            state = state.index_add(0, _index(target[chosen]), parts * state[_index(source[own][chosen])])
+        last = slice(entry_low, entry_high)
+        weight = torch.from_numpy(factor[last]).unsqueeze(1) * mixing.t()[_index(candidate[last])]
+        matrix = matrix.index_add(0, _index(slot[last]), weight * state.flatten(0, 1)[_index(row[last])])
+    return matrix
 
 
 def sparse_sums(features: Tensor, matrix: Tensor, form: FormTables) -> Tensor:
@@ -155,7 +180,7 @@ def sparse_sums(features: Tensor, matrix: Tensor, form: FormTables) -> Tensor:
     return sums.transpose(1, 2)
 
 
-def _turns(weights: Tensor, angles: tuple[Array, Array, Array, Array]) -> Tensor:
+def _turned(weights: Tensor, angles: tuple[Array, Array, Array, Array]) -> Tensor:
     """The angle of each rotation of each candidate, (angles, gates)."""
     offset, pointer, column, value = angles
     owner = np.repeat(np.arange(len(offset)), np.diff(pointer))
@@ -170,6 +195,15 @@ def _runs(rotation: Array, first: Array, second: Array) -> Iterator[tuple[int, T
     for low, high in zip([0, *ends], ends, strict=False):
         if high > low:
             yield int(rotation[low]), _index(first[low:high]), _index(second[low:high])
+
+
+def _layers(target: Array, source: Array, n_slots: int) -> list[Array]:
+    """Edges by the depth of their slot: the longest way from slot 0."""
+    depth = np.zeros(n_slots, dtype=np.int64)
+    for edge, slot in enumerate(target.tolist()):
+        depth[slot] = max(depth[slot], depth[source[edge]] + 1)
+    order = np.argsort(depth[target], kind="stable")
+    return [part for part in np.split(order, np.flatnonzero(np.diff(depth[target][order])) + 1) if len(part)]
 
 
 def _index(places: Array) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,14 +17,15 @@ Array = NDArray[Any]
 M = TypeVar("M", Array, Tensor)
 
 
-class FormTables:
-    """What the kernels read of a form; `MultilinearForm` compiles it.
+class FormTables(ABC):
+    """What the kernels read of a form, and those that fill its matrix; the children of `MultilinearForm` compile it.
 
     Attributes:
         n_outputs: Observables of each candidate.
         feature_codes: The products of 1, cos u and sin u that are used: one digit to the base 3 per data angle, (features,).
         codes: The same, cut into parts of `width` digits, (parts, features).
         width: Data angles in a part.
+        n_rows: Coefficients of one gate, in all candidates.
         slots: Where the matrix is sparse, the product and the output of each of its rows, output by output, (2, rows); None
             where it has a row for each product, with all outputs.
         frozen: Angles that were not trained when they were last seen, and their coefficients.
@@ -33,11 +35,11 @@ class FormTables:
     feature_codes: NDArray[np.int64]
     codes: NDArray[np.int32]
     width: int
+    n_rows: int
     slots: NDArray[np.int32] | None = None
     _angles: tuple[Array, Array, Array, Array]
     _sections: NDArray[np.int64]
     _steps: tuple[Array, ...]
-    _start: Array
     _entries: tuple[Array, ...]
 
     def __init__(self) -> None:
@@ -50,22 +52,43 @@ class FormTables:
         """Numbers of the matrix for each gate."""
         return len(self.feature_codes) * self.n_outputs if self.slots is None else self.slots.shape[1]
 
+    @property
+    def n_angles(self) -> int:
+        """Angles of rotations by weights, in all candidates."""
+        return len(self._angles[0])
+
     def shaped(self, matrix: M) -> M:
         """The matrix, given as (slots, gates): (features, outputs x gates), unless it is sparse."""
         return matrix if self.slots is not None else matrix.reshape(len(self.feature_codes), -1)
 
+    @abstractmethod
+    def fill(self, weights: Array, mixing: Array, turns: Array, state: Array, matrix: Array) -> None:
+        """Fill the matrix, and what `undo` needs.
+
+        Args:
+            weights: Angles, (columns, gates).
+            mixing: Coefficients, (candidates, gates).
+            turns: For the cosines of all angles and their sines, (2, angles x gates).
+            state: For all coefficients, (rows, gates).
+            matrix: To fill, (slots, gates).
+        """
+
+    @abstractmethod
+    def undo(self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array) -> None:
+        """Gradients of `fill` from that by the matrix, into `by_weights` and `by_mixing`; uses up `state`."""
+
+    @abstractmethod
+    def plain_matrix(self, weights: Tensor, mixing: Tensor) -> Tensor:
+        """The matrix of angles (gates, columns) and coefficients (gates, candidates) in plain torch, (slots, gates)."""
+
     def constants(self, dtype: np.dtype[Any]) -> Any:
-        """What the kernels read, with its numbers in `dtype`: angles, sections, steps, start, entries."""
+        """What the kernels read, with its numbers in `dtype`: angles, sections, steps, entries."""
         if dtype not in self._constants:
-            offset, pointer, column, value = self._angles
-            slot, lane, candidate, factor = self._entries
-            self._constants[dtype] = (
-                (offset.astype(dtype), pointer, column, value.astype(dtype)),
-                self._sections,
-                self._steps,
-                self._start.astype(dtype),
-                (slot, lane, candidate, factor.astype(dtype)),
-            )
+
+            def read(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+                return tuple(array.astype(dtype) if array.dtype.kind == "f" else array for array in arrays)
+
+            self._constants[dtype] = (read(self._angles), self._sections, read(self._steps), read(self._entries))
         return self._constants[dtype]
 
     def take_buffer(self, n_gates: int, dtype: np.dtype[Any]) -> Array:
@@ -73,7 +96,7 @@ class FormTables:
         try:
             return self._buffers[n_gates, dtype].pop()
         except (KeyError, IndexError):
-            return np.empty((len(self._start), n_gates), dtype)
+            return np.empty((self.n_rows, n_gates), dtype)
 
     def give_buffer(self, buffer: Array) -> None:
         """Take back what is no longer read; a few are kept."""

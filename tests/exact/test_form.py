@@ -113,7 +113,7 @@ def test_a_weight_before_the_encoding_closes_the_qubit() -> None:
 
 
 def test_the_step_limit_falls_back_to_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qlstm_qiskit.exact.form.STEP_LIMIT", 5)
+    monkeypatch.setattr("qlstm_qiskit.exact.rotation_form.STEP_LIMIT", 5)
     candidates = list(SearchSpace.handcrafted(1).candidates(3, 3))
     assert compile_bank(candidates).forms == ()
     assert_parity(candidates, seed=4)
@@ -248,7 +248,7 @@ def test_one_large_structure_does_not_take_the_others_along(monkeypatch: pytest.
     easy, hard = (SearchSpace.product(["RY"], [block]).candidates(3, 2)[0] for block in ("linear-RX", "cyclic-RY"))
     sizes = [int((f._sections[:, 1] - f._sections[:, 0]).sum()) for c in (easy, hard) for f in compile_bank([c]).forms]
     assert sizes[0] < sizes[1]
-    monkeypatch.setattr("qlstm_qiskit.exact.form.STEP_LIMIT", sizes[1] - 1)
+    monkeypatch.setattr("qlstm_qiskit.exact.rotation_form.STEP_LIMIT", sizes[1] - 1)
     compiled = compile_bank([hard, easy])
     assert [form.members for form in compiled.forms] == [(1,)]
     assert_parity([hard, easy], seed=6)

@@ -13,7 +13,7 @@ from qiskit.quantum_info import PTM, DensityMatrix, Operator, random_quantum_cha
 from qlstm_qiskit.circuits import Angle, Fixed, PauliTerm, Rotation
 from qlstm_qiskit.circuits.gates import GENERATORS
 from qlstm_qiskit.errors import CapacityError, CircuitError, OptionError, ShapeError
-from qlstm_qiskit.exact import Channel, NoisyBank, NoisyProgram, memory, noisy_form
+from qlstm_qiskit.exact import Channel, NoisyBank, NoisyProgram, memory
 
 F64 = torch.float64
 #: The outputs: letters of all kinds, a product of two bits, a sum, a constant.
@@ -129,20 +129,18 @@ def parameters(bank: NoisyBank, gates: int = 2, samples: int = 3, seed: int = 0)
     return tuple(torch.randn(*size, dtype=F64, generator=generator) for size in sizes)
 
 
-def two() -> NoisyBank:
+def two(sparse: bool = False) -> NoisyBank:
     """Candidates of one structure, which share a graph, and another one."""
-    return NoisyBank([program(0), program(0, -0.5), program(20)], [OUTPUTS] * 3)
+    return NoisyBank([program(0), program(0, -0.5), program(20)], [OUTPUTS] * 3, sparse=sparse)
 
 
-@pytest.fixture(params=["whole", "sparse"])
-def matrix(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the whole matrix of a form is held, or its numbers that can differ from 0."""
-    monkeypatch.setattr(noisy_form, "_SPARSE", 0 if request.param == "sparse" else 10**9)
+#: Whether the whole matrix of a form is held, or its numbers that can differ from 0.
+BOTH = pytest.mark.parametrize("sparse", [False, True], ids=["whole", "sparse"])
 
 
-@pytest.mark.usefixtures("matrix")
-def test_values_are_those_of_a_density_matrix() -> None:
-    bank = two()
+@BOTH
+def test_values_are_those_of_a_density_matrix(sparse: bool) -> None:
+    bank = two(sparse)
     weights, mixing, inputs = parameters(bank)
     programs = (program(0), program(0, -0.5), program(20))
     assert len(bank.form._sections) == 2
@@ -191,9 +189,9 @@ def test_other_noise_has_other_values(name: str) -> None:
     assert (right - wrong).abs().max() > 1e-3
 
 
-@pytest.mark.usefixtures("matrix")
-def test_first_and_second_derivatives() -> None:
-    bank = NoisyBank([program(0), program(20)], [OUTPUTS[:2]] * 2)
+@BOTH
+def test_first_and_second_derivatives(sparse: bool) -> None:
+    bank = NoisyBank([program(0), program(20)], [OUTPUTS[:2]] * 2, sparse=sparse)
     weights, mixing, inputs = (item.requires_grad_() for item in parameters(bank, gates=1, samples=1))
 
     def outputs(weights: torch.Tensor, mixing: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
@@ -204,9 +202,9 @@ def test_first_and_second_derivatives() -> None:
     assert torch.autograd.gradcheck(lambda w, x: bank.bind_apart(w)(x), (weights, inputs))
 
 
-@pytest.mark.usefixtures("matrix")
-def test_plain_torch_says_the_same() -> None:
-    bank = two()
+@BOTH
+def test_plain_torch_says_the_same(sparse: bool) -> None:
+    bank = two(sparse)
     weights, mixing, inputs = parameters(bank)
     slope = torch.func.jacrev(lambda w: bank.bind(w, mixing)(inputs).sum())(weights)
     weights.requires_grad_()
@@ -243,9 +241,9 @@ def test_shapes_of_nothing_and_of_the_wrong_size() -> None:
         bank.bind(weights.to("meta"), mixing)
 
 
-@pytest.mark.usefixtures("matrix")
-def test_the_fourier_series_is_the_form() -> None:
-    bank = NoisyBank([program()], [OUTPUTS])
+@BOTH
+def test_the_fourier_series_is_the_form(sparse: bool) -> None:
+    bank = NoisyBank([program()], [OUTPUTS], sparse=sparse)
     weights, _, inputs = parameters(bank)
     series = bank.fourier(weights)
     assert series.angles == ("v0", "2 v1", "sin((v0 * v1))")
@@ -293,16 +291,31 @@ def test_data_that_is_read_twice_for_different_outputs_is_taken() -> None:
     np.testing.assert_allclose(found, by_density_matrix(given, outputs, x, w), atol=1e-12)
 
 
-def test_a_matrix_that_is_mostly_zero_is_held_by_its_numbers() -> None:
+def test_a_sparse_matrix_holds_what_an_output_can_depend_on() -> None:
     """One output for each of eight qubits: they share no product but 1."""
     n_qubits = 8
     operations = [rotation("ry", (q,), Angle(0.0, ((q, 1.0),), ((q, 1.0),))) for q in range(n_qubits)]
     given = NoisyProgram(n_qubits, n_qubits, n_qubits, tuple(operations), np.tile(np.eye(2), (n_qubits, 1, 1)), {})
-    bank = NoisyBank([given], [[(PauliTerm(0, 1 << q, 1.0),) for q in range(n_qubits)]])
-    weights, _, inputs = parameters(bank)
-    assert bank.form.is_sparse
-    expected = torch.cos(inputs[:, None] + weights[None])
-    torch.testing.assert_close(bank.bind(weights)(inputs), expected, atol=1e-12, rtol=0)
+    outputs = [(PauliTerm(0, 1 << q, 1.0),) for q in range(n_qubits)]
+    for sparse, size in ((True, 2 * n_qubits), (False, (2 * n_qubits + 1) * n_qubits)):
+        bank = NoisyBank([given], [outputs], sparse=sparse)
+        weights, _, inputs = parameters(bank)
+        assert bank.form.n_slots == size
+        expected = torch.cos(inputs[:, None] + weights[None])
+        torch.testing.assert_close(bank.bind(weights)(inputs), expected, atol=1e-12, rtol=0)
+
+
+def test_angles_that_are_not_trained_are_turned_once() -> None:
+    bank = two()
+    weights, mixing, inputs = parameters(bank)
+    for factor in (1.0, 2.0):
+        trained = (factor * mixing).requires_grad_()
+        values = bank.bind(weights, trained)(inputs)
+        values.sum().backward()
+        apart = bank.bind_apart(weights)(inputs)
+        torch.testing.assert_close(values, torch.einsum("bgck,gc->bgk", apart, trained), atol=1e-11, rtol=0)
+        torch.testing.assert_close(trained.grad, apart.sum(dim=(0, 3)), atol=1e-11, rtol=0)
+    assert bank.form.frozen is not None
 
 
 def test_too_many_strings_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,7 +257,7 @@ def test_work_that_does_not_fit_in_memory_is_refused_before_a_folder_is_made(
     csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A single sample would fit as a state; a batch over all time steps, with what the gradient keeps, does not."""
-    monkeypatch.setattr("qlstm_qiskit.exact.form.STEP_LIMIT", 0)  # no multilinear form
+    monkeypatch.setattr("qlstm_qiskit.exact.rotation_form.STEP_LIMIT", 0)  # no multilinear form
     monkeypatch.setattr("qlstm_qiskit.exact.memory.psutil.virtual_memory", lambda: type("M", (), {"available": 10**6}))
     with pytest.raises(CapacityError, match="4 qubits need"):
         train_run(spec(csv, model="diffqas", hidden_size=3), tmp_path / "run")
