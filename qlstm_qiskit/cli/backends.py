@@ -131,7 +131,7 @@ def backends_check(
 def _device(spec: BackendSpec) -> str | None:
     if spec.kind == "ibm":
         return spec.device or "least busy"
-    return spec.noise.device if spec.noise else spec.device or spec.provider
+    return spec.code or (spec.noise.device if spec.noise else spec.device)
 
 
 def _values(shots: object) -> str:

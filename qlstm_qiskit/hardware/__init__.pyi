@@ -7,6 +7,7 @@ from .contract.backend import Bank as Bank
 from .contract.backend import Bound as Bound
 from .interpreter.qnn import DtypeTorchConnector as DtypeTorchConnector
 from .interpreter.qnn import OnePubEstimatorQNN as OnePubEstimatorQNN
+from .interpreter.sampled import NoisyBackend as NoisyBackend
 from .interpreter.sampled import SampledBackend as SampledBackend
 from .interpreter.statevector import StatevectorBackend as StatevectorBackend
 from .loading import load_backend as load_backend

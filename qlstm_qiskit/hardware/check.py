@@ -14,7 +14,7 @@ from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import Request
 from qlstm_qiskit.hardware.device.compact import compact
 from qlstm_qiskit.hardware.device.health import Health
-from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.named import noise_device
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.loading import load_backend
 
@@ -64,7 +64,7 @@ def _calibration(spec: BackendSpec, backend: PrimitiveBackend) -> dict[str, str]
     if backend.connection is not None:
         device = backend.connection.device
     elif spec.noise is not None:
-        device = find_device(spec.noise.device)
+        device = noise_device(spec.noise)
     else:
         return {}
     found = Health.of(device.target).sentences()

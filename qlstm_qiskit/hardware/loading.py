@@ -74,7 +74,7 @@ def load_backend(
     spec = find_spec(name, path) if isinstance(name, str) else name
     seed = spec.seed if spec.seed is not None else seed
     if spec.kind == "statevector":
-        return StatevectorBackend(name=spec.name) if spec.exact else _sampled(spec, seed)
+        return StatevectorBackend(name=spec.name) if spec.ideal else _inside(spec, seed)
     if spec.kind == "aer":
         return _aer(spec, seed)
     return _device(spec, seed, None if record is None else Path(record), run, ordered)
@@ -111,30 +111,41 @@ def device_of(spec: BackendSpec, n_qubits: int = 1) -> BackendV2:
         OptionError: It has none, or it cannot be found.
         JobError: IBM Quantum cannot be reached.
     """
-    from qlstm_qiskit.hardware.device.named import find_device, load_provider
+    from qlstm_qiskit.hardware.device.named import find_device, load_provider, noise_device
 
-    name = spec.noise.device if spec.noise is not None else spec.device
+    if spec.noise is not None:
+        return noise_device(spec.noise)
     if spec.kind == "provider" and spec.provider is not None:
         return load_provider(spec.provider)
     if spec.kind == "ibm" and spec.channel != "local":
         from qlstm_qiskit.hardware.jobs.runtime import connect
 
         return connect(spec, n_qubits).device
-    if name is None:
+    if spec.device is None:
         raise OptionError(f"backend {spec.name!r} has no device; choose one that has, such as fake-fez or aer-noise-torino.")
-    return find_device(name)
+    return find_device(spec.device)
 
 
-def _sampled(spec: BackendSpec, seed: int | None) -> Backend:
-    from qlstm_qiskit.hardware.interpreter.sampled import SampledBackend
+def _inside(spec: BackendSpec, seed: int | None) -> Backend:
+    """The exact interpreter with shots, noise or both."""
+    from qlstm_qiskit.hardware.interpreter.sampled import Device, NoisyBackend, SampledBackend
 
+    device = None
+    if spec.noise is not None:
+        from qlstm_qiskit.hardware.device.named import noise_device
+
+        own = noise_device(spec.noise)
+        device = Device(own.target, _transpiler(spec, own), spec.noise.readout)
     circuits = spec.model_copy(update={"kind": "aer", "sampling": "gaussian"})
-    return SampledBackend(spec, seed, lambda draws: _aer(circuits, seed, draws))
+    if spec.exact:
+        assert device is not None
+        return NoisyBackend(spec, device, lambda draws: _aer(circuits, seed, draws))
+    return SampledBackend(spec, seed, lambda draws: _aer(circuits, seed, draws), device=device)
 
 
 def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Backend:
     from qlstm_qiskit.hardware.device.compact import compact
-    from qlstm_qiskit.hardware.device.named import find_device
+    from qlstm_qiskit.hardware.device.named import noise_device
     from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
     from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 
@@ -142,7 +153,7 @@ def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Bac
     if spec.noise is None:
         executor = AerExecutor(spec.shots, seed=seed, method=spec.method, draws=draws)
         return PrimitiveBackend(spec, executor, prepare_for_aer, draws=draws)
-    device, readout = find_device(spec.noise.device), spec.noise.readout
+    device, readout = noise_device(spec.noise), spec.noise.readout
     executor = AerExecutor(spec.shots, seed=seed, method=spec.method, noise=device.target, readout=readout, draws=draws)
     on_device = _transpiler(spec, device)
 

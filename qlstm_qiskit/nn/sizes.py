@@ -8,7 +8,7 @@ import torch
 
 from qlstm_qiskit.errors import require_at_least
 from qlstm_qiskit.exact import require_bytes, require_qubits
-from qlstm_qiskit.hardware import Backend, SampledBackend, StatevectorBackend
+from qlstm_qiskit.hardware import Backend, NoisyBackend, SampledBackend, StatevectorBackend
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.sizes import require_buildable
 
@@ -42,7 +42,7 @@ def require_possible(
         layers = built[0].resolve_depth(depth)
         assert layers is not None
         require_buildable(size, layers, sum(len(space) for space in built))
-        if isinstance(backend, StatevectorBackend | SampledBackend):
+        if isinstance(backend, StatevectorBackend | SampledBackend | NoisyBackend):
             require_qubits(size)
     if n_qubits is not None:
         require_parameters(len(spaces) * 2 * width * size, "the linear layers round the circuits", "cpu")

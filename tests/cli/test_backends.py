@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 SHIPPED = [
-    *("statevector", "exact-shots", "aer-exact", "aer-shots", "aer-noise-torino", "aer-noise-fez"),
+    *("statevector", "exact-shots", "exact-noise-torino", "exact-noise-fez"),
+    *("aer-exact", "aer-shots", "aer-noise-torino", "aer-noise-fez"),
     *("fake-manila", "fake-fez", "fake-nighthawk", "ibm", "ibm-local"),
 ]
 
@@ -21,6 +22,8 @@ def test_the_list_names_every_backend(qlstm) -> None:
     lines = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line.strip()}
     assert lines["statevector"] == "statevector statevector exact exact interpreter, autograd"
     assert lines["aer-noise-fez"] == "aer-noise-fez aer fez 1024 shots Qiskit Aer, device noise"
+    expected = "exact-noise-fez statevector fez 1024 shots exact interpreter, autograd, device noise, gaussian shots"
+    assert lines["exact-noise-fez"] == expected
     assert lines["ibm"] == "ibm ibm least busy 4096 shots IBM Runtime's sampler, job mode"
 
 

@@ -28,7 +28,7 @@ from qlstm_qiskit.hardware import Backend, BackendSpec, StatevectorBackend, load
 from qlstm_qiskit.hardware.config.file import load_specs
 from qlstm_qiskit.hardware.contract.executor import Request, Values
 from qlstm_qiskit.hardware.device.compact import compact
-from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.named import find_device, noise_device
 from qlstm_qiskit.hardware.device.transpile import Transpiler
 from qlstm_qiskit.hardware.executors.aer import AerExecutor
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
@@ -59,6 +59,13 @@ MORE = {
     "local-packed": LOCAL | {"device": "torino", "pack": 3},
     "aer-exact-torino": {"kind": "aer", "noise": {"device": "torino"}},
     "aer-exact-torino-without-readout": {"kind": "aer", "noise": {"device": "torino", "readout": False}},
+    "exact-noise-without-shots": {"kind": "statevector", "noise": {"device": "torino"}},
+    "exact-noise-bit-strings": {
+        "kind": "statevector",
+        "shots": 1024,
+        "sampling": "multinomial",
+        "noise": {"device": "manila", "readout": False},
+    },
     "exact-bit-strings": {"kind": "statevector", "shots": 1024, "sampling": "multinomial"},
 }
 SPECS = load_specs() | {name: BackendSpec.model_validate({"name": name, **entry}) for name, entry in MORE.items()}
@@ -66,7 +73,7 @@ DEVICES = {name: spec for name, spec in SPECS.items() if not spec.ideal and name
 #: Those that run circuits; of the exact interpreter's shots see test_sampled.py.
 SAMPLED = {name: spec for name, spec in DEVICES.items() if not spec.exact and spec.kind != "statevector"}
 #: One of each kind, on a small device where it has one.
-QUICK = ("statevector", "exact-shots", "aer-exact", "aer-shots", "fake-manila", "ibm", "provider")
+QUICK = ("statevector", "exact-shots", "exact-noise-without-shots", "aer-exact", "aer-shots", "fake-manila", "ibm", "provider")
 
 
 @dataclass
@@ -83,12 +90,18 @@ class Case:
         if spec.kind == "provider":
             return find_device("manila")
         if spec.noise is not None:
-            return find_device(spec.noise.device)
+            return noise_device(spec.noise)
         return find_device(spec.device) if spec.local and spec.device is not None else None
 
-    def expected(self, backend: PrimitiveBackend) -> Backend:
-        """The same backend without shot noise."""
-        return StatevectorBackend("states") if self.noise is None else Expected(self, backend)
+    def expected(self, backend: Backend) -> Backend:
+        """Exact values of the same circuits by another simulation: statevectors, or Aer's density matrix."""
+        if self.noise is None:
+            return StatevectorBackend("states")
+        if not isinstance(backend, PrimitiveBackend):
+            circuits = self.spec.model_copy(update={"kind": "aer", "shots": None, "sampling": "gaussian"})
+            backend = load_backend(circuits)
+        assert isinstance(backend, PrimitiveBackend)
+        return Expected(self, backend)
 
 
 class Expected(StatevectorBackend):
@@ -231,7 +244,7 @@ def test_values_and_gradients(case: Case) -> None:
     backend = case.make()
     found = answers(backend, point)
     exact = oracle(StatevectorBackend("states"), point, shots)
-    expected = oracle(case.expected(backend), point, shots) if isinstance(backend, PrimitiveBackend) else exact
+    expected = oracle(case.expected(backend), point, shots)
     for name, values in found.items():
         assert_within_five_errors(values, *expected[name], shots, name)
         np.testing.assert_allclose(expected[name][0], exact[name][0], rtol=0, atol=NOISE if case.noise else 1e-9)
@@ -248,7 +261,7 @@ def test_structural_weights(case: Case) -> None:
     assert all(torch.equal(by_mixing[:, g, :, 1 - g], torch.zeros(2, 2, 2, dtype=F64)) for g in range(2))
     by_own = torch.stack([by_mixing[:, g, :, g] for g in range(2)], dim=1)  # (samples, gates, outputs, candidates)
     torch.testing.assert_close((by_own * point.mixing.detach()[None, :, None]).sum(-1), mixed.detach(), rtol=0, atol=1e-12)
-    expected = oracle(backend if case.spec.ideal else case.expected(backend), point, shots, False)["values"]
+    expected = oracle(case.expected(backend), point, shots, False)["values"]
     assert_within_five_errors(by_own.permute(0, 1, 3, 2).numpy(), *expected, shots, "by_mixing")
 
 

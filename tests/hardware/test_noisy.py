@@ -18,14 +18,15 @@ from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.exact import NoisyBank, NoisyProgram
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
+from qlstm_qiskit.hardware.contract.measurement import Measurement
 from qlstm_qiskit.hardware.device import channels
 from qlstm_qiskit.hardware.device.compact import compact
 from qlstm_qiskit.hardware.device.named import find_device
 from qlstm_qiskit.hardware.device.transpile import Transpiler
 from qlstm_qiskit.hardware.executors.aer import AerExecutor
-from qlstm_qiskit.hardware.interpreter import noisy
+from qlstm_qiskit.hardware.interpreter import noisy, sampled
 from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
-from qlstm_qiskit.hardware.interpreter.noisy import noisy_bank, noisy_program, observed
+from qlstm_qiskit.hardware.interpreter.noisy import noisy_bank, noisy_program
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.speed import slow_but
 
@@ -50,7 +51,13 @@ def aer_bank(candidates: list[Candidate], device: str, readout: bool, reduce: bo
 
 
 def our_bank(candidates: list[Candidate], device: str, readout: bool = True, reduce: bool = False) -> NoisyBank:
-    return NoisyBank(*noisy_bank(candidates, None, find_device(device).target, readout, prepare(device), reduce=reduce))
+    programs, measured = noisy_bank(candidates, None, find_device(device).target, readout, prepare(device), reduce=reduce)
+    return NoisyBank(programs, list(map(sampled._whole, measured)))
+
+
+def whole(isa: ISACircuit) -> Any:
+    """The observables of a circuit as they are measured."""
+    return sampled._whole(Measurement.of(isa.observables))
 
 
 def parameters(bank: NoisyBank, gates: int, samples: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,7 +184,7 @@ def test_a_circuit_with_its_own_parameters() -> None:
     candidate, device = user_circuit(2), "fez"
     isa = prepare(device)(candidate.name, candidate.circuit, (*X, *W), candidate.observables())
     program = noisy_program(isa, find_device(device).target, X, W)
-    bank = NoisyBank([program], [observed(isa)])
+    bank = NoisyBank([program], [whole(isa)])
     weights, inputs = parameters(bank, 1, 2)
     rows = torch.cat([inputs, weights.expand(2, -1)], dim=1).numpy()
     (expected,) = AerExecutor(noise=find_device(device).target).expect([Request(isa, rows)])
@@ -203,7 +210,7 @@ def test_delays_relax_and_barriers_do_nothing() -> None:
     isa, program = by_hand(circuit, target)
     angles = torch.tensor([[0.4]], dtype=F64)
     (expected,) = AerExecutor(noise=target).expect([Request(isa, angles.numpy())])
-    bank = NoisyBank([program], [observed(isa)])
+    bank = NoisyBank([program], [whole(isa)])
     found = bank.bind(angles)(torch.zeros(1, 0, dtype=F64))[0]
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
     short = by_hand(QuantumCircuit(2), target)[1]
@@ -228,7 +235,7 @@ def test_what_a_device_does_not_state_is_perfect_as_on_aer() -> None:
     isa, program = by_hand(circuit, target)
     angles = torch.tensor([[0.4]], dtype=F64)
     (expected,) = AerExecutor(noise=target).expect([Request(isa, angles.numpy())])
-    found = NoisyBank([program], [observed(isa)]).bind(angles)(torch.zeros(1, 0, dtype=F64))[0]
+    found = NoisyBank([program], [whole(isa)]).bind(angles)(torch.zeros(1, 0, dtype=F64))[0]
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 

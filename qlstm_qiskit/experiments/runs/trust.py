@@ -20,14 +20,14 @@ def require_trusted(path: Path, spec: RunSpec, trust: bool, file: Path | None = 
         file: The user's file of backends; ./backends.yaml where there is one by default.
 
     Raises:
-        RunError: Its backend is of kind provider, and no entry of the user's file has that provider.
+        RunError: Its backend calls a provider's code, and no entry of the user's file has that provider.
     """
     options = spec.backend_options
     if trust or options is None or names_own_code(options, file):
         return
-    module, _, name = str(options.provider).partition(":")
+    module, _, name = str(options.code).partition(":")
     raise RunError(
-        f"{path / CONFIG} names the provider {options.provider!r}: Python would import {module} and call {name}, whoever wrote "
+        f"{path / CONFIG} names the provider {options.code!r}: Python would import {module} and call {name}, whoever wrote "
         "it. If you trust it, say --trust-provider (trust=True), or put a backend with this provider into your backends.yaml; "
         "or choose another one with --backend."
     )

@@ -163,7 +163,7 @@ def _finished(spec: RunSpec, out: Path) -> Run:
 def _is_same_code(there: RunSpec, spec: RunSpec) -> bool:
     """Whether what a folder would call is what the task at hand names."""
     known = spec.backend_options
-    return known is not None and there.backend_options is not None and there.backend_options.provider == known.provider
+    return known is not None and there.backend_options is not None and there.backend_options.code == known.code
 
 
 def _chain(chain: Chain, out: Path) -> Run:

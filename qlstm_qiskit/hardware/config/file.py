@@ -91,9 +91,9 @@ def names_own_code(spec: BackendSpec, path: str | Path | None = None) -> bool:
     Raises:
         SpecError: The file cannot be used.
     """
-    if spec.provider is None:
+    if spec.code is None:
         return True
-    return any(own.provider == spec.provider for own in load_specs(path).values())
+    return any(own.code == spec.code for own in load_specs(path).values())
 
 
 def _names(path: Path) -> set[str]:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from qlstm_qiskit.hardware.config.secrets import TOKEN_ADVICE, looks_like_token
+
+#: What a provider must be.
+IMPORT_PATH = 'must be the import path "module:name" of a BackendV2, or of a function that returns one.'
 
 
 class Options(BaseModel):
@@ -18,20 +31,31 @@ class Options(BaseModel):
 
 
 class NoiseSpec(Options):
-    """Noise of a device in a simulation on its active qubits only.
+    """Noise of a device in a simulation on its active qubits only. Either `device` or `provider` says which.
 
     Attributes:
         device: A fake backend of qiskit-ibm-runtime, such as "torino" or "fez", whose calibration is taken.
+        provider: Import path "module:name" of any `BackendV2`, or of a function without arguments that returns one, whose
+            target says how it errs.
         readout: Whether bits are also read wrongly at the calibrated rates.
     """
 
-    device: str
+    device: str | None = None
+    provider: str | None = None
     readout: bool = True
 
-    @field_validator("device")
+    @field_validator("device", "provider")
     @classmethod
-    def _no_token(cls, value: str) -> str:
-        return named("noise.device", value)
+    def _no_token(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return None if value is None else named(f"noise.{info.field_name}", value)
+
+    @model_validator(mode="after")
+    def _one_device(self) -> NoiseSpec:
+        if (self.device is None) == (self.provider is None):
+            raise conflict("noise", "noise is that of one device; name a fake one as device, or a BackendV2 as provider.")
+        if self.provider is not None and not is_import_path(self.provider):
+            raise conflict("noise.provider", f"noise.provider {IMPORT_PATH}")
+        return self
 
 
 class TranspileSpec(Options):
@@ -88,6 +112,11 @@ class GuardSpec(Options):
     monthly_seconds: PositiveFloat = 600.0
     confirm: bool = False
     dry_run: bool = False
+
+
+def is_import_path(value: str) -> bool:
+    """Whether it is "module:name"."""
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value) is not None
 
 
 def named(field: str, value: str) -> str:

@@ -8,7 +8,17 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from qlstm_qiskit.hardware.config.parts import GuardSpec, MitigationSpec, NoiseSpec, Options, TranspileSpec, conflict, named
+from qlstm_qiskit.hardware.config.parts import (
+    IMPORT_PATH,
+    GuardSpec,
+    MitigationSpec,
+    NoiseSpec,
+    Options,
+    TranspileSpec,
+    conflict,
+    is_import_path,
+    named,
+)
 from qlstm_qiskit.hardware.config.secrets import TOKEN_ADVICE, is_variable_name, looks_like_token
 
 #: Shots of a kind that cannot be exact, where none are given.
@@ -18,7 +28,7 @@ _DEVICE = {"shots", "transpile", "pack", "reduce", "rep_delay_us", "guard"}
 _CLOUD = {"mode", "instance", "account", "token_env", "tags", "timeout_s"}
 #: What each kind reads.
 _READ: dict[str, set[str]] = {
-    "statevector": {"shots", "sampling", "reduce", "seed"},
+    "statevector": {"shots", "sampling", "noise", "transpile", "reduce", "seed"},
     "aer": {"shots", "method", "noise", "transpile", "reduce", "seed"},
     "fake": _DEVICE | {"device", "seed"},
     "ibm": _DEVICE | _CLOUD | {"device", "channel", "primitive", "mitigation", "seed"},
@@ -43,7 +53,7 @@ class BackendSpec(Options):
         sampling: Of "statevector" with shots. "gaussian": normal numbers with the covariance that shots have, whose size has a
             gradient; right for hundreds of shots. "multinomial": bit strings; the gradient is that of the mean.
         method: Aer's simulation method; a statevector where None, always the density matrix with `noise`.
-        noise: Of "aer".
+        noise: Of "statevector" and "aer".
         transpile: How circuits are fitted to the device.
         primitive: "sampler" measures only the circuit's qubits and takes means here; "estimator" is the executor-based
             estimator of IBM Runtime, "legacy-estimator" its deprecated EstimatorV2.
@@ -99,6 +109,11 @@ class BackendSpec(Options):
         return self.kind == "statevector" and self.exact and self.noise is None
 
     @property
+    def code(self) -> str | None:
+        """Import path of what it calls that is not of this package: whoever uses it must trust it."""
+        return self.provider if self.noise is None else self.noise.provider
+
+    @property
     def local(self) -> bool:
         """Whether it is certain that everything runs on this machine."""
         return self.kind in {"statevector", "aer", "fake"} or self.channel == "local"
@@ -122,14 +137,19 @@ class BackendSpec(Options):
     def about(self) -> str:
         """One line about what evaluates the circuits, beside device and shots."""
         if self.kind == "statevector":
-            return "exact interpreter, autograd" + ("" if self.exact else f", {self.sampling} shots")
+            parts = ["exact interpreter, autograd", *([] if self.noise is None else [self._noisy])]
+            return ", ".join(parts if self.exact else [*parts, f"{self.sampling} shots"])
         if self.kind == "aer":
-            if self.noise is None:
-                return "Qiskit Aer, no noise"
-            return "Qiskit Aer, device noise" + ("" if self.noise.readout else " without readout errors")
+            return f"Qiskit Aer, {self._noisy}"
         if self.kind == "provider":
             return f"any Qiskit backend, {self.primitive}"
         return f"IBM Runtime's {self.primitive}, {'local testing mode' if self.local else f'{self.mode} mode'}"
+
+    @property
+    def _noisy(self) -> str:
+        if self.noise is None:
+            return "no noise"
+        return "device noise" + ("" if self.noise.readout else " without readout errors")
 
     @model_validator(mode="before")
     @classmethod
@@ -224,8 +244,8 @@ def _device(spec: BackendSpec) -> Iterator[tuple[str, str]]:
 
 
 def _provider(spec: BackendSpec) -> Iterator[tuple[str, str]]:
-    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec.provider or ""):
-        yield "provider", 'provider must be the import path "module:name" of a BackendV2, or of a function that returns one.'
+    if not is_import_path(spec.provider or ""):
+        yield "provider", f"provider {IMPORT_PATH}"
     if spec.primitive == "legacy-estimator":
         yield "primitive", "legacy-estimator is IBM Runtime's; kind provider takes sampler or estimator."
 

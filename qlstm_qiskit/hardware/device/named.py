@@ -11,6 +11,7 @@ from typing import Any
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.hardware.config.parts import NoiseSpec
 from qlstm_qiskit.hardware.config.secrets import NAME_ADVICE, is_secret, scrub
 
 #: What to do about a module that is not found: the folder of backends.yaml is not where Python looks by itself.
@@ -73,6 +74,11 @@ def load_provider(path: str) -> BackendV2:
             f"without arguments that returns one."
         )
     return found
+
+
+def noise_device(noise: NoiseSpec) -> BackendV2:
+    """The device whose errors a simulation has; raises as `find_device` and `load_provider` do."""
+    return find_device(noise.device or "") if noise.provider is None else load_provider(noise.provider)
 
 
 @cache

@@ -18,7 +18,6 @@ from qiskit.transpiler import Target
 from qlstm_qiskit.circuits import (
     Angle,
     Fixed,
-    PauliTerm,
     Rotation,
     Tree,
     check_parameters,
@@ -31,14 +30,12 @@ from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.exact import Channel, NoisyProgram
 from qlstm_qiskit.hardware.contract.backend import CandidateLike
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Prepare
-from qlstm_qiskit.hardware.contract.measurement import Basis, rotated
+from qlstm_qiskit.hardware.contract.measurement import Basis, Measurement, rotated
 from qlstm_qiskit.hardware.device.channels import gate_errors, relaxation
 from qlstm_qiskit.hardware.device.compact import compact, readout_errors, sub_target
 from qlstm_qiskit.hardware.interpreter.reduction import Evaluation, reduced, unreduced
 
 Operation = Fixed | Rotation | Channel
-Outputs = tuple[tuple[PauliTerm, ...], ...]
-
 #: Instructions that take no time and change nothing.
 _NOTHING = frozenset({"barrier", "global_phase"})
 
@@ -74,8 +71,8 @@ def noisy_bank(
     prepare: Prepare,
     *,
     reduce: bool = True,
-) -> tuple[list[NoisyProgram], list[Outputs]]:
-    """Programs and observables of a bank of candidates on a device, as `PrimitiveBank` evaluates them there.
+) -> tuple[list[NoisyProgram], list[Measurement]]:
+    """Programs of a bank of candidates on a device, and what is measured, as `PrimitiveBank` has it there.
 
     Args:
         candidates: All take the same number of inputs.
@@ -104,13 +101,13 @@ def noisy_bank(
         for index, evaluation in enumerate(evaluations)
         if evaluation.source == index
     }
-    programs, outputs = [], []
+    programs, measurements = [], []
     for candidate, evaluation, own in zip(candidates, evaluations, observables, strict=True):
         sizes = (len(candidate.inputs), len(candidate.weights))
-        program, terms_of = _evaluated(evaluation, fitted, target, sizes, len(own), readout)
+        program, measurement = _evaluated(evaluation, fitted, target, sizes, len(own), readout)
         programs.append(program)
-        outputs.append(terms_of)
-    return programs, outputs
+        measurements.append(measurement)
+    return programs, measurements
 
 
 def _evaluated(
@@ -120,22 +117,12 @@ def _evaluated(
     sizes: tuple[int, int],
     n_outputs: int,
     readout: bool,
-) -> tuple[NoisyProgram, Outputs]:
+) -> tuple[NoisyProgram, Measurement]:
     if evaluation.source is None:
-        return NoisyProgram(1, *sizes, (), np.eye(2)[None], {}), ((),) * n_outputs
+        return NoisyProgram(1, *sizes, (), np.eye(2)[None], {}), Measurement((), (0.0,) * n_outputs)
     isa, item = fitted[evaluation.source], evaluation.item
     program = _program(isa, target, item.parameters, item.angles, sizes, readout)
-    return program, observed(isa, evaluation.sign)
-
-
-def observed(isa: ISACircuit, sign: float = 1.0) -> Outputs:
-    """The Pauli terms of the observables of a compact circuit, times a sign."""
-    return tuple(
-        tuple(
-            PauliTerm(term.x, term.z, sign * term.coefficient) for term in lower_observable(observable, isa.circuit.num_qubits)
-        )
-        for observable in isa.observables
-    )
+    return program, Measurement.of([evaluation.sign * observable for observable in isa.observables])
 
 
 def _program(

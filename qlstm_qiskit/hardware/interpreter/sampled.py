@@ -1,23 +1,64 @@
-"""The exact interpreter with the shots of a device."""
+"""The exact interpreter with the shots and the noise of a device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from qiskit.primitives import BaseEstimatorV2
+from qiskit.transpiler import Target
 
 from qlstm_qiskit.circuits import PauliTerm, find_structure, lower_observable
 from qlstm_qiskit.errors import require_at_least
-from qlstm_qiskit.exact import ExactBank, GaussianBank, MeasuredSum, MultinomialBank, SampledBank
+from qlstm_qiskit.exact import ExactBank, GaussianBank, MeasuredSum, MultinomialBank, NoisyBank, NoisyProgram, SampledBank
 from qlstm_qiskit.exact.states import Observables
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import Backend, CandidateLike, Pairs
-from qlstm_qiskit.hardware.contract.executor import Draws
+from qlstm_qiskit.hardware.contract.executor import Draws, Prepare
 from qlstm_qiskit.hardware.contract.measurement import Basis, Measurement
 
 _KINDS: dict[str, type[SampledBank]] = {"gaussian": GaussianBank, "multinomial": MultinomialBank}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device whose noise circuits have.
+
+    Attributes:
+        target: What it says of itself.
+        prepare: Fits circuits to it.
+        readout: Whether bits are also read wrongly.
+    """
+
+    target: Target
+    prepare: Prepare
+    readout: bool
+
+
+class NoisyBackend:
+    """Exact expectation values of circuits with the noise of a device, with gradients by autograd; no circuit is simulated.
+
+    Args:
+        spec: Its entry in backends.yaml, with noise.
+        device: Whose noise.
+        circuits: Gives a backend that simulates the circuits themselves, for estimators.
+    """
+
+    def __init__(self, spec: BackendSpec, device: Device, circuits: Callable[[Draws], Backend]) -> None:
+        self.spec, self.name, self.draws = spec, spec.name, Draws()
+        self._device, self._circuits = device, circuits
+
+    def estimator(self) -> BaseEstimatorV2:
+        return self._circuits(self.draws).estimator()
+
+    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None) -> NoisyBank:
+        programs, measurements = _on(self._device, candidates, n_outputs, self.spec.reduce)
+        return NoisyBank(programs, list(map(_whole, measurements)))
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 class SampledBackend:
@@ -29,12 +70,21 @@ class SampledBackend:
         spec: Its entry in backends.yaml, with shots.
         seed: Of the shots; fresh where None.
         circuits: Gives a backend that runs the circuits themselves with the same shots, for estimators.
-        path: See `ExactBank`.
+        path: See `ExactBank`; with noise there is one.
+        device: Whose noise the circuits have; None for ideal ones.
     """
 
-    def __init__(self, spec: BackendSpec, seed: int | None, circuits: Callable[[Draws], Backend], path: str = "auto") -> None:
+    def __init__(
+        self,
+        spec: BackendSpec,
+        seed: int | None,
+        circuits: Callable[[Draws], Backend],
+        path: str = "auto",
+        *,
+        device: Device | None = None,
+    ) -> None:
         self.spec, self.name, self.path, self.draws = spec, spec.name, path, Draws()
-        self._circuits = circuits
+        self._device, self._circuits = device, circuits
         assert spec.shots is not None
         self._source = ShotSource(spec.shots, seed, self.draws)
 
@@ -53,17 +103,24 @@ class SampledBackend:
     def bank(
         self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None
     ) -> SampledBank:
-        measured = [self._measurement(candidate, n_outputs) for candidate in candidates]
-
-        def make(observables: Sequence[Observables]) -> ExactBank:
-            return ExactBank([candidate.program for candidate in candidates], observables, self.path, sparse=True)
-
+        make, measured = self._compiled(candidates, n_outputs)
         return _KINDS[self.spec.sampling](
             make,
             [measured_parts(item) for item in measured],
             [item.constants for item in measured],
             self._source,
         )
+
+    def _compiled(
+        self, candidates: Sequence[CandidateLike], n_outputs: int | None
+    ) -> tuple[Callable[[Sequence[Observables]], ExactBank | NoisyBank], list[Measurement]]:
+        """What evaluates the candidates, and what is measured of each."""
+        if self._device is not None:
+            noisy, measured = _on(self._device, candidates, n_outputs, self.spec.reduce)
+            return lambda observables: NoisyBank(noisy, observables, sparse=True), measured
+        programs = [candidate.program for candidate in candidates]
+        measured = [self._measurement(candidate, n_outputs) for candidate in candidates]
+        return lambda observables: ExactBank(programs, observables, self.path, sparse=True), measured
 
     def _measurement(self, candidate: CandidateLike, n_outputs: int | None) -> Measurement:
         """What is measured of a candidate: nothing where it is proven dead, as it is never submitted then."""
@@ -75,6 +132,22 @@ class SampledBackend:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _on(
+    device: Device, candidates: Sequence[CandidateLike], n_outputs: int | None, reduce: bool
+) -> tuple[list[NoisyProgram], list[Measurement]]:
+    from qlstm_qiskit.hardware.interpreter.noisy import noisy_bank  # which loads Aer
+
+    return noisy_bank(candidates, n_outputs, device.target, device.readout, device.prepare, reduce=reduce)
+
+
+def _whole(measurement: Measurement) -> Observables:
+    """The outputs with all their terms."""
+    terms = [[PauliTerm(0, 0, constant)] if constant else [] for constant in measurement.constants]
+    for part in measured_parts(measurement):
+        terms[part.output] += part.terms
+    return tuple(map(tuple, terms))
 
 
 class ShotSource:
