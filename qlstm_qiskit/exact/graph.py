@@ -23,7 +23,7 @@ from qlstm_qiskit.exact.superops import LocalMap, letter_masks
 
 Array = NDArray[Any]
 
-#: What a contribution to an expectation value must reach to be kept: noise of several gates at once is soon smaller.
+#: What a contribution to an expectation value must reach to be kept by default: noise of several gates at once is soon smaller.
 NEGLIGIBLE = 1e-14
 
 #: Bytes that finding the graph holds for each edge.
@@ -86,15 +86,17 @@ class _Nodes:
         return _Nodes(*(getattr(self, name)[chosen] for name in ("x", "z", "code", "output", "slot", "scale")))
 
 
-def find_graph(maps: Sequence[LocalMap], start: ReadStrings) -> Graph:
+def find_graph(maps: Sequence[LocalMap], start: ReadStrings, negligible: float = NEGLIGIBLE) -> Graph:
     """Pull strings back through maps that end on ``|0...0>``; see `superops.fused`.
+
+    `negligible`: Strings are left out that contribute less to an expectation value, whatever the angles are.
 
     Raises:
         CapacityError: There are more strings than fit in memory.
     """
     zero = np.zeros(len(start.x), dtype=np.int64)
     nodes = _Nodes(start.x, start.z, zero, start.output, zero, start.value)
-    builder = _Builder()
+    builder = _Builder(negligible)
     nodes = builder.merge(nodes, np.full(len(zero), -1))
     for own in maps:
         nodes = builder.pull(nodes, own)
@@ -104,7 +106,8 @@ def find_graph(maps: Sequence[LocalMap], start: ReadStrings) -> Graph:
 class _Builder:
     """Slots and edges so far, and a bound of each slot's value."""
 
-    def __init__(self) -> None:
+    def __init__(self, negligible: float) -> None:
+        self._negligible = negligible
         self._edges: list[tuple[Array, Array, Array, Array]] = []
         self._bound = np.ones(1)
         self._n_edges = 0
@@ -149,7 +152,7 @@ class _Builder:
     def merge(self, given: _Nodes, turn: Array) -> _Nodes:
         """Add up contributions to the same node: those of several slots, or with a turn, make a new slot."""
         size = np.abs(given.scale) * self._bound[given.slot]
-        kept = size >= NEGLIGIBLE
+        kept = size >= self._negligible
         self._error += float(size[~kept].sum())
         given, turn = given.rows(kept), turn[kept]
         self._n_edges += len(turn)

@@ -13,6 +13,7 @@ from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError
 from qlstm_qiskit.exact.adjoint import same_tensor
 from qlstm_qiskit.exact.bank import check_bank_parameters
 from qlstm_qiskit.exact.fourier import FourierSeries
+from qlstm_qiskit.exact.graph import NEGLIGIBLE
 from qlstm_qiskit.exact.memory import require_bytes
 from qlstm_qiskit.exact.noise import NoisyProgram
 from qlstm_qiskit.exact.noisy_form import NoisyForm, Outputs
@@ -28,7 +29,7 @@ class NoisyBank:
     Args:
         programs: One for each candidate; all take the same number of inputs.
         observables: For each candidate its outputs, each a sum of Pauli terms on its program's qubits; equally many for all.
-        sparse: See `NoisyForm`.
+        sparse, negligible: See `NoisyForm`.
 
     Raises:
         CircuitError: The candidates disagree in inputs or outputs, or a circuit reads the same data angle twice or multiplies
@@ -36,7 +37,14 @@ class NoisyBank:
         CapacityError: The strings of the observables do not fit in memory.
     """
 
-    def __init__(self, programs: Sequence[NoisyProgram], observables: Sequence[Outputs], *, sparse: bool = False) -> None:
+    def __init__(
+        self,
+        programs: Sequence[NoisyProgram],
+        observables: Sequence[Outputs],
+        *,
+        sparse: bool = False,
+        negligible: float = NEGLIGIBLE,
+    ) -> None:
         if not programs:
             raise CircuitError("a bank needs at least one candidate; none was given.")
         for name, sizes in (
@@ -48,7 +56,8 @@ class NoisyBank:
         self.n_inputs = programs[0].n_inputs
         self.n_outputs = len(observables[0])
         self.n_weights = tuple(program.n_weights for program in programs)
-        self._programs, self._observables, self._sparse = tuple(programs), tuple(observables), sparse
+        self._programs, self._observables = tuple(programs), tuple(observables)
+        self._options: dict[str, Any] = {"sparse": sparse, "negligible": negligible}
         self._last: dict[tuple[int, ...] | None, _Last] = {}
 
     @property
@@ -58,7 +67,7 @@ class NoisyBank:
     @cached_property
     def form(self) -> NoisyForm:
         """The multilinear form of all candidates."""
-        return NoisyForm(self._programs, self._observables, sparse=self._sparse)
+        return NoisyForm(self._programs, self._observables, **self._options)
 
     def bind(
         self,

@@ -14,7 +14,7 @@ from qlstm_qiskit.circuits import Angle, PauliTerm
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.exact import noisy_kernels, plain
 from qlstm_qiskit.exact.form import MultilinearForm, compressed
-from qlstm_qiskit.exact.graph import Graph, ReadStrings, find_graph
+from qlstm_qiskit.exact.graph import NEGLIGIBLE, Graph, ReadStrings, find_graph
 from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
 from qlstm_qiskit.exact.noise import NoisyProgram
 from qlstm_qiskit.exact.superops import INSTEAD, LocalMap, Maps, capitalised, constant_map, fused, letter_masks, program_maps
@@ -45,6 +45,7 @@ class NoisyForm(MultilinearForm):
         programs: Of the candidates.
         observables: Of each candidate, on its program's qubits.
         sparse: Keep for each output only the products that it can depend on, which is worth it for many outputs.
+        negligible: See `find_graph`.
 
     Raises:
         CircuitError: A program has no such form.
@@ -53,9 +54,16 @@ class NoisyForm(MultilinearForm):
 
     _copies = 2  # of the coefficients: their gradients need as much
 
-    def __init__(self, programs: Sequence[NoisyProgram], observables: Sequence[Outputs], *, sparse: bool = False) -> None:
+    def __init__(
+        self,
+        programs: Sequence[NoisyProgram],
+        observables: Sequence[Outputs],
+        *,
+        sparse: bool = False,
+        negligible: float = NEGLIGIBLE,
+    ) -> None:
         columns = np.cumsum([0, *(program.n_weights for program in programs)]).tolist()
-        groups = _groups(programs, observables)
+        groups = _groups(programs, observables, negligible)
         angles = _data_angles(groups)
         super().__init__(angles, len(observables[0]), columns[-1])
         self.members = tuple(range(len(programs)))
@@ -134,7 +142,7 @@ class _Entries:
     value: Array
 
 
-def _groups(programs: Sequence[NoisyProgram], observables: Sequence[Outputs]) -> list[_Group]:
+def _groups(programs: Sequence[NoisyProgram], observables: Sequence[Outputs], negligible: float) -> list[_Group]:
     """Graphs, one for each set of candidates that differ in angles only."""
     drafts: dict[object, tuple[list[int], list[Maps], tuple[list[LocalMap], ReadStrings]]] = {}
     for index, (program, outputs) in enumerate(zip(programs, observables, strict=True)):
@@ -149,7 +157,7 @@ def _groups(programs: Sequence[NoisyProgram], observables: Sequence[Outputs]) ->
         draft = drafts.setdefault(key, ([], [], (joined, start)))
         draft[0].append(index)
         draft[1].append(maps)
-    return [_Group(members, maps, find_graph(*work)) for members, maps, work in drafts.values()]
+    return [_Group(members, maps, find_graph(*work, negligible)) for members, maps, work in drafts.values()]
 
 
 def _start(program: NoisyProgram, outputs: Outputs) -> ReadStrings:

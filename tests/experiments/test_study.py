@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from qlstm_qiskit import load_dataset
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments import RECIPES
+from qlstm_qiskit.experiments.runs.run import load_spec
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.runner import run_study
@@ -29,6 +30,24 @@ def test_tasks_are_the_cells_of_the_table() -> None:
     assert chain.search.search is not None
     assert chain.search.search.name == "softmax"
     assert chain.tune == {"epochs": 3, "batch_size": 40, "lr": 0.005}, "what is common to all is for the last training too"
+
+
+def test_a_search_and_the_training_after_it_have_backends_of_their_own(tmp_path: Path) -> None:
+    rows = {}
+    for name, backend in (("search", "exact-shots"), ("training", "statevector")):
+        rows[name] = {"search": SMALL.rows["derived"].search | {"backend": backend}, "run": {"epochs": 1}}
+        rows[name]["run"] |= {"backend": "exact-shots"} if name == "training" else {}
+    content = SMALL.model_dump() | {"rows": rows, "families": {}, "published": {}, "seeds_of": {}, "seeds": 1}
+    study = Study.model_validate(content | {"datasets": {"damped_shm": {"window": 2}}})
+    run_study(study, tmp_path)
+    found = {
+        task.row: [load_spec(tmp_path / "runs" / task.id / stage) for stage in ("search", "tuned")] for task in study.tasks()
+    }
+    assert {row: [spec.backend for spec in own] for row, own in found.items()} == {
+        "search": ["exact-shots", "statevector"],
+        "training": ["statevector", "exact-shots"],
+    }
+    assert all(spec.backend_options.name == spec.backend for own in found.values() for spec in own)
 
 
 def test_an_id_is_a_hash_of_what_is_done_alone() -> None:

@@ -182,7 +182,9 @@ class Study(BaseModel):
             elif row.search is not None:
                 search = RunSpec.model_validate(own | self.common | row.search)
                 tune = recipe | {key: self.common[key] for key in TRAINING if key in self.common} | (row.run or {})
-                RunSpec.model_validate(own | tune)
+                tuned = _pinned(RunSpec.model_validate(own | tune))
+                if "backend" in tune:  # and not that of the search
+                    tune |= {"backend_options": tuned.backend_options}
                 work = Chain(search=_pinned(search), derive=row.derive, tune=tune, scratch=row.scratch)
             else:
                 work = _pinned(RunSpec.model_validate(own | recipe | run))
