@@ -66,9 +66,7 @@ def backends_plan(
     device: Annotated[str | None, typer.Option(help="Plan for this fake device, which needs no account.")] = None,
     for_mse: Annotated[
         float | None,
-        typer.Option(
-            "--for-mse", help="Take the fewest shots with which the test error (scaled, on an ideal device) is no more."
-        ),
+        typer.Option("--for-mse", help="Take the fewest shots with which the test error (scaled) is no more."),
     ] = None,
     backends: BackendsFile = None,
     json: Json = False,
@@ -80,19 +78,19 @@ def backends_plan(
     Example: qlstm backends plan runs/demo --backend ibm --device fez --for-mse 0.002
     """
     from qlstm_qiskit.experiments import plan_run
-    from qlstm_qiskit.experiments.runs.shots import shot_curve
+    from qlstm_qiskit.experiments.runs.shots import expected_errors
     from qlstm_qiskit.hardware import find_spec
 
     spec = find_spec(backend, backends)
     if for_mse is not None:
         if task != "predict":
             raise OptionError("--for-mse says how well a trained model is to predict; it goes with --task predict.")
-        spec = spec.model_copy(update={"shots": shot_curve(run).fewest(for_mse)})
+        spec = spec.model_copy(update={"shots": expected_errors(run, spec.inside(device)).fewest(for_mse)})
     plan = plan_run(run, spec, task, windows=windows, horizon=horizon, device=device)
     expected = None
     if task == "predict" and spec.shots is not None:
         with suppress(QLSTMError):  # too large for this machine, or its series is gone, which says nothing of the cost
-            expected = shot_curve(run, (spec.shots,))
+            expected = expected_errors(run, spec.inside(device), (spec.shots,))
     if json:
         facts = {"run": str(run), "task": task, **plan.facts()}
         print_json(facts | ({} if expected is None else {"expected_error": expected.errors[0], "naive_errors": expected.naive}))
@@ -100,7 +98,7 @@ def backends_plan(
     print_table(f"{task} with {run} on {backend}", ["", "planned"], [list(row) for row in plan.rows()], text=("planned",))
     if expected is not None:
         naive = ", ".join(f"{name.replace('_', ' ')} {error:.3g}" for name, error in expected.naive.items())
-        error = f"{expected.errors[0]:.3g} with {expected.shots[0]:,} shots on an ideal device; no model: {naive}"
+        error = f"{expected.errors[0]:.3g} with {expected.shots[0]:,} shots {expected.where}; no model: {naive}"
         print(f"Expected {expected.metric} on the test part (scaled): {error}")
     print("Assumed: the delay between shots plus 3 us for each shot, 2 s for each job; see rep_delay_us in backends.yaml.")
 

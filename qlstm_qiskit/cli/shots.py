@@ -38,6 +38,8 @@ def shots(
 
     Example: qlstm shots runs/demo
 
+    Example: qlstm shots runs/demo --backend exact-noise-fez
+
     Example: qlstm shots runs/demo --shots 256,1024,4096 --repeats 20
     """
     from qlstm_qiskit.hardware import find_spec
@@ -62,16 +64,18 @@ def shots_line(run: Run) -> list[str]:
     """What a trained model would score with common numbers of shots, and a warning where no model is better; nothing for a
     model without circuits, or with circuits too large for the exact interpreter.
     """
-    from qlstm_qiskit.experiments.runs.shots import shot_curve
+    from qlstm_qiskit.experiments.runs.shots import expected_errors
+    from qlstm_qiskit.hardware import EXACT
 
     if run.forecaster.circuits is None:
         return []
     try:
-        curve = shot_curve(run.path, (256, 1024, 4096), repeats=4)
+        trained_on = run.spec.backend_options or EXACT
+        curve = expected_errors(run.path, trained_on.inside(), (256, 1024, 4096), repeats=4)
     except QLSTMError:
         return []
     errors = ", ".join(f"{error:.3g} with {number:,}" for number, error in zip(curve.shots, curve.errors, strict=True))
-    lines = [f"With shots on an ideal device ({run.spec.task.words}, scaled): {errors}; {curve.model:.3g} without"]
+    lines = [f"With shots {curve.where} ({run.spec.task.words}, scaled): {errors}; {curve.model:.3g} without"]
     naive = min(curve.naive.values(), default=math.inf)
     worse = [number for number, error in zip(curve.shots, curve.errors, strict=True) if error > naive]
     if worse and curve.model < naive:

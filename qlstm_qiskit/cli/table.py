@@ -117,9 +117,9 @@ def _print(found: Table) -> None:
     for row in found.study.rows:
         cells = [found.cells.get((row, dataset)) for dataset in datasets]
         lines.append([row, *("" if cell is None else f"{cell.summary.median:.2g}" for cell in cells)])
-    what = f"{'test' if found.study.primary == found.study.trained_for.test else 'validation'} {found.study.trained_for.shown}"
+    what = found.study.compared_by(found.study.trained_for.shown)
     header = [printable(name).replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
-    print_table(f"Median {what} over seeds", ["model", *header], lines)
+    print_table(f"Median {what[0].lower()}{what[1:]} over seeds", ["model", *header], lines)
     for name, tests in found.families.items():
         if not tests:
             continue

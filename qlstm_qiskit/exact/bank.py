@@ -12,6 +12,7 @@ from torch import Tensor
 from qlstm_qiskit.circuits import Program
 from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError, unknown_option
 from qlstm_qiskit.exact.adjoint import same_tensor
+from qlstm_qiskit.exact.checks import check_bank_parameters, sizes_of_bank
 from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes
@@ -45,16 +46,7 @@ class ExactBank:
     ) -> None:
         if path not in PATHS:
             raise unknown_option("path", path, PATHS)
-        if not programs:
-            raise CircuitError("a bank needs at least one candidate; none was given.")
-        for name, sizes in (
-            ("inputs", {program.n_inputs for program in programs}),
-            ("outputs", {len(outputs) for outputs in observables}),
-        ):
-            if len(sizes) > 1:
-                raise CircuitError(f"all candidates of a bank need the same number of {name}; got {sorted(sizes)}.")
-        self.n_inputs = programs[0].n_inputs
-        self.n_outputs = len(observables[0])
+        self.n_inputs, self.n_outputs = sizes_of_bank(programs, observables)
         self.n_weights = tuple(program.n_weights for program in programs)
         self.path, self._sparse = path, sparse
         self._programs, self._observables = tuple(programs), tuple(observables)
@@ -205,28 +197,6 @@ class ExactBank:
                 device,
             )
         return self._compiled[key]
-
-
-def check_bank_parameters(n_weights: Sequence[int], weights: Tensor, mixing: Tensor | None) -> None:
-    """Make sure that angles and structural weights fit candidates with these numbers of weights.
-
-    Args:
-        n_weights: Of each candidate.
-        weights: Angles, (gates, sum of `n_weights`), float32 or float64.
-        mixing: Coefficients, (gates, candidates); None for a single candidate.
-
-    Raises:
-        ShapeError: A tensor has another shape or dtype.
-    """
-    expected = (len(weights), sum(n_weights))
-    if weights.dim() != 2 or tuple(weights.shape) != expected:
-        raise ShapeError(f"weights have the shape {tuple(weights.shape)}; expected (gates, {expected[1]}).")
-    if weights.dtype not in (torch.float32, torch.float64):
-        raise ShapeError(f"weights have the dtype {weights.dtype}; expected torch.float32 or torch.float64.")
-    if mixing is None and len(n_weights) > 1:
-        raise ShapeError(f"a bank of {len(n_weights)} candidates needs structural weights to mix them; got None.")
-    if mixing is not None and tuple(mixing.shape) != (len(weights), len(n_weights)):
-        raise ShapeError(f"mixing has the shape {tuple(mixing.shape)}; expected ({len(weights)}, {len(n_weights)}).")
 
 
 class BoundBank:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError
+from qlstm_qiskit.errors import OptionError, ShapeError
 from qlstm_qiskit.exact.adjoint import same_tensor
-from qlstm_qiskit.exact.bank import check_bank_parameters
+from qlstm_qiskit.exact.checks import check_bank_parameters, sizes_of_bank
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.graph import NEGLIGIBLE
 from qlstm_qiskit.exact.memory import require_bytes
@@ -25,6 +24,9 @@ class NoisyBank:
 
     Noise does not depend on angles, so that an expectation value stays a trigonometric polynomial of every angle, and the
     multilinear form is built by pulling observables back through gates and channels (`graph`).
+
+    Attributes:
+        form: The multilinear form of all candidates.
 
     Args:
         programs: One for each candidate; all take the same number of inputs.
@@ -45,29 +47,14 @@ class NoisyBank:
         sparse: bool = False,
         negligible: float = NEGLIGIBLE,
     ) -> None:
-        if not programs:
-            raise CircuitError("a bank needs at least one candidate; none was given.")
-        for name, sizes in (
-            ("inputs", {program.n_inputs for program in programs}),
-            ("outputs", {len(outputs) for outputs in observables}),
-        ):
-            if len(sizes) > 1:
-                raise CircuitError(f"all candidates of a bank need the same number of {name}; got {sorted(sizes)}.")
-        self.n_inputs = programs[0].n_inputs
-        self.n_outputs = len(observables[0])
+        self.n_inputs, self.n_outputs = sizes_of_bank(programs, observables)
         self.n_weights = tuple(program.n_weights for program in programs)
-        self._programs, self._observables = tuple(programs), tuple(observables)
-        self._options: dict[str, Any] = {"sparse": sparse, "negligible": negligible}
+        self.form = NoisyForm(programs, observables, sparse=sparse, negligible=negligible)
         self._last: dict[tuple[int, ...] | None, _Last] = {}
 
     @property
     def n_candidates(self) -> int:
         return len(self.n_weights)
-
-    @cached_property
-    def form(self) -> NoisyForm:
-        """The multilinear form of all candidates."""
-        return NoisyForm(self._programs, self._observables, **self._options)
 
     def bind(
         self,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from qlstm_qiskit.circuits import PauliTerm
-from qlstm_qiskit.exact.bank import check_bank_parameters
+from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.states import Observables
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import numpy as np
 
 from qlstm_qiskit.errors import printable
 from qlstm_qiskit.experiments.studies.statistics import LEAST, PERMUTED, Summary
-from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.experiments.studies.table import Cell, Table, Test
 from qlstm_qiskit.report.names import as_code, drawn, in_markdown
 from qlstm_qiskit.storage import write_atomically
@@ -52,11 +52,6 @@ class TablePart:
     tests: bool = False
 
 
-def compared_by(study: Study) -> str:
-    """The figure that rows are compared by, in words."""
-    return f"{'Test' if study.primary == study.trained_for.test else 'Validation'} {study.trained_for.title}"
-
-
 def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePart]:
     """The whole table: medians with intervals, what was published, MASE, interquartile means, restarts, tests.
 
@@ -75,6 +70,15 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
                 published=True,
             )
         )
+    for name, own in study.evaluations.items():
+        if name != study.primary:
+            repeats = f", mean of {own.repeats} evaluations with fresh shots" if own.repeats > 1 else ""
+            about = f"Test {study.trained_for.title}, scaled units{repeats}: median over seeds with its interval."
+            found.append(_grid(table, f"On {name}", about, partial(_evaluated, name=name)))
+        if own.predicted_by is not None:
+            about = "1: as predicted. Means over seeds, and over repeats where there are several."
+            title = f"Error on {name} as a multiple of that on {own.predicted_by}"
+            found.append(_grid(table, title, about, partial(_ratio, name=name)))
     if study.steps:
         about = (
             "Mean absolute error, as a multiple of that of the seasonal naive forecast in the training part: median over seeds "
@@ -106,7 +110,7 @@ def _medians(table: Table, shown: Callable[[str], str]) -> TablePart:
     study = table.study
     seeds = ", ".join(f"{shown(name)} {_count(table, name)}" for name in study.datasets)
     about = (
-        f"{compared_by(study)} after training, scaled units: median over seeds and 95 % interval (BCa bootstrap"
+        f"{study.compared_by()} after training, scaled units: median over seeds and 95 % interval (BCa bootstrap"
         f"{_ranges(table)}), none where all seeds agree. Recipe `{study.recipe}`; seeds: {seeds}."
         + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else "")
         + (f" {table.missing:,} runs of the study are missing; what is said below is about the others." * bool(table.missing))
@@ -177,7 +181,7 @@ def draw_table(table: Table, out: Path) -> list[Path]:
         axis.tick_params(labelsize=7)
     axes[0][0].set_yticks(range(len(rows)), list(map(drawn, rows)), fontsize=8)
     axes[0][0].invert_yaxis()
-    figure.supxlabel(f"{compared_by(table.study)}, scaled units (log)", fontsize=8)
+    figure.supxlabel(f"{table.study.compared_by()}, scaled units (log)", fontsize=8)
     line = "median, 95 % interval" + _ranges(table)
     handles = [
         Line2D([], [], color=_OURS, marker="o", markersize=4, linewidth=1.6, label=line),
@@ -223,6 +227,15 @@ def _grid(
         if sizes and spec.note:
             notes[row] = spec.note
     return TablePart(title, about, ["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines, notes)
+
+
+def _evaluated(cell: Cell, name: str) -> str:
+    found = cell.evaluated.get(name)
+    return "" if found is None else _number(found.median) + _interval(found.median_interval)
+
+
+def _ratio(cell: Cell, name: str) -> str:
+    return f"{cell.measured[name]:.2f}" if name in cell.measured else ""
 
 
 def _restarted(cell: Cell) -> str:

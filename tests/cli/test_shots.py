@@ -7,6 +7,7 @@ import pytest
 
 from qlstm_qiskit.experiments import DataSpec, RunSpec, load_run, train_run
 from qlstm_qiskit.experiments.runs.shots import shot_curve
+from qlstm_qiskit.hardware import find_spec
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +47,23 @@ def test_a_training_says_what_shots_would_cost(qlstm, tmp_path: Path) -> None:
     assert all(text in line for text in ("with 256", "with 1,024", "with 4,096", "without"))
     code, out, _ = qlstm("train", "--dataset", "nile", "--model", "lstm", "--epochs", 1, "--out", str(tmp_path / "lstm"))
     assert (code, "With shots" in out) == (0, False)
+    code, out, _ = qlstm("train", *options, "--backend", "exact-noise-fez", "--out", str(tmp_path / "noisy"))
+    assert (code, "With shots and the noise of fez (" in out) == (0, True)
 
 
 def test_a_plan_says_what_error_to_expect_and_finds_the_shots_for_one(qlstm, run: Path) -> None:
     plan = ("backends", "plan", str(run), "--backend", "ibm", "--device", "fez", "--windows", 2)
     code, out, err = qlstm(*plan)
     assert (code, err) == (0, "")
-    expected = shot_curve(run, (4096,))
-    assert f"Expected mse on the test part (scaled): {expected.errors[0]:.3g} with 4,096 shots on an ideal device" in out
-    bound = 1.5 * expected.model
+    noisy = find_spec("ibm").inside("fez")
+    expected = shot_curve(run, (4096,), backend=noisy)
+    assert f"Expected mse on the test part (scaled): {expected.errors[0]:.3g} with 4,096 shots and the noise of fez" in out
+    bound = 1.5 * expected.without_shots
     found = json.loads(qlstm(*plan, "--for-mse", bound, "--json")[1])
-    assert found["shots"] == shot_curve(run).fewest(bound) < 4096
+    assert found["shots"] == shot_curve(run, backend=noisy).fewest(bound) < 4096
     assert found["expected_error"] == pytest.approx(bound, rel=0.2)
     for options, said in (
-        (("--for-mse", expected.model / 2), "without shot noise it is"),
+        (("--for-mse", expected.without_shots / 2), "without shot noise it is"),
         (("--for-mse", 1, "--task", "train"), "predict"),
     ):
         code, _, err = qlstm(*plan, *options)

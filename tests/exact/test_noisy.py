@@ -268,7 +268,7 @@ def test_what_is_refused() -> None:
         (often, "a circuit has 32 rotations by data; at most 31"),
     ):
         with pytest.raises(CircuitError, match=f"{words}.*such as aer-noise-fez"):
-            _ = NoisyBank([given], [OUTPUTS]).form
+            NoisyBank([given], [OUTPUTS])
     with pytest.raises(CircuitError, match="at least one candidate"):
         NoisyBank([], [])
     with pytest.raises(CircuitError, match=r"the same number of outputs; got \[2, 3\]"):
@@ -322,4 +322,4 @@ def test_too_many_strings_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_ALWAYS_FREE", 0)
     monkeypatch.setattr(memory, "free_bytes", lambda device: 20_000)
     with pytest.raises(CapacityError, match="with noise, for its Pauli strings, needs"):
-        _ = NoisyBank([program()], [OUTPUTS]).form
+        NoisyBank([program()], [OUTPUTS])

@@ -7,12 +7,17 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.experiments import DataSpec, RunSpec, load_run, train_run
-from qlstm_qiskit.experiments.runs.shots import ShotCurve, shot_curve
+from qlstm_qiskit.experiments.runs.shots import ShotCurve, expected_errors, shot_curve
+from qlstm_qiskit.hardware import BackendSpec
+from qlstm_qiskit.nn import predict_windows
 from qlstm_qiskit.report.shots import draw_shots
+from tests.speed import slow_but
 
 SPEC = RunSpec(data=DataSpec(dataset="damped_shm"), model="config1", hidden_size=2, depth=1, epochs=2)
+#: Of the device that tests have.
+NOISE = {"noise": BackendSpec.model_validate({"name": "n", "kind": "aer", "noise": {"device": "manila"}}).noise, "device": None}
 CURVE = ShotCurve(
     backend="exact-shots",
     metric="mse",
@@ -46,7 +51,6 @@ def test_the_noise_that_shots_add_falls_as_they_grow(run: Path) -> None:
 def test_it_is_what_aer_measures(run: Path) -> None:
     """The error that jobs of as many shots have, drawn by Aer, bit string by bit string."""
     from qlstm_qiskit.hardware import find_spec
-    from qlstm_qiskit.nn import predict_windows
 
     curve = shot_curve(run, (256,), repeats=40)
     measured = []
@@ -57,6 +61,39 @@ def test_it_is_what_aer_measures(run: Path) -> None:
         measured.append(SPEC.task.error(predict_windows(aer.forecaster, data.x_test), data.y_test))
     spread = np.hypot(curve.standard_errors[0], np.std(measured, ddof=1) / len(measured) ** 0.5)
     assert abs(curve.errors[0] - np.mean(measured)) < 5 * spread
+
+
+@pytest.mark.parametrize("backend", slow_but(["aer"], ["aer", "fake"]))
+def test_with_noise_it_is_what_a_noisy_simulation_measures(run: Path, backend: str) -> None:
+    """Aer with the noise of the device, or IBM Runtime's sampler in local testing mode on it."""
+    noise = {"device": "manila"} if backend == "fake" else {"noise": {"device": "manila"}}
+    spec = BackendSpec.model_validate({"name": "noisy", "kind": backend, "shots": 256} | noise)
+    curve = shot_curve(run, (256,), backend=spec.inside(), repeats=40)
+    assert (curve.noise_of, curve.where) == ("manila", "and the noise of manila")
+    ideal = shot_curve(run, (256,))
+    assert curve.model == ideal.model
+    assert abs(curve.device) > 1e-6
+    exact = load_run(run, backend=spec.model_copy(update={"kind": "aer", "shots": None} | NOISE))
+    data = exact.dataset
+    noisy = SPEC.task.error(predict_windows(exact.forecaster, data.x_test), data.y_test)
+    assert curve.without_shots == pytest.approx(noisy, rel=1e-7)
+    measured = []
+    for seed in range(6):
+        own = load_run(run, backend=spec.model_copy(update={"seed": seed}))
+        measured.append(SPEC.task.error(predict_windows(own.forecaster, data.x_test), data.y_test))
+    spread = np.hypot(curve.standard_errors[0], np.std(measured, ddof=1) / len(measured) ** 0.5)
+    assert abs(curve.errors[0] - np.mean(measured)) < 5 * spread
+
+
+def test_errors_of_ideal_circuits_where_noise_is_not_taken(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = BackendSpec.model_validate({"name": "noisy", "kind": "aer", "noise": {"device": "manila"}}).inside()
+
+    def refused(*given: object, **options: object) -> None:
+        raise CircuitError("a circuit reads the same angle of the data twice")
+
+    assert expected_errors(run, spec, (64,)).noise_of == "manila"
+    monkeypatch.setattr("qlstm_qiskit.hardware.interpreter.sampled.NoisyBank", refused)
+    assert expected_errors(run, spec, (64,)) == shot_curve(run, (64,))
 
 
 def test_the_same_seed_gives_the_same_numbers(run: Path) -> None:

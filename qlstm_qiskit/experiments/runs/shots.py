@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qlstm_qiskit.errors import OptionError, require_at_least
+from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.run import Run, load_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, SampledBackend, find_spec
 from qlstm_qiskit.nn import predict_windows
@@ -31,6 +31,7 @@ class ShotCurve:
         model: The error of the exact values of ideal circuits.
         device: What the noise of a device adds without shots; 0 where the backend has none.
         naive: Errors of the forecasts that need no model.
+        noise_of: The device whose noise is part of it.
     """
 
     backend: str
@@ -41,6 +42,12 @@ class ShotCurve:
     model: float
     device: float
     naive: dict[str, float]
+    noise_of: str | None = None
+
+    @property
+    def where(self) -> str:
+        """What circuits run on, in words."""
+        return "on an ideal device" if self.noise_of is None else f"and the noise of {self.noise_of}"
 
     @property
     def without_shots(self) -> float:
@@ -94,7 +101,7 @@ def shot_curve(
     repeats: int = 8,
     seed: int = 0,
 ) -> ShotCurve:
-    """Evaluate a run on its test part with numbers of shots, in one process and without a device.
+    """Evaluate a run on its test part with numbers of shots, in one process, with the noise of a device or without.
 
     Args:
         path: The run folder.
@@ -131,8 +138,8 @@ def shot_curve(
         predictions = predict_windows(sampled.forecaster, windows).reshape(repeats, *targets.shape)
         found.append([task.error(own, targets) for own in predictions])
     model = _error(load_run(path, backend=EXACT))
-    ideal = spec.noise is None
-    noisy = model if ideal else _error(load_run(path, backend=spec.model_copy(update={"shots": None, "sampling": "gaussian"})))
+    exact = {"shots": None, "sampling": "gaussian", "seed": None}
+    noisy = model if spec.noise is None else _error(load_run(path, backend=spec.model_copy(update=exact)))
     errors = np.array(found)
     return ShotCurve(
         backend=spec.name,
@@ -143,7 +150,16 @@ def shot_curve(
         model=model,
         device=noisy - model,
         naive={name: figures[task.metric] for name, figures in task.references(dataset).items()},
+        noise_of=spec.noise_of,
     )
+
+
+def expected_errors(path: Path | str, backend: BackendSpec, shots: Sequence[int] = SHOTS, *, repeats: int = 8) -> ShotCurve:
+    """As `shot_curve`; of ideal circuits where the exact interpreter does not take the run's circuits with noise."""
+    try:
+        return shot_curve(path, shots, backend=backend, repeats=repeats)
+    except CircuitError:
+        return shot_curve(path, shots, repeats=repeats)
 
 
 def _error(run: Run) -> float:

@@ -24,6 +24,15 @@ STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json
 Record = dict[str, Any]
 
 
+class _Evaluated(BaseModel):
+    """An evaluation of a run: a hash of what was done, and the error of each repeat."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    id: str
+    errors: list[float] = Field(min_length=1)
+
+
 class _Plain(BaseModel):
     """A line of the records: what its readers need of it."""
 
@@ -36,6 +45,7 @@ class _Plain(BaseModel):
     error: str | None = None
     test: dict[str, float] = {}
     rolled_out: dict[str, list[float]] | None = None
+    evaluations: dict[str, _Evaluated] = {}
     n_parameters: int | None = None
     n_circuits: int | None = None
     wall_seconds: float = Field(default=0.0, ge=0)
@@ -130,7 +140,7 @@ def require_same_study(study: Study, out: Path) -> None:
             there, here = getattr(found, name), getattr(study, name)
             if there != here:
                 raise RunError(f"{out} holds a study with {name} {there!r}, not {here!r}; choose another folder.")
-        for name in ("rows", "datasets", "families", "published"):
+        for name in ("rows", "datasets", "evaluations", "families", "published"):
             before, now = getattr(found, name), getattr(study, name)
             if name == "published":  # cells may be added to a row
                 before, now = (

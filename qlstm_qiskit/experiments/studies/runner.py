@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import relocate, start_from
 from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_run, train_run
 from qlstm_qiskit.experiments.studies.controls import Control
+from qlstm_qiskit.experiments.studies.evaluations import evaluate, is_evaluated
 from qlstm_qiskit.experiments.studies.records import (
     Record,
     note_environment,
@@ -80,7 +81,7 @@ def run_study(
     with claimed(out):
         require_same_study(whole or study, out)
         records = {record["id"]: record for record in read_records(out)}
-        missing = list({task.id: task for task in tasks if task.id not in records}.values())
+        missing = _missing(tasks, records)
         order = ordered_ids(whole or study, tasks)
         done = len(tasks) - len(missing)
         for record in _made(missing, out / "runs", jobs, cluster):
@@ -92,6 +93,15 @@ def run_study(
                 report(done, len(tasks), record)
         write_records(out, order, records)
     return [placed(records[task.id], task) for task in tasks]
+
+
+def _missing(tasks: Sequence[StudyTask], records: Mapping[str, Record]) -> list[StudyTask]:
+    """Each training once that has no record, or not all evaluations that one of its places in the table has."""
+    found: dict[str, StudyTask] = {}
+    for task in tasks:
+        before = found[task.id].evaluations if task.id in found else {}
+        found[task.id] = task.model_copy(update={"evaluations": before | task.evaluations})
+    return [task for task in found.values() if task.id not in records or not is_evaluated(records[task.id], task.evaluations)]
 
 
 def run_task(task: StudyTask, folder: Path) -> Record:
@@ -133,7 +143,9 @@ def _figures(task: StudyTask, out: Path) -> dict[str, Any]:
     work = task.work
     if isinstance(work, Control):
         started = time.perf_counter()
-        return work.errors(work.data.load(), task.steps) | {"wall_seconds": time.perf_counter() - started}
+        found = work.errors(work.data.load(), task.steps)
+        same = {name: {"id": asked.id, "errors": [found[REGRESSION.test]]} for name, asked in task.evaluations.items()}
+        return found | ({"evaluations": same} if same else {}) | {"wall_seconds": time.perf_counter() - started}
     run = _finished(work, out) if isinstance(work, RunSpec) else _chain(work, out)
     figures = {name: run.metrics[name] for name in _FIGURES if name in run.metrics}
     if set(environment()) <= set(run.metrics):  # of the process that trained, not of the one that reads
@@ -144,6 +156,10 @@ def _figures(task: StudyTask, out: Path) -> dict[str, Any]:
         figures["stages"] = run.metrics.get("stages", {})
         figures["wall_seconds"] += load_metrics(out / "search")["wall_seconds"]
         figures["circuits"] = _circuits(run)
+    if task.evaluations:
+        figures["evaluations"] = {
+            name: {"id": asked.id, "errors": evaluate(run.path, asked, task.seed)} for name, asked in task.evaluations.items()
+        }
     return figures
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
+from qlstm_qiskit.experiments.studies.evaluations import Evaluation
 from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask
 from qlstm_qiskit.hardware import BackendSpec, names_own_code
 from qlstm_qiskit.training.task import REGRESSION, Task
@@ -42,6 +42,7 @@ class Study(BaseModel):
         common: Fields of all runs.
         steps: How far predictions are fed back on the test part, beside the primary metric; 0 for not at all.
         rows: By label.
+        evaluations: Of trained models on other backends, by name; the primary metric may be one that all rows have.
         families: By name, pairs of rows that are compared on each series; p values are corrected within a family.
         published: Errors by row and series that others have reported.
     """
@@ -58,6 +59,7 @@ class Study(BaseModel):
     common: dict[str, Any] = {}
     steps: int = Field(default=0, ge=0)
     rows: dict[str, Row] = Field(min_length=1)
+    evaluations: dict[str, Evaluation] = {}
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
     about: str = Field(default="", description="What the table says about itself.")
@@ -67,15 +69,24 @@ class Study(BaseModel):
         """The task of its models."""
         return REGRESSION
 
-    @field_validator("primary")
-    @classmethod
-    def _is_an_error(cls, name: str) -> str:
-        if name not in (REGRESSION.test, REGRESSION.valid):
-            raise PydanticCustomError("literal_error", f"Input should be {REGRESSION.test!r} or {REGRESSION.valid!r}")
-        return name
+    def compared_by(self, figure: str | None = None) -> str:
+        """What rows are compared by, in words; `figure`: the name of the error, by default the task's title."""
+        figure = self.trained_for.title if figure is None else figure
+        if self.primary in self.evaluations:
+            return f"Test {figure} on {self.primary}"
+        return f"{'Test' if self.primary == self.trained_for.test else 'Validation'} {figure}"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        everywhere = [name for name, own in self.evaluations.items() if own.rows is None]
+        allowed = (REGRESSION.test, REGRESSION.valid, *everywhere)
+        if self.primary not in allowed:
+            raise ValueError(f"primary is {self.primary!r}; it should be one of {', '.join(map(repr, allowed))}")
+        for own in self.evaluations.values():
+            for kind, names, known in (("row", own.rows, self.rows), ("evaluation", own.predicted_by, self.evaluations)):
+                for name in (names,) if isinstance(names, str) else names or ():
+                    if name not in known:
+                        raise unknown_option(kind, name, known)
         if self.recipe not in RECIPES:
             raise unknown_option("recipe", self.recipe, RECIPES)
         for name in {row for pairs in self.families.values() for pair in pairs for row in pair} | set(self.published):
@@ -100,8 +111,13 @@ class Study(BaseModel):
                     raise unknown_option(kind, name, known)
         kept = {name: row for name, row in self.rows.items() if rows is None or name in rows}
         series = {name: own for name, own in self.datasets.items() if datasets is None or name in datasets}
+        evaluations = {
+            name: own.model_copy(update={"rows": None if own.rows is None else tuple(row for row in own.rows if row in kept)})
+            for name, own in self.evaluations.items()
+        }
         changes: dict[str, Any] = {
             "rows": kept,
+            "evaluations": evaluations,
             "datasets": series,
             "seeds_of": {name: n if seeds is None else min(n, seeds) for name, n in self.seeds_of.items() if name in series},
             "families": {name: [pair for pair in pairs if set(pair) <= set(kept)] for name, pairs in self.families.items()},
@@ -192,7 +208,8 @@ class Study(BaseModel):
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         if self.primary == self.trained_for.valid and not _holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
-        return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps)
+        evaluations = {name: own.asked() for name, own in self.evaluations.items() if own.rows is None or label in own.rows}
+        return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps, evaluations=evaluations)
 
 
 def _names_code(fields: Mapping[str, Any] | None) -> bool:

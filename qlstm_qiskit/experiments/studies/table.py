@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,8 @@ class Cell:
         n_parameters, n_circuits: Of the model.
         mase: The one-step MASE on the test part over seeds, where it is defined; infinity where a run diverged.
         rolled_mase: The same of forecasts that are fed back, averaged over their steps, where the study has them.
+        evaluated: The mean over repeats of each evaluation that is there, over seeds.
+        measured: For each evaluation that another one predicts, its error as a multiple of the predicted one; means over seeds.
         restarted: The primary metric of the seed with the lowest training error: what as many restarts come to.
     """
 
@@ -41,6 +43,8 @@ class Cell:
     mase: Summary | None = None
     rolled_mase: Summary | None = None
     restarted: float | None = None
+    evaluated: dict[str, Summary] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,30 @@ def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Ce
         _over_seeds(mase, records),
         _over_seeds(rolled, records),
         min(trained)[1] if trained else None,
+        *_evaluated(study, records),
     )
+
+
+def _evaluated(study: Study, records: Sequence[Record]) -> tuple[dict[str, Summary], dict[str, float]]:
+    """Errors of each evaluation, and how they compare with what was predicted."""
+    summaries, ratios = {}, {}
+    for name, own in study.evaluations.items():
+        means = [mean for record in records if (mean := _mean(record, name)) is not None]
+        if means:
+            summaries[name] = summarise(means)
+        both = [(_mean(record, name), _mean(record, own.predicted_by or "")) for record in records]
+        pairs = [(measured, predicted) for measured, predicted in both if measured is not None and predicted is not None]
+        if pairs:
+            ratios[name] = sum(measured for measured, _ in pairs) / sum(predicted for _, predicted in pairs)
+    return summaries, ratios
+
+
+def _mean(record: Record, evaluation: str) -> float | None:
+    """Over repeats; infinity where the run diverged, None where it was not evaluated so."""
+    if "error" in record:
+        return float("inf")
+    found = record.get("evaluations", {}).get(evaluation)
+    return None if found is None else float(np.mean(found["errors"]))
 
 
 def _over_seeds(values: Sequence[float | None], records: Sequence[Record]) -> Summary | None:
@@ -185,7 +212,9 @@ def _tests(pairs: Sequence[tuple[str, str]], study: Study, errors: dict[tuple[st
 def _figure(record: Record, study: Study) -> float:
     if "error" in record:
         return float("inf")
-    value = record.get(study.primary)
+    value = _mean(record, study.primary) if study.primary in study.evaluations else record.get(study.primary)
+    if value is None and study.primary in study.evaluations:
+        raise OptionError(f"{record['row']!r} on {record['dataset']} was not evaluated on {study.primary} yet; run the study.")
     if value is None:
         raise OptionError(f"{record['row']!r} on {record['dataset']} has no {study.primary}; give its run a valid_fraction.")
     return float(value)

@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
+from qlstm_qiskit.experiments.studies.evaluations import Asked
 
 
 class Derive(BaseModel):
@@ -79,6 +80,7 @@ class StudyTask(BaseModel):
         row, dataset, seed: Its place in the table.
         work: What is done.
         steps: How far predictions are fed back on the test part; 0 for not at all.
+        evaluations: What follows the training, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,10 +90,11 @@ class StudyTask(BaseModel):
     seed: int
     work: RunSpec | Chain | Control
     steps: int = 0
+    evaluations: dict[str, Asked] = {}
 
     @property
     def id(self) -> str:
-        """A hash of what is done; its place in the table has no part in it, nor has that of a file whose content is known."""
+        """A hash of the training; its place in the table has no part in it, nor has that of a file whose content is known."""
         place: Any = {"search": {"data": {"csv"}}} if isinstance(self.work, Chain) else {"data": {"csv"}}
         done = self.work.model_dump(mode="json", exclude_defaults=True, exclude=place)
         content: dict[str, Any] = {type(self.work).__name__: done}

@@ -109,6 +109,11 @@ class BackendSpec(Options):
         return self.kind == "statevector" and self.exact and self.noise is None
 
     @property
+    def noise_of(self) -> str | None:
+        """The device whose noise it simulates."""
+        return None if self.noise is None else self.noise.device or self.noise.provider
+
+    @property
     def code(self) -> str | None:
         """Import path of what it calls that is not of this package: whoever uses it must trust it."""
         return self.provider if self.noise is None else self.noise.provider
@@ -133,6 +138,27 @@ class BackendSpec(Options):
         if self.kind in {"statevector", "aer"}:
             return self
         return self.model_copy(update={"guard": self.guard.model_copy(update={"confirm": True})})
+
+    def inside(self, device: str | None = None) -> BackendSpec:
+        """The exact interpreter with its shots and the noise of its device, as far as a device is known without a login.
+
+        Args:
+            device: A fake device in place of its own.
+        """
+        noise = self.noise
+        if device is not None or self.kind == "fake" or (self.local and self.device is not None):
+            noise = NoiseSpec(device=device or self.device)
+        elif self.kind == "provider":
+            noise = NoiseSpec(provider=self.provider)
+        return BackendSpec(
+            name=self.name,
+            kind="statevector",
+            shots=self.shots or 1024,
+            sampling=self.sampling,
+            noise=noise,
+            transpile=TranspileSpec() if noise is None else self.transpile,
+            reduce=self.reduce,
+        )
 
     def about(self) -> str:
         """One line about what evaluates the circuits, beside device and shots."""

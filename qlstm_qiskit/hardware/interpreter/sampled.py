@@ -19,8 +19,8 @@ from qlstm_qiskit.hardware.contract.backend import Backend, CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Draws, Prepare
 from qlstm_qiskit.hardware.contract.measurement import Basis, Measurement
 
-#: What strings must contribute to be kept where the noise of shots is added. With 36 candidates on 6 qubits, depth 2, values are
-#: off by less than 1e-5 then, and an eighth of the edges is left.
+#: What strings must contribute to be kept where shots add noise. With 36 candidates on 6 qubits, depth 2, values are off by
+#: less than 1e-5 then, and an eighth of the edges is left.
 _NEGLIGIBLE = 1e-9
 
 _KINDS: dict[str, type[SampledBank]] = {"gaussian": GaussianBank, "multinomial": MultinomialBank}

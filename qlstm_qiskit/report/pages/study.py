@@ -25,7 +25,7 @@ from qlstm_qiskit.report.pages.content import (
     stacked,
 )
 from qlstm_qiskit.report.pages.figures import INK, axis, label, log_axis, plotted
-from qlstm_qiskit.report.table import TablePart, compared_by, parts
+from qlstm_qiskit.report.table import TablePart, parts
 from qlstm_qiskit.storage import strict_json
 
 
@@ -73,13 +73,13 @@ def _figures(found: Table, records: list[Record]) -> Section:
         for place, dataset in enumerate(found.study.datasets, 1)
         if any(key[1] == dataset for key in found.cells)
     ]
-    text = f"{compared_by(found.study)} of each seed, with the median and its interval"
+    text = f"{found.study.compared_by()} of each seed, with the median and its interval"
     text += ", and what others have published." if found.study.published else "."
     return Section("Errors of all seeds", [Text(text), Panels(plots)])
 
 
 def _panel(found: Table, rows: list[str], dataset: str, place: int, seeds: dict[tuple[str, str], list[int]]) -> Plot:
-    study, what = found.study, compared_by(found.study)
+    study, what = found.study, found.study.compared_by()
     each: dict[str, list[Any]] = {"model": [], "seed": [], study.primary: []}
     for row in rows:
         values = _values(found, row, dataset)
