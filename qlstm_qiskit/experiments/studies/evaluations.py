@@ -19,7 +19,7 @@ from qlstm_qiskit.nn import predict_windows
 _FIRST_SEED = 1_000_000
 
 
-class Evaluation(BaseModel):
+class EvaluationSpec(BaseModel):
     """An evaluation of trained models on the test part.
 
     Attributes:
@@ -38,7 +38,7 @@ class Evaluation(BaseModel):
     rows: tuple[str, ...] | None = None
     predicted_by: str | None = None
 
-    def asked(self) -> Asked:
+    def asked(self) -> PinnedEvaluation:
         """What is done, with the backend as backends.yaml has it now.
 
         Raises:
@@ -49,10 +49,10 @@ class Evaluation(BaseModel):
             raise OptionError(f"a study evaluates on this machine, and backend {spec.name} does not; use `qlstm evaluate`.")
         if self.shots is not None:
             spec = BackendSpec.model_validate(spec.model_dump() | {"shots": self.shots})
-        return Asked(spec=spec, repeats=self.repeats)
+        return PinnedEvaluation(spec=spec, repeats=self.repeats)
 
 
-class Asked(BaseModel):
+class PinnedEvaluation(BaseModel):
     """An evaluation whose backend is known."""
 
     model_config = ConfigDict(frozen=True)
@@ -66,7 +66,7 @@ class Asked(BaseModel):
         return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:16]
 
 
-def evaluate(run: Path, asked: Asked, seed: int) -> list[float]:
+def evaluate(run: Path, asked: PinnedEvaluation, seed: int) -> list[float]:
     """Errors of a run on the test part, one for each repeat; a model without circuits has one error."""
     spec = asked.spec if asked.spec.exact else asked.spec.model_copy(update={"seed": _FIRST_SEED + seed})
     with closing(load_run(run, backend=spec)) as loaded:
@@ -77,7 +77,7 @@ def evaluate(run: Path, asked: Asked, seed: int) -> list[float]:
         ]
 
 
-def is_evaluated(record: Mapping[str, Any], asked: Mapping[str, Asked]) -> bool:
+def is_evaluated(record: Mapping[str, Any], asked: Mapping[str, PinnedEvaluation]) -> bool:
     """Whether a record has all evaluations that are asked for; that of a run that diverged needs none."""
     found = record.get("evaluations", {})
     return "error" in record or all(found.get(name, {}).get("id") == own.id for name, own in asked.items())

@@ -14,7 +14,7 @@ from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
-from qlstm_qiskit.experiments.studies.evaluations import Evaluation
+from qlstm_qiskit.experiments.studies.evaluations import EvaluationSpec
 from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask
 from qlstm_qiskit.hardware import BackendSpec, names_own_code
 from qlstm_qiskit.training.task import REGRESSION, Task
@@ -59,7 +59,7 @@ class Study(BaseModel):
     common: dict[str, Any] = {}
     steps: int = Field(default=0, ge=0)
     rows: dict[str, Row] = Field(min_length=1)
-    evaluations: dict[str, Evaluation] = {}
+    evaluations: dict[str, EvaluationSpec] = {}
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
     about: str = Field(default="", description="What the table says about itself.")

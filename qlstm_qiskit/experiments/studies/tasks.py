@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
-from qlstm_qiskit.experiments.studies.evaluations import Asked
+from qlstm_qiskit.experiments.studies.evaluations import PinnedEvaluation
 
 
 class Derive(BaseModel):
@@ -90,7 +90,7 @@ class StudyTask(BaseModel):
     seed: int
     work: RunSpec | Chain | Control
     steps: int = 0
-    evaluations: dict[str, Asked] = {}
+    evaluations: dict[str, PinnedEvaluation] = {}
 
     @property
     def id(self) -> str:
