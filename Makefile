@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # A worker that has nothing left to do takes tests from the other one; tests of a file stay together, and so do their fixtures.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow test-all grid odd lint dist docs clean
+.PHONY: demo test test-slow test-all grid odd lint copies dist docs clean
 
 demo: $(VENV)/.installed
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; \
@@ -40,6 +40,20 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file= --strict examples/typed_project.py
+
+# Runs of copied code in the package, and how many there are per 1,000 lines: at most 1. A run is at least 50 tokens on 5 lines (the
+# limits that jscpd has by itself) with the same names and values; comments and line breaks do not count. jscpd is an npm package, so
+# that this needs Node. It finds runs within one file and those that begin or end inside a line; pylint's symilar, which compares whole
+# lines of two files, sees none of what it finds here.
+copies:
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
+	npx --yes jscpd@4.0.5 --mode weak --format python --reporters json --output "$$folder" qlstm_qiskit >"$$folder/said" \
+	|| { cat "$$folder/said"; exit 1; } && \
+	$(PYTHON) -c 'import json, sys; found = json.load(open(sys.argv[1])); total = found["statistics"]["total"]; \
+	[print(*("{name}:{start}-{end}".format(**run[key]) for key in ("firstFile", "secondFile"))) for run in found["duplicates"]]; \
+	share = 1000 * total["clones"] / total["lines"]; \
+	print("{clones} runs of copied code in {lines:,} lines: {share:.2f} per 1,000".format(share=share, **total)); \
+	sys.exit(share > 1)' "$$folder/jscpd-report.json"
 
 # Wheel and source distribution, checked as the index would, and the wheel used from another folder.
 dist: $(VENV)/.installed-dev

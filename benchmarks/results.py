@@ -16,8 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dead, derived_noise, learning, primitives, search
+from benchmarks import dead, derived_noise, learning, primitives, stages
 from benchmarks.timing import machine
+from qlstm_qiskit.experiments.studies.records import load_study_folder
 
 _HERE = Path(__file__).parent
 
@@ -114,12 +115,12 @@ The candidates' part (`bind_ms`: building the form, forward) does not grow with 
 
 ## Search, derive, fine-tune
 
-`python -m benchmarks.search --out results/search.jsonl`, some hours on two cores; this is the report of the records that are
-committed there (`--report`). `full` is the paper's model, 100 epochs of 36 candidates a gate. A strategy searches for 60 epochs
-with the last fifth of the training part held out; one circuit a gate is derived on that part, and fine-tuned for 200 epochs on
-the whole training part. The best of 36 random choices trains each for 60 epochs.
+The study `search` (`qlstm table --study search --out results/search`, some hours on two cores); these are the tables of
+`python -m benchmarks.stages`. `full` is the paper's model, 100 epochs of 36 candidates a gate. A strategy searches for 60
+epochs with the last fifth of the training part held out; one circuit a gate is derived on that part, and fine-tuned for 200
+epochs on the whole training part. The best of 36 random choices trains each for 60 epochs.
 
-{search.report(search.read(_HERE.parent / "results" / "search.jsonl"))}
+{stages.report(*load_study_folder(stages.RESULTS))}
 
 ## Derived models under noise
 

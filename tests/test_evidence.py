@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.stages import costs, stages
 from qlstm_qiskit import load_dataset
 from qlstm_qiskit.experiments.scaling.measure import load_scaling
-from qlstm_qiskit.experiments.studies.records import read_records
+from qlstm_qiskit.experiments.studies.records import load_study_folder, read_records
 from qlstm_qiskit.experiments.studies.statistics import compare, corrected
 from qlstm_qiskit.experiments.studies.table import Table
 from qlstm_qiskit.report.scaling import scaling_report
@@ -419,6 +420,24 @@ def test_of_speed() -> None:
     said(f"sends {stock[1]} jobs and {stock[3]} circuits for that last step. Here it is {ours[3]} before packing", devices)
     (requested,) = [row[-1] for row in measured("## Dead candidates") if row[:2] == ["S", "no"]]
     said(f"{requested} are requested", devices)
+
+
+def test_the_stages_of_searches_are_made_of_their_records() -> None:
+    assert (
+        "\n".join(stages(*load_study_folder(ROOT / "results" / "search"))) in (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    )
+
+
+@pytest.mark.slow
+def test_the_costs_of_searches_are_made_of_their_circuits() -> None:
+    study, records = load_study_folder(ROOT / "results" / "search")
+    rows = ["full", "random"]
+    made = costs(study.part(rows=rows), [record for record in records if record["row"] in rows])
+    wanted = {tuple(row[:2]): row for row in measured("## Search, derive, fine-tune") if len(row) == 6}
+    assert [line.strip("| ").split(" | ") for line in made[-2:]] == [
+        ["full", "", *wanted["full", ""][2:]],
+        ["random", *wanted["random", "perturbation"][1:]],
+    ]
 
 
 def test_of_searches() -> None:

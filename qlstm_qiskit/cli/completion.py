@@ -28,7 +28,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("random", "best-of-random", "uniform", "frozen"),
     ),
     "derivation": ("perturbation", "contribution", "weight"),
-    "study": ("real", "recipe", "recipe-device", "table2", "table2-tuned"),
+    "study": ("device", "real", "recipe", "recipe-device", "search", "table2", "table2-tuned"),
     "format": ("qasm3", "qpy", "multilinear"),
     "logger": ("tensorboard", "mlflow"),
     "task": ("predict", "train"),

@@ -24,7 +24,8 @@ def table(
     study: Annotated[
         str,
         typer.Option(
-            help="table2, table2-tuned, recipe, recipe-device, real, or a YAML file of your own.", autocompletion=names("study")
+            help="table2, table2-tuned, recipe, recipe-device, device, real, search, or a YAML file of your own.",
+            autocompletion=names("study"),
         ),
     ] = "table2",
     recipe: Annotated[

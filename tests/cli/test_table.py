@@ -50,7 +50,7 @@ def test_a_table_is_made_once_and_read_again(qlstm, study: Path) -> None:
     [
         (
             ["--study", "tabel2"],
-            "unknown study 'tabel2'. Give a YAML file, or one of: real, recipe, recipe-device, table2, table2-tuned",
+            "unknown study 'tabel2'. Give a YAML file, or one of: device, real, recipe, recipe-device, search, table2",
         ),
         (["--rows", "difqas"], "unknown row 'difqas'. Did you mean 'diffqas'"),
         (["--datasets", "narma"], "unknown series 'narma'"),

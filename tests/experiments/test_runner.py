@@ -268,6 +268,7 @@ def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
         ),
         ({"rows": SMALL.model_dump()["rows"] | {"lstm": {"run": {"model": "lstm", "hidden_size": 9}}}}, "another 'lstm'"),
         ({"datasets": {"damped_shm": {"window": 2}, "narma5": {"window": 9}}}, "another 'narma5'"),
+        ({"shorter": {"narma5": 2}}, "another number of epochs for 'narma5'"),
         ({"families": {"all": [["lstm", "circuit"]]}}, "another 'all' among its families"),
         ({"published": {"circuit": {"damped_shm": 0.06}}}, "another 'circuit on damped_shm' among its published"),
     ],

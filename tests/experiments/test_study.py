@@ -14,7 +14,7 @@ from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import STUDIES, Chain, Derive, Study, load_study, studies
-from qlstm_qiskit.search import STRATEGIES
+from qlstm_qiskit.search import DERIVATIONS, STRATEGIES
 from tests.experiments.studied import SMALL
 
 
@@ -135,6 +135,8 @@ def test_a_recipe_is_for_what_is_compared_and_not_for_searches() -> None:
         ({"published": {"circuits": {}}}, "Did you mean 'circuit'"),
         ({"published": {"circuit": {"narma": 0.1}}}, "unknown series 'narma'. Did you mean 'narma5'"),
         ({"seeds_of": {"narma": 1}}, "unknown series 'narma'. Did you mean 'narma5'"),
+        ({"shorter": {"narma": 2}}, "unknown series 'narma'. Did you mean 'narma5'"),
+        ({"shorter": {"narma5": 0}}, "shorter.narma5"),
         ({"rows": {"a": {"run": {}, "scratch": True}}}, "has no search, which derive and scratch go with"),
         ({"rows": {"a": {"run": {}, "derive": {"top_k": 3}}}}, "has no search"),
         ({"rows": {}}, "rows: Dictionary should have at least 1 item"),
@@ -192,6 +194,39 @@ def test_packaged_studies_are_sound(name: str) -> None:
     for dataset in study.datasets:
         load_dataset(dataset)
     assert (STUDIES / f"{name}.yaml").read_text().startswith("#")
+
+
+def test_a_series_may_have_shorter_trainings() -> None:
+    """Those of a row, of a search and of what follows it, also where no number of epochs is given; no other series has."""
+    rows = SMALL.model_dump()["rows"] | {"silent": {"run": {"model": "lstm"}}}
+    rows["derived"] |= {"search": rows["derived"]["search"] | {"epochs": 7}, "run": {}}
+    whole = Study.model_validate(SMALL.model_dump() | {"rows": rows, "common": {"hidden_size": 1}, "recipe": "tuned"})
+    study = Study.model_validate(whole.model_dump() | {"shorter": {"narma5": 3}})
+    works = {task.row: task.work for task in study.tasks() if task.dataset == "narma5"}
+    assert works["circuit"].epochs == works["silent"].epochs == RECIPES["tuned"]["epochs"] // 3 == 16
+    assert (works["derived"].search.epochs, works["derived"].tune["epochs"]) == (2, 16)
+    paper = Study.model_validate(study.model_dump() | {"recipe": "paper"})
+    (derived,) = (task.work for task in paper.tasks() if (task.row, task.dataset) == ("derived", "narma5"))
+    assert derived.tune["epochs"] == RunSpec.model_fields["epochs"].default // 3
+    assert {task.work.epochs for task in study.with_epochs(2).tasks() if task.row == "silent"} == {1, 2}, "at least one"
+    ids = [{task.id for task in one.tasks() if task.dataset == "damped_shm"} for one in (whole, study)]
+    assert ids[0] == ids[1], "ids of other series are what they were"
+    assert study.part(datasets=["damped_shm"]).shorter == {}
+
+
+def test_the_study_of_searches_has_every_strategy_at_its_budget() -> None:
+    tasks = {(task.row, task.dataset): task.work for task in load_study("search").tasks() if task.seed == 0}
+    chains = {key: work for key, work in tasks.items() if isinstance(work, Chain)}
+    assert {work.search.search.name for work in chains.values() if work.search.search is not None} == set(STRATEGIES)
+    assert {work.derive.strategy for work in chains.values()} == set(DERIVATIONS)
+    for (row, dataset), work in tasks.items():
+        budget = (33, 20, 66) if dataset == "delayed_quantum_control" else (100, 60, 200)
+        first = work.search if isinstance(work, Chain) else work
+        assert (first.model, first.hidden_size, first.depth, first.optimizer) == ("diffqas", 5, 2, "rmsprop")
+        if isinstance(work, Chain):
+            assert (first.epochs, work.tune["epochs"], first.valid_fraction) == (*budget[1:], 0.2)
+        else:
+            assert (row, first.epochs, first.valid_fraction) == ("full", budget[0], 0.0)
 
 
 def test_a_study_of_recipes_takes_none() -> None:

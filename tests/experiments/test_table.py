@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.stages import stages
 from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.experiments.studies import runner
-from qlstm_qiskit.experiments.studies.records import read_records
+from qlstm_qiskit.experiments.studies.records import load_study_folder, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study, load_study
 from qlstm_qiskit.experiments.studies.table import table
@@ -103,3 +104,22 @@ def test_a_study_of_real_series(tmp_path: Path) -> None:
     one, several = (part.split("## ")[0] for part in markdown(table(study, records)).split(" ahead\n")[1:])
     assert f"| `ridge` | {cell.mase.median:.2f} |" in one
     assert f"| `ridge` | {cell.rolled_mase.median:.2f} |" in several
+
+
+@pytest.mark.slow
+def test_a_study_of_searches(tmp_path: Path) -> None:
+    """Its records have what the tables of `benchmarks.stages` are made of."""
+    rows = ["full", "weighted-sum by contribution", "softmax + device", "random"]
+    whole = load_study("search").with_epochs(1)
+    study = whole.part(rows=rows, datasets=["damped_shm"], seeds=1)
+    records = run_study(study, tmp_path / "out", whole=whole)
+    assert load_study_folder(tmp_path / "out") == (whole, records)
+    assert [set(record.get("stages", ())) for record in records] == [set(), *[{"search", "derived", "fine_tuned"}] * 3]
+    assert [record["n_circuits"] for record in records] == [144, 4, 4, 4]
+    lines = "\n".join(stages(study, records))
+    search, derived, tuned = lines.split(": median test MSE**")[1:]
+    for stage, part in (("search", search), ("derived", derived), ("fine_tuned", tuned)):
+        assert f"{records[1]['stages'][stage]['test_mse']:.3g} |" in part
+    assert "| weighted-sum | contribution |" in tuned
+    assert "| full |" not in derived
+    assert "| `softmax + device` | 58 | 4 |" in markdown(table(study, records))

@@ -149,6 +149,9 @@ def require_same_study(study: Study, out: Path) -> None:
             changed = [key for key in before if before[key] != now.get(key)]
             if changed:
                 raise RunError(f"{out} holds a study with another {changed[0]!r} among its {name}; choose another folder.")
+        for name in found.datasets:
+            if found.shorter.get(name, 1) != study.shorter.get(name, 1):
+                raise RunError(f"{out} holds a study with another number of epochs for {name!r}; choose another folder.")
     content = study.model_dump(mode="json", exclude_defaults=True)
     fixed = {name: getattr(study, name) for name in ("name", "primary", "recipe", "seeds")}  # said even where it is the default
     write_atomically(path, strict_json(fixed | content, indent=2) + "\n")

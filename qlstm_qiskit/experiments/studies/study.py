@@ -39,6 +39,7 @@ class Study(BaseModel):
         recipe: How models are trained, see `RECIPES`; a row's own fields come before it.
         seeds: How many, from 0; `seeds_of` for single series.
         datasets: Series by name, with further fields of their `DataSpec`.
+        shorter: For single series, by what the epochs of all their runs are divided, rounded down, but to no less than one.
         common: Fields of all runs.
         steps: How far predictions are fed back on the test part, beside the primary metric; 0 for not at all.
         rows: By label.
@@ -56,6 +57,7 @@ class Study(BaseModel):
     seeds: PositiveInt = 12
     seeds_of: dict[str, PositiveInt] = {}
     datasets: dict[str, dict[str, Any]] = Field(min_length=1)
+    shorter: dict[str, PositiveInt] = {}
     common: dict[str, Any] = {}
     steps: int = Field(default=0, ge=0)
     rows: dict[str, Row] = Field(min_length=1)
@@ -92,7 +94,7 @@ class Study(BaseModel):
         for name in {row for pairs in self.families.values() for pair in pairs for row in pair} | set(self.published):
             if name not in self.rows:
                 raise unknown_option("row", name, self.rows)
-        for name in {*self.seeds_of, *(series for cells in self.published.values() for series in cells)}:
+        for name in {*self.seeds_of, *self.shorter, *(series for cells in self.published.values() for series in cells)}:
             if name not in self.datasets:
                 raise unknown_option("series", name, self.datasets)
         return self
@@ -120,6 +122,7 @@ class Study(BaseModel):
             "evaluations": evaluations,
             "datasets": series,
             "seeds_of": {name: n if seeds is None else min(n, seeds) for name, n in self.seeds_of.items() if name in series},
+            "shorter": {name: divisor for name, divisor in self.shorter.items() if name in series},
             "families": {name: [pair for pair in pairs if set(pair) <= set(kept)] for name, pairs in self.families.items()},
             "published": {
                 row: {name: error for name, error in cells.items() if name in series}
@@ -196,20 +199,24 @@ class Study(BaseModel):
             if row.control is not None:
                 work = Control.model_validate(own | row.control)
             elif row.search is not None:
-                search = RunSpec.model_validate(own | self.common | row.search)
+                search = self._shortened(RunSpec.model_validate(own | self.common | row.search), dataset)
                 tune = recipe | {key: self.common[key] for key in TRAINING if key in self.common} | (row.run or {})
-                tuned = _pinned(RunSpec.model_validate(own | tune))
-                if "backend" in tune:  # and not that of the search
-                    tune |= {"backend_options": tuned.backend_options}
+                tuned = _pinned(self._shortened(RunSpec.model_validate(own | tune), dataset))
+                tune |= {"epochs": tuned.epochs} if dataset in self.shorter else {}
+                tune |= {"backend_options": tuned.backend_options} if "backend" in tune else {}  # not that of the search
                 work = Chain(search=_pinned(search), derive=row.derive, tune=tune, scratch=row.scratch)
             else:
-                work = _pinned(RunSpec.model_validate(own | recipe | run))
+                work = _pinned(self._shortened(RunSpec.model_validate(own | recipe | run), dataset))
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         if self.primary == self.trained_for.valid and not _holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
         evaluations = {name: own.asked() for name, own in self.evaluations.items() if own.rows is None or label in own.rows}
         return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps, evaluations=evaluations)
+
+    def _shortened(self, spec: RunSpec, dataset: str) -> RunSpec:
+        divisor = self.shorter.get(dataset, 1)
+        return spec if divisor == 1 else spec.model_copy(update={"epochs": max(1, spec.epochs // divisor)})
 
 
 def _names_code(fields: Mapping[str, Any] | None) -> bool:
