@@ -11,6 +11,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.hardware.config.spec import BackendSpec
+from qlstm_qiskit.hardware.contract.backend import Backend
 from qlstm_qiskit.hardware.contract.executor import Request
 from qlstm_qiskit.hardware.device.compact import compact
 from qlstm_qiskit.hardware.device.health import Health
@@ -34,7 +35,8 @@ def check_backend(spec: BackendSpec) -> dict[str, Any]:
     backend = load_backend(spec)
     facts: dict[str, Any] = {"backend": spec.name, "kind": spec.kind}
     if not isinstance(backend, PrimitiveBackend):
-        return facts | {"device": "the exact interpreter", "circuit": "nothing to run"}
+        of = "" if spec.noise_of is None else f", with the noise of {spec.noise_of}"
+        return facts | {"device": f"the exact interpreter{of}"} | _calibration(spec, backend) | {"circuit": "nothing to run"}
     try:
         if backend.connection is not None:
             device = backend.connection.device
@@ -59,10 +61,11 @@ def check_backend(spec: BackendSpec) -> dict[str, Any]:
     return facts
 
 
-def _calibration(spec: BackendSpec, backend: PrimitiveBackend) -> dict[str, str]:
+def _calibration(spec: BackendSpec, backend: Backend) -> dict[str, str]:
     """What the device says about itself that spoils results, if anything."""
-    if backend.connection is not None:
-        device = backend.connection.device
+    connection = backend.connection if isinstance(backend, PrimitiveBackend) else None
+    if connection is not None:
+        device = connection.device
     elif spec.noise is not None:
         device = noise_device(spec.noise)
     else:

@@ -37,6 +37,8 @@ KINDS = {
     "shots": {"model": "config1", "backend": "aer-shots"},
     "exact-shots": {"model": "config1", "backend": "exact-shots", "optimizer": "adam"},
     "search with shots": {"search": ("shrinking", {"convex": True}), "valid_fraction": 0.2, "backend": "exact-shots"},
+    "exact-noise": {"model": "config1", "backend": "exact-noise-fez", "optimizer": "adam"},
+    "search with noise": {"search": ("shrinking", {"convex": True}), "valid_fraction": 0.2, "backend": "exact-noise-fez"},
     "spsa": {"model": "config1", "backend": "aer-shots", "optimizer": "spsa"},
     "noise": {"model": "config1", "backend": "fake-fez", "optimizer": "spsa", "epochs": 2, "batch_size": 40},
 }

@@ -19,6 +19,7 @@ from qlstm_qiskit.report.pages.write import write_report
 
 MODULE = "named_by_a_folder"
 OPTIONS = {"name": "x", "kind": "provider", "provider": f"{MODULE}:device", "shots": 10, "guard": {"dry_run": True}}
+NOISY = {"name": "x", "kind": "statevector", "noise": {"provider": f"{MODULE}:device"}, "shots": 10}
 WORDS = f"names the provider '{MODULE}:device'"
 
 
@@ -60,7 +61,11 @@ def command(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_a_folder_of_somebody_else_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("options", [OPTIONS, NOISY], ids=["provider", "noise"])
+def test_a_folder_of_somebody_else_is_refused(
+    options: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(folder, options)
     with pytest.raises(RunError, match=WORDS):
         load_run(folder)
     for arguments in (

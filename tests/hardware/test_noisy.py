@@ -1,6 +1,8 @@
 """Device noise inside the exact interpreter, against Aer's density matrix with the noise of the same device."""
 
+import sys
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,15 @@ from qiskit.circuit import Delay, Parameter, ParameterVector
 from qiskit.circuit.library import RXGate, SXGate
 from qiskit.circuit.measure import Measure
 from qiskit.providers import QubitProperties
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import InstructionProperties, Target
 
+from qlstm_qiskit import QLSTM
 from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.exact import NoisyBank, NoisyProgram
+from qlstm_qiskit.hardware import BackendSpec, load_backend
+from qlstm_qiskit.hardware.check import check_backend
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
 from qlstm_qiskit.hardware.contract.measurement import Measurement
@@ -27,6 +33,7 @@ from qlstm_qiskit.hardware.executors.aer import AerExecutor
 from qlstm_qiskit.hardware.interpreter import noisy, sampled
 from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 from qlstm_qiskit.hardware.interpreter.noisy import noisy_bank, noisy_program
+from qlstm_qiskit.hardware.loading import device_of
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.speed import slow_but
 
@@ -253,3 +260,54 @@ def test_what_is_refused() -> None:
         by_hand(circuit, small_target(error=0.01, duration=1e-7))
     with pytest.raises(CircuitError, match="6 qubits and fake_manila has 5"):
         our_bank(list(SearchSpace.handcrafted(1).candidates(6, 1)), "manila")
+
+
+def test_a_layer_is_refused_before_it_is_made() -> None:
+    """Circuits that the exact interpreter does not take with noise, and what to do about them."""
+    circuit = QuantumCircuit(2)
+    for qubit in (0, 1):
+        circuit.ry(X[qubit], qubit)
+        circuit.rx(W[qubit], qubit)
+    circuit.ry(X[0], 0)
+    space = SearchSpace.from_circuits([Candidate("twice", circuit, tuple(X), tuple(W[:2]))])
+    QLSTM(1, 1, space=space, backend="exact-shots")
+    with pytest.raises(CircuitError, match=r"the same angle of the data twice .* such as aer-noise-fez"):
+        QLSTM(1, 1, space=space, backend="exact-noise-fez")
+
+
+def lab(monkeypatch: pytest.MonkeyPatch, **devices: Any) -> None:
+    """A module of a user's with devices."""
+    module = ModuleType("lab_with_noise")
+    module.__dict__.update(devices)
+    monkeypatch.setitem(sys.modules, "lab_with_noise", module)
+
+
+def entry(device: str, **options: Any) -> BackendSpec:
+    noise = {"provider": f"lab_with_noise:{device}"}
+    return BackendSpec.model_validate({"name": "mine", "kind": "statevector", "noise": noise} | options)
+
+
+def test_the_noise_of_any_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its import path, as Aer has it: readout, gates and relaxation of a device of this machine."""
+    lab(monkeypatch, device=GenericBackendV2(4, seed=1, noise_info=True, control_flow=False))
+    candidates = [SearchSpace.handcrafted(1).candidates(3, 1)[0], user_circuit(3)]
+    for candidate in candidates:
+        ours, aer = (load_backend(entry("device", kind=kind)) for kind in ("statevector", "aer"))
+        weights, inputs = parameters(ours.bank([candidate]), 1, 2)
+        found, expected = (own.bank([candidate]).bind(weights)(inputs) for own in (ours, aer))
+        torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
+        ideal = load_backend("statevector").bank([candidate]).bind(weights)(inputs)
+        assert (found - ideal).abs().max() > 1e-4
+    assert device_of(entry("device")).num_qubits == 4
+    facts = check_backend(entry("device", shots=5))
+    assert facts["device"] == "the exact interpreter, with the noise of lab_with_noise:device"
+
+
+def test_a_device_without_noise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab(monkeypatch, perfect=GenericBackendV2(3, seed=1, noise_info=False, control_flow=False), small=find_device("manila"))
+    with pytest.raises(OptionError, match="lab_with_noise:perfect states neither errors nor durations of its gates"):
+        load_backend(entry("perfect"))
+    with pytest.raises(OptionError, match="unknown name in lab_with_noise 'smal'"):
+        load_backend(entry("smal"))
+    with pytest.raises(CircuitError, match="6 qubits and fake_manila has 5"):
+        QLSTM(1, 5, depth=1, space=SearchSpace.handcrafted(1), backend=load_backend(entry("small", shots=10)))

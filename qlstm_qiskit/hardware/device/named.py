@@ -77,8 +77,20 @@ def load_provider(path: str) -> BackendV2:
 
 
 def noise_device(noise: NoiseSpec) -> BackendV2:
-    """The device whose errors a simulation has; raises as `find_device` and `load_provider` do."""
-    return find_device(noise.device or "") if noise.provider is None else load_provider(noise.provider)
+    """The device whose errors a simulation has.
+
+    Raises:
+        OptionError: As of `find_device` and `load_provider`; or the device states nothing that noise could be made of.
+    """
+    device = find_device(noise.device or "") if noise.provider is None else load_provider(noise.provider)
+    target = device.target
+    stated = [own for name in target.operation_names for own in (target[name] or {}).values() if own is not None]
+    if not any(own.error or own.duration for own in stated):
+        raise OptionError(
+            f"{noise.device or noise.provider} states neither errors nor durations of its gates, so that there is no noise to "
+            "simulate; leave noise out, or take another device."
+        )
+    return device
 
 
 @cache
