@@ -80,8 +80,10 @@ def backends_plan(
     Example: qlstm backends plan runs/demo --backend ibm --device fez --for-mse 0.002
     """
     from qlstm_qiskit.experiments import plan_run
+    from qlstm_qiskit.experiments.runs.plan import constant_gates_of
     from qlstm_qiskit.experiments.runs.shots import shot_curve
     from qlstm_qiskit.hardware import find_spec
+    from qlstm_qiskit.nn.constants import about_constants
 
     spec = find_spec(backend, backends)
     if for_mse is not None:
@@ -89,15 +91,18 @@ def backends_plan(
             raise OptionError("--for-mse says how well a trained model is to predict; it goes with --task predict.")
         spec = spec.model_copy(update={"shots": shot_curve(run).fewest(for_mse)})
     plan = plan_run(run, spec, task, windows=windows, horizon=horizon, device=device)
+    constant = constant_gates_of(run, spec, device)
     expected = None
     if task == "predict" and spec.shots is not None:
         with suppress(QLSTMError):  # too large for this machine, or its series is gone, which says nothing of the cost
             expected = shot_curve(run, (spec.shots,))
     if json:
-        facts = {"run": str(run), "task": task, **plan.facts()}
+        facts = {"run": str(run), "task": task, **plan.facts(), "constant_gates": constant}
         print_json(facts | ({} if expected is None else {"expected_error": expected.errors[0], "naive_errors": expected.naive}))
         return
     print_table(f"{task} with {run} on {backend}", ["", "planned"], [list(row) for row in plan.rows()], text=("planned",))
+    if constant:
+        print(about_constants(constant))
     if expected is not None:
         naive = ", ".join(f"{name.replace('_', ' ')} {error:.3g}" for name, error in expected.naive.items())
         error = f"{expected.errors[0]:.3g} with {expected.shots[0]:,} shots on an ideal device; no model: {naive}"

@@ -196,24 +196,30 @@ def derive(
     Example: qlstm derive runs/demo --strategy perturbation --top-k 1 --out runs/derived
     """
     from qlstm_qiskit.experiments import derive_run
+    from qlstm_qiskit.nn.constants import about_constants, circuit_verdicts, constant_gates
     from qlstm_qiskit.report import draw_run
 
     derived = derive_run(run, out, strategy=strategy, top_k=top_k, refit=refit)
     figures = draw_run(derived)
-    genotype = derived.spec.genotype
+    genotype, recurrent = derived.spec.genotype, derived.forecaster.circuits
     assert genotype is not None
+    assert recurrent is not None
+    constant = constant_gates(recurrent)
     if json:
-        print_json(derived.metrics | {"run": str(out), "genotype": genotype.model_dump(mode="json", exclude_defaults=True)})
+        kept = genotype.model_dump(mode="json", exclude_defaults=True)
+        print_json(derived.metrics | {"run": str(out), "genotype": kept, "constant_gates": constant})
         return
+    verdicts = [circuit_verdicts(cell.bank) for cell in recurrent.layers()]
     rows = [
-        [str(number), gate, choice.candidate, choice.weight, choice.score]
-        for number, layer in enumerate(genotype.layers, 1)
+        [str(number), gate, choice.candidate, choice.weight, choice.score, own[choice.candidate]]
+        for number, (layer, own) in enumerate(zip(genotype.layers, verdicts, strict=True), 1)
         for gate, choices in layer.items()
         for choice in choices
     ]
-    print_table(
-        f"Kept of {run} by {strategy}", ["layer", "gate", "candidate", "weight", "score"], rows, text=("gate", "candidate")
-    )
+    header = ["layer", "gate", "candidate", "weight", "score", "verdict"]
+    print_table(f"Kept of {run} by {strategy}", header, rows, text=("gate", "candidate", "verdict"))
+    if constant:
+        print(f"{about_constants(constant)} See the verdicts with `qlstm space`, or keep more circuits with --top-k.")
     _print_stages(derived.metrics["stages"], derived.spec.task)
     print(f"Run folder: {out}; genotype.json says what was kept")
     print(f"Figures: {', '.join(path.name for path in figures)}")

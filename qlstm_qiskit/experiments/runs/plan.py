@@ -16,8 +16,10 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.executors.cost import Plan, Workload, require_affordable
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
+from qlstm_qiskit.nn.constants import constant_gates
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.search import Strategy
+from qlstm_qiskit.training import QLSTMRegressor
 from qlstm_qiskit.training.searching import SearchLoop
 
 
@@ -83,6 +85,25 @@ def plan_run(
     return plan_work(spec, backend, task, windows, shape, device=device, header=header)
 
 
+def constant_gates_of(path: Path | str, backend: BackendSpec, device: str | None = None) -> dict[str, str]:
+    """Gates of a run's model that would cost jobs on a backend though nothing that is fed in changes them, with the verdict.
+
+    Args:
+        path, backend, device: As in `plan_run`.
+
+    Raises:
+        OptionError: A model without circuits, or a backend without a device.
+    """
+    spec = load_spec(path)
+    header = load_header(path, spec)
+    shape = (header.window, len(header.features), header.horizon)
+    module = _planned_module(spec.regressor(backend=plan_backend(backend, device)), spec, shape, torch.Generator())
+    assert module.circuits is not None
+    if header.gates is not None:
+        module.circuits.keep(header.gates)
+    return constant_gates(module.circuits)
+
+
 def plan_work(
     spec: RunSpec,
     backend: BackendSpec,
@@ -104,9 +125,8 @@ def plan_work(
     regressor = spec.regressor(backend=planned)
     window, features, outputs = shape
     generator = torch.Generator()
-    module = regressor.build_module(features, outputs, generator=generator)
-    if module.circuits is None:
-        raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
+    module = _planned_module(regressor, spec, shape, generator)
+    assert module.circuits is not None
     if task == "train":
         SearchLoop(regressor.strategy, module, None, 1, generator)  # which may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
@@ -119,6 +139,16 @@ def plan_work(
         after = planned.work()
         packed, unpacked = packed + (after[0] - before[0]) * times, unpacked + (after[1] - before[1]) * times
     return Plan(backend, packed, None if backend.pack == "off" else unpacked)
+
+
+def _planned_module(
+    regressor: QLSTMRegressor, spec: RunSpec, shape: tuple[int, int, int], generator: torch.Generator
+) -> Forecaster:
+    """The untrained model for windows of `shape`; one that has no circuits is refused."""
+    module = regressor.build_module(*shape[1:], generator=generator)
+    if module.circuits is None:
+        raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
+    return module
 
 
 def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int, horizon: int) -> Iterator[tuple[str, int, int]]:
