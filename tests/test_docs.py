@@ -53,7 +53,7 @@ def test_what_a_page_tells_to_type_works(
     if page.stem == "circuits":
         assert "Ry(x[0])" in printed
     if page.stem == "csv":
-        assert len((tmp_path / "runs" / "next_cycle.csv").read_text().splitlines()) == 12
+        assert len((tmp_path / "runs" / "cycle_ahead.csv").read_text().splitlines()) == 12
 
 
 def try_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -97,6 +97,27 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         main(arguments)
     streams = capsys.readouterr()
     assert not caught.value.code, f"{command}: {streams.err}"
+
+
+def outputs() -> Iterator[tuple[str, str]]:
+    """Files and folders that the README and the pages tell to make, in one folder, with the command; `--resume` makes none."""
+    for page in (ROOT / "README.md", *PAGES):
+        for kind, block in BLOCK.findall(page.read_text()):
+            for line in block.splitlines() if kind == "sh" else ():
+                words = shlex.split(line)
+                if "--out" in words and "--resume" not in words:
+                    yield words[words.index("--out") + 1], line
+                else:
+                    assert words[1:2] != ["train"] or "--resume" in words, f"{line}: name the folder, so that it is another one"
+
+
+def test_no_page_makes_what_another_one_has_made() -> None:
+    """Whoever types them one after another would be refused. A table goes on where the same command is given again."""
+    made: dict[str, str] = {}
+    for name, line in outputs():
+        assert name not in made or (made[name] == line and line.startswith("qlstm table ")), f"{made[name]}\n{line}"
+        made[name] = line
+    assert {"runs/pendulum", "runs/fine-tuned", "exported/qpy"} <= set(made)
 
 
 def test_extras_that_are_named_exist() -> None:
