@@ -4,8 +4,10 @@ import ast
 import importlib
 import inspect
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 import textwrap
 from collections import Counter
@@ -118,6 +120,30 @@ def test_no_page_makes_what_another_one_has_made() -> None:
         assert name not in made or (made[name] == line and line.startswith("qlstm table ")), f"{made[name]}\n{line}"
         made[name] = line
     assert {"runs/pendulum", "runs/fine-tuned", "exported/qpy"} <= set(made)
+
+
+def kept() -> set[Path]:
+    """Files of the repository and the folders that they lie in; nothing that a build has made."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    files = {ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
+    if listed.returncode:  # a copy without its history
+        files = {path for path in ROOT.rglob("*") if "generated" not in path.relative_to(ROOT).parts}
+    return files | {folder for file in files for folder in file.parents}
+
+
+def test_links_lead_to_what_is_kept() -> None:
+    """As pages are read in the repository: what `make docs` makes is not there."""
+    there, dead = kept(), []
+    pages = [*ROOT.glob("*.md"), *PAGES, *ROOT.glob("notebooks/*.md"), *ROOT.glob("results/*.md")]
+    for page in pages:
+        for target in re.findall(
+            r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        ):
+            name = target.partition("#")[0]
+            if ":" not in target and name and Path(os.path.normpath(page.parent / name)) not in there:
+                dead.append(f"{page.relative_to(ROOT)}: {target}")
+    assert dead == []
 
 
 def test_extras_that_are_named_exist() -> None:
