@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from qlstm_qiskit.errors import installing
+
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PROJECT = (ROOT / "pyproject.toml").read_text()
@@ -41,3 +43,17 @@ def test_the_image_installs_extras_that_exist() -> None:
         assert re.search(rf"^{extra} = ", PROJECT, flags=re.MULTILINE), extra
     for source in re.findall(r"^COPY (?!--from)(\S+) ", dockerfile, flags=re.MULTILINE):
         assert (ROOT / source).exists()
+
+
+def test_messages_say_how_to_install_an_extra_in_one_wording() -> None:
+    """From a checkout too, as long as the package is on no index; `errors.installing` words it, and extras exist."""
+    package = ROOT / "qlstm_qiskit"
+    sources = {str(path.relative_to(package)): path.read_text() for path in package.rglob("*.py")}
+    wording = [name for name, text in sources.items() if "pip install 'qlstm-qiskit" in text or "pip install -e" in text]
+    assert wording == ["errors.py"]
+    named = {extra for text in sources.values() for extra in re.findall(r"installing\(['\"](\w+)['\"]\)", text)}
+    assert named == {"controls", "logging", "ray", "report", "sktime"}
+    for extra in named:
+        assert re.search(rf"^{extra} = ", PROJECT, flags=re.MULTILINE), extra
+        assert f"pip install -e '.[{extra}]'" in installing(extra)
+        assert f"pip install 'qlstm-qiskit[{extra}]'" in installing(extra)
