@@ -14,6 +14,7 @@ import typer
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli import streams
 from qlstm_qiskit.cli.backends import backends_app
+from qlstm_qiskit.cli.derive import derive
 from qlstm_qiskit.cli.export import export
 from qlstm_qiskit.cli.jobs import jobs_app
 from qlstm_qiskit.cli.options import Json
@@ -25,7 +26,7 @@ from qlstm_qiskit.cli.scaling import scaling
 from qlstm_qiskit.cli.shots import shots
 from qlstm_qiskit.cli.space import space_app
 from qlstm_qiskit.cli.table import table
-from qlstm_qiskit.cli.train import derive, train
+from qlstm_qiskit.cli.train import train
 from qlstm_qiskit.cli.transpile import transpile
 from qlstm_qiskit.errors import OptionError, QLSTMError, QLSTMWarning, printable
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qlstm_qiskit.cli.completion import backend_names, names
+from qlstm_qiskit.cli.completion import backend_names, known, names
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError, QLSTMError
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from qlstm_qiskit.hardware.config.spec import BackendSpec
 
 backends_app = typer.Typer(help="What can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True)
+
+
+_PlannedTask = Annotated[
+    str,
+    typer.Option(help="predict, or train: the run's own training again.", autocompletion=names("task"), callback=known("task")),
+]
 
 
 @backends_app.command("list")
@@ -56,9 +62,7 @@ def backends_plan(
     backend: Annotated[
         str, typer.Option(help="A backend with a device; see `qlstm backends list`.", autocompletion=backend_names)
     ],
-    task: Annotated[
-        str, typer.Option(help="predict, or train: the run's own training again.", autocompletion=names("task"))
-    ] = "predict",
+    task: _PlannedTask = "predict",
     windows: Annotated[
         int | None, typer.Option(help="Windows of data.", show_default="those of the test or training part")
     ] = None,
@@ -79,16 +83,17 @@ def backends_plan(
 
     Example: qlstm backends plan runs/demo --backend ibm --device fez --for-mse 0.002
     """
+    from qlstm_qiskit.hardware import find_spec
+
+    spec = find_spec(backend, backends)  # before anything that takes seconds to import
+    if for_mse is not None and task != "predict":
+        raise OptionError("--for-mse says how well a trained model is to predict; it goes with --task predict.")
     from qlstm_qiskit.experiments import plan_run
     from qlstm_qiskit.experiments.runs.plan import constant_gates_of
     from qlstm_qiskit.experiments.runs.shots import shot_curve
-    from qlstm_qiskit.hardware import find_spec
     from qlstm_qiskit.nn.constants import about_constants
 
-    spec = find_spec(backend, backends)
     if for_mse is not None:
-        if task != "predict":
-            raise OptionError("--for-mse says how well a trained model is to predict; it goes with --task predict.")
         spec = spec.model_copy(update={"shots": shot_curve(run).fewest(for_mse)})
     plan = plan_run(run, spec, task, windows=windows, horizon=horizon, device=device)
     constant = constant_gates_of(run, spec, device)
@@ -123,9 +128,11 @@ def backends_check(
     Example: qlstm backends check fake-manila
     """
     from qlstm_qiskit.hardware import find_spec
+
+    spec = find_spec(name, backends)  # before anything that takes seconds to import
     from qlstm_qiskit.hardware.check import check_backend
 
-    report = check_backend(find_spec(name, backends))
+    report = check_backend(spec)
     if json:
         print_json({"backend": name, **report})
         return

@@ -31,6 +31,10 @@ def report(
 
     Example: qlstm report results/table2 --out table2.html
     """
+    from qlstm_qiskit.hardware import find_spec
+
+    if backend is not None:
+        find_spec(backend, backends)  # a name that there is none of is refused before anything that takes seconds to import
     from qlstm_qiskit.report.pages.write import write_report
 
     written = write_report(folder, out, backend=backend, backends=backends)

@@ -88,6 +88,10 @@ def space_analyze(
 
     Example: qlstm space analyze --n-qubits 4 --depth 1 --backend fake-fez --out space.png
     """
+    from qlstm_qiskit.hardware import find_spec
+
+    if backend is not None:
+        find_spec(backend, backends)  # a name that there is none of is refused before anything that takes seconds to import
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.space import SearchSpace, analyze
 
