@@ -175,6 +175,23 @@ def test_every_command_has_an_example(name: str, command: Any) -> None:
     assert f"Example: {name}" in (command.help or "")
 
 
+def test_help_is_in_sentences() -> None:
+    """A command says what it does, an option what it is, in words that stand alone; paragraphs flow."""
+    faults = []
+    for name, command in commands():
+        paragraphs = (command.help or "").split("\n\n")
+        first = paragraphs[0].split()[0]
+        said = {"": paragraphs[0]} | {str(own.name): getattr(own, "help", None) or "" for own in command.params}
+        faults += [f"{name} {option}: {text}" for option, text in said.items() if not _is_a_sentence(text)]
+        faults += [f"{name}: {text}" for text in paragraphs if "\n" in text]
+        faults += [f"{name} begins with {first}"] if not first[0].isupper() or first.endswith("s") else []
+    assert not faults, "\n".join(faults)
+
+
+def _is_a_sentence(text: str) -> bool:
+    return text.endswith(".") and len(text.split()) > 2 and not text.startswith(("Of ", "Which", "In "))
+
+
 def described() -> dict[str, Any]:
     """Every public class and function by its name. Constants and aliases of types are described where they are defined."""
     found = {}

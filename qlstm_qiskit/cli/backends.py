@@ -15,12 +15,18 @@ from qlstm_qiskit.errors import OptionError, QLSTMError
 if TYPE_CHECKING:
     from qlstm_qiskit.hardware.config.spec import BackendSpec
 
-backends_app = typer.Typer(help="What can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True)
+backends_app = typer.Typer(
+    help="List, check and plan for what can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True
+)
 
 
 _PlannedTask = Annotated[
     str,
-    typer.Option(help="predict, or train: the run's own training again.", autocompletion=names("task"), callback=known("task")),
+    typer.Option(
+        help="What to plan: predict, or train (the run's own training again).",
+        autocompletion=names("task"),
+        callback=known("task"),
+    ),
 ]
 
 
@@ -64,20 +70,20 @@ def backends_plan(
     ],
     task: _PlannedTask = "predict",
     windows: Annotated[
-        int | None, typer.Option(help="Windows of data.", show_default="those of the test or training part")
+        int | None, typer.Option(help="Number of windows of data.", show_default="those of the test or training part")
     ] = None,
-    horizon: Annotated[int | None, typer.Option(help="A forecast of this many rows, as by predict --horizon.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Plan a forecast of this many rows, as by predict --horizon.")] = None,
     device: Annotated[str | None, typer.Option(help="Plan for this fake device, which needs no account.")] = None,
     for_mse: Annotated[
         float | None,
         typer.Option(
-            "--for-mse", help="Take the fewest shots with which the test error (scaled, on an ideal device) is no more."
+            "--for-mse", help="Plan with the fewest shots whose test error (scaled, on an ideal device) is at most this."
         ),
     ] = None,
     backends: BackendsFile = None,
     json: Json = False,
 ) -> None:
-    """What a run would cost on a device: jobs, circuits, QPU time, and the error to expect. Nothing is submitted.
+    """Say what a run would cost on a device: jobs, circuits, QPU time, and the error to expect. Nothing is submitted.
 
     Example: qlstm backends plan runs/demo --backend ibm --device fez --task predict
 

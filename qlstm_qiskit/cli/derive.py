@@ -21,16 +21,16 @@ def derive(
     strategy: Annotated[
         str,
         typer.Option(
-            help="Score candidates by perturbation, contribution or weight.",
+            help="How candidates are scored: by perturbation, contribution or weight.",
             autocompletion=names("derivation"),
             callback=known("derivation"),
         ),
     ] = "perturbation",
-    top_k: Annotated[int, typer.Option(help="Candidates that each gate keeps.")] = 1,
-    refit: Annotated[bool, typer.Option(help="Fit the weights of the kept ones to the whole sums.")] = True,
+    top_k: Annotated[int, typer.Option(help="How many candidates each gate keeps.")] = 1,
+    refit: Annotated[bool, typer.Option(help="Fit the weights of the kept candidates to the sums over all of them.")] = True,
     json: Json = False,
 ) -> None:
-    """Derive a model with few circuits, or one, a gate from a trained search. Fine-tune it with `qlstm train --from`.
+    """Derive a model with one or a few circuits per gate from a trained search. Fine-tune it with `qlstm train --from`.
 
     Example: qlstm derive runs/demo --strategy perturbation --top-k 1 --out runs/derived
     """

@@ -17,7 +17,7 @@ def export(
     format: Annotated[
         str,
         typer.Option(
-            help="qasm3, qpy, or multilinear: numbers for inference with numpy alone.",
+            help="Format to write: qasm3, qpy, or multilinear (numbers for inference with numpy alone).",
             autocompletion=names("format"),
             callback=known("format"),
         ),

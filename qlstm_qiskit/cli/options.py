@@ -74,13 +74,13 @@ BackendsFile = Annotated[
     typer.Option(
         "--backends",
         metavar="FILE",
-        help="Your entries, in a file like backends.yaml.",
+        help="File with your own backends, written as backends.yaml is.",
         show_default="./backends.yaml where there is one",
     ),
 ]
 TrustProvider = Annotated[
     bool,
-    typer.Option("--trust-provider", help="Call the code of a provider that only the folder's own config.json names."),
+    typer.Option("--trust-provider", help="Allow code of a provider that nothing but the run folder's config.json names."),
 ]
 Log = Annotated[
     list[str] | None,
@@ -95,7 +95,7 @@ Log = Annotated[
 SeriesName = Annotated[
     str | None,
     typer.Option(
-        help="One of the paper's series, e.g. damped_shm, or a real one, e.g. sunspots.",
+        help="Series by name: one of the paper's, e.g. damped_shm, or a real one, e.g. sunspots.",
         autocompletion=names("dataset"),
         callback=known("dataset"),
     ),
@@ -103,16 +103,19 @@ SeriesName = Annotated[
 SeriesFile = Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")]
 Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
 Features = Annotated[
-    list[str] | None, typer.Option(help="Columns to predict from, A,B; may be repeated.", show_default="the target")
+    list[str] | None, typer.Option(help="Columns to predict from, e.g. A,B; may be repeated.", show_default="the target")
 ]
-Window = Annotated[int, typer.Option(help="Rows that the model reads.")]
+Window = Annotated[int, typer.Option(help="Rows that the model reads for one forecast.")]
 Horizon = Annotated[int, typer.Option(help="Rows that the model predicts at once.")]
-TrainFraction = Annotated[float, typer.Option(help="Part of the windows before the test part; fixed for the paper's.")]
-Season = Annotated[int | None, typer.Option(help="Rows in a season of a CSV file.", show_default="1")]
+TrainFraction = Annotated[float, typer.Option(help="Part of the windows before the test part; fixed for the paper's series.")]
+Season = Annotated[
+    int | None,
+    typer.Option(help="Rows in a season of the CSV file, for the forecast that repeats the last season.", show_default="1"),
+]
 Recipe = Annotated[
     str,
     typer.Option(
-        help="Defaults of the options that follow: paper, tuned, or device.",
+        help="Set of defaults for the options of training: paper, tuned, or device.",
         autocompletion=names("recipe"),
         callback=known("recipe"),
     ),
@@ -120,7 +123,7 @@ Recipe = Annotated[
 SearchStrategy = Annotated[
     str | None,
     typer.Option(
-        help="Of the search: weighted-sum, softmax, gumbel-softmax, entropy, l1, shrinking or bilevel; a control: random, "
+        help="How to search: weighted-sum, softmax, gumbel-softmax, entropy, l1, shrinking or bilevel; or a control: random, "
         "best-of-random, uniform or frozen.",
         autocompletion=names("strategy"),
         callback=known("strategy"),
@@ -130,7 +133,7 @@ StrategyOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the strategy, e.g. keep=2; may be repeated.")
 ]
 StartRun = Annotated[
-    Path | None, typer.Option("--from", metavar="RUN", help="Go on from a run's model, such as one that was derived.")
+    Path | None, typer.Option("--from", metavar="RUN", help="Go on from the model of this run, such as a derived one.")
 ]
 TrainingBackend = Annotated[
     str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.", autocompletion=backend_names)

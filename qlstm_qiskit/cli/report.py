@@ -13,12 +13,14 @@ from qlstm_qiskit.cli.output import print_json
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUN|DIR", help="A run folder, or one of `qlstm table` or `scaling`.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|DIR", help="A run folder, or a folder of `qlstm table` or `qlstm scaling`.")
+    ],
     out: Annotated[Path, typer.Option(help="The page, FILE.html; an existing one is replaced.")],
     backend: Annotated[
         str | None,
         typer.Option(
-            help="Of a run: fit its circuits to this fake device, and plan what predicting costs there.",
+            help="For a run: fit its circuits to this fake device, and plan what predicting costs there.",
             autocompletion=backend_names,
         ),
     ] = None,

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: RunFolder,
-    steps: Annotated[int | None, typer.Option(help="Also feed predictions back this often; errors of each step.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Also feed predictions back this many times, and print the errors of each step.")
+    ] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
     confirm: Confirm = False,
@@ -75,7 +77,7 @@ def predict(
     trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
-    """Predict each row of a CSV file from the rows before it or, with --horizon, the rows that follow it.
+    """Predict each row of a CSV file from the rows before it or, with --horizon, the rows after its end.
 
     Example: qlstm predict runs/sunspots --csv examples/sunspots.csv --horizon 11 --out forecast.csv
     """

@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 def scaling(
     out: Annotated[Path, typer.Option(help="Folder of the results; points that it holds are not measured again.")],
     axes: Annotated[
-        str | None, typer.Option(help="Of depth, candidates, hidden and window, A,B.", show_default="all of them")
+        str | None,
+        typer.Option(
+            help="What to vary: depth, candidates, hidden or window, separated by commas.", show_default="all of them"
+        ),
     ] = None,
     dataset: Annotated[
         str,
         typer.Option(help="A series by name, e.g. damped_shm.", autocompletion=names("dataset"), callback=known("dataset")),
     ] = "damped_shm",
-    epochs: Annotated[int, typer.Option(help="Of the trainings whose test errors are compared.")] = 20,
-    seeds: Annotated[int, typer.Option(help="Trainings of each model at each point.")] = 3,
-    repeats: Annotated[int, typer.Option(help="Training steps that are timed at each point.")] = 200,
-    jobs: Annotated[int, typer.Option(help="Processes for the trainings; time and memory are measured one by one.")] = 1,
+    epochs: Annotated[int, typer.Option(help="Epochs of the trainings whose test errors are compared.")] = 20,
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each model at each point.")] = 3,
+    repeats: Annotated[int, typer.Option(help="Number of training steps that are timed at each point.")] = 200,
+    jobs: Annotated[
+        int, typer.Option(help="Number of processes for the trainings; time and memory are measured one by one.")
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Measure a training step's time and memory, and the test error, against depth, candidates, hidden size and window.

@@ -29,7 +29,7 @@ def _known_study(study: str) -> str:
 _StudyName = Annotated[
     str,
     typer.Option(
-        help="table2, table2-tuned, recipe, recipe-device, real, or a YAML file of your own.",
+        help="Study to run: table2, table2-tuned, recipe, recipe-device, real, or a YAML file of your own.",
         autocompletion=names("study"),
         callback=_known_study,
     ),
@@ -37,7 +37,7 @@ _StudyName = Annotated[
 _OtherRecipe = Annotated[
     str | None,
     typer.Option(
-        help="paper, tuned or device.",
+        help="Recipe to train by: paper, tuned or device.",
         autocompletion=names("recipe"),
         callback=known("recipe"),
         show_default="the study's own",
@@ -56,12 +56,14 @@ def table(
         ),
     ] = None,
     datasets: Annotated[
-        list[str] | None, typer.Option(help="Only these series, A,B; may be repeated.", autocompletion=names("dataset"))
+        list[str] | None, typer.Option(help="Only these series, e.g. A,B; may be repeated.", autocompletion=names("dataset"))
     ] = None,
-    rows: Annotated[list[str] | None, typer.Option(help="Only these rows, A,B; may be repeated.")] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="Only these rows, e.g. A,B; may be repeated.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs in all runs, to try things out.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one per core")] = None,
-    cluster: Annotated[str | None, typer.Option(help="A Ray cluster: its address, auto, or local.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Number of processes, each of one thread.", show_default="one per core")
+    ] = None,
+    cluster: Annotated[str | None, typer.Option(help="Run on a Ray cluster: its address, auto, or local.")] = None,
     json: Json = False,
 ) -> None:
     """Run what is missing of a study, and make the table of everything in its folder: medians, intervals, paired tests.

@@ -62,20 +62,25 @@ def train(
     strategy: SearchStrategy = None,
     strategy_option: StrategyOption = None,
     start: StartRun = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="With --from: random parameters again.")] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="With --from: begin with random parameters again.")
+    ] = False,
     backend: TrainingBackend = "statevector",
     backends: BackendsFile = None,
     confirm: Confirm = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default="runs/SERIES-MODEL-seedN")] = None,
     log: Log = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; begin if none.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished run in --out, or begin one where there is none.")
+    ] = False,
     trust_provider: TrustProvider = False,
     json: Json = False,
     **options: Any,
 ) -> None:
     """Train a model into a run folder, with figures.
 
-    What was interrupted, even killed, goes on to the same bits: with `qlstm resume RUN`, or the same command and --resume.
+    A training that was interrupted, even killed, is continued, to the same bits, by `qlstm resume RUN`, or by the same command
+    with --resume.
 
     Example: qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 50 --out runs/demo
 
