@@ -13,6 +13,7 @@ from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError, QLSTMError
 
 if TYPE_CHECKING:
+    from qlstm_qiskit.experiments.runs.shots import ShotCurve
     from qlstm_qiskit.hardware.config.spec import BackendSpec
 
 backends_app = typer.Typer(
@@ -95,14 +96,14 @@ def backends_plan(
     if for_mse is not None and task != "predict":
         raise OptionError("--for-mse says how well a trained model is to predict; it goes with --task predict.")
     from qlstm_qiskit.experiments import plan_run
-    from qlstm_qiskit.experiments.runs.plan import constant_gates_of
     from qlstm_qiskit.experiments.runs.shots import shot_curve
-    from qlstm_qiskit.nn.constants import about_constants
+    from qlstm_qiskit.nn.constants import about_constants, constant_gates
 
     if for_mse is not None:
         spec = spec.model_copy(update={"shots": shot_curve(run).fewest(for_mse)})
-    plan = plan_run(run, spec, task, windows=windows, horizon=horizon, device=device)
-    constant = constant_gates_of(run, spec, device)
+    constant: dict[str, str] = {}
+    sizes = {"windows": windows, "horizon": horizon}
+    plan = plan_run(run, spec, task, **sizes, device=device, look=lambda layer: constant.update(constant_gates(layer)))
     expected = None
     if task == "predict" and spec.shots is not None:
         with suppress(QLSTMError):  # too large for this machine, or its series is gone, which says nothing of the cost
@@ -115,10 +116,15 @@ def backends_plan(
     if constant:
         print(about_constants(constant))
     if expected is not None:
-        naive = ", ".join(f"{name.replace('_', ' ')} {error:.3g}" for name, error in expected.naive.items())
-        error = f"{expected.errors[0]:.3g} with {expected.shots[0]:,} shots on an ideal device; no model: {naive}"
-        print(f"Expected {expected.metric} on the test part (scaled): {error}")
+        _print_expected(expected)
     print("Assumed: the delay between shots plus 3 us for each shot, 2 s for each job; see rep_delay_us in backends.yaml.")
+
+
+def _print_expected(curve: ShotCurve) -> None:
+    """The error that the planned shots would give, beside the forecasts that need no model."""
+    naive = ", ".join(f"{name.replace('_', ' ')} {error:.3g}" for name, error in curve.naive.items())
+    error = f"{curve.errors[0]:.3g} with {curve.shots[0]:,} shots on an ideal device; no model: {naive}"
+    print(f"Expected {curve.metric} on the test part (scaled): {error}")
 
 
 @backends_app.command("check")

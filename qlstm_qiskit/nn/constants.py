@@ -44,6 +44,6 @@ def about_constants(gates: dict[str, str]) -> str:
     listed = ", ".join(f"{gate} ({word})" for gate, word in gates.items())
     said = "; ".join(text for word, text in meaning.items() if word in gates.values())
     return (
-        f"Proven: gates that nothing fed in can change: {listed}. {said.capitalize()}. "
+        f"Proven: nothing that is fed in changes these gates: {listed}. {said.capitalize()}. "
         "On a device their circuits cost as much as any others."
     )

@@ -63,12 +63,12 @@ def test_a_gate_that_nothing_can_change_is_said_to_be_one(qlstm) -> None:
         ("output", BLIND): "blind",
         ("output", ZERO): "zero",
     }
-    assert "can change: forget (zero), output (blind)." in out
+    assert "changes these gates: forget (zero), output (blind)." in out
     assert "qlstm space" in out
     plan = ("backends", "plan", "derived", "--backend", "ibm-local", "--windows", 2)
     code, out, err = qlstm(*plan)
     assert (code, err) == (0, "")
-    assert "can change: forget (zero), output (blind)." in out
+    assert "changes these gates: forget (zero), output (blind)." in out
     assert json.loads(qlstm(*plan, "--json")[1])["constant_gates"] == {"forget": "zero", "output": "blind"}
 
 
@@ -77,7 +77,7 @@ def test_its_page_says_so_and_its_pictures_do(qlstm) -> None:
     half_constant("run")
     assert qlstm("report", "run", "--out", "page.html")[0] == 0
     page = Path("page.html").read_text()
-    assert "can change: forget (zero), output (blind)." in page
+    assert "changes these gates: forget (zero), output (blind)." in page
     for name, proven in ((BLIND, "   blind: does not depend on x"), (ZERO, "   zero: always 0"), (LIVE, "")):
         titles = re.findall(rf"{re.escape(name)}   weight in: \w+ [-.\d]+, \w+ [-.\d]+([^<\"]*)", page)
         assert set(titles) == {proven}
