@@ -1,5 +1,6 @@
 """What a public host runs: workflows that can be read, that try the Pythons we name, and that call what is there."""
 
+import builtins
 import re
 from pathlib import Path
 
@@ -57,3 +58,13 @@ def test_messages_say_how_to_install_an_extra_in_one_wording() -> None:
         assert re.search(rf"^{extra} = ", PROJECT, flags=re.MULTILINE), extra
         assert f"pip install -e '.[{extra}]'" in installing(extra)
         assert f"pip install 'qlstm-qiskit[{extra}]'" in installing(extra)
+
+
+def test_warnings_that_tests_do_not_show_are_those_of_other_packages(pytestconfig: pytest.Config) -> None:
+    """Each is named by its text, its kind and the module that it comes from, which is none of ours."""
+    for line in pytestconfig.getini("filterwarnings"):
+        action, text, kind, module = line.split(":")
+        assert (action, bool(text)) == ("ignore", True)
+        assert issubclass(getattr(builtins, kind), Warning)
+        assert not module.startswith(("qlstm_qiskit", "tests")), line
+        assert re.match(r"\w+\\\.\w+", module), line
