@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # A worker that has nothing left to do takes tests from the other one; tests of a file stay together, and so do their fixtures.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
 .PHONY: demo test test-slow test-all grid odd lint copies dist docs clean
 

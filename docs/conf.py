@@ -69,7 +69,13 @@ def prepare_docstring(app, what, name, obj, options, lines):
         lines[:0] = ["..", ""]
 
 
+def read_source(app, page, source):
+    """Links to files of the repository are those of this site."""
+    source[0] = pages.on_this_site(source[0], page)
+
+
 def setup(app):
     """Write the pages that are made from the package and from other files, before Sphinx looks for pages."""
     app.connect("config-inited", lambda *_: pages.write_all())
+    app.connect("source-read", read_source)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # before napoleon

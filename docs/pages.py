@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import os
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ GENERATED = DOCS / "generated"
 
 #: Files of the repository that are pages here, by the names that their links have.
 FILES = {"ARCHITECTURE.md": "architecture", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
+#: Files that the pages of `docs` link to, so that links work where the repository is read, and the pages that they are here.
+READ_THERE = {**FILES, "notebooks/README.md": "tutorials"}
 
 #: The public packages, in the order of the reference.
 ROOMS = (
@@ -155,3 +158,17 @@ def linked(text: str) -> str:
 
     text = re.sub(r"(!\[[^\]]+\]\()docs/", r"\1../", text)  # pictures, as these pages lie one folder below docs
     return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", replaced, text)
+
+
+def on_this_site(text: str, page: str) -> str:
+    """Text of `docs/PAGE.md` with links to files of `READ_THERE` made those to pages of this site."""
+    folder = (DOCS / page).parent
+
+    def replaced(match: re.Match[str]) -> str:
+        name, mark, heading = match[1].partition("#")
+        file = os.path.relpath(os.path.normpath(folder / name), ROOT)
+        if file not in READ_THERE:
+            return match[0]
+        return f"]({os.path.relpath(GENERATED / READ_THERE[file], folder)}.md{mark}{heading})"
+
+    return re.sub(r"\]\(([^):\s]+\.md[^)\s]*)\)", replaced, text)

@@ -83,6 +83,11 @@ def unknown_option(kind: str, given: object, allowed: Iterable[str]) -> OptionEr
     return OptionError(f"unknown {kind} {given!r}.{hint} Allowed: {', '.join(names)}.")
 
 
+def installing(extra: str) -> str:
+    """How to install what an extra of pyproject.toml brings, from a checkout and from an index, for the end of a message."""
+    return f"in a checkout pip install -e '.[{extra}]', elsewhere pip install 'qlstm-qiskit[{extra}]'"
+
+
 def require_at_least(name: str, value: object, minimum: int, maximum: int | None = LARGEST) -> int:
     """Return `value` if it is an integer of at least `minimum` and at most `maximum`, else raise `OptionError`.
 

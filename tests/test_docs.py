@@ -4,8 +4,10 @@ import ast
 import importlib
 import inspect
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 import textwrap
 from collections import Counter
@@ -53,7 +55,7 @@ def test_what_a_page_tells_to_type_works(
     if page.stem == "circuits":
         assert "Ry(x[0])" in printed
     if page.stem == "csv":
-        assert len((tmp_path / "runs" / "next_cycle.csv").read_text().splitlines()) == 12
+        assert len((tmp_path / "runs" / "cycle_ahead.csv").read_text().splitlines()) == 12
 
 
 def try_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -99,6 +101,51 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert not caught.value.code, f"{command}: {streams.err}"
 
 
+def outputs() -> Iterator[tuple[str, str]]:
+    """Files and folders that the README and the pages tell to make, in one folder, with the command; `--resume` makes none."""
+    for page in (ROOT / "README.md", *PAGES):
+        for kind, block in BLOCK.findall(page.read_text()):
+            for line in block.splitlines() if kind == "sh" else ():
+                words = shlex.split(line)
+                if "--out" in words and "--resume" not in words:
+                    yield words[words.index("--out") + 1], line
+                else:
+                    assert words[1:2] != ["train"] or "--resume" in words, f"{line}: name the folder, so that it is another one"
+
+
+def test_no_page_makes_what_another_one_has_made() -> None:
+    """Whoever types them one after another would be refused. A table goes on where the same command is given again."""
+    made: dict[str, str] = {}
+    for name, line in outputs():
+        assert name not in made or (made[name] == line and line.startswith("qlstm table ")), f"{made[name]}\n{line}"
+        made[name] = line
+    assert {"runs/pendulum", "runs/fine-tuned", "exported/qpy"} <= set(made)
+
+
+def kept() -> set[Path]:
+    """Files of the repository and the folders that they lie in; nothing that a build has made."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    files = {ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
+    if listed.returncode:  # a copy without its history
+        files = {path for path in ROOT.rglob("*") if "generated" not in path.relative_to(ROOT).parts}
+    return files | {folder for file in files for folder in file.parents}
+
+
+def test_links_lead_to_what_is_kept() -> None:
+    """As pages are read in the repository: what `make docs` makes is not there."""
+    there, dead = kept(), []
+    pages = [*ROOT.glob("*.md"), *PAGES, *ROOT.glob("notebooks/*.md"), *ROOT.glob("results/*.md")]
+    for page in pages:
+        for target in re.findall(
+            r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        ):
+            name = target.partition("#")[0]
+            if ":" not in target and name and Path(os.path.normpath(page.parent / name)) not in there:
+                dead.append(f"{page.relative_to(ROOT)}: {target}")
+    assert dead == []
+
+
 def test_extras_that_are_named_exist() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     named = {
@@ -126,6 +173,23 @@ def commands() -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else "")
 def test_every_command_has_an_example(name: str, command: Any) -> None:
     assert f"Example: {name}" in (command.help or "")
+
+
+def test_help_is_in_sentences() -> None:
+    """A command says what it does, an option what it is, in words that stand alone; paragraphs flow."""
+    faults = []
+    for name, command in commands():
+        paragraphs = (command.help or "").split("\n\n")
+        first = paragraphs[0].split()[0]
+        said = {"": paragraphs[0]} | {str(own.name): getattr(own, "help", None) or "" for own in command.params}
+        faults += [f"{name} {option}: {text}" for option, text in said.items() if not _is_a_sentence(text)]
+        faults += [f"{name}: {text}" for text in paragraphs if "\n" in text]
+        faults += [f"{name} begins with {first}"] if not first[0].isupper() or first.endswith("s") else []
+    assert not faults, "\n".join(faults)
+
+
+def _is_a_sentence(text: str) -> bool:
+    return text.endswith(".") and len(text.split()) > 2 and not text.startswith(("Of ", "Which", "In "))
 
 
 def described() -> dict[str, Any]:

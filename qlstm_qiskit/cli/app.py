@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 import sys
 import warnings
@@ -14,6 +15,7 @@ import typer
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli import streams
 from qlstm_qiskit.cli.backends import backends_app
+from qlstm_qiskit.cli.derive import derive
 from qlstm_qiskit.cli.export import export
 from qlstm_qiskit.cli.jobs import jobs_app
 from qlstm_qiskit.cli.options import Json
@@ -25,7 +27,7 @@ from qlstm_qiskit.cli.scaling import scaling
 from qlstm_qiskit.cli.shots import shots
 from qlstm_qiskit.cli.space import space_app
 from qlstm_qiskit.cli.table import table
-from qlstm_qiskit.cli.train import derive, train
+from qlstm_qiskit.cli.train import train
 from qlstm_qiskit.cli.transpile import transpile
 from qlstm_qiskit.errors import OptionError, QLSTMError, QLSTMWarning, printable
 
@@ -45,6 +47,16 @@ app.add_typer(backends_app, name="backends")
 app.add_typer(jobs_app, name="jobs")
 
 
+def _flowing(group: typer.Typer) -> None:
+    """Let paragraphs of a docstring flow in the help of its command: typer keeps the ends of all lines but the first ones."""
+    for command in group.registered_commands:
+        text = inspect.getdoc(command.callback) or ""
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _flowing(inner.typer_instance)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(__version__)
@@ -53,14 +65,16 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
 
 @app.command()
 def about(json: Json = False) -> None:
-    """Versions and machine, for a bug report: no name of a user, a host or a folder is in it.
+    """Print versions and machine for a bug report; no user, host or folder is named.
 
     Example: qlstm about
     """
@@ -86,6 +100,9 @@ def about(json: Json = False) -> None:
         return
     for name, value in facts.items():
         print(f"{name}: {value}")
+
+
+_flowing(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

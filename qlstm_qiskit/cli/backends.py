@@ -7,15 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qlstm_qiskit.cli.completion import backend_names, names
+from qlstm_qiskit.cli.completion import backend_names, known, names
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError, QLSTMError
 
 if TYPE_CHECKING:
+    from qlstm_qiskit.experiments.runs.shots import ShotCurve
     from qlstm_qiskit.hardware.config.spec import BackendSpec
 
-backends_app = typer.Typer(help="What can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True)
+backends_app = typer.Typer(
+    help="List, check and plan for what can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True
+)
+
+
+_PlannedTask = Annotated[
+    str,
+    typer.Option(
+        help="What to plan: predict, or train (the run's own training again).",
+        autocompletion=names("task"),
+        callback=known("task"),
+    ),
+]
 
 
 @backends_app.command("list")
@@ -56,51 +69,60 @@ def backends_plan(
     backend: Annotated[
         str, typer.Option(help="A backend with a device; see `qlstm backends list`.", autocompletion=backend_names)
     ],
-    task: Annotated[
-        str, typer.Option(help="predict, or train: the run's own training again.", autocompletion=names("task"))
-    ] = "predict",
+    task: _PlannedTask = "predict",
     windows: Annotated[
-        int | None, typer.Option(help="Windows of data.", show_default="those of the test or training part")
+        int | None, typer.Option(help="Number of windows of data.", show_default="those of the test or training part")
     ] = None,
-    horizon: Annotated[int | None, typer.Option(help="A forecast of this many rows, as by predict --horizon.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Plan a forecast of this many rows, as by predict --horizon.")] = None,
     device: Annotated[str | None, typer.Option(help="Plan for this fake device, which needs no account.")] = None,
     for_mse: Annotated[
         float | None,
-        typer.Option("--for-mse", help="Take the fewest shots with which the test error (scaled) is no more."),
+        typer.Option("--for-mse", help="Plan with the fewest shots whose test error (scaled) is at most this."),
     ] = None,
     backends: BackendsFile = None,
     json: Json = False,
 ) -> None:
-    """What a run would cost on a device: jobs, circuits, QPU time, and the error to expect. Nothing is submitted.
+    """Say what a run would cost on a device: jobs, circuits, QPU time, and the error to expect. Nothing is submitted.
 
     Example: qlstm backends plan runs/demo --backend ibm --device fez --task predict
 
     Example: qlstm backends plan runs/demo --backend ibm --device fez --for-mse 0.002
     """
-    from qlstm_qiskit.experiments import plan_run
-    from qlstm_qiskit.experiments.runs.shots import expected_errors
     from qlstm_qiskit.hardware import find_spec
 
-    spec = find_spec(backend, backends)
+    spec = find_spec(backend, backends)  # before anything that takes seconds to import
+    if for_mse is not None and task != "predict":
+        raise OptionError("--for-mse says how well a trained model is to predict; it goes with --task predict.")
+    from qlstm_qiskit.experiments import plan_run
+    from qlstm_qiskit.experiments.runs.shots import expected_errors
+    from qlstm_qiskit.nn.constants import about_constants, constant_gates
+
     if for_mse is not None:
-        if task != "predict":
-            raise OptionError("--for-mse says how well a trained model is to predict; it goes with --task predict.")
         spec = spec.model_copy(update={"shots": expected_errors(run, spec.inside(device)).fewest(for_mse)})
-    plan = plan_run(run, spec, task, windows=windows, horizon=horizon, device=device)
+    constant: dict[str, str] = {}
+    sizes = {"windows": windows, "horizon": horizon}
+    plan = plan_run(run, spec, task, **sizes, device=device, look=lambda layer: constant.update(constant_gates(layer)))
     expected = None
     if task == "predict" and spec.shots is not None:
         with suppress(QLSTMError):  # too large for this machine, or its series is gone, which says nothing of the cost
             expected = expected_errors(run, spec.inside(device), (spec.shots,))
     if json:
-        facts = {"run": str(run), "task": task, **plan.facts()}
+        facts = {"run": str(run), "task": task, **plan.facts(), "constant_gates": constant}
         print_json(facts | ({} if expected is None else {"expected_error": expected.errors[0], "naive_errors": expected.naive}))
         return
     print_table(f"{task} with {run} on {backend}", ["", "planned"], [list(row) for row in plan.rows()], text=("planned",))
+    if constant:
+        print(about_constants(constant))
     if expected is not None:
-        naive = ", ".join(f"{name.replace('_', ' ')} {error:.3g}" for name, error in expected.naive.items())
-        error = f"{expected.errors[0]:.3g} with {expected.shots[0]:,} shots {expected.where}; no model: {naive}"
-        print(f"Expected {expected.metric} on the test part (scaled): {error}")
+        _print_expected(expected)
     print("Assumed: the delay between shots plus 3 us for each shot, 2 s for each job; see rep_delay_us in backends.yaml.")
+
+
+def _print_expected(curve: ShotCurve) -> None:
+    """The error that the planned shots would give, beside the forecasts that need no model."""
+    naive = ", ".join(f"{name.replace('_', ' ')} {error:.3g}" for name, error in curve.naive.items())
+    error = f"{curve.errors[0]:.3g} with {curve.shots[0]:,} shots {expected.where}; no model: {naive}"
+    print(f"Expected {curve.metric} on the test part (scaled): {error}")
 
 
 @backends_app.command("check")
@@ -116,9 +138,11 @@ def backends_check(
     Example: qlstm backends check fake-manila
     """
     from qlstm_qiskit.hardware import find_spec
+
+    spec = find_spec(name, backends)  # before anything that takes seconds to import
     from qlstm_qiskit.hardware.check import check_backend
 
-    report = check_backend(find_spec(name, backends))
+    report = check_backend(spec)
     if json:
         print_json({"backend": name, **report})
         return

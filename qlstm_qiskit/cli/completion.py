@@ -1,10 +1,15 @@
-"""Names that a shell completes (`qlstm --install-completion`): plain data, as a key press must not load torch and Qiskit."""
+"""Names that a shell completes (`qlstm --install-completion`), and that commands refuse others by before anything is loaded.
+
+Plain data: neither a key press nor a mistyped name must take the seconds in which torch and Qiskit are loaded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from qlstm_qiskit.errors import unknown_option
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_RUN
 
@@ -21,7 +26,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "elnino",
         "co2",
     ),
-    **{name: known.choices for name, own in OF_RUN.items() if (known := about(own)).choices},
+    **{name: about(own).choices for name, own in OF_RUN.items() if about(own).choices},
     "recipe": ("paper", "tuned", "device"),
     "strategy": (
         *("weighted-sum", "softmax", "gumbel-softmax", "entropy", "l1", "shrinking", "bilevel"),
@@ -32,7 +37,26 @@ NAMES: dict[str, tuple[str, ...]] = {
     "format": ("qasm3", "qpy", "multilinear"),
     "logger": ("tensorboard", "mlflow"),
     "task": ("predict", "train"),
+    "axis": ("depth", "candidates", "hidden", "window"),
 }
+
+#: Beside the names of a kind, what is refused in words of its own where it is looked up, or is allowed there, too.
+_ALSO = {"model": ("derived",), "mixing": ("gumbel-softmax", "gumbel-straight-through")}
+#: What a kind is called where its names are looked up.
+_CALLED = {"strategy": "search strategy", "derivation": "derivation strategy"}
+
+
+def known(kind: str) -> Callable[[Any], Any]:
+    """The callback of an option that takes one name of a kind, or several: others are refused, as where they are looked up."""
+
+    def check(given: Any) -> Any:
+        allowed = (*NAMES[kind], *_ALSO.get(kind, ()))
+        for name in () if given is None else [given] if isinstance(given, str) else given:
+            if name not in allowed:
+                raise unknown_option(_CALLED.get(kind, kind), name, allowed)
+        return given
+
+    return check
 
 
 def names(kind: str) -> Callable[[str], list[str]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qlstm_qiskit.cli.completion import names
+from qlstm_qiskit.cli.completion import known, names
 from qlstm_qiskit.cli.options import Json, RunFolder
 from qlstm_qiskit.cli.output import print_json
 
@@ -17,7 +17,9 @@ def export(
     format: Annotated[
         str,
         typer.Option(
-            help="qasm3, qpy, or multilinear: numbers for inference with numpy alone.", autocompletion=names("format")
+            help="Format to write: qasm3, qpy, or multilinear (numbers for inference with numpy alone).",
+            autocompletion=names("format"),
+            callback=known("format"),
         ),
     ],
     out: Annotated[Path, typer.Option(help="A folder that is new or empty.")],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.hardware.config.spec import BackendSpec
     from qlstm_qiskit.hardware.jobs.ledger import Entry, Ledger
 
-jobs_app = typer.Typer(help="Jobs that a run has submitted to a device.", no_args_is_help=True)
+jobs_app = typer.Typer(help="List, resume or cancel the jobs that a run has submitted to a device.", no_args_is_help=True)
 
 
 @jobs_app.command("list")
@@ -43,7 +43,7 @@ def jobs_show(
     id: Annotated[int, typer.Argument(metavar="ID", help="Number of the job in `qlstm jobs list`.")],
     json: Json = False,
 ) -> None:
-    """Show one job.
+    """Show one job: what was submitted, and what became of it.
 
     Example: qlstm jobs show runs/demo 3
     """
@@ -179,12 +179,13 @@ def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool, tru
 def jobs_cancel(
     run: RunFolder,
     id: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="Which; by default all that have not ended.")
+        list[int] | None,
+        typer.Argument(metavar="[ID]...", help="Jobs to cancel, by their numbers; by default all that have not ended."),
     ] = None,
     backends: BackendsFile = None,
     json: Json = False,
 ) -> None:
-    """Cancel jobs that have not ended, at the service and in the record; of kind provider, in the record only.
+    """Cancel jobs that have not ended, at the service and in the record; those of kind provider in the record only.
 
     Example: qlstm jobs cancel runs/demo 3
     """

@@ -11,9 +11,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from qlstm_qiskit.cli.completion import backend_names, names
-from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.training.declare import about
+from qlstm_qiskit.cli.completion import backend_names, known, names
+from qlstm_qiskit.errors import OptionError, RunError, require_at_least
+from qlstm_qiskit.storage import exists
+from qlstm_qiskit.training.declare import Real, Whole, about
 from qlstm_qiskit.training.options import OF_RUN
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -54,8 +55,15 @@ def parsed_options(pairs: list[str]) -> dict[str, Any]:
     return options
 
 
+def existing_run(run: Path | None) -> Path | None:
+    """Refuse a run folder that is not there as reading it would, before what reads it is loaded, which takes seconds."""
+    if run is not None and not exists(run):
+        raise RunError(f"there is no run folder {run}; train one with `qlstm train --out {run}`.")
+    return run
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `qlstm train`.", callback=existing_run)]
 OtherBackend = Annotated[
     str | None,
     typer.Option("--backend", help="Evaluate on this backend; by default the run's own.", autocompletion=backend_names),
@@ -66,18 +74,20 @@ BackendsFile = Annotated[
     typer.Option(
         "--backends",
         metavar="FILE",
-        help="Your entries, in a file like backends.yaml.",
+        help="File with your own backends, written as backends.yaml is.",
         show_default="./backends.yaml where there is one",
     ),
 ]
 TrustProvider = Annotated[
     bool,
-    typer.Option("--trust-provider", help="Call the code of a provider that only the folder's own config.json names."),
+    typer.Option("--trust-provider", help="Allow code of a provider that nothing but the run folder's config.json names."),
 ]
 Log = Annotated[
     list[str] | None,
     typer.Option(
-        help="Log epochs to tensorboard (RUN/tensorboard) or mlflow as well; may be repeated.", autocompletion=names("logger")
+        help="Log epochs to tensorboard (RUN/tensorboard) or mlflow as well; may be repeated.",
+        autocompletion=names("logger"),
+        callback=known("logger"),
     ),
 ]
 
@@ -85,34 +95,45 @@ Log = Annotated[
 SeriesName = Annotated[
     str | None,
     typer.Option(
-        help="One of the paper's series, e.g. damped_shm, or a real one, e.g. sunspots.", autocompletion=names("dataset")
+        help="Series by name: one of the paper's, e.g. damped_shm, or a real one, e.g. sunspots.",
+        autocompletion=names("dataset"),
+        callback=known("dataset"),
     ),
 ]
 SeriesFile = Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")]
 Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
 Features = Annotated[
-    list[str] | None, typer.Option(help="Columns to predict from, A,B; may be repeated.", show_default="the target")
+    list[str] | None, typer.Option(help="Columns to predict from, e.g. A,B; may be repeated.", show_default="the target")
 ]
-Window = Annotated[int, typer.Option(help="Rows that the model reads.")]
+Window = Annotated[int, typer.Option(help="Rows that the model reads for one forecast.")]
 Horizon = Annotated[int, typer.Option(help="Rows that the model predicts at once.")]
-TrainFraction = Annotated[float, typer.Option(help="Part of the windows before the test part; fixed for the paper's.")]
-Season = Annotated[int | None, typer.Option(help="Rows in a season of a CSV file.", show_default="1")]
+TrainFraction = Annotated[float, typer.Option(help="Part of the windows before the test part; fixed for the paper's series.")]
+Season = Annotated[
+    int | None,
+    typer.Option(help="Rows in a season of the CSV file, for the forecast that repeats the last season.", show_default="1"),
+]
 Recipe = Annotated[
-    str, typer.Option(help="Defaults of the options that follow: paper, tuned, or device.", autocompletion=names("recipe"))
+    str,
+    typer.Option(
+        help="Set of defaults for the options of training: paper, tuned, or device.",
+        autocompletion=names("recipe"),
+        callback=known("recipe"),
+    ),
 ]
 SearchStrategy = Annotated[
     str | None,
     typer.Option(
-        help="Of the search: weighted-sum, softmax, gumbel-softmax, entropy, l1, shrinking or bilevel; a control: random, "
+        help="How to search: weighted-sum, softmax, gumbel-softmax, entropy, l1, shrinking or bilevel; or a control: random, "
         "best-of-random, uniform or frozen.",
         autocompletion=names("strategy"),
+        callback=known("strategy"),
     ),
 ]
 StrategyOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the strategy, e.g. keep=2; may be repeated.")
 ]
 StartRun = Annotated[
-    Path | None, typer.Option("--from", metavar="RUN", help="Go on from a run's model, such as one that was derived.")
+    Path | None, typer.Option("--from", metavar="RUN", help="Go on from the model of this run, such as a derived one.")
 ]
 TrainingBackend = Annotated[
     str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.", autocompletion=backend_names)
@@ -134,13 +155,28 @@ def with_options(command: Command) -> Command:
     return command
 
 
-def _parameter(name: str, known: Field[Any]) -> inspect.Parameter:
+def _within(name: str, limits: Whole | Real) -> Callable[[Any], Any]:
+    """The callback of an option that is a number: one out of its limits is refused before anything is loaded."""
+
+    def check(given: Any) -> Any:
+        if given is None:
+            return None
+        if isinstance(limits, Real):
+            return limits.checked(name, given)
+        return require_at_least(name, given, limits.least, limits.most)
+
+    return check
+
+
+def _parameter(name: str, own: Field[Any]) -> inspect.Parameter:
     """An option of the command line; a switch that is off has no --no-."""
-    said = about(known)
+    said = about(own)
     shown: dict[str, Any] = {"show_default": said.shown} if said.shown else {}
     if said.choices:
-        shown["autocompletion"] = names(name)
-    words = [f"--{name.replace('_', '-')}"] if known.default is False else []
-    kind: Any = known.type
+        shown |= {"autocompletion": names(name), "callback": known(name)}
+    elif said.limits is not None:
+        shown["callback"] = _within(own.name, said.limits)
+    words = [f"--{name.replace('_', '-')}"] if own.default is False else []
+    kind: Any = own.type
     annotation = Annotated[kind, typer.Option(*words, help=said.help, **shown)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=known.default, annotation=annotation)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=own.default, annotation=annotation)

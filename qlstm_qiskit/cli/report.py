@@ -13,12 +13,14 @@ from qlstm_qiskit.cli.output import print_json
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUN|DIR", help="A run folder, or one of `qlstm table` or `scaling`.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|DIR", help="A run folder, or a folder of `qlstm table` or `qlstm scaling`.")
+    ],
     out: Annotated[Path, typer.Option(help="The page, FILE.html; an existing one is replaced.")],
     backend: Annotated[
         str | None,
         typer.Option(
-            help="Of a run: fit its circuits to this fake device, and plan what predicting costs there.",
+            help="For a run: fit its circuits to this fake device, and plan what predicting costs there.",
             autocompletion=backend_names,
         ),
     ] = None,
@@ -31,6 +33,10 @@ def report(
 
     Example: qlstm report results/table2 --out table2.html
     """
+    from qlstm_qiskit.hardware import find_spec
+
+    if backend is not None:
+        find_spec(backend, backends)  # a name that there is none of is refused before anything that takes seconds to import
     from qlstm_qiskit.report.pages.write import write_report
 
     written = write_report(folder, out, backend=backend, backends=backends)

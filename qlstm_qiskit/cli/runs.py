@@ -17,12 +17,15 @@ from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run
+    from qlstm_qiskit.hardware import BackendSpec
     from qlstm_qiskit.training.task import Task
 
 
 def evaluate(
     run: RunFolder,
-    steps: Annotated[int | None, typer.Option(help="Also feed predictions back this often; errors of each step.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Also feed predictions back this many times, and print the errors of each step.")
+    ] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
     confirm: Confirm = False,
@@ -37,13 +40,10 @@ def evaluate(
 
     Example: qlstm evaluate runs/demo --steps 8
     """
-    from qlstm_qiskit.experiments import (
-        require_affordable_evaluation,
-        rolled_errors,
-        rolled_windows,
-    )
+    options = _entry(backend, backends)
+    from qlstm_qiskit.experiments import require_affordable_evaluation, rolled_errors, rolled_windows
 
-    with closing(_load(run, backend, backends, confirm, trust_provider)) as loaded:
+    with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
         data = loaded.dataset
         n_rolled = 0 if steps is None else rolled_windows(data, steps)
         require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0))
@@ -77,17 +77,19 @@ def predict(
     trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
-    """Predict each row of a CSV file from the rows before it or, with --horizon, the rows that follow it.
+    """Predict each row of a CSV file from the rows before it or, with --horizon, the rows after its end.
 
     Example: qlstm predict runs/sunspots --csv examples/sunspots.csv --horizon 11 --out forecast.csv
     """
-    from qlstm_qiskit.experiments import predict_table, roll_out
     from qlstm_qiskit.storage import exists, write_atomically
 
     require_format(out)
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
-    with closing(_load(run, backend, backends, confirm, trust_provider)) as loaded:
+    options = _entry(backend, backends)
+    from qlstm_qiskit.experiments import predict_table, roll_out
+
+    with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
         before = loaded.n_jobs
         table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
         after = loaded.n_jobs
@@ -114,12 +116,17 @@ def predict(
     print(f"Wrote {len(table)} rows to {out}")
 
 
-def _load(run: Path, backend: str | None, backends: Path | None, confirm: bool, trust: bool) -> Run:
+def _entry(backend: str | None, backends: Path | None) -> BackendSpec | None:
+    """The entry of a backend that is named; to be found before anything that takes seconds to import."""
     from qlstm_qiskit.hardware import find_spec
 
-    options = None if backend is None else find_spec(backend, backends)
+    return None if backend is None else find_spec(backend, backends)
+
+
+def _load(run: Path, options: BackendSpec | None, backends: Path | None, confirm: bool, trust: bool) -> Run:
     from qlstm_qiskit.experiments import load_run, load_spec
     from qlstm_qiskit.experiments.runs.trust import require_trusted
+    from qlstm_qiskit.hardware import find_spec
 
     if options is None:
         own = load_spec(run)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qlstm_qiskit.cli.completion import names
+from qlstm_qiskit.cli.completion import NAMES, known, names
 from qlstm_qiskit.cli.options import Json
 from qlstm_qiskit.cli.output import Steps, print_json, print_table
-from qlstm_qiskit.errors import unknown_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,15 +21,21 @@ if TYPE_CHECKING:
 def scaling(
     out: Annotated[Path, typer.Option(help="Folder of the results; points that it holds are not measured again.")],
     axes: Annotated[
-        str | None, typer.Option(help="Of depth, candidates, hidden and window, A,B.", show_default="all of them")
+        str | None,
+        typer.Option(
+            help="What to vary: depth, candidates, hidden or window, separated by commas.", show_default="all of them"
+        ),
     ] = None,
     dataset: Annotated[
-        str, typer.Option(help="A series by name, e.g. damped_shm.", autocompletion=names("dataset"))
+        str,
+        typer.Option(help="A series by name, e.g. damped_shm.", autocompletion=names("dataset"), callback=known("dataset")),
     ] = "damped_shm",
-    epochs: Annotated[int, typer.Option(help="Of the trainings whose test errors are compared.")] = 20,
-    seeds: Annotated[int, typer.Option(help="Trainings of each model at each point.")] = 3,
-    repeats: Annotated[int, typer.Option(help="Training steps that are timed at each point.")] = 200,
-    jobs: Annotated[int, typer.Option(help="Processes for the trainings; time and memory are measured one by one.")] = 1,
+    epochs: Annotated[int, typer.Option(help="Epochs of the trainings whose test errors are compared.")] = 20,
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each model at each point.")] = 3,
+    repeats: Annotated[int, typer.Option(help="Number of training steps that are timed at each point.")] = 200,
+    jobs: Annotated[
+        int, typer.Option(help="Number of processes for the trainings; time and memory are measured one by one.")
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Measure a training step's time and memory, and the test error, against depth, candidates, hidden size and window.
@@ -40,13 +45,10 @@ def scaling(
 
     Example: qlstm scaling --axes depth,window --jobs 2 --out scaling
     """
+    asked = list(NAMES["axis"]) if axes is None else known("axis")([name.strip() for name in axes.split(",")])
     from qlstm_qiskit.experiments.scaling.measure import AXES, ScalingPlan, measure_scaling
     from qlstm_qiskit.report.scaling import write_scaling
 
-    asked = list(AXES) if axes is None else [name.strip() for name in axes.split(",")]
-    for name in asked:
-        if name not in AXES:
-            raise unknown_option("axis", name, AXES)
     chosen = {axis: AXES[axis] for axis in asked}
     plan = ScalingPlan(axes=chosen, dataset=dataset, epochs=epochs, seeds=seeds, repeats=repeats)
     try:

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 def shots(
     run: RunFolder,
     backend: Annotated[
-        str, typer.Option(help="Of kind statevector, with shots; their number varies.", autocompletion=backend_names)
+        str,
+        typer.Option(help="A backend of kind statevector with shots, whose number is varied.", autocompletion=backend_names),
     ] = "exact-shots",
     numbers: Annotated[
-        str | None, typer.Option("--shots", help="Numbers of shots, A,B.", show_default="64 to 65,536, doubled")
+        str | None, typer.Option("--shots", help="Numbers of shots, separated by commas.", show_default="64 to 65,536, doubled")
     ] = None,
     repeats: Annotated[int, typer.Option(help="Evaluations with fresh shots that are averaged.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of the shots.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the shots.")] = 0,
     backends: BackendsFile = None,
     json: Json = False,
 ) -> None:

@@ -23,7 +23,7 @@ def space_show(
     depth: Annotated[int, typer.Option(help="Variational layers of each circuit.")] = 1,
     draw: Annotated[str | None, typer.Option(help="Draw this candidate, e.g. 'H-RY|linear-RX'.")] = None,
     fourier: Annotated[str | None, typer.Option(help="Write this candidate as a Fourier series of its inputs.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the random angles that --fourier is shown at.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random angles that --fourier is shown at.")] = 0,
     json: Json = False,
 ) -> None:
     """List the paper's 36 candidate circuits, draw one, or write one as a truncated Fourier series.
@@ -73,14 +73,17 @@ def space_analyze(
     n_qubits: Annotated[int, typer.Option(help="Qubits of each circuit.")] = 4,
     depth: Annotated[int, typer.Option(help="Variational layers of each circuit.")] = 1,
     outputs: Annotated[
-        int | None, typer.Option(help="Measured qubits: the hidden size.", show_default="qubits - 1, for one input feature")
+        int | None,
+        typer.Option(
+            help="Number of measured qubits, which is the hidden size.", show_default="qubits - 1, for one input feature"
+        ),
     ] = None,
     backend: Annotated[
         str | None, typer.Option(help="Transpile for this backend; see `qlstm backends list`.", autocompletion=backend_names)
     ] = None,
     backends: BackendsFile = None,
     samples: Annotated[int, typer.Option(help="Random states for the two estimated figures of merit.")] = 400,
-    seed: Annotated[int, typer.Option(help="Of the random states.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random states.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Draw a figure into this file, as PNG.")] = None,
     json: Json = False,
 ) -> None:
@@ -88,6 +91,10 @@ def space_analyze(
 
     Example: qlstm space analyze --n-qubits 4 --depth 1 --backend fake-fez --out space.png
     """
+    from qlstm_qiskit.hardware import find_spec
+
+    if backend is not None:
+        find_spec(backend, backends)  # a name that there is none of is refused before anything that takes seconds to import
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.space import SearchSpace, analyze
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlstm_qiskit.cli.completion import names
+from qlstm_qiskit.cli.completion import NAMES, known, names
 from qlstm_qiskit.cli.options import Json, split_names
 from qlstm_qiskit.cli.output import Steps, print_json, print_table
 from qlstm_qiskit.errors import OptionError, printable, require_at_least
@@ -19,18 +19,36 @@ if TYPE_CHECKING:
     from qlstm_qiskit.training.task import Task
 
 
+def _known_study(study: str) -> str:
+    """Refuse what `load_study` would, before anything that takes seconds to import."""
+    if study not in NAMES["study"] and not Path(study).is_file():
+        raise OptionError(f"unknown study {study!r}. Give a YAML file, or one of: {', '.join(NAMES['study'])}.")
+    return study
+
+
+_StudyName = Annotated[
+    str,
+    typer.Option(
+        help="Study to run: table2, table2-tuned, device, real, search, recipe, recipe-device, or a YAML file of your own.",
+        autocompletion=names("study"),
+        callback=_known_study,
+    ),
+]
+_OtherRecipe = Annotated[
+    str | None,
+    typer.Option(
+        help="Recipe to train by: paper, tuned or device.",
+        autocompletion=names("recipe"),
+        callback=known("recipe"),
+        show_default="the study's own",
+    ),
+]
+
+
 def table(
     out: Annotated[Path, typer.Option(help="Folder of the study: records, table and figure; an existing one is continued.")],
-    study: Annotated[
-        str,
-        typer.Option(
-            help="table2, table2-tuned, recipe, recipe-device, device, real, search, or a YAML file of your own.",
-            autocompletion=names("study"),
-        ),
-    ] = "table2",
-    recipe: Annotated[
-        str | None, typer.Option(help="paper, tuned or device.", autocompletion=names("recipe"), show_default="the study's own")
-    ] = None,
+    study: _StudyName = "table2",
+    recipe: _OtherRecipe = None,
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -38,12 +56,14 @@ def table(
         ),
     ] = None,
     datasets: Annotated[
-        list[str] | None, typer.Option(help="Only these series, A,B; may be repeated.", autocompletion=names("dataset"))
+        list[str] | None, typer.Option(help="Only these series, e.g. A,B; may be repeated.", autocompletion=names("dataset"))
     ] = None,
-    rows: Annotated[list[str] | None, typer.Option(help="Only these rows, A,B; may be repeated.")] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="Only these rows, e.g. A,B; may be repeated.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs in all runs, to try things out.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes of one thread each.", show_default="one per core")] = None,
-    cluster: Annotated[str | None, typer.Option(help="A Ray cluster: its address, auto, or local.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Number of processes, each of one thread.", show_default="one per core")
+    ] = None,
+    cluster: Annotated[str | None, typer.Option(help="Run on a Ray cluster: its address, auto, or local.")] = None,
     json: Json = False,
 ) -> None:
     """Run what is missing of a study, and make the table of everything in its folder: medians, intervals, paired tests.

@@ -1,4 +1,4 @@
-"""`qlstm train` and `derive`."""
+"""`qlstm train`."""
 
 # ruff: noqa: ARG001 - most options of `train` are read from its context, by name
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlstm_qiskit.cli.completion import names
+from qlstm_qiskit.cli.derive import print_stages
 from qlstm_qiskit.cli.options import (
     BackendsFile,
     Confirm,
@@ -20,7 +20,6 @@ from qlstm_qiskit.cli.options import (
     Json,
     Log,
     Recipe,
-    RunFolder,
     SearchStrategy,
     Season,
     SeriesFile,
@@ -32,11 +31,12 @@ from qlstm_qiskit.cli.options import (
     TrainingBackend,
     TrustProvider,
     Window,
+    existing_run,
     parsed_options,
     split_names,
     with_options,
 )
-from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.cli.output import print_json
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
 from qlstm_qiskit.cli.shots import shots_line
 from qlstm_qiskit.errors import OptionError, unknown_option
@@ -44,7 +44,6 @@ from qlstm_qiskit.training.options import OF_RUN, OF_TRAINING
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
-    from qlstm_qiskit.training.task import Task
 
 
 @with_options
@@ -63,20 +62,25 @@ def train(
     strategy: SearchStrategy = None,
     strategy_option: StrategyOption = None,
     start: StartRun = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="With --from: random parameters again.")] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="With --from: begin with random parameters again.")
+    ] = False,
     backend: TrainingBackend = "statevector",
     backends: BackendsFile = None,
     confirm: Confirm = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/SERIES-MODEL-seedN")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default="runs/SERIES-MODEL-seedN")] = None,
     log: Log = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; begin if none.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished run in --out, or begin one where there is none.")
+    ] = False,
     trust_provider: TrustProvider = False,
     json: Json = False,
     **options: Any,
 ) -> None:
     """Train a model into a run folder, with figures.
 
-    What was interrupted, even killed, goes on to the same bits: with `qlstm resume RUN`, or the same command and --resume.
+    A training that was interrupted, even killed, is continued, to the same bits, by `qlstm resume RUN`, or by the same command
+    with --resume.
 
     Example: qlstm train --dataset damped_shm --model diffqas --hidden-size 3 --depth 1 --epochs 50 --out runs/demo
 
@@ -93,16 +97,32 @@ def train(
     if resume and given <= _RESUME:
         finish(out, json, log or [], trust=trust_provider)
         return
+    _require_together(ctx.params, given)
     values = ctx.params | recipe_values(recipe, options["model"], given)
     if start is None:
-        if from_scratch:
-            raise OptionError("--from-scratch goes with --from.")
         spec = _new_spec(values)
         name = f"{dataset or (csv.stem if csv else 'run')}-{spec.model}-seed{spec.seed}"
     else:
         spec = _spec_from(start, values, given, from_scratch)
         name = f"{start.name}-tuned"
     _train(spec.on(entry), out or Path("runs") / name, json, log or [], resume=resume, trust=trust_provider)
+
+
+def _require_together(values: dict[str, Any], given: set[str]) -> None:
+    """Refuse options that do not go with one another, before anything that takes seconds to import."""
+    start = values["start"]
+    if start is not None:
+        allowed = {*OF_TRAINING, *_RESUME, "start", "recipe", "from_scratch", "backend", "backends", "confirm"}
+        if given - allowed:
+            names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
+            raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {start}.")
+        existing_run(start)
+    elif values["from_scratch"]:
+        raise OptionError("--from-scratch goes with --from.")
+    elif values["strategy"] is None and values["strategy_option"]:
+        raise OptionError("--strategy-option goes with --strategy.")
+    elif (values["dataset"] is None) == (values["csv"] is None):
+        raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
 
 
 def finish(out: Path | None, json: bool, loggers: list[str], *, trust: bool) -> None:
@@ -174,60 +194,11 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
     print_dry_run(spec.backend_options is not None and spec.backend_options.guard.dry_run)
     print_errors(metrics, spec.task)
     if "stages" in metrics:
-        _print_stages(metrics["stages"], spec.task)
+        print_stages(metrics["stages"], spec.task)
     for line in shots_line(run):
         print(line)
     print(f"Run folder: {out}")
     print(f"Figures: {', '.join(Path(path).name for path in figures)}")
-
-
-def derive(
-    run: RunFolder,
-    out: Annotated[Path, typer.Option(help="Run folder of the derived model.")],
-    strategy: Annotated[
-        str, typer.Option(help="Score candidates by perturbation, contribution or weight.", autocompletion=names("derivation"))
-    ] = "perturbation",
-    top_k: Annotated[int, typer.Option(help="Candidates that each gate keeps.")] = 1,
-    refit: Annotated[bool, typer.Option(help="Fit the weights of the kept ones to the whole sums.")] = True,
-    json: Json = False,
-) -> None:
-    """Derive a model with few circuits, or one, a gate from a trained search. Fine-tune it with `qlstm train --from`.
-
-    Example: qlstm derive runs/demo --strategy perturbation --top-k 1 --out runs/derived
-    """
-    from qlstm_qiskit.experiments import derive_run
-    from qlstm_qiskit.report import draw_run
-
-    derived = derive_run(run, out, strategy=strategy, top_k=top_k, refit=refit)
-    figures = draw_run(derived)
-    genotype = derived.spec.genotype
-    assert genotype is not None
-    if json:
-        print_json(derived.metrics | {"run": str(out), "genotype": genotype.model_dump(mode="json", exclude_defaults=True)})
-        return
-    rows = [
-        [str(number), gate, choice.candidate, choice.weight, choice.score]
-        for number, layer in enumerate(genotype.layers, 1)
-        for gate, choices in layer.items()
-        for choice in choices
-    ]
-    print_table(
-        f"Kept of {run} by {strategy}", ["layer", "gate", "candidate", "weight", "score"], rows, text=("gate", "candidate")
-    )
-    _print_stages(derived.metrics["stages"], derived.spec.task)
-    print(f"Run folder: {out}; genotype.json says what was kept")
-    print(f"Figures: {', '.join(path.name for path in figures)}")
-    print(f"Next: qlstm train --from {out} --epochs 100")
-
-
-def _print_stages(stages: dict[str, dict[str, Any]], task: Task) -> None:
-    """From the search to the model that is used: errors of each stage."""
-    rows = [
-        [name.replace("_", "-"), s["n_circuits"], "trained on it" if s[task.valid] is None else s[task.valid], s[task.test]]
-        for name, s in stages.items()
-    ]
-    header = ["stage", "circuits per step", f"validation {task.shown}", f"test {task.shown}"]
-    print_table("From the search to one model", header, rows)
 
 
 #: What `--resume` may be given beside; anything else must be the whole command again.
@@ -249,8 +220,6 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     search = None
     if given["strategy"] is not None:
         search = make_strategy(given["strategy"], parsed_options(given["strategy_option"] or []))
-    elif given["strategy_option"]:
-        raise OptionError("--strategy-option goes with --strategy.")
     return RunSpec(
         data=DataSpec(csv=None if csv is None else str(csv), features=None if columns is None else tuple(columns), **data),
         search=search,
@@ -272,10 +241,6 @@ def _spec_from(run: Path, values: dict[str, Any], given: set[str], from_scratch:
     """A run that goes on from another one's model, with the options of training that are given anew."""
     from qlstm_qiskit.experiments import RECIPES, load_spec, start_from
 
-    allowed = {*OF_TRAINING, *_RESUME, "start", "recipe", "from_scratch", "backend", "backends", "confirm"}
-    if given - allowed:
-        names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
-        raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {run}.")
     spec = load_spec(run)
     changes: dict[str, Any] = {"search": None, "lr": None, "epochs": values["epochs"], "patience": values["patience"]}
     recipe = RECIPES[values["recipe"]] if "recipe" in given else {}

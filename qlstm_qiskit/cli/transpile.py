@@ -33,6 +33,9 @@ def transpile(
     """
     from dataclasses import asdict
 
+    from qlstm_qiskit.hardware import find_spec
+
+    find_spec(backend, backends)  # a name that there is none of is refused before anything that takes seconds to import
     from qlstm_qiskit.experiments.runs.transpile import transpile_run
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.report.layout import draw_layout

@@ -18,6 +18,7 @@ from qiskit.circuit import Parameter
 
 from qlstm_qiskit.errors import printable
 from qlstm_qiskit.nn import Recurrent
+from qlstm_qiskit.nn.constants import circuit_verdicts
 from qlstm_qiskit.report.names import drawn
 from qlstm_qiskit.space import Candidate
 
@@ -26,6 +27,9 @@ _MOST_CIRCUITS, _MOST_QUBITS, _MOST_OPERATIONS = 8, 12, 250
 
 #: Pixels per inch, inches between two gates, and gates in a row before a circuit goes on below.
 _DPI, _UNIT, _FOLD = 150, 0.45, 30
+
+#: What a title says of a circuit's verdict.
+_PROVEN = {"": "", "zero": "   zero: always 0", "blind": "   blind: does not depend on x"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +41,26 @@ class Drawn:
 
 
 def circuits_of(recurrent: Recurrent[Any]) -> list[Drawn]:
-    """Each circuit of each layer once, titled with the gates that sum over it and its weight there; none of a large model."""
+    """Each circuit of each layer once, titled with the gates that sum over it, its weight there, and what is proven of it.
+
+    None of a large model.
+    """
+    circuits = [candidate for cell in recurrent.layers() for candidate in cell.bank.candidates]
+    small = all(item.n_qubits <= _MOST_QUBITS and item.circuit.size() <= _MOST_OPERATIONS for item in circuits)
+    if not small or len(circuits) > _MOST_CIRCUITS:
+        return []
     found = []
     for cell, name in zip(recurrent.layers(), recurrent.cell_names, strict=True):
         bank = cell.bank
-        mixing = bank.coefficients()
+        mixing, verdicts = bank.coefficients(), circuit_verdicts(bank)
         for place, candidate in enumerate(bank.candidates):
             gates = [row for row, own in enumerate(bank.gates) if place in own]
             weights = [1.0 if mixing is None else float(mixing.detach()[row, place]) for row in gates]
             where = f"{name}, " if name else ""
             listed = ", ".join(f"{recurrent.gate_names[row]} {weight:.3g}" for row, weight in zip(gates, weights, strict=True))
-            found.append(Drawn(f"{where}{candidate.name}   weight in: {listed}", candidate))
-    small = all(item.candidate.n_qubits <= _MOST_QUBITS and item.candidate.circuit.size() <= _MOST_OPERATIONS for item in found)
-    return found if small and len(found) <= _MOST_CIRCUITS else []
+            proven = _PROVEN[verdicts[candidate.name]]
+            found.append(Drawn(f"{where}{candidate.name}   weight in: {listed}{proven}", candidate))
+    return found
 
 
 def circuits_figure(circuits: Sequence[Drawn]) -> Figure:

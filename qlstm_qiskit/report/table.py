@@ -159,6 +159,8 @@ def draw_table(table: Table, out: Path) -> list[Path]:
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
+    from qlstm_qiskit.report.ticks import few_ticks
+
     rows = [row for row in table.study.rows if any(key[0] == row for key in table.cells)]
     datasets = [name for name in table.study.datasets if any(key[1] == name for key in table.cells)]
     figure, axes = plt.subplots(
@@ -175,6 +177,7 @@ def draw_table(table: Table, out: Path) -> list[Path]:
             if cell is not None:
                 _draw_cell(axis, place, cell)
         axis.set_xscale("log")
+        few_ticks(axis)
         axis.set_title(drawn(dataset), fontsize=9)
         axis.grid(axis="x", color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)

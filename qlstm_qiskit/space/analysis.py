@@ -11,7 +11,7 @@ from qlstm_qiskit.circuits import Polynomial, relabelling
 from qlstm_qiskit.circuits.frequencies import readable
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.space.candidate import Candidate
-from qlstm_qiskit.space.dead import polynomial_of, structure_of
+from qlstm_qiskit.space.dead import polynomial_of, structure_of, verdict
 from qlstm_qiskit.space.merit import entangling_capability, expressibility, random_states, require_states
 from qlstm_qiskit.space.pool import SearchSpace
 
@@ -73,10 +73,9 @@ class CandidateReport:
     @property
     def verdict(self) -> str:
         """In words, the worst first: "zero", "blind", "= -RY|linear-RX"; empty where nothing is wrong with it."""
-        words = ["zero"] if self.zero else ["blind"] * self.blind
-        if self.equal_to is not None:
-            words.append(f"= {'-' if self.sign < 0 else ''}{self.equal_to}")
-        return ", ".join(words)
+        own = verdict(zero=self.zero, blind=self.blind)
+        same = "" if self.equal_to is None else f"= {'-' if self.sign < 0 else ''}{self.equal_to}"
+        return ", ".join(filter(None, (own, same)))
 
 
 @dataclass(frozen=True)

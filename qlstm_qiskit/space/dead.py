@@ -65,6 +65,21 @@ def structure_of(candidate: Candidate, n_outputs: int | None = None) -> Structur
     return find_structure(candidate.program, [lower_observable(item, candidate.n_qubits) for item in observables])
 
 
+def verdict_on(candidate: Candidate, n_outputs: int | None = None) -> str:
+    """The verdict on a candidate that is measured on its first `n_outputs` outputs (all where None), see `verdict`."""
+    found = structure_of(candidate, n_outputs)
+    return verdict(zero=found.is_zero, blind=found.is_blind)
+
+
+def verdict(*, zero: bool, blind: bool) -> str:
+    """What is wrong with a circuit, in a word, the worst alone.
+
+    "zero": its outputs are 0 whatever its inputs and weights are; "blind": they do not depend on its inputs, so that it is a
+    constant, which weights may change; empty where neither is proven.
+    """
+    return "zero" if zero else "blind" if blind else ""
+
+
 def polynomial_of(candidate: Candidate, n_outputs: int | None = None) -> Polynomial | None:
     """The first `n_outputs` outputs of a candidate as a polynomial; None where it is too large to be compared."""
     observables = candidate.observables(n_outputs)

@@ -6,9 +6,10 @@ import math
 import textwrap
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
+from numbers import Real as RealNumber
 from typing import Any, TypeVar
 
-from qlstm_qiskit.errors import LARGEST
+from qlstm_qiskit.errors import LARGEST, OptionError
 
 T = TypeVar("T")
 
@@ -32,6 +33,16 @@ class Real:
     def allows(self, value: float) -> bool:
         """Whether a number is one of them."""
         return (value > self.least if self.above else value >= self.least) and value < self.below
+
+    def checked(self, name: str, value: Any) -> float:
+        """The value of an option as a plain number, or `OptionError` where it is none of these."""
+        try:
+            number = math.nan if isinstance(value, bool) or not isinstance(value, RealNumber) else float(value)
+        except OverflowError:
+            number = math.nan
+        if not self.allows(number):
+            raise OptionError(f"{name} is {value!r}; it must be {self}.")
+        return number
 
     def __str__(self) -> str:
         if self.below < math.inf:

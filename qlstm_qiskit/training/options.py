@@ -42,7 +42,7 @@ class ModelOptions:
 
     model: str = option(
         "diffqas",
-        "diffqas, diffqas-shared, reservoir(-shared), config1..6, or without circuits lstm or gru.",
+        "diffqas, diffqas-shared, reservoir, reservoir-shared, config1 to config6, or, without circuits, lstm or gru.",
         doc='"diffqas", "diffqas-shared", "reservoir", "reservoir-shared", "config1" to "config6", "derived" (with the `space` '
         'of a `Genotype`), or without circuits "lstm" or "gru" of torch.',
         choices=(
@@ -53,7 +53,7 @@ class ModelOptions:
     )
     hidden_size: int = option(
         5,
-        "Hidden features; qubits = features + hidden size.",
+        "Number of hidden features; a circuit has a qubit for each of them and for each input feature.",
         doc="Features of the hidden state; input features + hidden_size is the number of qubits.",
         limits=Whole(1),
     )
@@ -68,7 +68,7 @@ class ModelOptions:
     _: KW_ONLY
     n_qubits: int | None = option(
         None,
-        "Hybrid variant: qubits between two linear layers.",
+        "Qubits of the hybrid variant, in which circuits stand between two linear layers; left out: the paper's model.",
         doc="Qubits of the hybrid variant, whose circuits lie between two linear layers; None for the paper's model.",
         limits=Whole(1),
         circuits=True,
@@ -81,8 +81,10 @@ class ModelOptions:
         closed=True,
         circuits=True,
     )
-    bidirectional: bool = option(False, "Read windows backwards too, by cells of their own.")
-    num_layers: int = option(1, "Stacked cells.", doc="Stacked cells, each reading the one below.", limits=Whole(1))
+    bidirectional: bool = option(False, "Read windows backwards too, by further cells.")
+    num_layers: int = option(
+        1, "Number of cells that are stacked.", doc="Stacked cells, each reading the one below.", limits=Whole(1)
+    )
     dropout: float = option(
         0.0,
         "Probability of dropping a hidden feature between stacked cells, while training.",
@@ -104,14 +106,13 @@ class ModelOptions:
     )
     angle_std: float = option(
         0.01,
-        "Of the angles at the start, in radians.",
-        doc="Standard deviation of the angles at the start, in radians.",
+        "Standard deviation of the angles at the start, in radians.",
         limits=Real(0),
         circuits=True,
     )
     dtype: str = option(
         "float64",
-        "Of the parameters: float64 or float32.",
+        "Type of the parameters: float64 or float32.",
         doc='Of the parameters: "float64" or "float32".',
         choices=("float64", "float32"),
         closed=True,
@@ -125,7 +126,7 @@ class TrainingOptions:
     batch_size: int = option(10, "Windows in each optimiser step; 0 for all.", limits=Whole(0))
     optimizer: str = option(
         "rmsprop",
-        "rmsprop, adam, lbfgs, or spsa: two evaluations a step and no gradients of circuits.",
+        "rmsprop, adam, lbfgs, or spsa (two evaluations per step, and no gradients of circuits).",
         doc='"rmsprop", "adam", "lbfgs" or "spsa". L-BFGS needs all windows at once and an exact backend; an epoch of it has '
         "20 iterations, and the loss in the history is that before them. SPSA needs no gradients of circuits, see `SPSA`; its "
         "losses in the history are those of perturbed parameters.",
@@ -134,21 +135,21 @@ class TrainingOptions:
     )
     lr: float | None = option(
         None,
-        "Learning rate.",
+        "Learning rate of the optimiser.",
         doc='Learning rate; by default 0.01 for "rmsprop" and "adam", 1 for "lbfgs" and 0.03 for "spsa".',
         limits=Real(0, above=True),
         shown="0.01; spsa: 0.03; lbfgs: 1",
     )
     schedule: str = option(
         "constant",
-        "Of the learning rate: constant, or cosine.",
+        "How the learning rate changes: constant, or cosine.",
         doc='"constant", or "cosine": the learning rate falls to 0 along half a wave, a little at each step.',
         choices=("constant", "cosine"),
         closed=True,
     )
     repeats: int = option(
         1,
-        "Times that a step evaluates each of its windows, each time with other shots.",
+        "How often a step evaluates each of its windows, each time with fresh shots.",
         doc="Times that an optimiser step evaluates each of its windows, each time with noise of its own (shots, dropout, "
         "sampled mixings); the mean of the losses is learned. Without noise it changes nothing but the time.",
         limits=Whole(1, 1024),
@@ -167,7 +168,7 @@ class TrainingOptions:
     )
     valid_fraction: float = option(
         0.0,
-        "Last part of the training windows that is held out, for validation.",
+        "Part of the training windows, the last of them, that is held out for validation.",
         doc="Last part of the windows that does not train: its loss is recorded, and strategies may learn from it. Nor do "
         "windows before it train whose targets lie in it, one fewer than a target has values.",
         limits=Real(0, below=1),
@@ -175,14 +176,14 @@ class TrainingOptions:
     )
     patience: int = option(
         0,
-        "End when so many epochs have not lowered the validation error, and keep the best; 0: all epochs.",
+        "End once so many epochs have not lowered the validation error, and keep the best epoch; with 0 all are trained.",
         doc="End the training when so many epochs have not lowered the validation loss, and keep the epoch that had the "
         "lowest, also where all epochs were trained; 0 trains them all and keeps the last.",
         limits=Whole(0),
     )
     seed: int | None = option(
         0,
-        "The same seed gives the same bits.",
+        "Seed of all random numbers; the same seed gives the same bits.",
         doc="Of the initial parameters, dropout, shuffling, SPSA and simulated shots; None for a fresh one at each fit. A "
         "backend given as an object has a seed of its own. A fit neither reads nor moves the generators that torch and numpy "
         "share, so that fits in threads are those that run alone; callbacks that draw bring a generator of their own.",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, FrozenInstanceError
-from numbers import Real as RealNumber
 from types import MappingProxyType
 from typing import Any, NoReturn, get_args
 
@@ -78,18 +76,8 @@ def _plain(own: Field[Any], value: Any) -> Any:
     if isinstance(known.limits, Whole):
         return require_at_least(own.name, value, known.limits.least, known.limits.most)
     if isinstance(known.limits, Real):
-        return _real(own.name, value, known.limits)
+        return known.limits.checked(own.name, value)
     return _name(own.name, value, known) if isinstance(own.default, str) else _switch(own.name, value)
-
-
-def _real(name: str, value: Any, limits: Real) -> float:
-    try:
-        number = math.nan if isinstance(value, bool | np.bool_) or not isinstance(value, RealNumber) else float(value)
-    except OverflowError:
-        number = math.nan
-    if not limits.allows(number):
-        raise OptionError(f"{name} is {value!r}; it must be {limits}.")
-    return number
 
 
 def _name(name: str, value: Any, known: Option) -> str:

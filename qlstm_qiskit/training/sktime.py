@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from qlstm_qiskit.data import Scaler, sliding_windows
-from qlstm_qiskit.errors import DataError, require_at_least
+from qlstm_qiskit.errors import DataError, installing, require_at_least
 from qlstm_qiskit.training.regressor import QLSTMRegressor
 from qlstm_qiskit.training.rows import Grid
 
 try:
     from sktime.forecasting.base import BaseForecaster
 except ImportError as error:
-    raise ImportError("QLSTMForecaster needs sktime; install it with: pip install 'qlstm-qiskit[sktime]'") from error
+    raise ImportError(f"QLSTMForecaster needs sktime: {installing('sktime')}") from error
 
 
 class QLSTMForecaster(BaseForecaster):

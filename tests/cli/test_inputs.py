@@ -146,7 +146,7 @@ def test_parquet_is_parquet_or_refused(qlstm, monkeypatch: pytest.MonkeyPatch) -
     from qlstm_qiskit.cli import formats
 
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
-    code, _, err = qlstm("predict", "o", "--csv", "s.csv", "--out", "p.parquet")
+    code, _, err = qlstm("predict", ".", "--csv", "s.csv", "--out", "p.parquet")
     assert code == 2
     assert "needs pyarrow" in err
     monkeypatch.setattr(formats, "find_spec", lambda name: name)

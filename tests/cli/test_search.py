@@ -1,9 +1,13 @@
 """`qlstm train --strategy`, `derive` and `train --from` as a user meets them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+
+from qlstm_qiskit.experiments import DataSpec, RunSpec, train_run
+from tests.nn.test_constants import BLIND, LIVE, ZERO, genotype
 
 SMALL = ["--hidden-size", "1", "--depth", "1", "--epochs", "2"]
 
@@ -37,6 +41,46 @@ def test_from_a_search_to_a_fine_tuned_model(qlstm) -> None:
     assert code == 0
     assert json.loads(out)["genotype"]["depth"] == 1
     assert qlstm("evaluate", "tuned", "--backend", "aer-exact")[0] == 0
+
+
+def half_constant(out: str) -> None:
+    """The run of a model whose forget and output gates nothing can change."""
+    found = genotype(input=[LIVE, BLIND], forget=[ZERO], output=[BLIND, ZERO])
+    data = DataSpec(dataset="bessel")
+    train_run(RunSpec(data=data, model="derived", hidden_size=2, depth=1, genotype=found, epochs=1), Path(out))
+
+
+def test_a_gate_that_nothing_can_change_is_said_to_be_one(qlstm) -> None:
+    """Where circuits are chosen, and where they would cost jobs."""
+    half_constant("search")
+    code, out, err = qlstm("derive", "search", "--strategy", "weight", "--top-k", 2, "--no-refit", "--out", "derived")
+    assert (code, err) == (0, "")
+    lines = {tuple(line.split()[1:3]): line.split()[-1] for line in out.splitlines() if line.startswith("  1 ")}
+    assert {lines.pop((gate, LIVE)) for gate in ("input", "cell")} & {"zero", "blind"} == set()
+    assert lines == {
+        ("input", BLIND): "blind",
+        ("forget", ZERO): "zero",
+        ("output", BLIND): "blind",
+        ("output", ZERO): "zero",
+    }
+    assert "changes these gates: forget (zero), output (blind)." in out
+    assert "qlstm space" in out
+    plan = ("backends", "plan", "derived", "--backend", "ibm-local", "--windows", 2)
+    code, out, err = qlstm(*plan)
+    assert (code, err) == (0, "")
+    assert "changes these gates: forget (zero), output (blind)." in out
+    assert json.loads(qlstm(*plan, "--json")[1])["constant_gates"] == {"forget": "zero", "output": "blind"}
+
+
+@pytest.mark.slow
+def test_its_page_says_so_and_its_pictures_do(qlstm) -> None:
+    half_constant("run")
+    assert qlstm("report", "run", "--out", "page.html")[0] == 0
+    page = Path("page.html").read_text()
+    assert "changes these gates: forget (zero), output (blind)." in page
+    for name, proven in ((BLIND, "   blind: does not depend on x"), (ZERO, "   zero: always 0"), (LIVE, "")):
+        titles = re.findall(rf"{re.escape(name)}   weight in: \w+ [-.\d]+, \w+ [-.\d]+([^<\"]*)", page)
+        assert set(titles) == {proven}
 
 
 @pytest.mark.parametrize(

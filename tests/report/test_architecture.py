@@ -153,6 +153,9 @@ def test_circuits_of_a_small_model_have_gate_candidate_and_weight(run: Run) -> N
     assert len(pixels.axes) == 4
     alone = circuits_of(QLSTM(1, 1, space=SearchSpace.handcrafted(1)))
     assert [item.title for item in alone] == ["H-RY|linear-RY   weight in: input 1, forget 1, cell 1, output 1"]
+    blind, zero = SearchSpace.product(["H-RX"], ["cyclic-RY", "linear-RX"]), SearchSpace.product(["H-RX"], ["linear-RX"])
+    titles = [item.title.split("   ")[-1] for item in circuits_of(QLSTM(1, 2, depth=1, space=[blind, zero], num_layers=2))]
+    assert titles == ["blind: does not depend on x", "zero: always 0", "zero: always 0"]
     assert circuits_of(run.forecaster.recurrent) == [], "36 are too many"
     x, long = ParameterVector("x", 2), QuantumCircuit(2, name="long")
     for _ in range(200):

@@ -17,6 +17,8 @@ from tests.speed import slow_but
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WINDOWS = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+#: A mouse, which a phone has none of, in a window as narrow as a phone.
+WINDOWS["narrow"] = WINDOWS["phone"]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ class Opened:
         return int(self.page.evaluate(count))
 
 
-KINDS_OF_PAGES = list(product(("run", "study"), WINDOWS, ("light", "dark")))
+KINDS_OF_PAGES = list(product(("run", "study"), ("desk", "phone"), ("light", "dark")))
 
 
 @pytest.mark.parametrize(("kind", "window", "scheme"), slow_but([("run", "desk", "light")], KINDS_OF_PAGES))
@@ -105,6 +107,31 @@ def test_a_page(browser: Browser, pages: Pages, kind: str, window: str, scheme: 
     assert (dark, letters) == ((True, "rgb(230, 233, 237)") if scheme == "dark" else (False, "rgb(27, 31, 36)"))
     assert opened.requests == [pages[kind].as_uri()]
     assert opened.said == []
+    opened.context.close()
+
+
+#: Texts and buttons of the page that lie under a button of plotly's tool bar, all figures together; a bar shows on hovering.
+COVERED = """() => {
+  const boxes = (where) => [...document.querySelectorAll(where)].map((own) => [own, own.getBoundingClientRect()]);
+  const bar = boxes(".modebar-btn");
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const texts = boxes(".canvas text, figcaption, .views button, figure > a, h2, h3, p");
+  return [bar.length, texts.filter(([, box]) => bar.some(([, own]) => meet(own, box))).map(([own]) => own.textContent)];
+}"""
+
+
+@pytest.mark.parametrize(("kind", "window"), slow_but([("run", "narrow")], list(product(("run", "study"), ("desk", "narrow")))))
+def test_the_tool_bar_of_a_figure_covers_nothing(browser: Browser, pages: Pages, kind: str, window: str) -> None:
+    opened = Opened(browser, pages[kind], window, "light")
+    buttons, covered = opened.page.evaluate(COVERED)
+    assert buttons >= 5 * opened.page.locator(".canvas").count()
+    assert covered == []
+    figure = opened.page.locator(".canvas").first
+    figure.hover()
+    opened.wait_for("getComputedStyle(document.querySelector('.modebar')).opacity === '1'")
+    figure.locator(".modebar-btn").last.hover()
+    opened.page.wait_for_timeout(400)
+    assert opened.page.evaluate("getComputedStyle(document.querySelector('.modebar')).opacity") == "1", "it can be reached"
     opened.context.close()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from skorch.callbacks import Callback, MlflowLogger, TensorBoard
 
-from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.errors import OptionError, installing, unknown_option
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 
 
@@ -89,7 +89,7 @@ def make_loggers(names: Sequence[str], out: Path, spec: RunSpec) -> list[Callbac
     try:
         return [LOGGERS[name](out, spec) for name in names]
     except ImportError as error:
-        raise OptionError(f"logging to {' and '.join(names)}: {error}; pip install 'qlstm-qiskit[logging]'.") from None
+        raise OptionError(f"logging to {' and '.join(names)}: {error}; {installing('logging')}.") from None
 
 
 def note_failure(loggers: Sequence[Callback]) -> None:

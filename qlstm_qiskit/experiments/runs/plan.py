@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ from qlstm_qiskit.experiments.runs.run import ModelHeader, Run, load_header, loa
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.executors.cost import Plan, Workload, require_affordable
-from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
+from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster, Recurrent
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.search import Strategy
 from qlstm_qiskit.training.searching import SearchLoop
@@ -50,6 +51,7 @@ def plan_run(
     windows: int | None = None,
     horizon: int | None = None,
     device: str | None = None,
+    look: Callable[[Recurrent[Any]], object] | None = None,
 ) -> Plan:
     """Plan for a run folder.
 
@@ -60,6 +62,7 @@ def plan_run(
         windows: How many; those of the test part, or of the training part, where None.
         horizon: Of a forecast beyond the data in place of windows, as in `roll_out`; goes with "predict".
         device: A fake device to plan for, which needs no account.
+        look: Called with the layer whose circuits are planned for, untrained.
 
     Raises:
         OptionError: An unknown task, a model without circuits, or a backend without a device.
@@ -74,13 +77,13 @@ def plan_run(
         if task != "predict" or windows is not None:
             raise OptionError("horizon goes with the task predict, and without windows.")
         calls = math.ceil(require_at_least("horizon", horizon, 1) / header.horizon)
-        return plan_work(spec, backend, task, 1, shape, device=device, header=header) * calls
+        return plan_work(spec, backend, task, 1, shape, device=device, header=header, look=look) * calls
     if windows is None:
         dataset = spec.data.load()
         require_same_cut(dataset.name, Path(path), spec, header)
         windows = len(dataset.x_test if task == "predict" else dataset.x_train)
     require_at_least("windows", windows, 1)
-    return plan_work(spec, backend, task, windows, shape, device=device, header=header)
+    return plan_work(spec, backend, task, windows, shape, device=device, header=header, look=look)
 
 
 def plan_work(
@@ -92,13 +95,14 @@ def plan_work(
     *,
     device: str | None = None,
     header: ModelHeader | None = None,
+    look: Callable[[Recurrent[Any]], object] | None = None,
 ) -> Plan:
     """Plan for a model on windows of `shape` (window, features, outputs): it is run against a backend that only counts.
 
     The windows are cut from a random series, in which no value comes twice. Where the data repeats itself, less is submitted:
     equal parameter sets of a call are evaluated once. A search that drops candidates is planned as if it kept them.
 
-    `header` is that of a trained model, which may have dropped candidates; for predicting.
+    `header` is that of a trained model, which may have dropped candidates; for predicting. `look` is as in `plan_run`.
     """
     planned = plan_backend(backend, device)
     regressor = spec.regressor(backend=planned)
@@ -111,6 +115,8 @@ def plan_work(
         SearchLoop(regressor.strategy, module, None, 1, generator)  # which may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
         module.circuits.keep(header.gates)
+    if look is not None:
+        look(module.circuits)
     packed, unpacked, noise = Workload(), Workload(), torch.Generator()
     for kind, size, times in _batches(spec, regressor.strategy, task, windows, outputs):
         before = planned.work()

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, installing
 
 #: As many workers as processors, spread over the nodes. One whose node goes away is started again on another, which must have
 #: room for it, so none claims a whole processor; its task is run again there, but not forever: it may be what ends workers.
@@ -28,7 +28,7 @@ def connected(address: str) -> Iterator[dict[str, Any]]:
     try:
         import ray
     except ImportError:
-        raise OptionError("a cluster needs Ray: pip install 'qlstm-qiskit[ray]'.") from None
+        raise OptionError(f"a cluster needs Ray: {installing('ray')}.") from None
     _require_reachable(address)
     try:
         ray.init(address=address, runtime_env={"env_vars": _VARIABLES}, log_to_driver=False, include_dashboard=False)

@@ -12,7 +12,7 @@ from sklearn.linear_model import RidgeCV
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.data.rollout import rolled_errors
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, installing
 from qlstm_qiskit.experiments.runs.spec import DataSpec
 from qlstm_qiskit.training.task import REGRESSION
 
@@ -85,5 +85,5 @@ def _reservoir(units: int, spectral_radius: float, input_scaling: float, seed: i
     try:
         from reservoirpy.nodes import Reservoir
     except ImportError:
-        raise OptionError("the control esn needs the package reservoirpy: pip install 'qlstm-qiskit[controls]'.") from None
+        raise OptionError(f"the control esn needs the package reservoirpy: {installing('controls')}.") from None
     return Reservoir(units=units, sr=spectral_radius, input_scaling=input_scaling, seed=seed)

@@ -14,6 +14,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.hardware.device.isa_cache import cache_folder
+from qlstm_qiskit.nn.constants import about_constants, constant_gates
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.report.pages.content import (
@@ -174,8 +175,10 @@ def _architecture(run: Run) -> Iterator[Section]:
         Drawing(item.title, circuit_svg(item.candidate, f"circuit-{place}"))
         for place, item in enumerate(circuits_of(recurrent), 1)
     ]
-    if drawings:
-        yield Section("Circuits", [Text("x are the inputs, w the trained angles."), *drawings])
+    constant = about_constants(constant_gates(recurrent))
+    if drawings or constant:
+        texts = ["x are the inputs, w the trained angles."] * bool(drawings) + [constant] * bool(constant)
+        yield Section("Circuits", [*map(Text, texts), *drawings])
 
 
 def _cost(run: Run, chosen: BackendSpec | None, backends: Path | None) -> Iterator[Section]:

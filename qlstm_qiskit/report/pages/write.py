@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qlstm_qiskit import __version__
-from qlstm_qiskit.errors import OptionError, RunError
+from qlstm_qiskit.errors import OptionError, RunError, installing
 from qlstm_qiskit.storage import exists, write_atomically
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def write_report(path: Path | str, out: Path | str, *, backend: str | None = Non
     path, out = Path(path), Path(out)
     for package in ("plotly", "jinja2"):
         if find_spec(package) is None:
-            raise OptionError(f"a report page needs {package}: pip install 'qlstm-qiskit[report]'.")
+            raise OptionError(f"a report page needs {package}: {installing('report')}.")
     if out.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"out is {out}; a report page is a file that ends in .html.")
     if not exists(out.parent):
