@@ -79,7 +79,7 @@ WRONG = {
     "predict . --csv x.csv --out y.csv --backend aer-shotz": "unknown backend 'aer-shotz'",
     "derive . --strategy weigth --out d": "unknown derivation strategy 'weigth'. Did you mean 'weight'?",
     "export . --format qasm2 --out e": "unknown format 'qasm2'. Did you mean 'qasm3'?",
-    "table --study tabel2 --out t": "unknown study 'tabel2'. Give a YAML file, or one of: real,",
+    "table --study tabel2 --out t": "unknown study 'tabel2'. Give a YAML file, or one of: device, real,",
     "table --recipe tunde --out t": "unknown recipe 'tunde'. Did you mean 'tuned'?",
     "scaling --axes dpth --out s": "unknown axis 'dpth'. Did you mean 'depth'?",
     "scaling --dataset besel --out s": "unknown dataset 'besel'. Did you mean 'bessel'?",
