@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.completion import known, names
-from qlstm_qiskit.cli.options import Json, RunFolder
+from qlstm_qiskit.cli.options import Json, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def derive(
     ] = "perturbation",
     top_k: Annotated[int, typer.Option(help="How many candidates each gate keeps.")] = 1,
     refit: Annotated[bool, typer.Option(help="Fit the weights of the kept candidates to the sums over all of them.")] = True,
+    trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
     """Derive a model with one or a few circuits per gate from a trained search. Fine-tune it with `qlstm train --from`.
@@ -38,7 +39,7 @@ def derive(
     from qlstm_qiskit.nn.constants import about_constants, circuit_verdicts, constant_gates
     from qlstm_qiskit.report import draw_run
 
-    derived = derive_run(run, out, strategy=strategy, top_k=top_k, refit=refit)
+    derived = derive_run(run, out, strategy=strategy, top_k=top_k, refit=refit, trust=trust_provider)
     figures = draw_run(derived)
     genotype, recurrent = derived.spec.genotype, derived.forecaster.circuits
     assert genotype is not None
@@ -56,7 +57,9 @@ def derive(
         for choice in choices
     ]
     header = ["layer", "gate", "candidate", "weight", "score", "verdict"]
-    print_table(f"Kept of {run} by {strategy}", header, rows, text=("gate", "candidate", "verdict"))
+    noise = genotype.provenance.get("noise_of")
+    under = "" if noise is None else f", scored with the noise of {noise}"
+    print_table(f"Kept of {run} by {strategy}{under}", header, rows, text=("gate", "candidate", "verdict"))
     if constant:
         print(f"{about_constants(constant)} See the verdicts with `qlstm space`, or keep more circuits with --top-k.")
     print_stages(derived.metrics["stages"], derived.spec.task)

@@ -41,6 +41,28 @@ def tune(derived: Run, out: Path, **changes) -> Run:
     return train_run(derived.spec.model_copy(update={"start": start_from(derived.path), "epochs": 3} | changes), out)
 
 
+def test_circuits_of_a_search_under_noise_are_scored_under_it(data: DataSpec, tmp_path: Path) -> None:
+    """Without shots, so that scores are exact; errors of stages stay those of ideal circuits."""
+    options = {"hidden_size": 2, "depth": 1, "epochs": 1, "search": make_strategy("softmax"), "backend": "exact-noise-torino"}
+    noisy = train_run(RunSpec(data=data, **options).on("exact-noise-torino"), tmp_path / "search")
+    scores = {}
+    for name in ("noisy", "again", "ideal"):
+        if name == "ideal":
+            config = json.loads((noisy.path / "config.json").read_text())
+            exact = {"backend": "statevector", "backend_options": None}
+            (noisy.path / "config.json").write_text(json.dumps(config | exact))
+        found = derive_run(noisy.path, tmp_path / name)
+        genotype = found.spec.genotype
+        scores[name] = [choice.score for gate in genotype.layers[0].values() for choice in gate]
+        assert genotype.provenance.get("noise_of") == (None if name == "ideal" else "torino")
+        assert found.spec.backend == "statevector"
+        exactly = found.spec.task.error(found.predict(found.dataset.x_test), found.dataset.y_test)
+        assert found.metrics["stages"]["derived"]["test_mse"] == pytest.approx(exactly, rel=1e-12)
+    assert scores["noisy"] == scores["again"]
+    assert scores["noisy"] != scores["ideal"]
+    np.testing.assert_allclose(scores["noisy"], scores["ideal"], rtol=0.5)
+
+
 def test_a_search_records_its_weights_and_its_validation_error(search: Run) -> None:
     assert [line["epoch"] for line in search.architecture] == [1, 2, 3, 4]
     last = search.architecture[-1]["layers"][0]

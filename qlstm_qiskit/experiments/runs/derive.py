@@ -21,10 +21,13 @@ from qlstm_qiskit.experiments.runs.run import (
     MODEL,
     Run,
     load_run,
+    load_spec,
 )
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import weights_digest
 from qlstm_qiskit.experiments.runs.train import refuse_existing
-from qlstm_qiskit.hardware import EXACT
+from qlstm_qiskit.experiments.runs.trust import require_trusted
+from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.search import Genotype, derive
 from qlstm_qiskit.storage import exists, make_folders, strict_json, take_back, write_atomically
 from qlstm_qiskit.training.tensors import save_weights
@@ -33,25 +36,39 @@ from qlstm_qiskit.training.tensors import save_weights
 _DEFAULT_VALID = 0.2
 
 
-def derive_run(path: Path | str, out: Path | str, *, strategy: str = "perturbation", top_k: int = 1, refit: bool = True) -> Run:
+def derive_run(
+    path: Path | str,
+    out: Path | str,
+    *,
+    strategy: str = "perturbation",
+    top_k: int = 1,
+    refit: bool = True,
+    trust: bool = False,
+) -> Run:
     """Derive a model from the run of a search into a run folder of its own.
 
     Candidates are scored on the validation part; where the search has held none out, on the last fifth of its training windows.
+    Values are exact; those of circuits with the noise of a device where the exact interpreter has searched with it.
     The new folder is a run like any other, not trained any further; `RunSpec.start` goes on from it.
 
     Args:
         path: The search.
         out: The new folder; it must not hold a run yet.
         strategy, top_k, refit: As in `derive`.
+        trust: As in `load_run`, for the device whose noise the search has had.
 
     Raises:
-        RunError: A folder is missing, damaged or in the way.
+        RunError: A folder is missing, damaged or in the way, or would call code of whoever made it.
         OptionError: An unknown strategy, or the model has no circuits.
     """
     path, out = Path(path), Path(out)
     refuse_existing(out)
     started = time.perf_counter()
-    run = load_run(path, backend=EXACT)
+    searched = load_spec(path)
+    run, noisy = load_run(path, backend=EXACT), _noise(searched)
+    if noisy is not None:
+        require_trusted(path, searched, trust)
+    scored = run if noisy is None else load_run(path, backend=noisy)
     if run.forecaster.circuits is None:
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of a search.")
     dataset, held_out = run.dataset, run.valid_fraction
@@ -70,9 +87,9 @@ def derive_run(path: Path | str, out: Path | str, *, strategy: str = "perturbati
         "refit": refit,
         "scored_on": f"{len(windows)} windows {'held out' if held_out else 'of the training part'}",
         "version": __version__,
-    }
+    } | ({} if noisy is None else {"noise_of": noisy.noise_of})
     genotype, state = derive(
-        run.forecaster, windows, targets, strategy=strategy, top_k=top_k, refit=refit, provenance=provenance
+        scored.forecaster, windows, targets, strategy=strategy, top_k=top_k, refit=refit, provenance=provenance
     )
     derived = _derived(run, out, genotype, state)
     stages = {"search": errors_of(run, dataset, held_out), "derived": errors_of(derived, dataset, held_out)}
@@ -80,6 +97,14 @@ def derive_run(path: Path | str, out: Path | str, *, strategy: str = "perturbati
     history = (path / HISTORY).read_bytes() if exists(path / HISTORY) else b""
     _write(derived, history, metrics | {"stages": stages})
     return derived
+
+
+def _noise(spec: RunSpec) -> BackendSpec | None:
+    """The noise that a search has had inside the exact interpreter, without shots: scores are exact."""
+    options = spec.backend_options
+    if options is None or options.kind != "statevector" or options.noise is None:
+        return None
+    return options.model_copy(update={"shots": None, "sampling": "gaussian", "seed": None})
 
 
 def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) -> Run:

@@ -188,7 +188,8 @@ def _chain(chain: Chain, out: Path) -> Run:
     derived = out / "derived"
     if not exists(derived / CONFIG):
         shutil.rmtree(derived, ignore_errors=True)  # of a process that was killed while it wrote
-        derive_run(out / "search", derived, **chain.derive.model_dump())
+        trust = _is_same_code(load_spec(out / "search"), chain.search)
+        derive_run(out / "search", derived, **chain.derive.model_dump(), trust=trust)
     spec, start = load_run(derived).spec, None if chain.scratch else start_from(derived)
     given = {"data": chain.search.data, "search": None, "valid_fraction": 0.0, "lr": None, "start": start}
     defaults = {name: RunSpec.model_fields[name].default for name in TRAINING}
