@@ -41,6 +41,7 @@ def tune(derived: Run, out: Path, **changes) -> Run:
     return train_run(derived.spec.model_copy(update={"start": start_from(derived.path), "epochs": 3} | changes), out)
 
 
+@pytest.mark.slow
 def test_circuits_of_a_search_under_noise_are_scored_under_it(data: DataSpec, tmp_path: Path) -> None:
     """Without shots, so that scores are exact; errors of stages stay those of ideal circuits."""
     options = {"hidden_size": 2, "depth": 1, "epochs": 1, "search": make_strategy("softmax"), "backend": "exact-noise-torino"}

@@ -23,7 +23,6 @@ from qlstm_qiskit.experiments.runs.run import (
     load_run,
     load_spec,
 )
-from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import weights_digest
 from qlstm_qiskit.experiments.runs.train import refuse_existing
 from qlstm_qiskit.experiments.runs.trust import require_trusted
@@ -64,10 +63,7 @@ def derive_run(
     path, out = Path(path), Path(out)
     refuse_existing(out)
     started = time.perf_counter()
-    searched = load_spec(path)
-    run, noisy = load_run(path, backend=EXACT), _noise(searched)
-    if noisy is not None:
-        require_trusted(path, searched, trust)
+    run, noisy = load_run(path, backend=EXACT), _noise(path, trust)
     scored = run if noisy is None else load_run(path, backend=noisy)
     if run.forecaster.circuits is None:
         raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of a search.")
@@ -99,11 +95,13 @@ def derive_run(
     return derived
 
 
-def _noise(spec: RunSpec) -> BackendSpec | None:
+def _noise(path: Path, trust: bool) -> BackendSpec | None:
     """The noise that a search has had inside the exact interpreter, without shots: scores are exact."""
+    spec = load_spec(path)
     options = spec.backend_options
     if options is None or options.kind != "statevector" or options.noise is None:
         return None
+    require_trusted(path, spec, trust)
     return options.model_copy(update={"shots": None, "sampling": "gaussian", "seed": None})
 
 

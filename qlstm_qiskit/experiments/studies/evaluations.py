@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,13 @@ class EvaluationSpec(BaseModel):
     rows: tuple[str, ...] | None = None
     predicted_by: str | None = None
 
-    def asked(self) -> PinnedEvaluation:
-        """What is done, with the backend as backends.yaml has it now.
+    def asked(self, find: Callable[[str], BackendSpec] = find_spec) -> PinnedEvaluation:
+        """What is done, with the backend as `find` gives it: as backends.yaml has it now.
 
         Raises:
             OptionError: There is no such backend, or circuits would leave this machine.
         """
-        spec = find_spec(self.backend)
+        spec = find(self.backend)
         if not spec.local:
             raise OptionError(f"a study evaluates on this machine, and backend {spec.name} does not; use `qlstm evaluate`.")
         if self.shots is not None:

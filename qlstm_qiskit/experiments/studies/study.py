@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import EvaluationSpec
 from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask
-from qlstm_qiskit.hardware import BackendSpec, names_own_code
+from qlstm_qiskit.hardware import BackendSpec, find_spec, names_own_code
 from qlstm_qiskit.training.task import REGRESSION, Task
 
 #: Studies that come with the package, as YAML files.
@@ -162,8 +163,9 @@ class Study(BaseModel):
             raise OptionError(
                 f"the study {self.name!r} has {count:,} runs; give fewer seeds, {MOST_TASKS:,} runs are the limit."
             )
+        find = cache(find_spec)  # a file of backends is read once, not for each run
         return [
-            self.task(label, dataset, seed)
+            self.task(label, dataset, seed, find)
             for seed in range(max(map(self.seeds_for, self.datasets)))
             for dataset in self.datasets
             if seed < self.seeds_for(dataset)
@@ -183,8 +185,8 @@ class Study(BaseModel):
         except ValidationError as error:
             raise OptionError(f"series {dataset!r} of the study {self.name!r}: {_first(error)}") from None
 
-    def task(self, label: str, dataset: str, seed: int) -> StudyTask:
-        """The training at a place of the table; errors as of `tasks`."""
+    def task(self, label: str, dataset: str, seed: int, find: Callable[[str], BackendSpec] = find_spec) -> StudyTask:
+        """The training at a place of the table, with backends that `find` gives; errors as of `tasks`."""
         row = self.rows[label]
         own = {"data": self.data(dataset), "seed": seed}
         run = self.common | (row.run or {})
@@ -201,17 +203,17 @@ class Study(BaseModel):
             elif row.search is not None:
                 search = self._shortened(RunSpec.model_validate(own | self.common | row.search), dataset)
                 tune = recipe | {key: self.common[key] for key in TRAINING if key in self.common} | (row.run or {})
-                tuned = _pinned(self._shortened(RunSpec.model_validate(own | tune), dataset))
+                tuned = _pinned(self._shortened(RunSpec.model_validate(own | tune), dataset), find)
                 tune |= {"epochs": tuned.epochs} if dataset in self.shorter else {}
                 tune |= {"backend_options": tuned.backend_options} if "backend" in tune else {}  # not that of the search
-                work = Chain(search=_pinned(search), derive=row.derive, tune=tune, scratch=row.scratch)
+                work = Chain(search=_pinned(search, find), derive=row.derive, tune=tune, scratch=row.scratch)
             else:
-                work = _pinned(self._shortened(RunSpec.model_validate(own | recipe | run), dataset))
+                work = _pinned(self._shortened(RunSpec.model_validate(own | recipe | run), dataset), find)
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         if self.primary == self.trained_for.valid and not _holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
-        evaluations = {name: own.asked() for name, own in self.evaluations.items() if own.rows is None or label in own.rows}
+        evaluations = {name: own.asked(find) for name, own in self.evaluations.items() if own.rows is None or label in own.rows}
         return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps, evaluations=evaluations)
 
     def _shortened(self, spec: RunSpec, dataset: str) -> RunSpec:
@@ -232,9 +234,9 @@ def _holds_out(work: RunSpec | Chain | Control) -> bool:
     return isinstance(work, RunSpec) and bool(work.valid_fraction)
 
 
-def _pinned(spec: RunSpec) -> RunSpec:
+def _pinned(spec: RunSpec, find: Callable[[str], BackendSpec]) -> RunSpec:
     """With the backend that it names as backends.yaml has it now: it is part of what is done."""
-    return spec if spec.backend == RunSpec.model_fields["backend"].default else spec.on(spec.backend)
+    return spec if spec.backend == RunSpec.model_fields["backend"].default else spec.on(find(spec.backend))
 
 
 def load_study(name: str | Path, recipe: str | None = None) -> Study:
