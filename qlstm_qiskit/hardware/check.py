@@ -15,7 +15,7 @@ from qlstm_qiskit.hardware.contract.backend import Backend
 from qlstm_qiskit.hardware.contract.executor import Request
 from qlstm_qiskit.hardware.device.compact import compact
 from qlstm_qiskit.hardware.device.health import Health
-from qlstm_qiskit.hardware.device.named import noise_device
+from qlstm_qiskit.hardware.device.named import device_named_in
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.loading import load_backend
 
@@ -67,7 +67,7 @@ def _calibration(spec: BackendSpec, backend: Backend) -> dict[str, str]:
     if connection is not None:
         device = connection.device
     elif spec.noise is not None:
-        device = noise_device(spec.noise)
+        device = device_named_in(spec)
     else:
         return {}
     found = Health.of(device.target).sentences()

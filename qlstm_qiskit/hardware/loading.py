@@ -111,19 +111,15 @@ def device_of(spec: BackendSpec, n_qubits: int = 1) -> BackendV2:
         OptionError: It has none, or it cannot be found.
         JobError: IBM Quantum cannot be reached.
     """
-    from qlstm_qiskit.hardware.device.named import find_device, load_provider, noise_device
+    from qlstm_qiskit.hardware.device.named import device_named_in
 
-    if spec.noise is not None:
-        return noise_device(spec.noise)
-    if spec.kind == "provider" and spec.provider is not None:
-        return load_provider(spec.provider)
     if spec.kind == "ibm" and spec.channel != "local":
         from qlstm_qiskit.hardware.jobs.runtime import connect
 
         return connect(spec, n_qubits).device
-    if spec.device is None:
+    if spec.device is None and spec.code is None and spec.noise is None:
         raise OptionError(f"backend {spec.name!r} has no device; choose one that has, such as fake-fez or aer-noise-torino.")
-    return find_device(spec.device)
+    return device_named_in(spec)
 
 
 def _inside(spec: BackendSpec, seed: int | None) -> Backend:
@@ -132,9 +128,9 @@ def _inside(spec: BackendSpec, seed: int | None) -> Backend:
 
     device = None
     if spec.noise is not None:
-        from qlstm_qiskit.hardware.device.named import noise_device
+        from qlstm_qiskit.hardware.device.named import device_named_in
 
-        own = noise_device(spec.noise)
+        own = device_named_in(spec)
         device = Device(own.target, _transpiler(spec, own), spec.noise.readout)
     circuits = spec.model_copy(update={"kind": "aer", "sampling": "gaussian"})
     if spec.exact:
@@ -145,7 +141,7 @@ def _inside(spec: BackendSpec, seed: int | None) -> Backend:
 
 def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Backend:
     from qlstm_qiskit.hardware.device.compact import compact
-    from qlstm_qiskit.hardware.device.named import noise_device
+    from qlstm_qiskit.hardware.device.named import device_named_in
     from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
     from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 
@@ -153,7 +149,7 @@ def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Bac
     if spec.noise is None:
         executor = AerExecutor(spec.shots, seed=seed, method=spec.method, draws=draws)
         return PrimitiveBackend(spec, executor, prepare_for_aer, draws=draws)
-    device, readout = noise_device(spec.noise), spec.noise.readout
+    device, readout = device_named_in(spec), spec.noise.readout
     executor = AerExecutor(spec.shots, seed=seed, method=spec.method, noise=device.target, readout=readout, draws=draws)
     on_device = _transpiler(spec, device)
 

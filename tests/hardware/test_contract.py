@@ -28,7 +28,7 @@ from qlstm_qiskit.hardware import Backend, BackendSpec, StatevectorBackend, load
 from qlstm_qiskit.hardware.config.file import load_specs
 from qlstm_qiskit.hardware.contract.executor import Request, Values
 from qlstm_qiskit.hardware.device.compact import compact
-from qlstm_qiskit.hardware.device.named import find_device, noise_device
+from qlstm_qiskit.hardware.device.named import device_named_in, find_device
 from qlstm_qiskit.hardware.device.transpile import Transpiler
 from qlstm_qiskit.hardware.executors.aer import AerExecutor
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
@@ -90,7 +90,7 @@ class Case:
         if spec.kind == "provider":
             return find_device("manila")
         if spec.noise is not None:
-            return noise_device(spec.noise)
+            return device_named_in(spec)
         return find_device(spec.device) if spec.local and spec.device is not None else None
 
     def expected(self, backend: Backend) -> Backend:

@@ -130,7 +130,7 @@ def backends_case(rng: Random, good: Good, here: Path) -> Case:
         file, given = "mine.yaml", ["--backends", "mine.yaml"]
     else:
         file, given = "backends.yaml", []
-    name = rng.choice(("exact", "exact", "statevector", "mine", "noisy", "rehearsal"))
+    name = rng.choice(("exact", "exact", "statevector", "mine", "noisy", "inside", "rehearsal"))
     kind = rng.choices(("list", "evaluate", "check", "plan"), (3, 4, 1, 1))[0]
     commands = {
         "list": ["backends", "list", "--json", *given],

@@ -61,6 +61,14 @@ noisy:
   noise:
     device: manila
     readout: true
+inside:
+  kind: statevector
+  shots: 64
+  sampling: gaussian
+  noise:
+    device: manila
+  transpile:
+    seeds: 1
 rehearsal:
   kind: fake
   device: manila

@@ -11,8 +11,8 @@ from typing import Any
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError, unknown_option
-from qlstm_qiskit.hardware.config.parts import NoiseSpec
 from qlstm_qiskit.hardware.config.secrets import NAME_ADVICE, is_secret, scrub
+from qlstm_qiskit.hardware.config.spec import BackendSpec
 
 #: What to do about a module that is not found: the folder of backends.yaml is not where Python looks by itself.
 _ADVICE = "install it, or put its folder on PYTHONPATH"
@@ -76,21 +76,29 @@ def load_provider(path: str) -> BackendV2:
     return found
 
 
-def noise_device(noise: NoiseSpec) -> BackendV2:
-    """The device whose errors a simulation has.
+def device_named_in(spec: BackendSpec) -> BackendV2:
+    """The device that an entry names: that whose noise it simulates, its provider, or its fake device.
 
     Raises:
-        OptionError: As of `find_device` and `load_provider`; or the device states nothing that noise could be made of.
+        OptionError: As of `find_device` and `load_provider`; or noise is asked for of a device that states none.
     """
-    device = find_device(noise.device or "") if noise.provider is None else load_provider(noise.provider)
-    target = device.target
-    stated = [own for name in target.operation_names for own in (target[name] or {}).values() if own is not None]
-    if not any(own.error or own.duration for own in stated):
+    source = spec if spec.noise is None else spec.noise
+    try:
+        device = find_device(source.device or "") if source.provider is None else load_provider(source.provider)
+    except OptionError as error:
+        raise OptionError(f"backend {spec.name}: {error}") from None
+    if spec.noise is not None and not _states_noise(device):
         raise OptionError(
-            f"{noise.device or noise.provider} states neither errors nor durations of its gates, so that there is no noise to "
-            "simulate; leave noise out, or take another device."
+            f"backend {spec.name}: {spec.noise_of} states neither errors nor durations of its gates, so that there is no noise "
+            "to simulate; leave noise out, or take another device."
         )
     return device
+
+
+def _states_noise(device: BackendV2) -> bool:
+    target = device.target
+    gates = (own for name in target.operation_names for own in (target[name] or {}).values())
+    return any(own is not None and (own.error or own.duration) for own in gates)
 
 
 @cache

@@ -14,7 +14,7 @@ from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import JobError, OptionError, unknown_option
 from qlstm_qiskit.hardware.config.spec import BackendSpec
-from qlstm_qiskit.hardware.device.named import find_device, load_provider
+from qlstm_qiskit.hardware.device.named import device_named_in
 from qlstm_qiskit.hardware.jobs.failures import FOREIGN, Failure, understand
 from qlstm_qiskit.hardware.jobs.makers import maker_primitive, require_takes
 
@@ -101,10 +101,10 @@ def connect(spec: BackendSpec, n_qubits: int = 1, device: str | None = None) -> 
         JobError: The service cannot be reached, or does not accept the credentials.
     """
     if spec.kind == "provider":
-        connection = Connection(None, load_provider(spec.provider or ""), spec)
+        connection = Connection(None, device_named_in(spec), spec)
         require_takes(spec, connection.device)
     elif spec.local:
-        connection = Connection(None, find_device(spec.device or ""), spec)
+        connection = Connection(None, device_named_in(spec), spec)
     else:
         service = open_service(spec)
         connection = Connection(service, _device(service, spec, spec.device or device, n_qubits), spec)
