@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ def shots_plot(run: Run, curve: ShotCurve) -> Plot:
     levels = [("model, exact values of ideal circuits", curve.model, "green", "dash")]
     if curve.noise_of is not None:
         levels.append(("model and device, without shot noise", curve.without_shots, "orange", "dashdot"))
-    naive = zip(curve.naive.items(), (INK, "purple"), strict=False)
+    naive = zip(curve.naive.items(), itertools.cycle((INK, "purple")), strict=False)
     levels += [(f"no model: {name.replace('_', ' ')}", error, colour, "dot") for (name, error), colour in naive]
     bars = {"type": "data", "array": list(curve.standard_errors), "color": "blue", "thickness": 1}
     traces = [line("with shots", shots, curve.errors, "blue", error_y=bars)]
