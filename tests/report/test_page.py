@@ -70,7 +70,7 @@ def headings(page: Parsed) -> list[int]:
 
 
 def test_a_run(tuned: Run, tuned_page: Parsed) -> None:
-    titles = ["Forecast", "Errors", "Training", "Structural weights", "Circuits", "Cost", "Configuration", "Versions"]
+    titles = ["Forecast", "Errors", "Training", "Structural weights", "Circuits", "Shots", "Cost", "Configuration", "Versions"]
     assert tuned_page.text("h2") == [*titles, "Make it again"]
     assert tuned_page.text("h3") == ["Plan for fake-manila", "Transpiled for fake-manila"]
     assert set(tuned_page.figures) >= {"forecast", "loss"}
@@ -120,7 +120,7 @@ def test_the_forecast_is_that_of_the_model_in_original_units(tuned: Run, tuned_p
 def test_losses_and_weights_are_those_of_the_history(folder: Path, search: Run) -> None:
     written = write_report(search.path, folder / "search.html")
     found = parsed(folder / "search.html")
-    assert written.figures == ("forecast", "loss", *(f"weights-1-{gate}" for gate in GATES))
+    assert written.figures == ("forecast", "loss", *(f"weights-1-{gate}" for gate in GATES), "shots")
     assert set(written.figures) == set(found.figures)
     losses = columns(found, "loss.csv")
     for key in ("train_mse", "valid_mse", "test_mse"):

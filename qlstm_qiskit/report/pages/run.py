@@ -30,6 +30,7 @@ from qlstm_qiskit.report.pages.content import (
     number,
 )
 from qlstm_qiskit.report.pages.run_figures import forecast_plot, loss_plot, weight_plots
+from qlstm_qiskit.report.pages.shots import shots_section
 from qlstm_qiskit.storage import exists, strict_json
 
 #: Of a backend's entry: names of accounts, which a page that is handed on need not say.
@@ -60,7 +61,14 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
         raise RunError(f"{path / METRICS} is damaged or of another version: it has no {', '.join(missing)}.")
     chosen = None if backend is None else _on_this_machine(backend, backends)
     run = load_run(path, backend=EXACT)
-    sections = [_forecast(run), _errors(run), _losses(run), *_architecture(run), *_cost(run, chosen, backends)]
+    sections = [
+        _forecast(run),
+        _errors(run),
+        _losses(run),
+        *_architecture(run),
+        *shots_section(run, spec.backend_options, backends),
+    ]
+    sections += _cost(run, chosen, backends)
     sections += [_settings(spec), _versions(run), _again(spec, run)]
     return Page("run", f"{spec.title} on {run.dataset.name}", _lead(spec, run), sections)
 
