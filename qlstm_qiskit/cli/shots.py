@@ -80,10 +80,13 @@ def shots_line(run: Run) -> list[str]:
     naive = min(curve.naive.values(), default=math.inf)
     worse = [number for number, error in zip(curve.shots, curve.errors, strict=True) if error > naive]
     if worse and curve.model < naive:
+        advice = "Take more shots, or train longer"
+        if trained_on.exact:
+            advice = "For a device train with its shots and noise: --backend exact-noise-fez --recipe device"
         best = min(curve.naive, key=lambda name: curve.naive[name]).replace("_", " ")
         lines.append(
-            f"Warning: with {worse[-1]:,} shots or fewer this model is worse than {best}. For a device train with its shots: "
-            f"--backend exact-shots; see `qlstm shots {run.path}`."
+            f"Warning: with {worse[-1]:,} shots or fewer this model is worse than {best}. {advice}; "
+            f"see `qlstm shots {run.path}`."
         )
     return lines
 
@@ -100,6 +103,8 @@ def _print_curve(run: Path, curve: ShotCurve) -> None:
         print(f"No model, {name.replace('_', ' ')}: {error:.3g}")
     most = f"more than {curve.shots[-1]:,}"
     beats, within = (most if value is None else f"{value:,.0f}" for value in (curve.beats_naive, curve.within_tenth))
+    if curve.naive and curve.without_shots >= min(curve.naive.values()):
+        beats = "none is enough"
     print(f"Shots from which on the naive forecast is beaten: {beats}")
     print(f"Shots from which on the error is within 10 % of that without shot noise: {within}")
 
