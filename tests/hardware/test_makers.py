@@ -226,7 +226,7 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., np.nda
     monkeypatch.setenv("QLSTM_STATE", str(tmp_path / "state"))
 
     def values(device: BackendV2, record: Path | None = None, **options: Any) -> np.ndarray:
-        monkeypatch.setattr("qlstm_qiskit.hardware.jobs.runtime.load_provider", lambda path: device)
+        monkeypatch.setattr("qlstm_qiskit.hardware.device.named.load_provider", lambda path: device)
         spec = BackendSpec.model_validate({"name": "mine", "kind": "provider", "provider": "a:b", "shots": SHOTS} | options)
         backend = load_backend(spec, record=record, run="work")
         try:
