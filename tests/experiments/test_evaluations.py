@@ -97,6 +97,9 @@ def test_rows_are_compared_by_an_evaluation(tmp_path: Path) -> None:
         assert line in text
     assert "## On few shots" not in text
     json.dumps(found.to_json(), allow_nan=False)
+    assert set(found.to_json()["cells"][0]) >= {"evaluated", "measured"}
+    without = table(study({}), records).to_json()["cells"][0]
+    assert not {"evaluated", "measured"} & set(without)
     assert len(read_records(tmp_path)) == 6
 
 

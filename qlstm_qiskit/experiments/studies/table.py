@@ -90,7 +90,7 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain data; infinity is null."""
-        cells = [{"row": row, "dataset": dataset, **_plain(cell)} for (row, dataset), cell in self.cells.items()]
+        cells = [{"row": row, "dataset": dataset, **_filled(cell)} for (row, dataset), cell in self.cells.items()]
         families = {
             name: [
                 {
@@ -218,6 +218,12 @@ def _figure(record: Record, study: Study) -> float:
     if value is None:
         raise OptionError(f"{record['row']!r} on {record['dataset']} has no {study.primary}; give its run a valid_fraction.")
     return float(value)
+
+
+def _filled(cell: Cell) -> dict[str, Any]:
+    """A cell as plain data; without what comes of evaluations where there are none, so that older tables stay as they are."""
+    plain = _plain(cell)
+    return {name: own for name, own in plain.items() if own or name not in ("evaluated", "measured")}
 
 
 def _plain(value: Any) -> dict[str, Any]:
