@@ -137,7 +137,7 @@ class MultilinearForm(FormTables):
         # contracted one after the other, and no sample's 3^n products are ever written down.
         if self.is_grid:
             self.feature_codes = np.arange(n_products)
-        n_parts = 2 if self.is_grid else -(-len(self.angles) // _PART_QUBITS)
+        n_parts = 2 if self.is_grid else max(1, -(-len(self.angles) // _PART_QUBITS))
         self.width = -(-len(self.angles) // n_parts)
         shifts = 3 ** (self.width * np.arange(n_parts, dtype=np.int64))
         self.codes = (self.feature_codes // shifts[:, None] % 3**self.width).astype(np.int32)

@@ -305,6 +305,23 @@ def test_a_sparse_matrix_holds_what_an_output_can_depend_on() -> None:
         torch.testing.assert_close(bank.bind(weights)(inputs), expected, atol=1e-12, rtol=0)
 
 
+@BOTH
+def test_circuits_that_read_no_data(sparse: bool) -> None:
+    """Noise leaves candidates that are blind: a bank may have no other ones."""
+    given = rebuilt(rotation("ry", (0,), Angle(0.1, (), ((0, 1.0),))), channel((0,), 1))
+    bank = NoisyBank([given, given], [OUTPUTS] * 2, sparse=sparse)
+    weights, mixing, inputs = parameters(bank)
+    expected = [by_density_matrix(given, OUTPUTS, inputs[0].numpy(), w) for w in weights[0].reshape(2, 2).numpy()]
+    apart = bank.bind_apart(weights)(inputs)
+    np.testing.assert_allclose(apart[:, 0], np.tile(expected, (len(inputs), 1, 1)), atol=1e-11)
+    weights.requires_grad_()
+    assert torch.autograd.gradcheck(lambda w: bank.bind(w, mixing)(inputs), (weights,))
+    inputs.requires_grad_()
+    (by_inputs,) = torch.autograd.grad(bank.bind(weights, mixing)(inputs).sum(), inputs)
+    assert not by_inputs.any()
+    assert bank.fourier(weights.detach(), mixing).angles == ()
+
+
 def test_angles_that_are_not_trained_are_turned_once() -> None:
     bank = two()
     weights, mixing, inputs = parameters(bank)
