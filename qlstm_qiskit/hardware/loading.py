@@ -117,7 +117,7 @@ def device_of(spec: BackendSpec, n_qubits: int = 1) -> BackendV2:
         from qlstm_qiskit.hardware.jobs.runtime import connect
 
         return connect(spec, n_qubits).device
-    if spec.device is None and spec.code is None and spec.noise is None:
+    if not (spec.noise or spec.device or spec.provider):
         raise OptionError(f"backend {spec.name!r} has no device; choose one that has, such as fake-fez or aer-noise-torino.")
     return device_named_in(spec)
 

@@ -103,6 +103,19 @@ def test_rows_are_compared_by_an_evaluation(tmp_path: Path) -> None:
     assert len(read_records(tmp_path)) == 6
 
 
+def test_runs_that_diverged_are_infinite_and_have_no_part_in_what_was_predicted(tmp_path: Path) -> None:
+    own = study(MORE, "few shots")
+    records = run_study(own, tmp_path)
+    failed = [record for record in records if record["row"] == "circuit"][1]
+    place = {name: failed[name] for name in ("id", "row", "dataset", "seed", "environment")}
+    records[records.index(failed)] = place | {"error": "training diverged", "test_mse": None}
+    first = next(record["evaluations"] for record in records if record["row"] == "circuit")
+    cell = table(own, records).cells["circuit", "damped_shm"]
+    assert cell.values[1] == np.inf
+    assert cell.measured == {"measured": pytest.approx(first["measured"]["errors"][0] / np.mean(first["few shots"]["errors"]))}
+    markdown(table(own, records))
+
+
 def test_what_cannot_be_evaluated_is_refused(tmp_path: Path) -> None:
     for evaluations, primary, words in (
         (SHOTS, "other", "primary is 'other'; it should be one of 'test_mse', 'valid_mse', 'few shots'"),

@@ -30,7 +30,8 @@ class Cell:
         mase: The one-step MASE on the test part over seeds, where it is defined; infinity where a run diverged.
         rolled_mase: The same of forecasts that are fed back, averaged over their steps, where the study has them.
         evaluated: The mean over repeats of each evaluation that is there, over seeds.
-        measured: For each evaluation that another one predicts, its error as a multiple of the predicted one; means over seeds.
+        measured: For each evaluation that another one predicts, its error as a multiple of the predicted one; means over seeds
+            that have not diverged.
         restarted: The primary metric of the seed with the lowest training error: what as many restarts come to.
     """
 
@@ -165,7 +166,9 @@ def _evaluated(study: Study, records: Sequence[Record]) -> tuple[dict[str, Summa
         means = [mean for record in records if (mean := _mean(record, name)) is not None]
         if means:
             summaries[name] = summarise(means)
-        both = [(_mean(record, name), _mean(record, own.predicted_by or "")) for record in records]
+        if own.predicted_by is None:
+            continue
+        both = [(_mean(record, name), _mean(record, own.predicted_by)) for record in records if "error" not in record]
         pairs = [(measured, predicted) for measured, predicted in both if measured is not None and predicted is not None]
         if pairs:
             ratios[name] = sum(measured for measured, _ in pairs) / sum(predicted for _, predicted in pairs)

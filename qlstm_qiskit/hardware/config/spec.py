@@ -146,7 +146,7 @@ class BackendSpec(Options):
             device: A fake device in place of its own.
         """
         noise = self.noise
-        if device is not None or self.kind == "fake" or (self.local and self.device is not None):
+        if device is not None or (self.local and self.device is not None):
             noise = NoiseSpec(device=device or self.device)
         elif self.kind == "provider":
             noise = NoiseSpec(provider=self.provider)
