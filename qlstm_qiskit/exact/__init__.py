@@ -1,6 +1,7 @@
 """The exact interpreter: a bank of programs in, expectation values and gradients in torch out."""
 
-from qlstm_qiskit.exact.bank import BoundBank, ExactBank
+from qlstm_qiskit.exact.bank import ExactBank
+from qlstm_qiskit.exact.bound import BoundBank
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from qlstm_qiskit.circuits import Program
-from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError, unknown_option
-from qlstm_qiskit.exact.adjoint import same_tensor
+from qlstm_qiskit.errors import CircuitError, OptionError, unknown_option
+from qlstm_qiskit.exact.bound import BoundBank, LastBound
 from qlstm_qiskit.exact.checks import check_bank_parameters, sizes_of_bank
 from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes
-from qlstm_qiskit.exact.plain import is_watched
 from qlstm_qiskit.exact.rotation_form import RotationForm, find_forms
 from qlstm_qiskit.exact.schedule import schedule
 from qlstm_qiskit.exact.states import Observables, StateBank
@@ -51,7 +50,7 @@ class ExactBank:
         self.path, self._sparse = path, sparse
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
-        self._last: dict[tuple[tuple[int, ...] | None, bool], _Last] = {}
+        self._last = LastBound()
         if path == "form" and (odd := self._except(self.forms)):
             raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form; use path='auto'.")
 
@@ -113,17 +112,14 @@ class ExactBank:
         *,
         apart: bool,
     ) -> BoundBank:
-        if torch.is_grad_enabled() or is_watched():
-            return self._bind(weights, mixing, samples, calls, apart)
-        last = self._last.get((gates, apart))
-        if last is None or last.samples < samples or not (_equal(last.weights, weights) and _equal(last.mixing, mixing)):
-            bound = self._bind(weights, mixing, samples, calls, apart)
-            last = _Last(weights.clone(), None if mixing is None else mixing.clone(), samples, bound)
-            self._last[gates, apart] = last
-        return last.bound
+        bind = partial(self._bind, weights, mixing, samples, calls, apart)
+        return self._last.bound((gates, apart), weights, mixing, samples, bind)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_last": {}}  # a copy starts without what was bound for the original
+    def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
+        """Expectation values of each candidate, (batch, gates, candidates, outputs); by states."""
+        states = self._states(weights.dtype, weights.device, tuple(range(self.n_candidates)))
+        states.require_memory(len(weights), len(inputs), 1)
+        return states.expectations(weights, inputs).permute(2, 0, 1, 3)
 
     def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries:
         """The bank's outputs at these angles and structural weights as one truncated Fourier series of the data.
@@ -197,67 +193,3 @@ class ExactBank:
                 device,
             )
         return self._compiled[key]
-
-
-class BoundBank:
-    """A bank with fixed angles and structural weights; call it with inputs, once for each time step.
-
-    Args:
-        bank: Whose it is.
-        weights: Angles in radians, (gates, sum of `n_weights`).
-        parts: What is summed: from inputs (batch, n_inputs) to outputs (batch, gates, outputs).
-        n_outputs: Of each gate.
-        is_native: Whether all of it runs by native operations, on the CPU.
-    """
-
-    def __init__(
-        self,
-        bank: ExactBank,
-        weights: Tensor,
-        parts: Sequence[Callable[[Tensor], Tensor]],
-        n_outputs: int,
-        *,
-        is_native: bool,
-    ) -> None:
-        self._bank, self._weights, self._parts, self._n_outputs = bank, weights, parts, n_outputs
-        self.is_native = is_native
-
-    def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
-        """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians.
-
-        `constant` is for banks whose gradients cost something for each input; here they come together.
-        """
-        self._check(inputs)
-        if not len(inputs):
-            return self._weights.new_zeros(0, len(self._weights), self._n_outputs) + 0 * self._weights.sum()
-        total = self._parts[0](inputs)
-        for part in self._parts[1:]:
-            total = total + part(inputs)
-        return total
-
-    def candidates(self, inputs: Tensor) -> Tensor:
-        """Expectation values of each candidate before mixing, (batch, gates, candidates, outputs); by states."""
-        self._check(inputs)
-        bank, weights = self._bank, self._weights
-        states = bank._states(weights.dtype, weights.device, tuple(range(bank.n_candidates)))
-        states.require_memory(len(weights), len(inputs), 1)
-        return states.expectations(weights, inputs).permute(2, 0, 1, 3)
-
-    def _check(self, inputs: Tensor) -> None:
-        if inputs.dim() != 2 or inputs.shape[1] != self._bank.n_inputs:
-            raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {self._bank.n_inputs}).")
-
-
-class _Last(NamedTuple):
-    """What was bound without gradients, copies of the parameters, and the batch size that was checked to fit."""
-
-    weights: Tensor
-    mixing: Tensor | None
-    samples: int
-    bound: BoundBank
-
-
-def _equal(before: Tensor | None, now: Tensor | None) -> bool:
-    if before is None or now is None:
-        return before is now
-    return same_tensor(before, now)

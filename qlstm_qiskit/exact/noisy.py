@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from qlstm_qiskit.errors import OptionError, ShapeError
-from qlstm_qiskit.exact.adjoint import same_tensor
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.exact.bound import BoundBank, LastBound
 from qlstm_qiskit.exact.checks import check_bank_parameters, sizes_of_bank
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.graph import NEGLIGIBLE
 from qlstm_qiskit.exact.memory import require_bytes
 from qlstm_qiskit.exact.noise import NoisyProgram
 from qlstm_qiskit.exact.noisy_form import NoisyForm, Outputs
-from qlstm_qiskit.exact.plain import is_watched
 
 
 class NoisyBank:
@@ -50,7 +49,7 @@ class NoisyBank:
         self.n_inputs, self.n_outputs = sizes_of_bank(programs, observables)
         self.n_weights = tuple(program.n_weights for program in programs)
         self.form = NoisyForm(programs, observables, sparse=sparse, negligible=negligible)
-        self._last: dict[tuple[int, ...] | None, _Last] = {}
+        self._last = LastBound()
 
     @property
     def n_candidates(self) -> int:
@@ -64,21 +63,15 @@ class NoisyBank:
         samples: int = 1,
         calls: int = 1,
         gates: tuple[int, ...] | None = None,
-    ) -> BoundNoisyBank:
+    ) -> BoundBank:
         """Fix angles and structural weights for one forward pass; arguments and errors as in `ExactBank.bind`.
 
         Raises:
             OptionError: The angles are not on the CPU.
         """
         check_bank_parameters(self.n_weights, weights, mixing)
-        if torch.is_grad_enabled() or is_watched():
-            return self._bind(weights, mixing, samples, calls)
-        last = self._last.get(gates)
-        if last is None or last.samples < samples or not (_same(last.weights, weights) and _same(last.mixing, mixing)):
-            bound = self._bind(weights, mixing, samples, calls)
-            last = _Last(weights.clone(), None if mixing is None else mixing.clone(), samples, bound)
-            self._last[gates] = last
-        return last.bound
+        bind = partial(self._bind, weights, mixing, samples, calls)
+        return self._last.bound(gates, weights, mixing, samples, bind)
 
     def bind_apart(
         self, weights: Tensor, *, samples: int = 1, calls: int = 1, gates: tuple[int, ...] | None = None
@@ -86,16 +79,12 @@ class NoisyBank:
         """As `bind`, for the outputs of each candidate: the result maps inputs to (batch, gates, candidates, outputs)."""
         ones = weights.new_ones(len(weights), self.n_candidates)
         check_bank_parameters(self.n_weights, weights, ones)
-        evaluate = self._evaluation(self.form.apart, weights, ones, samples, calls)
-        shape = (len(weights), self.n_candidates, self.n_outputs)
+        bound = self._bound(self.form.apart, weights, ones, samples, calls)
+        return lambda inputs: bound(inputs).reshape(len(inputs), len(weights), self.n_candidates, self.n_outputs)
 
-        def apart(inputs: Tensor) -> Tensor:
-            self._check(inputs)
-            if not len(inputs):
-                return weights.new_zeros(0, *shape) + 0 * weights.sum()
-            return evaluate(inputs).reshape(len(inputs), *shape)
-
-        return apart
+    def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
+        """Expectation values of each candidate, (batch, gates, candidates, outputs)."""
+        return self.bind_apart(weights, samples=len(inputs))(inputs)
 
     def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:
         """Which path a pass takes: there is one, the form."""
@@ -106,63 +95,13 @@ class NoisyBank:
         check_bank_parameters(self.n_weights, weights, mixing)
         return self.form.series(weights, weights.new_ones(len(weights), 1) if mixing is None else mixing)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_last": {}}  # a copy starts without what was bound for the original
-
-    def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundNoisyBank:
+    def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundBank:
         coefficients = weights.new_ones(len(weights), 1) if mixing is None else mixing
-        return BoundNoisyBank(self, weights, self._evaluation(self.form, weights, coefficients, samples, calls))
+        return self._bound(self.form, weights, coefficients, samples, calls)
 
-    def _evaluation(
-        self, form: NoisyForm, weights: Tensor, mixing: Tensor, samples: int, calls: int
-    ) -> Callable[[Tensor], Tensor]:
+    def _bound(self, form: NoisyForm, weights: Tensor, mixing: Tensor, samples: int, calls: int) -> BoundBank:
         if weights.device.type != "cpu":
             raise OptionError(f"noise inside the exact interpreter runs on the CPU; the angles are on {weights.device}.")
         needed = form.bytes(len(weights), samples=samples, calls=calls, gradients=torch.is_grad_enabled())
         require_bytes(needed, f"the noisy form of {self.n_candidates} candidates on {samples} samples", weights.device)
-        return form.bind(weights, mixing)
-
-    def _check(self, inputs: Tensor) -> None:
-        if inputs.dim() != 2 or inputs.shape[1] != self.n_inputs:
-            raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (batch, {self.n_inputs}).")
-
-
-class BoundNoisyBank:
-    """A noisy bank with fixed angles and structural weights; call it with inputs, once for each time step.
-
-    Args:
-        bank: Whose it is.
-        weights: Angles in radians, (gates, sum of `n_weights`).
-        evaluate: From inputs (batch, n_inputs) to outputs (batch, gates, outputs).
-    """
-
-    is_native = True
-
-    def __init__(self, bank: NoisyBank, weights: Tensor, evaluate: Callable[[Tensor], Tensor]) -> None:
-        self._bank, self._weights, self._evaluate = bank, weights, evaluate
-
-    def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
-        """As `BoundBank`: mixed outputs, (batch, gates, outputs)."""
-        self._bank._check(inputs)
-        if not len(inputs):
-            return self._weights.new_zeros(0, len(self._weights), self._bank.n_outputs) + 0 * self._weights.sum()
-        return self._evaluate(inputs)
-
-    def candidates(self, inputs: Tensor) -> Tensor:
-        """Expectation values of each candidate before mixing, (batch, gates, candidates, outputs)."""
-        return self._bank.bind_apart(self._weights, samples=len(inputs))(inputs)
-
-
-class _Last(NamedTuple):
-    """What was bound without gradients, copies of the parameters, and the batch size that was checked to fit."""
-
-    weights: Tensor
-    mixing: Tensor | None
-    samples: int
-    bound: BoundNoisyBank
-
-
-def _same(before: Tensor | None, now: Tensor | None) -> bool:
-    if before is None or now is None:
-        return before is now
-    return same_tensor(before, now)
+        return BoundBank(self, weights, [form.bind(weights, mixing)], form.n_outputs, is_native=True)

@@ -1,4 +1,4 @@
-"""The multilinear form of circuits with noise: as `rotation_form`, from graphs of noisy programs not plane rotations."""
+"""The multilinear form of circuits with noise: as `rotation_form`, but from graphs of noisy programs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Device noise inside the exact interpreter, against Aer's density matrix with the noise of the same device."""
 
 import sys
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -69,8 +69,8 @@ def whole(isa: ISACircuit) -> Any:
 
 def parameters(bank: NoisyBank, gates: int, samples: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    sizes = ((gates, sum(bank.n_weights)), (samples, bank.n_inputs))
-    return tuple(torch.randn(*size, dtype=F64, generator=generator) for size in sizes)  # type: ignore[return-value]
+    draw = partial(torch.randn, dtype=F64, generator=generator)
+    return draw(gates, sum(bank.n_weights)), draw(samples, bank.n_inputs)
 
 
 def compare(candidates: list[Candidate], device: str, *, readout: bool = True, reduce: bool = False) -> None:
