@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t"}
 
 
+_JSON = (".json", ".jsonl")
+
+
 def require_format(path: Path) -> None:
     """Refuse a name whose format cannot be written.
 
@@ -27,8 +30,11 @@ def require_format(path: Path) -> None:
     if suffix == ".parquet":
         if not any(map(find_spec, ("pyarrow", "fastparquet"))):
             raise OptionError(f"{path} would be a Parquet file, which needs pyarrow: pip install pyarrow; or write a .csv.")
-    elif suffix not in _SEPARATORS:
-        raise OptionError(f"{path} ends in {path.suffix}; --out takes .csv, .txt (commas), .tsv (tabs) or .parquet.")
+    elif suffix not in _SEPARATORS and suffix not in _JSON:
+        raise OptionError(
+            f"{path} ends in {path.suffix}; --out takes .csv, .txt (commas), .tsv (tabs), .json, .jsonl "
+            "(a row per line) or .parquet."
+        )
 
 
 def encoded(table: pd.DataFrame, path: Path) -> bytes:
@@ -37,6 +43,11 @@ def encoded(table: pd.DataFrame, path: Path) -> bytes:
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
         return buffer.getvalue()
+    if path.suffix.lower() in _JSON:
+        rows: str = table.to_json(
+            orient="records", lines=path.suffix.lower() == ".jsonl", double_precision=15, force_ascii=False
+        )
+        return (rows.rstrip("\n") + "\n").encode()
     header = [csv_name(str(name)) for name in table.columns]
     text: str = table.to_csv(index=False, header=header, sep=_SEPARATORS[path.suffix.lower()])
     return text.encode()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import inspect
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import Field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +16,9 @@ from qlstm_qiskit.errors import OptionError, RunError, require_at_least
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.declare import Real, Whole, about
 from qlstm_qiskit.training.options import OF_RUN
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.data import Reading
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -100,8 +103,8 @@ SeriesName = Annotated[
         callback=known("dataset"),
     ),
 ]
-SeriesFile = Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, rows in time order.")]
-Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
+SeriesFile = Annotated[Path | None, typer.Option(help="Your own series: a CSV file with a header, or a Parquet file.")]
+Target = Annotated[str | None, typer.Option(help="Column of the file to predict.")]
 Features = Annotated[
     list[str] | None, typer.Option(help="Columns to predict from, e.g. A,B; may be repeated.", show_default="the target")
 ]
@@ -138,6 +141,60 @@ StartRun = Annotated[
 TrainingBackend = Annotated[
     str, typer.Option(help="What evaluates the circuits; see `qlstm backends list`.", autocompletion=backend_names)
 ]
+
+
+#: How a file is read, of `train` and `predict`: options with the names of `qlstm_qiskit.data.Reading`, and their types.
+_PANEL = "How the file is read (what is left out is recognised)"
+
+
+def _of_file(text: str, *words: str, **more: Any) -> Any:
+    return typer.Option(*words, help=text, rich_help_panel=_PANEL, show_default=False, **more)
+
+
+READING: dict[str, Any] = {
+    "sep": Annotated[str | None, _of_file("What separates columns: one character, tab, or space.")],
+    "decimal": Annotated[str | None, _of_file("Decimal sign of numbers, a point or a comma.")],
+    "thousands": Annotated[str | None, _of_file("What groups the digits of numbers, such as a comma, a point or a blank.")],
+    "na": Annotated[list[str] | None, _of_file("A cell that stands for a missing value, such as -999; may be repeated.")],
+    "comment": Annotated[str | None, _of_file("Character that begins lines to leave out, such as #.")],
+    "skip": Annotated[int | None, _of_file("Lines above the header to leave out.")],
+    "units": Annotated[bool | None, _of_file("Whether the line below the header holds units.")],
+    "encoding": Annotated[str | None, _of_file("Encoding of the text, such as cp1252.")],
+    "date_column": Annotated[str | None, _of_file("Column that holds the dates; none if no column does.")],
+    "date_format": Annotated[str | None, _of_file("How dates are written, as strftime has it, such as %d.%m.%y.")],
+    "dayfirst": Annotated[bool | None, _of_file("Whether 01/02/2020 is the first of February.")],
+    "sort": Annotated[bool | None, _of_file("Whether rows are sorted by date, which they are if this is left out.")],
+    "impute": Annotated[
+        str | None,
+        _of_file(
+            "Fill in missing values, and rows of missing dates: ffill (the last value before), linear, or time (linear in the "
+            "dates). Without it missing values are refused.",
+            autocompletion=names("impute"),
+            callback=known("impute"),
+        ),
+    ],
+}
+
+
+def with_reading(command: Command) -> Command:
+    """Give a command that takes keywords the options of `READING`, at its end."""
+    own = inspect.signature(command, eval_str=True)
+    parameters = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    made = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=READING[name]) for name in READING]
+    signature = own.replace(parameters=[one.replace(kind=one.KEYWORD_ONLY) for one in (*parameters, *made)])
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()} | {"return": None}
+    return command
+
+
+def reading_of(values: Mapping[str, Any]) -> Reading | None:
+    """What the options of `READING` say; None where none is given."""
+    from qlstm_qiskit.data import Reading
+
+    given = {name: values[name] for name in READING if values.get(name) not in (None, [], ())}
+    if "na" in given:
+        given["na"] = tuple(given["na"])
+    return Reading(**given) if given else None
 
 
 def with_options(command: Command) -> Command:

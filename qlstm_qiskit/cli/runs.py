@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.formats import encoded, require_format
-from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, OtherBackend, RunFolder, TrustProvider
+from qlstm_qiskit.cli.options import (
+    BackendsFile,
+    Confirm,
+    Json,
+    OtherBackend,
+    RunFolder,
+    TrustProvider,
+    reading_of,
+    with_reading,
+)
 from qlstm_qiskit.cli.output import print_json, print_table
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run
@@ -66,18 +75,22 @@ def evaluate(
     _print_jobs(before, after)
 
 
+@with_reading
 def predict(
     run: RunFolder,
-    csv: Annotated[Path, typer.Option(help="CSV file with the run's columns, in original units.")],
-    out: Annotated[Path, typer.Option(help="File to write: .csv, .txt, .tsv (tabs) or .parquet.")],
+    csv: Annotated[Path, typer.Option(help="CSV or Parquet file with the run's columns, in original units.")],
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .txt, .tsv (tabs), .json, .jsonl or .parquet.")],
     horizon: Annotated[int | None, typer.Option(help="Forecast this many rows beyond the end of the file.")] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
     confirm: Confirm = False,
     trust_provider: TrustProvider = False,
     json: Json = False,
+    **reading: Any,
 ) -> None:
-    """Predict each row of a CSV file from the rows before it or, with --horizon, the rows after its end.
+    """Predict each row of a file from the rows before it or, with --horizon, the rows after its end.
+
+    The file is read as the training file was, unless options say otherwise; its rows are sorted by date.
 
     Example: qlstm predict runs/sunspots --csv examples/sunspots.csv --horizon 11 --out forecast.csv
     """
@@ -86,12 +99,15 @@ def predict(
     require_format(out)
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
-    options = _entry(backend, backends)
-    from qlstm_qiskit.experiments import predict_table, roll_out
+    options, given = _entry(backend, backends), reading_of(reading)
+    if not exists(csv):
+        raise DataError(f"there is no file {csv}; check the path.")
+    from qlstm_qiskit.experiments import predict_table, roll_out, table_of
 
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
         before = loaded.n_jobs
-        table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
+        series = table_of(loaded, csv, given)
+        table = predict_table(loaded, series) if horizon is None else roll_out(loaded, series, horizon)
         after = loaded.n_jobs
     write_atomically(out, encoded(table, out))
     scores = None
@@ -101,8 +117,11 @@ def predict(
         scores = {name: float((rows[name] - truth).pow(2).mean() ** 0.5) for name in ("prediction", "persistence")}
     if json:
         facts = {"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.header.target}
+        facts |= {"read": series.said} if series.said else {}
         print_json(facts | {"backend": loaded.spec.backend} | _difference(loaded), table=table)
         return
+    if series.said:
+        print(series.said)
     if horizon is not None:
         print_table(f"{loaded.header.target}, the {horizon} rows after {csv}", list(table.columns), table.to_numpy().tolist())
     elif scores is not None:

@@ -13,6 +13,7 @@ import typer
 
 from qlstm_qiskit.cli.derive import print_stages
 from qlstm_qiskit.cli.options import (
+    READING,
     BackendsFile,
     Confirm,
     Features,
@@ -33,8 +34,10 @@ from qlstm_qiskit.cli.options import (
     Window,
     existing_run,
     parsed_options,
+    reading_of,
     split_names,
     with_options,
+    with_reading,
 )
 from qlstm_qiskit.cli.output import print_json
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
 
 
+@with_reading
 @with_options
 def train(
     ctx: typer.Context,
@@ -109,7 +113,7 @@ def train(
 
 
 def _require_together(values: dict[str, Any], given: set[str]) -> None:
-    """Refuse options that do not go with one another, before anything that takes seconds to import."""
+    """Refuse options that do not go with one another or with the file, before anything that takes seconds to import."""
     start = values["start"]
     if start is not None:
         allowed = {*OF_TRAINING, *_RESUME, "start", "recipe", "from_scratch", "backend", "backends", "confirm"}
@@ -123,6 +127,25 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
         raise OptionError("--strategy-option goes with --strategy.")
     elif (values["dataset"] is None) == (values["csv"] is None):
         raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
+    elif values["dataset"] is not None and given & set(READING):
+        name = sorted(given & set(READING))[0].replace("_", "-")
+        raise OptionError(f"--{name} goes with --csv; the dataset {values['dataset']!r} is no file.")
+    _say_what_is_read(values)
+
+
+def _say_what_is_read(values: dict[str, Any]) -> None:
+    """Print what is recognised in the file; what is wrong with it or its columns is refused before torch and Qiskit are loaded."""
+    from qlstm_qiskit.data import load_csv
+
+    if values["csv"] is None:
+        return
+    cut = {name: values[name] for name in ("window", "horizon", "train_fraction")}
+    season = 1 if values["season"] is None else values["season"]
+    if values["target"] is None:
+        raise OptionError("a CSV file needs the name of the column to predict (--target).")
+    data = load_csv(values["csv"], values["target"], _columns(values), **cut, season=season, reading=reading_of(values))
+    if data.said and not values["json"]:
+        print(data.said)
 
 
 def finish(out: Path | None, json: bool, loggers: list[str], *, trust: bool) -> None:
@@ -207,24 +230,35 @@ _RESUME = {"resume", "out", "json", "log", "trust_provider"}
 
 def _new_spec(given: dict[str, Any]) -> RunSpec:
     """The run that the options describe."""
-    from qlstm_qiskit.data import read_table
     from qlstm_qiskit.experiments import DataSpec, RunSpec
     from qlstm_qiskit.search import make_strategy
 
-    features, csv = given["features"], given["csv"]
-    known: Collection[str] = ()
-    if csv is not None and any("," in value for value in features or ()):
-        known = list(read_table(csv).columns)  # a name may have a comma
-    columns = split_names(features or None, known)
+    csv, columns = given["csv"], _columns(given)
     data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season")}
     search = None
     if given["strategy"] is not None:
         search = make_strategy(given["strategy"], parsed_options(given["strategy_option"] or []))
     return RunSpec(
-        data=DataSpec(csv=None if csv is None else str(csv), features=None if columns is None else tuple(columns), **data),
+        data=DataSpec(
+            csv=None if csv is None else str(csv),
+            features=None if columns is None else tuple(columns),
+            reading=reading_of(given),
+            **data,
+        ),
         search=search,
         **{key: given[key] for key in OF_RUN},
     )
+
+
+def _columns(given: dict[str, Any]) -> list[str] | None:
+    """The features that are named."""
+    from qlstm_qiskit.data import read_table
+
+    features, csv = given["features"], given["csv"]
+    known: Collection[str] = ()
+    if csv is not None and any("," in value for value in features or ()):
+        known = list(read_table(csv, reading_of(given)).columns)  # a name may have a comma
+    return split_names(features or None, known)
 
 
 def recipe_values(recipe: str, model: str, given: set[str]) -> dict[str, Any]:

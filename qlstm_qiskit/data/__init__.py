@@ -5,18 +5,25 @@ from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
 from qlstm_qiskit.data.named import DATASETS, load_dataset
 from qlstm_qiskit.data.order import require_time_order
+from qlstm_qiskit.data.reading import IMPUTE, Reading
 from qlstm_qiskit.data.real import REAL_SERIES, RealSeries
 from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
 from qlstm_qiskit.data.scaler import Scaler, scaled_rows
+from qlstm_qiskit.data.table import SeriesTable, read_series
+from qlstm_qiskit.data.times import Times
 from qlstm_qiskit.data.windows import Dataset, make_dataset, part_of, sliding_windows, split_validation
 
 __all__ = [
     "DATASETS",
+    "IMPUTE",
     "PAPER_SERIES",
     "REAL_SERIES",
     "Dataset",
+    "Reading",
     "RealSeries",
     "Scaler",
+    "SeriesTable",
+    "Times",
     "forecast_errors",
     "horizon_errors",
     "load_csv",
@@ -25,6 +32,7 @@ __all__ = [
     "mean_squared_error",
     "numeric_columns",
     "part_of",
+    "read_series",
     "read_table",
     "reference_errors",
     "require_time_order",

@@ -40,7 +40,7 @@ def require_time_order(table: pd.DataFrame, target: str, source: Path | str) -> 
     Raises:
         DataError: The newest row comes first.
     """
-    places = np.unique(np.linspace(0, len(table) - 1, _SAMPLE).astype(int)) if len(table) else np.empty(0, int)
+    places = sampled(len(table))
     found = [(str(name), *_order(str(name), table[name], places)) for name in table.columns if name and name != target]
     orders = [order for _, order, _ in found]
     if "forward" in orders:
@@ -62,14 +62,35 @@ def require_time_order(table: pd.DataFrame, target: str, source: Path | str) -> 
             return
 
 
+def sampled(n_rows: int) -> np.ndarray:
+    """Rows that are read to see where a table goes: the first, the last, and some between."""
+    return np.unique(np.linspace(0, n_rows - 1, _SAMPLE).astype(int)) if n_rows else np.empty(0, int)
+
+
+def order_of(name: str, column: pd.Series, places: np.ndarray) -> str:
+    """Of a column of text: "forward", "backward" or "mixed", or "none" where it is not a time.
+
+    Args:
+        name: Of the column.
+        column: Its cells.
+        places: The rows to look at, see `sampled`.
+    """
+    return _order(name, column, places)[0]
+
+
+def is_named_as_time(name: str) -> bool:
+    """Whether the name of a column says that its numbers are times, such as "year"."""
+    words = set(re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", name).lower()))
+    return bool(words & _TIME_WORDS) and not words & _OTHER_WORDS
+
+
 def _order(name: str, column: pd.Series, places: np.ndarray) -> tuple[str, tuple[str, str]]:
     """Of a column: "forward", "backward" or "mixed", or "none" where it is not a time; and what its first and last row say."""
     text = column.iloc[places].str.strip()
     ends = (text.iloc[0], text.iloc[-1]) if len(text) else ("", "")
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
     if np.isfinite(numbers).sum() > len(numbers) / 2:
-        words = set(re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", name).lower()))
-        if not words & _TIME_WORDS or words & _OTHER_WORDS:
+        if not is_named_as_time(name):
             return "none", ends
         steps = np.diff(numbers[np.isfinite(numbers)])
         return ("backward" if len(steps) > 1 and (steps <= 0).all() and steps.any() else "none"), ends

@@ -9,7 +9,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from qlstm_qiskit.data.reading import Reading
 from qlstm_qiskit.data.scaler import Floats, Scaler, scaled_rows
+from qlstm_qiskit.data.times import Times
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 
 
@@ -26,6 +28,9 @@ class Dataset:
         last_test: The target at the last step of each test window, (n, 1), scaled.
         values: The target over all rows, (rows,), in original units.
         season: Rows after which the target comes back to about the same; 1 where that is unknown.
+        times: The dates of all rows, where a file has any.
+        reading: What has to be said to read the file in the same way again; None for a plain one.
+        said: What was recognised in the file, in words.
     """
 
     name: str
@@ -40,6 +45,9 @@ class Dataset:
     last_test: Floats
     values: Floats
     season: int = 1
+    times: Times | None = None
+    reading: Reading | None = None
+    said: str = ""
 
     @property
     def window(self) -> int:

@@ -4,7 +4,7 @@ from qlstm_qiskit.data.errors import forecast_errors, reference_errors
 from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
 from qlstm_qiskit.experiments.runs.derive import derive_run
 from qlstm_qiskit.experiments.runs.environment import versions
-from qlstm_qiskit.experiments.runs.forecast import predict_table, roll_out
+from qlstm_qiskit.experiments.runs.forecast import predict_table, roll_out, table_of
 from qlstm_qiskit.experiments.runs.plan import plan_run, require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.recipes import RECIPES
 from qlstm_qiskit.experiments.runs.run import Run, load_run, load_spec
@@ -37,6 +37,7 @@ __all__ = [
     "rolled_out",
     "rolled_windows",
     "start_from",
+    "table_of",
     "train_run",
     "versions",
 ]

@@ -83,8 +83,8 @@ def test_sunspots_from_csv_to_an_eleven_year_forecast(qlstm) -> None:
     assert "sunspots, the 11 rows after" in out
     assert "persistence" in out
     table = pd.read_csv("next.csv")
-    assert list(table.columns) == ["step", "prediction", "persistence"]
-    assert len(table) == 11
+    assert list(table.columns) == ["step", "year", "prediction", "persistence"]
+    assert table["year"].tolist() == list(range(2009, 2020))
     assert table["prediction"].between(-50, 400).all()
     assert (table["persistence"] == 2.9).all()
     code, out, _ = qlstm("predict", "run", "--csv", sunspots, "--out", "all.csv", "--json")

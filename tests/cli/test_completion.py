@@ -10,6 +10,7 @@ import pytest
 
 from qlstm_qiskit.cli.completion import NAMES, backend_names, known
 from qlstm_qiskit.data.named import DATASETS
+from qlstm_qiskit.data.reading import IMPUTE
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.export.write import FORMATS
 from qlstm_qiskit.experiments.runs.loggers import LOGGERS
@@ -38,6 +39,7 @@ ROOMS = {
     "format": set(FORMATS),
     "logger": set(LOGGERS),
     "dtype": set(DTYPES),
+    "impute": set(IMPUTE),
     "input_map": set(INPUT_MAPS),
     "cell": set(CELLS),
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},

@@ -156,7 +156,10 @@ def test_every_use_of_a_folder_looks(copied: Path, tmp_path: Path, capsys: pytes
     for use in uses:
         with pytest.raises(RunError, match=r"data.window 6, and .*model.safetensors says 4"):
             use()
-    for command in (["evaluate", str(copied)], ["predict", str(copied), "--csv", "x.csv", "--out", str(tmp_path / "p.csv")]):
+    for command in (
+        ["evaluate", str(copied)],
+        ["predict", str(copied), "--csv", str(copied / "config.json"), "--out", str(tmp_path / "p.csv")],
+    ):
         with pytest.raises(SystemExit) as ended:
             main(command)
         assert ended.value.code == 2

@@ -1,13 +1,15 @@
-"""Applying a run to a CSV file, in original units."""
+"""Applying a run to a file, in original units."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from qlstm_qiskit.data import numeric_columns, read_table, require_time_order, scaled_rows, sliding_windows
+from qlstm_qiskit.data import Reading, SeriesTable, read_series, scaled_rows, sliding_windows
+from qlstm_qiskit.data.content import read_content
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.run import Run
@@ -16,27 +18,59 @@ from qlstm_qiskit.experiments.runs.run import Run
 MOST_ROWS = 1_000_000
 
 
-def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
-    """One-step predictions for each row of a CSV file that has a whole window before it.
+def table_of(run: Run, source: Path | str | pd.DataFrame, reading: Reading | None = None) -> SeriesTable:
+    """Read a file with a run's columns, in time order, as the run's own was read unless it is of another kind.
 
     Args:
         run: A trained run.
-        path: A CSV file with the run's columns, in original units.
+        source: A CSV or Parquet file or a DataFrame, in original units.
+        reading: What is said of how to read it.
 
     Returns:
-        The file's columns, and `prediction` and (where the target is in the file) `persistence`, empty in the first rows.
+        Its values are those of the run's features and, where it is there, the target.
+
+    Raises:
+        DataError, OptionError: The file or a column cannot be used.
+    """
+    header, given = run.header, reading or Reading()
+    own = (run.spec.data.reading or Reading()).with_given(reading)
+    content = read_content(source, own, header.features)
+    if not set(header.features) <= set(content.cells.columns):  # of another kind than the file that was trained on
+        own = replace(given, impute=own.impute, na=own.na)
+        content = read_content(source, own, header.features)
+    own = own.for_columns(list(content.cells.columns)) if given.date_column is None else own
+    target = [header.target] if header.target in content.cells.columns else []
+    return read_series(source, (*header.features, *target), header.target, own)
+
+
+def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd.DataFrame:
+    """One-step predictions for each row of a file that has a whole window before it.
+
+    Args:
+        run: A trained run.
+        path: A CSV or Parquet file or a DataFrame with the run's columns, in original units; or what `table_of` gives of it.
+
+    Returns:
+        The file's columns, and `prediction` and (where the target is in the file) `persistence`, empty in the first rows; in
+        time order.
 
     Raises:
         DataError, OptionError: The file or a column cannot be used.
         BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
     window = run.header.window
-    table, _, scaled = _read(run, path, window + 1)
+    series, scaled = _scaled(run, path, window + 1)
+    table = series.cells.copy()
     taken = sorted({"prediction", "persistence"} & set(table.columns))
     if taken:
-        raise DataError(f"{path} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
+        raise DataError(f"{series.name} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
+    if not series.is_plain:
+        for place, name in enumerate(run.header.features):
+            table[name] = series.values[:, place]
+    if series.times is not None and series.times.column in table.columns:
+        table[series.times.column] = series.times.written()
     table["prediction"] = np.nan
-    known = numeric_columns(table, [run.header.target], path)[:, 0] if run.header.target in table.columns else None
+    known = series.values[:, -1] if run.header.target in table.columns else None
     windows = sliding_windows(scaled, window)[:-1]
     require_affordable_evaluation(run, len(windows))
     table.loc[window:, "prediction"] = run.header.target_scaler.inverse(run.predict(windows)[:, :1])[:, 0]
@@ -46,25 +80,27 @@ def predict_table(run: Run, path: Path | str) -> pd.DataFrame:
     return table
 
 
-def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
-    """Forecast the `horizon` rows that follow a CSV file.
+def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: int) -> pd.DataFrame:
+    """Forecast the `horizon` rows that follow a file.
 
     Beyond what the model predicts at once, its predictions are fed back, which needs the target to be the only feature.
 
     Args:
         run: A trained run.
-        path: A CSV file with the run's columns, in original units.
+        path: As in `predict_table`.
         horizon: Rows to forecast, at least 1.
 
     Returns:
-        Columns `step` (1, 2, ...), `prediction` and, where the target is in the file, `persistence` (its last value).
+        Columns `step` (1, 2, ...), the dates, named as in the file, where they follow a rule, `prediction` and, where the
+        target is in the file, `persistence` (its last value).
 
     Raises:
         DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
         BudgetError: As of `predict_table`.
     """
     require_at_least("horizon", horizon, 1, MOST_ROWS)
-    table, values, _ = _read(run, path, run.header.window)
+    series, _ = _scaled(run, path, run.header.window)
+    values = series.values[:, : len(run.header.features)]
     header, at_once = run.header, run.header.horizon
     if horizon > at_once and header.features != (header.target,):
         raise OptionError(
@@ -79,17 +115,20 @@ def roll_out(run: Run, path: Path | str, horizon: int) -> pd.DataFrame:
         prediction = header.target_scaler.inverse(run.predict(header.input_scaler.transform(known)[None])[0][:, None])
         steps += prediction[:, 0].tolist()
         known = np.concatenate([known, prediction])[-run.header.window :] if len(steps) < horizon else known
-    result = pd.DataFrame({"step": np.arange(1, horizon + 1), "prediction": steps[:horizon]})
-    if run.header.target in table.columns:
-        result["persistence"] = numeric_columns(table, [run.header.target], path)[-1, 0]
+    result = pd.DataFrame({"step": np.arange(1, horizon + 1)})
+    dates = None if series.times is None else series.times.after(horizon)
+    if series.times is not None and dates is not None:
+        name = series.times.column
+        result["date" if name in ("step", "prediction", "persistence") else name] = series.times.written(dates)
+    result["prediction"] = steps[:horizon]
+    if header.target in series.cells.columns:
+        result["persistence"] = series.values[-1, -1]
     return result
 
 
-def _read(run: Run, path: Path | str, n_rows: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """The file as a table, and the features' values in original units and scaled; at least `n_rows` rows."""
-    table = read_table(path)
-    values = numeric_columns(table, run.header.features, path)
-    require_time_order(table, run.header.target, path)
-    if len(values) < n_rows:
-        raise DataError(f"{path} has {len(values)} rows; a window of {run.header.window} needs at least {n_rows}.")
-    return table, values, scaled_rows(str(path), run.header.features, values, run.header.input_scaler)
+def _scaled(run: Run, path: Path | str | pd.DataFrame | SeriesTable, n_rows: int) -> tuple[SeriesTable, np.ndarray]:
+    """The file as a table, and the features' values scaled; at least `n_rows` rows."""
+    table, header = path if isinstance(path, SeriesTable) else table_of(run, path), run.header
+    if len(table.values) < n_rows:
+        raise DataError(f"{table.name} has {len(table.values)} rows; a window of {header.window} needs at least {n_rows}.")
+    return table, scaled_rows(table.name, header.features, table.values[:, : len(header.features)], header.input_scaler)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_serializer, model_serializer
 
-from qlstm_qiskit.data import Dataset, load_csv, load_dataset
+from qlstm_qiskit.data import Dataset, Reading, load_csv, load_dataset, read_series
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.hardware import BackendSpec, find_spec
 from qlstm_qiskit.search import AnyStrategy, Genotype
@@ -39,6 +40,8 @@ class DataSpec(BaseModel):
         window, horizon: Rows in a window and values to predict.
         train_fraction: Part of the windows before the first that tests; 0.67 for the paper's series.
         season: Rows in a season of a CSV file's target; 1 where None.
+        reading: How the file is read, where it is no plain one; what it leaves open is recognised. None together with
+            `csv_sha256` is a plain file whose rows were in order, which is read as it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +55,17 @@ class DataSpec(BaseModel):
     horizon: int = 1
     train_fraction: float = 0.67
     season: int | None = None
+    reading: Reading | None = None
+
+    @model_serializer(mode="wrap")
+    def _given_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `reading` where the file is a plain one, so that files say of it what they always did."""
+        content = dump(self)
+        if content.get("reading", self) is None:
+            del content["reading"]
+        elif self.reading is not None and "reading" in content:
+            content["reading"] = {name: content["reading"][name] for name in self.reading.given}
+        return content
 
     def load(self) -> Dataset:
         """Read the series.
@@ -63,7 +77,7 @@ class DataSpec(BaseModel):
         if (self.dataset is None) == (self.csv is None):
             raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
         if self.dataset is not None:
-            for name in ("target", "features", "season"):
+            for name in ("target", "features", "season", "reading"):
                 if getattr(self, name) is not None:
                     raise OptionError(f"{name} goes with a CSV file; the dataset {self.dataset!r} has its own.")
             return load_dataset(self.dataset, window=self.window, horizon=self.horizon, train_fraction=self.train_fraction)
@@ -79,13 +93,23 @@ class DataSpec(BaseModel):
             horizon=self.horizon,
             train_fraction=self.train_fraction,
             season=1 if self.season is None else self.season,
+            reading=replace(Reading(), sort=False) if self.csv_sha256 is not None and self.reading is None else self.reading,
         )
 
-    def pinned(self) -> DataSpec:
-        """The same, with the file's absolute path and the hash of its content."""
+    def pinned(self, dataset: Dataset | None = None) -> DataSpec:
+        """The same, with the file's absolute path, the hash of its content, and what was recognised in it.
+
+        Args:
+            dataset: What it is read as, where that is known.
+        """
         if self.csv is None:
             return self
-        return self.model_copy(update={"csv": str(Path(self.csv).resolve()), "csv_sha256": self._digest()})
+        found: dict[str, Any] = {"csv": str(Path(self.csv).resolve()), "csv_sha256": self._digest()}
+        if self.csv_sha256 is None and self.target is not None:
+            names = (*(self.features or ()), self.target)
+            known = read_series(self.csv, names, self.target, self.reading) if dataset is None else dataset
+            found["reading"] = known.reading
+        return self.model_copy(update=found)
 
     def _digest(self) -> str:
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from qlstm_qiskit.experiments.runs.run import GENOTYPE
@@ -43,6 +44,9 @@ def again(spec: RunSpec, path: Path) -> str:
             names = spec.data.features
             odd = any(set(name) & set(',"') for name in names)  # each is then an option of its own, which is a name as it is
             words += [word for value in (names if odd else [",".join(names)]) for word in ("--features", value)]
+        if spec.data.reading is not None:
+            for name, value in spec.data.reading.given.items():
+                words += _options(SimpleNamespace(**{name: value}), [name]) if name != "na" else _repeated(name, value)
         known = RunSpec.model_fields
         words += _options(spec, [name for name in (*OF_MODEL, *training) if getattr(spec, name) != known[name].default])
     if spec.search is not None:
@@ -65,6 +69,10 @@ def _options(source: Any, names: Any) -> list[str]:
         elif value is not None:
             words += [f"--{option}", str(value)]
     return words
+
+
+def _repeated(name: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (f"--{name}", value)]
 
 
 def _flat(options: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
