@@ -95,8 +95,7 @@ def train(
     from qlstm_qiskit.hardware import find_spec
 
     entry = find_spec(backend, backends)  # before anything that takes seconds to import
-    if confirm:
-        entry = entry.confirmed()
+    entry = entry.confirmed() if confirm else entry
     given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
     if resume and given <= _RESUME:
         finish(out, json, log or [], trust=trust_provider)
@@ -134,7 +133,7 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
 
 
 def _say_what_is_read(values: dict[str, Any]) -> None:
-    """Print what is recognised in the file; what is wrong with it or its columns is refused before torch and Qiskit are loaded."""
+    """Print what is recognised in the file, and refuse what is wrong with it before torch and Qiskit are loaded."""
     from qlstm_qiskit.data import load_csv
 
     if values["csv"] is None:

@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.report.architecture import draw_architecture
 from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.storage import write_atomically
+
+#: Rows beyond which the last ones have a panel of their own, and how many these are.
+MOST_ROWS, LAST_ROWS = 600, 200
 
 
 def draw_run(run: Run) -> list[Path]:
@@ -63,14 +68,56 @@ def forecast_figure(run: Run) -> Figure:
         run: A trained run.
     """
     data, columns = run.dataset, forecast_columns(run)
-    figure, axes = _figure(8, 3.6)
-    axes.plot(columns["row"], columns["truth"], color="0.45", linewidth=1.6, label=in_legend(data.target))
-    axes.plot(columns["row"], columns["prediction"], color="C0", linewidth=1.0, label="prediction, one step ahead")
-    axes.axvline(data.n_known - 0.5, color="C3", linestyle="--", linewidth=1.0, label="training | test")
-    axes.set(xlabel="time step (row of the series)", ylabel=f"{drawn(data.target)} (original units)")
-    axes.set_title(f"{run.spec.title} on {drawn(data.name)}, {run.epochs} epochs, seed {run.spec.seed}")
-    axes.legend(loc="best", fontsize="small")
+    many = len(columns["row"]) > MOST_ROWS
+    figure = Figure(figsize=(8, 6 if many else 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = [figure.add_subplot(1 + many, 1, place + 1) for place in range(1 + many)]
+    broken = broken_at(columns, gaps_of(data))
+    x, edge = broken["row"], data.n_known - 0.5
+    if data.times is not None:
+        steps = np.arange(len(data.values))
+        moments = data.times.dates.tz_localize(None).to_numpy("datetime64[us]").astype(np.float64)
+        x, edge = (np.interp(rows, steps, moments) for rows in (x, edge))
+        x, edge = x.astype("datetime64[us]"), np.float64(edge).astype("datetime64[us]")
+    for axes, last in zip(panels, (False, True), strict=False):
+        shown = slice(-LAST_ROWS, None) if last else slice(None)
+        wide = (0.5, 0.4) if many and not last else (1.6, 1.0)
+        axes.plot(x[shown], broken["truth"][shown], color="0.45", linewidth=wide[0], label=in_legend(data.target))
+        axes.plot(x[shown], broken["prediction"][shown], color="C0", linewidth=wide[1], label="prediction, one step ahead")
+        if not last or x[shown][0] <= edge:
+            axes.axvline(edge, color="C3", linestyle="--", linewidth=1.0, label="training | test")
+        axes.set_ylabel(f"{drawn(data.target)} (original units)")
+        if data.times is not None:
+            locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+            axes.xaxis.set_major_locator(locator)
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    if many:
+        panels[1].set_title(f"the last {LAST_ROWS} rows", fontsize="medium")
+    panels[-1].set_xlabel("time step (row of the series)" if data.times is None else drawn(data.times.column))
+    panels[0].set_title(f"{run.spec.title} on {drawn(data.name)}, {run.epochs} epochs, seed {run.spec.seed}")
+    panels[0].legend(loc="best" if not many else "upper left", fontsize="small")
     return figure
+
+
+def gaps_of(data: Dataset) -> NDArray[np.int64]:
+    """Rows of a series that no line leads to: those after dates that are missing."""
+    return np.empty(0, np.int64) if data.times is None else data.times.gaps()
+
+
+def broken_at(columns: dict[str, NDArray[Any]], rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Columns with an empty place before each gap, so that no line is drawn across it.
+
+    Args:
+        columns: As `forecast_columns` gives them.
+        rows: Of the series, before which dates are missing. Rows that no window predicts are gaps too.
+    """
+    known = columns["row"]
+    places = np.unique(np.concatenate([np.flatnonzero(np.diff(known) > 1) + 1, np.flatnonzero(np.isin(known, rows))]))
+    places = places[places > 0]
+    return {
+        name: np.insert(values.astype(np.float64), places, known[places] - 0.5 if name == "row" else np.nan)
+        for name, values in columns.items()
+    }
 
 
 def loss_figure(run: Run) -> Figure:

@@ -96,7 +96,7 @@ class Plot:
     figure: Mapping[str, Any]
     download: Download
     height: int = 340
-    views: Mapping[str, tuple[float, float]] | None = None
+    views: Mapping[str, tuple[float | str, float | str]] | None = None
 
 
 @dataclass(frozen=True)

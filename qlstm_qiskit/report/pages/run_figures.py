@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import Recurrent
 from qlstm_qiskit.report.architecture import LayerHistory, gate_title, layer_histories
-from qlstm_qiskit.report.figures import forecast_columns
+from qlstm_qiskit.report.figures import broken_at, forecast_columns, gaps_of
 from qlstm_qiskit.report.pages.content import Plot, csv_file
 from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, epoch_axis, label, line, log_axis, plotted
 
@@ -22,31 +23,42 @@ def forecast_plot(run: Run) -> Plot:
     """Truth, prediction and persistence of all windows, with buttons for each part."""
     data, columns = run.dataset, forecast_columns(run)
     n_train, rows = len(data.x_train), columns["row"].tolist()
+    ends = rows[0] - 0.5, rows[n_train] - 0.5, rows[-1] + 0.5
+    broken = broken_at(columns, gaps_of(data)) if len(gaps_of(data)) else columns
+    x, name, dates = broken["row"].tolist(), "row of the series (time step)", {}
+    if data.times is not None:
+        known = [f"{day}-01-01" if data.times.years else str(day) for day in data.times.written()]
+        x, name, dates = [known[math.ceil(row)] for row in x], data.times.column, {"type": "date"}
+        ends = known[rows[0]], known[rows[n_train]], known[rows[-1]]
+    first, edge, last = ends
+    drawn = {key: _plain(broken[key]) for key in ("truth", "persistence", "prediction")}
     traces = [
-        line(data.target, rows, columns["truth"].tolist(), INK, width=2.4, mode="lines", opacity=0.55),
-        line("persistence", rows, columns["persistence"].tolist(), "orange", "dot", 1.4, mode="lines"),
-        line("prediction", rows, columns["prediction"].tolist(), "blue", width=1.6, mode="lines"),
+        line(data.target, x, drawn["truth"], INK, width=2.4, mode="lines", opacity=0.55),
+        line("persistence", x, drawn["persistence"], "orange", "dot", 1.4, mode="lines"),
+        line("prediction", x, drawn["prediction"], "blue", width=1.6, mode="lines"),
     ]
-    edge = rows[n_train] - 0.5
     figure = plotted(
         traces,
-        axis("row of the series (time step)", range=[rows[0] - 0.5, rows[-1] + 0.5]),
+        axis(name, range=[first, last], **dates),
         axis(f"{data.target} (original units)", exponentformat="power"),
         hovermode="x unified",
         **_border(edge),
     )
     parts = ["training"] * n_train + ["test"] * (len(rows) - n_train)
     views = {
-        "whole series": (rows[0] - 0.5, rows[-1] + 0.5),
-        "training part": (rows[0] - 0.5, edge),
-        "test part": (edge, rows[-1] + 0.5),
+        "whole series": (first, last),
+        "training part": (first, edge),
+        "test part": (edge, last),
     }
-    download = csv_file("forecast", {"row": rows, "part": parts, **{key: columns[key].tolist() for key in list(columns)[1:]}})
+    when = {} if data.times is None else {"date": [known[row] for row in rows]}
+    download = csv_file(
+        "forecast", {"row": rows, **when, "part": parts, **{key: columns[key].tolist() for key in list(columns)[1:]}}
+    )
     caption = f"{data.target} and its forecasts one step ahead, {n_train} training and {len(rows) - n_train} test windows."
     return Plot("forecast", caption, figure, download, height=400, views=views)
 
 
-def _border(edge: float) -> dict[str, Any]:
+def _border(edge: Any) -> dict[str, Any]:
     """The line between training and test."""
     dashed = {"color": INK, "dash": "dash", "width": 1}
     border = {"type": "line", "x0": edge, "x1": edge, "y0": 0, "y1": 1, "yref": "paper", "line": dashed}

@@ -49,7 +49,7 @@
   drawAll();
   dark.addEventListener("change", drawAll);
   for (const button of document.querySelectorAll("button[data-figure]")) {
-    const range = [Number(button.dataset.low), Number(button.dataset.high)];
+    const range = [button.dataset.low, button.dataset.high].map((end) => (isNaN(end) ? end : Number(end))); // a date, or a row
     button.addEventListener("click", () => Plotly.relayout(button.dataset.figure, { "xaxis.range": range }));
   }
 })();
