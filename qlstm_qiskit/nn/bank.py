@@ -9,17 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
+from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
 from qlstm_qiskit.exact import FourierSeries
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
-from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward, require_device
+from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward
+from qlstm_qiskit.nn.checks import require_device, require_known
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.pairs import RestrictedParameter, checked_gates, filled, restricted, slots
 from qlstm_qiskit.space import Candidate
-
-SHARINGS = ("none", "shared")
-CIRCUITS = ("trained", "frozen")
 
 
 class CircuitBank(Circuits):
@@ -69,7 +67,7 @@ class CircuitBank(Circuits):
     ) -> None:
         super().__init__()
         require_device(device)
-        _require_known(sharing, circuits, mixing)
+        require_known(sharing, circuits, mixing)
         if not 0 <= angle_std < math.inf:
             raise OptionError(f"angle_std is {angle_std}; it must be a finite number of at least 0.")
         if len(candidates) == 1 and gates is None and mixing != "linear":
@@ -283,14 +281,3 @@ class CircuitBank(Circuits):
             f"sharing={self.sharing!r}, angles={self.circuits!r}, "
             f"mixing={self.mixing!r}, backend={self.backend.name!r}"
         )
-
-
-def _require_known(sharing: str, circuits: str, mixing: str) -> None:
-    """Raise `OptionError` where an option that is a name is another one."""
-    for kind, given, allowed in (
-        ("sharing", sharing, SHARINGS),
-        ("setting of circuits", circuits, CIRCUITS),
-        ("mixing", mixing, MIXINGS),
-    ):
-        if given not in allowed:
-            raise unknown_option(kind, given, allowed)

@@ -1,14 +1,12 @@
-"""How a module of this room is called where more than its `forward` is to be run, and on which devices."""
+"""How a module of this room is called where more than its `forward` is to be run."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
-from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.hardware import Bound
 
 
@@ -82,14 +80,3 @@ class Called:
         if self._bound is None or not same:
             self._bound, self._of = self._bank.bind_now(*self._how), of
         return self._bound
-
-
-def require_device(device: torch.device | str | None) -> None:
-    """Raise `OptionError` unless tensors can be made on a device and read back; None is torch's default."""
-    try:
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
-        raise OptionError(
-            f"device is {device!r}, which this installation of torch cannot use ({reason}); use 'cpu', or leave it out."
-        ) from error

@@ -15,8 +15,8 @@ from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unkno
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
 from qlstm_qiskit.nn.bank import CircuitBank
-from qlstm_qiskit.nn.calls import does_more, has_own_forward, require_device
-from qlstm_qiskit.nn.sizes import require_possible
+from qlstm_qiskit.nn.calls import does_more, has_own_forward
+from qlstm_qiskit.nn.checks import require_device, require_possible
 from qlstm_qiskit.space import Candidate, Draft, SearchSpace
 
 #: How [x, h] becomes angles: as it is (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).

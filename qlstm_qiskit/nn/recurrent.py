@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
-from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor
+from qlstm_qiskit.nn.checks import MOST_LAYERS, require_device, require_dropout, require_possible
 from qlstm_qiskit.nn.noise import dropout
 from qlstm_qiskit.nn.pairs import RestrictedParameter
-from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_possible
 from qlstm_qiskit.space import SearchSpace
 
 Cell = TypeVar("Cell", bound=RecurrentCell)
@@ -258,14 +257,6 @@ class Recurrent(Circuits, Generic[Cell]):
             f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}, "
             f"dropout={self.dropout}" + ", bidirectional=True" * self.bidirectional
         )
-
-
-def require_dropout(dropout: float, num_layers: int) -> None:
-    """Raise `OptionError` unless dropout is a probability, and there are layers between which it can act."""
-    if not 0 <= dropout < 1:
-        raise OptionError(f"dropout is {dropout}; it must be at least 0 and below 1.")
-    if dropout and num_layers == 1:
-        raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
 
 
 def _per_cell(space: SearchSpace | Sequence[SearchSpace], num_layers: int, n_directions: int) -> tuple[SearchSpace, ...]:

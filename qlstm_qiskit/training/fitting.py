@@ -18,8 +18,8 @@ from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
+from qlstm_qiskit.nn.checks import require_parameters
 from qlstm_qiskit.nn.noise import drawing_from, seeded
-from qlstm_qiskit.nn.sizes import require_parameters
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
 from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start

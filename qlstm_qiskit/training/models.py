@@ -15,8 +15,7 @@ from torch import nn
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import CELLS, Forecaster, Recurrent
-from qlstm_qiskit.nn.recurrent import require_dropout
-from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_parameters
+from qlstm_qiskit.nn.checks import MOST_LAYERS, require_dropout, require_parameters
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_MODEL, OPTIONS, ModelOptions

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import BackendSpec
-from qlstm_qiskit.nn.calls import require_device
+from qlstm_qiskit.nn.checks import require_device
 from qlstm_qiskit.search import Strategy
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.declare import Option, Real, Whole, about, spoken

@@ -1,4 +1,4 @@
-"""Sizes of models that are refused before anything is built or allocated."""
+"""Options and sizes that are refused before anything is built or allocated."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 import torch
 
-from qlstm_qiskit.errors import require_at_least
+from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.exact import require_bytes, require_qubits
 from qlstm_qiskit.hardware import Backend, NoisyBackend, SampledBackend, StatevectorBackend
+from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.sizes import require_buildable
 
 #: Stacked cells; a thousand deep networks of them are still built in seconds.
 MOST_LAYERS = 10_000
+
+SHARINGS = ("none", "shared")
+CIRCUITS = ("trained", "frozen")
 
 
 def require_possible(
@@ -55,3 +59,33 @@ def require_parameters(count: int, what: str, device: torch.device | str) -> Non
         CapacityError: They do not.
     """
     require_bytes(4 * count, f"{what} of {count:,} parameters", torch.device(device))
+
+
+def require_dropout(dropout: float, num_layers: int) -> None:
+    """Raise `OptionError` unless dropout is a probability, and there are layers between which it can act."""
+    if not 0 <= dropout < 1:
+        raise OptionError(f"dropout is {dropout}; it must be at least 0 and below 1.")
+    if dropout and num_layers == 1:
+        raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
+
+
+def require_known(sharing: str, circuits: str, mixing: str) -> None:
+    """Raise `OptionError` where an option that is a name is another one."""
+    for kind, given, allowed in (
+        ("sharing", sharing, SHARINGS),
+        ("setting of circuits", circuits, CIRCUITS),
+        ("mixing", mixing, MIXINGS),
+    ):
+        if given not in allowed:
+            raise unknown_option(kind, given, allowed)
+
+
+def require_device(device: torch.device | str | None) -> None:
+    """Raise `OptionError` unless tensors can be made on a device and read back; None is torch's default."""
+    try:
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
+        reason = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+        raise OptionError(
+            f"device is {device!r}, which this installation of torch cannot use ({reason}); use 'cpu', or leave it out."
+        ) from error
