@@ -79,7 +79,7 @@ class CircuitBank(Circuits):
                 "of them where gates say what is kept."
             )
         self.n_gates, self.n_initial = require_at_least("n_gates", n_gates, 1), sum(kept)
-        self.sharing, self.circuits, self.mixing = sharing, circuits, mixing
+        self.sharing, self.circuits, self.mixing, self.angle_std = sharing, circuits, mixing, angle_std
         self.backend = load_backend(backend) if isinstance(backend, str) else backend
         self._asked_outputs = n_outputs
         self.temperature: Tensor | None
@@ -207,6 +207,15 @@ class CircuitBank(Circuits):
         if self.structural_weights is not None:
             starts = starts if self.structural_weights.dim() == 2 else starts[self._has]
             self.structural_weights.data.copy_(starts)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the angles anew and set the structural weights to their start; torch's default generator where none is given.
+
+        Candidates that were dropped, and the temperature of a sampled mixing, stay as they are.
+        """
+        with torch.no_grad():
+            self.angles.copy_(torch.empty_like(self.angles).normal_(generator=generator).mul_(self.angle_std))
+        self.restart_weights()
 
     def expanded_angles(self) -> Tensor:
         """The angles of every candidate, (gates, weights of all candidates); zero where a gate lacks the candidate."""

@@ -122,6 +122,13 @@ class RecurrentCell(Circuits):
         """The angles of the circuits; see `CircuitBank.circuit_parameters`."""
         return self.bank.circuit_parameters()
 
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw all parameters anew, as at the beginning; from torch's default generator where none is given."""
+        self.bank.reset_parameters(generator)
+        for layer in (self.to_angles, self.from_outputs):
+            if layer is not None:
+                _draw(layer, generator)
+
     def bind(self, *, samples: int, calls: int = 1) -> Stages:
         """Fix the circuits' parameters for `calls` steps with `samples` samples each."""
         if len(self.stages) == 1:
@@ -230,7 +237,11 @@ def _linear(
     """A linear layer with torch's default distribution, drawn from `generator`."""
     create = nn.utils.skip_init  # leaves torch's default generator alone
     layer: nn.Linear = create(nn.Linear, n_in, n_out, device=device or "cpu", dtype=dtype)  # type: ignore[no-untyped-call]
-    bound = 1 / math.sqrt(n_in)
+    _draw(layer, generator)
+    return layer
+
+
+def _draw(layer: nn.Linear, generator: torch.Generator | None) -> None:
+    bound = 1 / math.sqrt(layer.in_features)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    return layer

@@ -61,6 +61,14 @@ def require_parameters(count: int, what: str, device: torch.device | str) -> Non
     require_bytes(4 * count, f"{what} of {count:,} parameters", torch.device(device))
 
 
+def require_defaults(bias: bool, proj_size: int) -> None:
+    """Raise `OptionError` where an option that `torch.nn.LSTM` has and circuits have not is another than its default."""
+    if proj_size:
+        raise OptionError(f"proj_size={proj_size} is not supported; leave it at 0 and add a torch.nn.Linear.")
+    if not bias:
+        raise OptionError("bias=False is not supported: circuits have no biases to be left out; leave bias at True.")
+
+
 def require_dropout(dropout: float, num_layers: int) -> None:
     """Raise `OptionError` unless dropout is a probability, and there are layers between which it can act."""
     if not 0 <= dropout < 1:
@@ -89,3 +97,16 @@ def require_device(device: torch.device | str | None) -> None:
         raise OptionError(
             f"device is {device!r}, which this installation of torch cannot use ({reason}); use 'cpu', or leave it out."
         ) from error
+
+
+def space_of_each_cell(
+    space: SearchSpace | Sequence[SearchSpace], num_layers: int, n_directions: int
+) -> tuple[SearchSpace, ...]:
+    """One search space for all cells, one for each layer, or one for each cell; `OptionError` for another number."""
+    if isinstance(space, SearchSpace):
+        return (space,) * (num_layers * n_directions)
+    if len(space) == num_layers * n_directions:
+        return tuple(space)
+    if len(space) != num_layers:
+        raise OptionError(f"space has {len(space)} search spaces for {num_layers} layers; give one, or one for each layer.")
+    return tuple(own for own in space for _ in range(n_directions))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qlstm_qiskit.hardware.interpreter.modules import whole
 from qlstm_qiskit.nn.cell import RecurrentCell, Stages, States
-from qlstm_qiskit.nn.recurrent import Recurrent
+from qlstm_qiskit.nn.recurrent import Recurrent, Sequences
 from qlstm_qiskit.nn.update import GRU_GATES, gru_update
 
 
@@ -68,7 +68,7 @@ class QGRU(Recurrent[QGRUCell]):
         input_size, hidden_size: Features of the input and of the hidden state.
         depth, space, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `QGRUCell`; `space` may be a
             sequence, see `Recurrent`.
-        num_layers, batch_first, dropout, bidirectional, proj_size, generator, device, dtype: As in `Recurrent`.
+        num_layers, bias, batch_first, dropout, bidirectional, proj_size, generator, device, dtype: As in `Recurrent`.
 
     Raises:
         OptionError: An unknown or unsupported option or device, or a size below 1.
@@ -78,11 +78,12 @@ class QGRU(Recurrent[QGRUCell]):
     cell_type = QGRUCell
 
     @whole
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Sequences, hx: Tensor | None = None) -> tuple[Sequences, Tensor]:
         """Run over a sequence; D is 2 where the layer is bidirectional, else 1.
 
         Args:
-            input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size).
+            input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size); or
+                sequences of different lengths as a `PackedSequence`: no circuit is evaluated for padding.
             hx: h, (D num_layers, batch, hidden_size), or (D num_layers, hidden_size) without a batch; zeros by default.
 
         Returns:

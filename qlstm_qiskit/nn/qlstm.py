@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qlstm_qiskit.hardware.interpreter.modules import whole
 from qlstm_qiskit.nn.cell import RecurrentCell, Stages, States
-from qlstm_qiskit.nn.recurrent import Recurrent
+from qlstm_qiskit.nn.recurrent import Recurrent, Sequences
 from qlstm_qiskit.nn.update import LSTM_GATES, lstm_update
 
 
@@ -65,7 +65,7 @@ class QLSTM(Recurrent[QLSTMCell]):
         input_size, hidden_size: Features of the input and of the hidden state.
         depth, space, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `QLSTMCell`; `space` may be a
             sequence, see `Recurrent`.
-        num_layers, batch_first, dropout, bidirectional, proj_size, generator, device, dtype: As in `Recurrent`.
+        num_layers, bias, batch_first, dropout, bidirectional, proj_size, generator, device, dtype: As in `Recurrent`.
 
     Raises:
         OptionError: An unknown or unsupported option or device, or a size below 1.
@@ -75,11 +75,12 @@ class QLSTM(Recurrent[QLSTMCell]):
     cell_type = QLSTMCell
 
     @whole
-    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, input: Sequences, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Sequences, tuple[Tensor, Tensor]]:
         """Run over a sequence; D is 2 where the layer is bidirectional, else 1.
 
         Args:
-            input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size).
+            input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size); or
+                sequences of different lengths as a `PackedSequence`: no circuit is evaluated for padding.
             hx: h and c, each (D num_layers, batch, hidden_size), or (D num_layers, hidden_size) without a batch; zeros by
                 default.
 

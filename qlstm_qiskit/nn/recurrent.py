@@ -7,17 +7,29 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
-from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
+from qlstm_qiskit.errors import ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
 from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor
-from qlstm_qiskit.nn.checks import MOST_LAYERS, require_device, require_dropout, require_possible
+from qlstm_qiskit.nn.checks import (
+    MOST_LAYERS,
+    require_defaults,
+    require_device,
+    require_dropout,
+    require_possible,
+    space_of_each_cell,
+)
+from qlstm_qiskit.nn.lengths import in_order, over_lengths, sizes_of
 from qlstm_qiskit.nn.noise import dropout
 from qlstm_qiskit.nn.pairs import RestrictedParameter
 from qlstm_qiskit.space import SearchSpace
 
 Cell = TypeVar("Cell", bound=RecurrentCell)
+
+#: What a layer reads and gives: sequences of one length, or packed ones.
+Sequences = TypeVar("Sequences", Tensor, PackedSequence)
 
 #: Given the place of a cell and a bank that is bound for a stage of its steps: what the cell asks in its place.
 Observer = Callable[[int, Bound], Bound]
@@ -32,6 +44,7 @@ class Recurrent(Circuits, Generic[Cell]):
         space: The candidates; the paper's 36 by default. A sequence has a space for each layer, or for each cell, as
             `Genotype.spaces` gives.
         num_layers: Number of layers, each reading the hidden states of the one below.
+        bias: Only True is allowed: circuits have no biases that could be left out.
         batch_first: Sequences are (batch, time, features) instead of (time, batch, features). States never are.
         dropout: Probability of dropping a hidden feature between layers, while training.
         bidirectional: A second cell in each layer reads the sequence backwards; the layer's features are those of both.
@@ -54,6 +67,12 @@ class Recurrent(Circuits, Generic[Cell]):
         self,
         input_size: int,
         hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
         *,
         depth: int | None = None,
         space: SearchSpace | Sequence[SearchSpace] | None = None,
@@ -62,11 +81,6 @@ class Recurrent(Circuits, Generic[Cell]):
         sharing: str = "none",
         circuits: str = "trained",
         mixing: str = "linear",
-        num_layers: int = 1,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
         backend: Backend | str = "statevector",
         angle_std: float = 0.01,
         generator: torch.Generator | None = None,
@@ -75,12 +89,11 @@ class Recurrent(Circuits, Generic[Cell]):
     ) -> None:
         super().__init__()
         require_device(device)
-        if proj_size:
-            raise OptionError(f"proj_size={proj_size} is not supported; leave it at 0 and add a torch.nn.Linear.")
+        require_defaults(bias, proj_size)
         self.num_layers = require_at_least("num_layers", num_layers, 1, MOST_LAYERS)
         require_dropout(dropout, self.num_layers)
         self.bidirectional = bool(bidirectional)
-        spaces = _per_cell(SearchSpace.paper() if space is None else space, self.num_layers, self.n_directions)
+        spaces = space_of_each_cell(SearchSpace.paper() if space is None else space, self.num_layers, self.n_directions)
         self.input_size, self.hidden_size, self.depth = input_size, hidden_size, spaces[0].resolve_depth(depth)
         self.batch_first, self.dropout = batch_first, dropout
         if isinstance(backend, str):
@@ -165,29 +178,54 @@ class Recurrent(Circuits, Generic[Cell]):
         """Keep a part of the candidates of each cell and gate, in place; see `CircuitBank.restrict`."""
         return [kept for cell, gates in zip(self.layers(), layers, strict=True) for kept in cell.bank.restrict(gates)]
 
-    def over_sequence(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw all parameters anew, as at the beginning; from torch's default generator where none is given."""
+        for cell in self.layers():
+            cell.reset_parameters(generator)
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: in `torch.nn.LSTM` it arranges memory for cuDNN, which has no part here."""
+
+    def over_sequence(self, input: Tensor | PackedSequence, hx: Any) -> tuple[Any, Any]:
         """Run over a sequence from states as a user gives them; the features of the last layer, and the last states."""
+        if isinstance(input, PackedSequence):
+            return self._over_packed(input, hx)
         sequence, batched = self._sequence(input)
-        before = self._initial(hx, sequence, batched)
+        before = self._initial(hx, sequence, sequence.shape[1], batched)
         sequence, states = self.unroll(sequence, before, drop=self.dropout, calls=len(sequence) * self.num_layers)
         if not batched:
             return sequence.squeeze(1), self.cell_type.hx_of(tuple(part.squeeze(1) for part in states))
         return sequence.transpose(0, 1) if self.batch_first else sequence, self.cell_type.hx_of(states)
 
+    def _over_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        check_tensor("input", packed.data, self._dtype())
+        sizes, orders = sizes_of(packed, self.input_size), (packed.sorted_indices, packed.unsorted_indices)
+        before = in_order(self._initial(hx, packed.data, sizes[0], True), orders[0])
+        data, after = self.unroll(packed.data, before, drop=self.dropout, calls=len(sizes) * self.num_layers, sizes=sizes)
+        return PackedSequence(data, packed.batch_sizes, *orders), self.cell_type.hx_of(in_order(after, orders[1]))
+
     def unroll(
-        self, sequence: Tensor, states: States, *, drop: float = 0.0, calls: int, observe: Observer | None = None
+        self,
+        sequence: Tensor,
+        states: States,
+        *,
+        drop: float = 0.0,
+        calls: int,
+        observe: Observer | None = None,
+        sizes: tuple[int, ...] | None = None,
     ) -> tuple[Tensor, States]:
         """The loop over layers, directions and time.
 
         Args:
-            sequence: (time, batch, input_size).
+            sequence: (time, batch, input_size), or (rows, input_size) with `sizes`.
             states: Of each kind (cells, batch, hidden_size).
             drop: Probability of dropout between layers, while training.
             calls: For how many calls circuits are bound, for the choice of how they are evaluated.
             observe: Puts itself between the cells and their circuits.
+            sizes: Of sequences of different lengths, the longest first: how many of them have each time step.
 
         Returns:
-            The features of the last layer, (time, batch, directions x hidden_size), and the last states.
+            The features of the last layer, (time, batch, directions x hidden_size) or (rows, ...), and the last states.
         """
         last = []
         for number, cell in enumerate(self.layers()):
@@ -196,15 +234,19 @@ class Recurrent(Circuits, Generic[Cell]):
                 outputs: list[Tensor] = []
                 if number and drop:
                     sequence = dropout(sequence, drop, self.training, self.noise_source)
-            bound = cell.bind(samples=sequence.shape[1], calls=calls)
+            bound = cell.bind(samples=states[0].shape[1], calls=calls)
             if observe is not None:
                 bound = tuple(observe(number, stage) for stage in bound)
             advance, state = cell.stepper(bound), tuple(part[number] for part in states)
-            found = []
-            for step in sequence.flip(0) if backwards else sequence:
-                state = advance(step, state)
-                found.append(state[0])
-            outputs.append(torch.stack(found[::-1] if backwards else found))
+            if sizes is None:
+                found = []
+                for step in sequence.flip(0) if backwards else sequence:
+                    state = advance(step, state)
+                    found.append(state[0])
+                outputs.append(torch.stack(found[::-1] if backwards else found))
+            else:
+                rows, state = over_lengths(advance, sequence, sizes, state, backwards=backwards)
+                outputs.append(rows)
             last.append(state)
             if len(outputs) == self.n_directions:
                 sequence = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
@@ -216,9 +258,9 @@ class Recurrent(Circuits, Generic[Cell]):
             assert isinstance(cell, RecurrentCell)
             yield cast(Cell, cell)
 
-    def zeros(self, sequence: Tensor) -> States:
-        """States to start from where none are given, for a sequence (time, batch, input_size)."""
-        return (sequence.new_zeros(len(self.cells), sequence.shape[1], self.hidden_size),) * len(self.cell_type.state_names)
+    def zeros(self, like: Tensor, samples: int) -> States:
+        """States to start from where none are given, with the dtype and device of a tensor."""
+        return (like.new_zeros(len(self.cells), samples, self.hidden_size),) * len(self.cell_type.state_names)
 
     def _dtype(self) -> torch.dtype:
         return next(self.circuit_parameters()).dtype
@@ -226,7 +268,8 @@ class Recurrent(Circuits, Generic[Cell]):
     def _sequence(self, input: Tensor) -> tuple[Tensor, bool]:
         """The input as (time, batch, features), and whether it had a batch."""
         check_tensor("input", input, self._dtype())
-        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or not self._length(input):
+        time = 1 if self.batch_first and input.dim() == 3 else 0
+        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or not input.shape[time]:
             layout = "(batch, time" if self.batch_first else "(time, batch"
             raise ShapeError(
                 f"input has the shape {tuple(input.shape)}; expected {layout}, {self.input_size}) or "
@@ -236,14 +279,11 @@ class Recurrent(Circuits, Generic[Cell]):
             return input.unsqueeze(1), False
         return input.transpose(0, 1) if self.batch_first else input, True
 
-    def _length(self, input: Tensor) -> int:
-        return input.shape[1] if self.batch_first and input.dim() == 3 else input.shape[0]
-
-    def _initial(self, hx: Any, sequence: Tensor, batched: bool) -> States:
+    def _initial(self, hx: Any, like: Tensor, samples: int, batched: bool) -> States:
         """The states as (cells, batch, hidden_size)."""
         if hx is None:
-            return self.zeros(sequence)
-        full = (len(self.cells), sequence.shape[1], self.hidden_size)
+            return self.zeros(like, samples)
+        full = (len(self.cells), samples, self.hidden_size)
         expected = full if batched else (len(self.cells), self.hidden_size)
         states = self.cell_type.states_of(hx)
         for name, value in zip(self.cell_type.state_names, states, strict=True):
@@ -257,13 +297,3 @@ class Recurrent(Circuits, Generic[Cell]):
             f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}, "
             f"dropout={self.dropout}" + ", bidirectional=True" * self.bidirectional
         )
-
-
-def _per_cell(space: SearchSpace | Sequence[SearchSpace], num_layers: int, n_directions: int) -> tuple[SearchSpace, ...]:
-    if isinstance(space, SearchSpace):
-        return (space,) * (num_layers * n_directions)
-    if len(space) == num_layers * n_directions:
-        return tuple(space)
-    if len(space) != num_layers:
-        raise OptionError(f"space has {len(space)} search spaces for {num_layers} layers; give one, or one for each layer.")
-    return tuple(own for own in space for _ in range(n_directions))

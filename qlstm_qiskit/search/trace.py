@@ -36,7 +36,7 @@ def trace_cells(layer: Recurrent[Any], windows: Tensor) -> tuple[CellTrace, ...]
 
     with torch.no_grad():
         sequence = windows.transpose(0, 1)
-        layer.unroll(sequence, layer.zeros(sequence), calls=len(sequence), observe=record)
+        layer.unroll(sequence, layer.zeros(sequence, sequence.shape[1]), calls=len(sequence), observe=record)
     return tuple(_joined(stages) for stages in recorders)
 
 
