@@ -1,4 +1,4 @@
-"""Sizes of models that are refused before anything is built or allocated."""
+"""Limits on the size of models, checked before anything is built or allocated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qlstm_qiskit.hardware import Backend, NoisyBackend, SampledBackend, Stateve
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.sizes import require_buildable
 
-#: Stacked cells; a thousand deep networks of them are still built in seconds.
+#: Most stacked layers; a network of a thousand is still built in seconds.
 MOST_LAYERS = 10_000
 
 
@@ -24,7 +24,7 @@ def require_possible(
     depth: int | None,
     backend: Backend,
 ) -> None:
-    """Refuse cells that no machine, or not this one, can hold.
+    """Refuse cells that are too large for this machine, or for any.
 
     Args:
         spaces: The candidates of each cell.
@@ -32,7 +32,7 @@ def require_possible(
         backend: What evaluates the circuits.
 
     Raises:
-        OptionError: `n_qubits` or `depth` is no size.
+        OptionError: `n_qubits` or `depth` is not a positive integer.
         CapacityError: The circuits, or the linear layers of the hybrid variant, are too large.
     """
     width = input_size + hidden_size
@@ -49,9 +49,9 @@ def require_possible(
 
 
 def require_parameters(count: int, what: str, device: torch.device | str) -> None:
-    """Refuse parameters (of 4 bytes at least) that do not fit in memory.
+    """Refuse parameters (of at least 4 bytes each) that do not fit in memory.
 
     Raises:
-        CapacityError: They do not.
+        CapacityError: They do not fit.
     """
     require_bytes(4 * count, f"{what} of {count:,} parameters", torch.device(device))
