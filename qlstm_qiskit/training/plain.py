@@ -1,4 +1,4 @@
-"""The options of a fit, checked and as plain values: those of numpy, as grids hold them, become what they stand for."""
+"""The options of a fit, checked and as plain values; numpy's scalars, as in parameter grids, become Python's."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from qlstm_qiskit.training.options import OPTIONS, AllOptions, ModelOptions
 
 DTYPES = MappingProxyType({"float64": torch.float64, "float32": torch.float32})
 
-#: Options that are looked at by themselves: objects, or names of them.
+#: Options with checks of their own: objects, or names of them.
 _OBJECTS = ("space", "search", "start", "backend", "device", "checkpoint", "callbacks")
 
 
 class CheckedOptions(AllOptions):
-    """The options of a fit: plain values, each of its kind and in its range; frozen."""
+    """The options of a fit as plain values, each of the right type and within its limits; frozen."""
 
     @classmethod
     def of(cls, given: AllOptions) -> CheckedOptions:
-        """Those of an estimator, which stays as it is.
+        """The options of an estimator, which is not changed.
 
         Raises:
-            OptionError: An option is of another kind, or out of its range.
+            OptionError: An option has the wrong type or is out of range.
         """
         values = {name: getattr(given, name) for name in OPTIONS}
         made = cls.__new__(cls)
@@ -69,7 +69,7 @@ class CheckedOptions(AllOptions):
 
 
 def _plain(own: Field[Any], value: Any) -> Any:
-    """A number, a name or a switch as a plain value of Python."""
+    """A number, a name or a switch as a plain Python value."""
     known = about(own)
     if value is None and type(None) in get_args(own.type):
         return None
@@ -95,7 +95,7 @@ def _switch(name: str, value: Any) -> bool:
 
 
 def _plain_objects(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that are objects, or names of them; `OptionError` where one is of another kind."""
+    """Options that are objects, or names of them; `OptionError` if one has the wrong type."""
     space, start, search, backend = (given[name] for name in ("space", "start", "search", "backend"))
     require_device(given["device"])
     layers = [space] if isinstance(space, SearchSpace) else space
