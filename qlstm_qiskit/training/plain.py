@@ -45,7 +45,7 @@ class CheckedOptions(AllOptions):
         raise FrozenInstanceError(f"cannot assign to {name!r}: the options of a fit do not change")
 
     def of_model(self) -> ModelOptions:
-        """Those of the model that is trained: a search has a mixing of its own."""
+        """The options of the trained model. A search strategy sets its mixing; the option does so only without a search."""
         values = {name: getattr(self, name) for name in spoken(ModelOptions)}
         return ModelOptions(**(values | ({} if self.search is None else {"mixing": self.strategy.mixing})))
 
@@ -64,7 +64,8 @@ class CheckedOptions(AllOptions):
             )
         if self.search is not None and self.mixing != "linear":
             raise OptionError(
-                f"mixing={self.mixing!r} beside the search strategy {strategy.name!r}, which has its own; leave it out."
+                f"the search strategy {strategy.name!r} sets the mixing itself, to {strategy.mixing!r}; leave out "
+                f"mixing={self.mixing!r}."
             )
 
 
