@@ -159,7 +159,7 @@ class RecurrentCell(Circuits):
         return gates if self.from_outputs is None else self.from_outputs(gates)
 
     def one_step(self, input: Tensor, hx: Any, bound: Stages | None) -> Any:
-        """One step with states in the form that users give and get, with or without a batch dimension.
+        """One step from states in a user's form to states in the same form, with or without a batch dimension.
 
         Raises:
             ShapeError: A tensor has another shape or dtype.

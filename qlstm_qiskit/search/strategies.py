@@ -1,4 +1,4 @@
-"""Search strategies, by which the weights over candidates are trained: frozen options with one interface, `Strategy`."""
+"""Search strategies for training the weights over candidates: frozen options with one interface, `Strategy`."""
 
 from __future__ import annotations
 

@@ -100,8 +100,7 @@ class ModelOptions:
     mixing: str = option(
         "linear",
         "How candidates are weighted without a search strategy, which sets this itself: linear or softmax.",
-        doc='How candidates are weighted if no `search` is given, since a strategy sets this itself: "linear" or "softmax"; see '
-        "`CircuitBank`.",
+        doc='How candidates are weighted without a `search`, which sets this itself: "linear" or "softmax"; see `CircuitBank`.',
         choices=("linear", "softmax"),
         circuits=True,
     )

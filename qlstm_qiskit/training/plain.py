@@ -50,7 +50,7 @@ class CheckedOptions(AllOptions):
         return ModelOptions(**(values | ({} if self.search is None else {"mixing": self.strategy.mixing})))
 
     def check_together(self) -> None:
-        """Raise `OptionError` where options do not go with one another; the optimiser's are checked by `check_optimizer`."""
+        """Raise `OptionError` if options contradict each other; `check_optimizer` checks those of the optimiser."""
         if self.patience and not self.valid_fraction:
             raise OptionError(f"patience={self.patience} needs a validation part; give valid_fraction, such as 0.2.")
         strategy = self.strategy

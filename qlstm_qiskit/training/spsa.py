@@ -86,7 +86,7 @@ class SPSA(torch.optim.RMSprop):
             shifts = [group["perturbation"] * scale * sign for (_, group), sign in zip(moved, signs, strict=True)]
             pair, state = [], generator.get_state()
             for direction in (1, -1):
-                generator.set_state(state)  # otherwise the noise of dropout would drown the difference between both
+                generator.set_state(state)  # otherwise the noise of dropout would drown the difference between the two
                 pair.append(_evaluate(closure, [p for p, _ in moved], [direction * shift for shift in shifts]))
                 for total, parameter in zip(exact, others, strict=True):
                     if parameter.grad is not None:

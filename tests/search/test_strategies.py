@@ -48,7 +48,7 @@ def test_the_weighted_sum_is_what_the_paper_does_and_the_default() -> None:
 
 
 def test_a_search_decides_the_mixing_and_without_one_the_option_does() -> None:
-    """The two never contradict one another: whoever gives both is told what the strategy mixes by."""
+    """They cannot contradict each other: whoever gives both is told which mixing the strategy sets."""
     for mixing in MIXINGS:
         assert own_mixing(regressor(mixing=mixing)) == mixing
     strategies = [make_strategy(name) for name in STRATEGIES] + [

@@ -113,7 +113,7 @@ def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: s
 def _require_finite(forecaster: Forecaster) -> None:
     for name, value in forecaster.state_dict().items():
         if not torch.isfinite(value).all():
-            raise RunError(f"this model cannot be exported: {name} has values that are not finite; train it anew.")
+            raise RunError(f"this model cannot be exported: {name} has values that are not finite; train it again.")
 
 
 def _require_known(kind: str) -> None:

@@ -57,7 +57,7 @@ def require_same_cut(name: str, path: Path, spec: RunSpec, header: RunHeader) ->
     if there != spec.data.train_fraction:
         raise DataError(
             f"{name} was cut or scaled differently when {path} was trained: {path / CONFIG} says train_fraction "
-            f"{spec.data.train_fraction}, and {path / MODEL} says {there}; restore the one that was changed, or train anew."
+            f"{spec.data.train_fraction}, and {path / MODEL} says {there}; restore the one that was changed, or train again."
         )
 
 
