@@ -24,21 +24,21 @@ class CircuitBank(Circuits):
     """Weighted sums of candidate circuits: ``f_g(v) = sum_j w_gj f_j(v; theta_gj)`` for gates g.
 
     The angles theta and the structural weights w are parameters of the module. A bank with a single candidate has no
-    structural weights: its coefficient is 1. Where gates choose from different candidates (`gates`), only what they choose
-    from has parameters, in flat tensors, gate after gate; structural weights are then there for single candidates too.
+    structural weights: its coefficient is 1. With `gates`, each gate has parameters for its own candidates only, in flat
+    tensors, gate after gate, and a structural weight even for a single candidate.
 
     Args:
         candidates: The circuits; all take the same number of inputs.
-        n_gates: How many weighted sums to compute side by side, each with angles and weights of its own.
-        n_outputs: How many observables to read from each circuit; all by default.
-        gates: For each gate the candidates that it sums over, by their places; all by default.
-        sharing: "none": every candidate has angles of its own. "shared": all candidates of a gate use the same angles.
+        n_gates: Number of weighted sums to compute side by side, each with its own angles and weights.
+        n_outputs: Number of observables to read from each circuit; all by default.
+        gates: For each gate, the indices of the candidates that it sums over; all by default.
+        sharing: "none": every candidate has its own angles. "shared": all candidates of a gate use the same angles.
         circuits: "trained", or "frozen": the angles stay at their random start.
         mixing: "linear" (the paper's plain sum), "softmax", "gumbel-softmax" or "gumbel-straight-through"; see `Mixing`.
         backend: A backend or its name.
-        kept: Which of the candidates take part; all by default. The others only take their share of the random numbers and of
-            the initial structural weights, so that those that are kept start as they would among all.
-        angle_std: Standard deviation of the normal distribution that the angles are drawn from, in radians.
+        kept: A flag per candidate: whether it takes part; all by default. The others still use up their random numbers and
+            their share of the initial structural weights, so that those that are kept start as they would among all.
+        angle_std: Standard deviation of the normal distribution from which the angles are drawn, in radians.
         generator: Source of randomness; torch's default generator where None.
         device, dtype: Of the parameters; float64 by default.
 
@@ -108,7 +108,7 @@ class CircuitBank(Circuits):
             self.structural_weights = nn.Parameter(weights)
 
     def _arrange(self, candidates: Sequence[Candidate], gates: Sequence[Sequence[int]] | None) -> None:
-        """Set which candidates there are, which gate sums over which, and compile them; nothing is set where that fails."""
+        """Set the candidates and which gate sums over which, and compile them; nothing is set if that fails."""
         everything = tuple(range(len(candidates)))
         places = (everything,) * self.n_gates if gates is None else checked_gates(gates, self.n_gates, len(candidates))
         has = torch.tensor([[place in own for place in everything] for own in places])
@@ -117,16 +117,16 @@ class CircuitBank(Circuits):
         self._has_angle = has.repeat_interleave(torch.tensor(bank.n_weights), dim=1)
 
     def restrict(self, gates: Sequence[Sequence[int]]) -> list[RestrictedParameter]:
-        """Keep a part of each gate's candidates, in place; what is left of the parameters is new tensors.
+        """Keep a subset of each gate's candidates, in place; the remaining parameters are new tensors.
 
         Args:
-            gates: For each gate the candidates to keep, by their present places.
+            gates: For each gate, the current indices of the candidates to keep.
 
         Returns:
-            What has become of each parameter, for an optimiser that goes on.
+            The old and the new tensor of each parameter, for an optimiser that continues.
 
         Raises:
-            OptionError: A gate keeps none, or one that it does not have.
+            OptionError: A gate would keep no candidate, or one that it does not have.
         """
         kept = checked_gates(gates, self.n_gates, len(self.candidates))
         for gate, (own, before) in enumerate(zip(kept, self.gates, strict=True)):
@@ -149,12 +149,12 @@ class CircuitBank(Circuits):
         return changed
 
     def freeze(self) -> None:
-        """Keep the angles as they are; only structural weights, if there are any, are trained."""
+        """Freeze the angles; only the structural weights, if there are any, are trained."""
         self.angles.requires_grad_(False)
         self.circuits = "frozen"
 
     def linearise(self) -> None:
-        """Turn structural weights into plain ones with the same coefficients, in place."""
+        """Replace the structural weights by plain ones that give the same coefficients, in place."""
         coefficients = self.coefficients(noise=False)
         if coefficients is None or self.structural_weights is None or self.mixing == "linear":
             return
@@ -172,22 +172,22 @@ class CircuitBank(Circuits):
 
     @property
     def n_circuits(self) -> int:
-        """Circuits that one call evaluates for one sample."""
+        """Number of circuits that one call evaluates per sample."""
         return sum(map(len, self.gates))
 
     def arch_parameters(self) -> Iterator[nn.Parameter]:
-        """The structural weights, (gates, candidates), or flat where gates differ; none for a single candidate."""
+        """The structural weights, (gates, candidates), or flat if gates have different candidates; none for a single one."""
         if self.structural_weights is not None:
             yield self.structural_weights
 
     def circuit_parameters(self) -> Iterator[nn.Parameter]:
-        """The angles in radians: (gates, weights of all candidates), (gates, weights of one) where they are shared, or flat."""
+        """The angles in radians: (gates, weights of all candidates), (gates, weights of one) if they are shared, or flat."""
         yield self.angles
 
     def coefficients(self, *, noise: bool = True) -> Tensor | None:
-        """The coefficients of the weighted sums, (gates, candidates), zero where a gate lacks one; None for a single one.
+        """The coefficients of the weighted sums, (gates, candidates); None for a single candidate.
 
-        `noise`: While training, draw the noise of a sampled mixing, each time anew.
+        They are zero where a gate lacks a candidate. With `noise`, a sampled mixing draws new noise per call while training.
         """
         if self.structural_weights is None:
             return None
@@ -197,11 +197,11 @@ class CircuitBank(Circuits):
         )
 
     def table(self, values: Tensor) -> Tensor:
-        """Values in the shape of the structural weights as (gates, candidates), zero where a gate lacks one."""
+        """Values in the shape of the structural weights as (gates, candidates); zero where a gate lacks a candidate."""
         return filled(values, self._has) if values.dim() == 1 else values
 
     def restart_weights(self) -> None:
-        """Set the structural weights to their start, at which the candidates of a gate count equally."""
+        """Reset the structural weights to their initial values, at which the candidates of a gate count equally."""
         rows = [[MIXINGS[self.mixing].start(len(own))] * len(self.candidates) for own in self.gates]
         starts = torch.tensor(rows, dtype=self.angles.dtype)
         if self.structural_weights is not None:
@@ -209,7 +209,7 @@ class CircuitBank(Circuits):
             self.structural_weights.data.copy_(starts)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the angles anew and set the structural weights to their start; torch's default generator where none is given.
+        """Draw new angles, from torch's default generator if None, and set the structural weights to their initial values.
 
         Candidates that were dropped, and the temperature of a sampled mixing, stay as they are.
         """
@@ -230,18 +230,18 @@ class CircuitBank(Circuits):
     def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> Bound:
         """Fix the parameters for one forward pass of `calls` calls with `samples` samples each.
 
-        A bank with hooks is called for each input; a hook may set other parameters each time, as pruning does.
+        A bank with hooks is called for each input, because a hook may set new parameters each time, as pruning does.
 
         Args:
-            samples, calls: Sizes of the pass.
-            gates: Places of those to evaluate; all by default.
+            samples, calls: Size of the pass.
+            gates: Indices of the gates to evaluate; all by default.
         """
         if does_more(self, CircuitBank):
             return Called(self, samples, calls, gates, has_own_forward(self, CircuitBank))
         return self.bind_now(samples, calls, gates)
 
     def bind_now(self, samples: int, calls: int, gates: tuple[int, ...] | None = None) -> Bound:
-        """As `bind`, with the parameters as they are now, without hooks."""
+        """As `bind`, with the current parameters and without hooks."""
         angles, coefficients = self._expanded(), self.coefficients()
         if gates is not None:
             angles, coefficients = angles[list(gates)], None if coefficients is None else coefficients[list(gates)]
@@ -261,7 +261,7 @@ class CircuitBank(Circuits):
 
         Args:
             inputs: Angles in radians, (..., n_inputs), in the dtype of the parameters.
-            bound: What evaluates them, where the bank is bound for several calls.
+            bound: Evaluates the sums if the bank is bound for several calls.
 
         Returns:
             (..., gates, outputs).
@@ -275,10 +275,10 @@ class CircuitBank(Circuits):
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (..., {self.n_inputs}).")
         flat = inputs.reshape(math.prod(inputs.shape[:-1]), self.n_inputs)
         values = (self.bind_now(len(flat), 1) if bound is None else bound)(flat)
-        return values.reshape(*inputs.shape[:-1], values.shape[1], self.n_outputs)  # the gates that are bound
+        return values.reshape(*inputs.shape[:-1], values.shape[1], self.n_outputs)  # only the bound gates
 
     def _let_hooks_set(self) -> None:
-        """Call a bank with hooks without its circuits: pruning and weight norm set parameters before each call."""
+        """Run the hooks without the circuits, because pruning and weight norm set parameters before each call."""
         if does_more(self, CircuitBank) and not has_own_forward(self, CircuitBank):
             shape = (self.n_gates, self.n_outputs)
             self(self.angles.new_zeros(1, self.n_inputs), bound=lambda flat: flat.new_zeros(len(flat), *shape))

@@ -1,4 +1,4 @@
-"""How a module of this room is called where more than its `forward` is to be run."""
+"""Calls of modules that do more than their `forward`, such as hooks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qlstm_qiskit.hardware import Bound
 
 
 class Bindable(Protocol):
-    """What `Called` needs of a bank; see `CircuitBank`."""
+    """The part of a bank that `Called` needs; see `CircuitBank`."""
 
     @property
     def angles(self) -> Tensor: ...
@@ -22,7 +22,7 @@ class Bindable(Protocol):
 
 
 def does_more(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether calling a module does more than the `forward` of `kind`: it has hooks, or a `forward` of its own."""
+    """Whether calling a module does more than the `forward` of `kind`: it has hooks, or its own `forward`."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks
@@ -34,17 +34,17 @@ def does_more(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def has_own_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module was given another `forward` than that of `kind`."""
+    """Whether a module has a different `forward` from that of `kind`."""
     return type(module).forward is not kind.forward or "forward" in vars(module)
 
 
 class Called:
-    """A bank with hooks in one pass: called for each input, and bound again only where a hook has set other parameters.
+    """A bank with hooks in one pass: called for each input, and bound again only if a hook has set new parameters.
 
     Args:
-        bank: Whose hooks are run.
+        bank: The bank with the hooks.
         samples, calls, gates: As in `CircuitBank.bind`.
-        alone: The bank has a `forward` of its own, which is all that is called.
+        alone: The bank has its own `forward`, and nothing else is called.
     """
 
     def __init__(self, bank: Bindable, samples: int, calls: int, gates: tuple[int, ...] | None, alone: bool) -> None:

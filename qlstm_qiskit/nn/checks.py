@@ -1,4 +1,4 @@
-"""Options and sizes that are refused before anything is built or allocated."""
+"""Options and limits on the size of models, checked before anything is built or allocated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.sizes import require_buildable
 
-#: Stacked cells; a thousand deep networks of them are still built in seconds.
+#: Most stacked layers; a network of a thousand is still built in seconds.
 MOST_LAYERS = 10_000
 
 SHARINGS = ("none", "shared")
@@ -28,7 +28,7 @@ def require_possible(
     depth: int | None,
     backend: Backend,
 ) -> None:
-    """Refuse cells that no machine, or not this one, can hold.
+    """Refuse cells that are too large for this machine, or for any.
 
     Args:
         spaces: The candidates of each cell.
@@ -36,7 +36,7 @@ def require_possible(
         backend: What evaluates the circuits.
 
     Raises:
-        OptionError: `n_qubits` or `depth` is no size.
+        OptionError: `n_qubits` or `depth` is not a positive integer.
         CapacityError: The circuits, or the linear layers of the hybrid variant, are too large.
     """
     width = input_size + hidden_size
@@ -53,16 +53,16 @@ def require_possible(
 
 
 def require_parameters(count: int, what: str, device: torch.device | str) -> None:
-    """Refuse parameters (of 4 bytes at least) that do not fit in memory.
+    """Refuse parameters (of at least 4 bytes each) that do not fit in memory.
 
     Raises:
-        CapacityError: They do not.
+        CapacityError: They do not fit.
     """
     require_bytes(4 * count, f"{what} of {count:,} parameters", torch.device(device))
 
 
 def require_defaults(bias: bool, proj_size: int) -> None:
-    """Raise `OptionError` where an option that `torch.nn.LSTM` has and circuits have not is another than its default."""
+    """Raise `OptionError` if an option of `torch.nn.LSTM` that has no meaning for circuits differs from its default."""
     if proj_size:
         raise OptionError(f"proj_size={proj_size} is not supported; leave it at 0 and add a torch.nn.Linear.")
     if not bias:
@@ -70,7 +70,7 @@ def require_defaults(bias: bool, proj_size: int) -> None:
 
 
 def require_dropout(dropout: float, num_layers: int) -> None:
-    """Raise `OptionError` unless dropout is a probability, and there are layers between which it can act."""
+    """Raise `OptionError` unless dropout is a probability and there are layers for it to act between."""
     if not 0 <= dropout < 1:
         raise OptionError(f"dropout is {dropout}; it must be at least 0 and below 1.")
     if dropout and num_layers == 1:
@@ -78,7 +78,7 @@ def require_dropout(dropout: float, num_layers: int) -> None:
 
 
 def require_known(sharing: str, circuits: str, mixing: str) -> None:
-    """Raise `OptionError` where an option that is a name is another one."""
+    """Raise `OptionError` if a named option has an unknown value."""
     for kind, given, allowed in (
         ("sharing", sharing, SHARINGS),
         ("setting of circuits", circuits, CIRCUITS),
@@ -89,7 +89,7 @@ def require_known(sharing: str, circuits: str, mixing: str) -> None:
 
 
 def require_device(device: torch.device | str | None) -> None:
-    """Raise `OptionError` unless tensors can be made on a device and read back; None is torch's default."""
+    """Raise `OptionError` unless tensors can be created on a device and read back; None is torch's default."""
     try:
         torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, TypeError, ImportError) as error:

@@ -46,7 +46,7 @@ class QLSTMCell(RecurrentCell):
         Args:
             input: (batch, input_size), or (input_size,) without a batch.
             hx: h and c, each (batch, hidden_size) or (hidden_size,); zeros by default.
-            bound: What `bind` gave, for several steps.
+            bound: The result of `bind`, for several steps.
 
         Returns:
             The next h and c, in the same shapes.
@@ -59,7 +59,7 @@ class QLSTMCell(RecurrentCell):
 
 
 class QLSTM(Recurrent[QLSTMCell]):
-    """A stack of `QLSTMCell`s over a sequence; arguments, shapes and defaults as in `torch.nn.LSTM` where they are the same.
+    """A stack of `QLSTMCell`s over a sequence; arguments shared with `torch.nn.LSTM` have the same shapes and defaults.
 
     Args:
         input_size, hidden_size: Features of the input and of the hidden state.
@@ -76,7 +76,7 @@ class QLSTM(Recurrent[QLSTMCell]):
 
     @whole
     def forward(self, input: Sequences, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Sequences, tuple[Tensor, Tensor]]:
-        """Run over a sequence; D is 2 where the layer is bidirectional, else 1.
+        """Run over a sequence; D is 2 if the layer is bidirectional, else 1.
 
         Args:
             input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size); or
@@ -85,8 +85,8 @@ class QLSTM(Recurrent[QLSTMCell]):
                 default.
 
         Returns:
-            The last layer's hidden states in the layout of `input`, with D hidden_size features, and the last h and c in the
-            layout of `hx`.
+            The last layer's hidden states in the layout of `input`, with D hidden_size features, and the final h and c in
+            the layout of `hx`.
 
         Raises:
             ShapeError: A tensor has another shape or dtype, or the sequence is empty.

@@ -1,4 +1,4 @@
-"""What every quantum recurrent layer has: a stack of cells over a sequence, with one loop over time."""
+"""The base class of quantum recurrent layers: a stack of cells over a sequence, with one loop over time."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from qlstm_qiskit.space import SearchSpace
 
 Cell = TypeVar("Cell", bound=RecurrentCell)
 
-#: What a layer reads and gives: sequences of one length, or packed ones.
+#: Input and output of a layer: sequences of one length, or packed ones.
 Sequences = TypeVar("Sequences", Tensor, PackedSequence)
 
-#: Given the place of a cell and a bank that is bound for a stage of its steps: what the cell asks in its place.
+#: From the index of a cell and a bank bound for one of its stages to the replacement that the cell calls.
 Observer = Callable[[int, Bound], Bound]
 
 
 class Recurrent(Circuits, Generic[Cell]):
-    """A stack of cells over a sequence. A layer is a subclass with the type of its cells and a typed `forward`.
+    """A stack of cells over a sequence. A subclass names the type of its cells and has a typed `forward`.
 
     Args:
         input_size, hidden_size: Features of the input and of the hidden state.
         depth, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `RecurrentCell`.
-        space: The candidates; the paper's 36 by default. A sequence has a space for each layer, or for each cell, as
-            `Genotype.spaces` gives.
+        space: The candidates; the paper's 36 by default. A sequence has one space per layer or per cell, as from
+            `Genotype.spaces`.
         num_layers: Number of layers, each reading the hidden states of the one below.
-        bias: Only True is allowed: circuits have no biases that could be left out.
-        batch_first: Sequences are (batch, time, features) instead of (time, batch, features). States never are.
+        bias: Not supported; anything but True is an error, because circuits have no biases.
+        batch_first: Sequences are (batch, time, features) instead of (time, batch, features). States are not affected.
         dropout: Probability of dropping a hidden feature between layers, while training.
         bidirectional: A second cell in each layer reads the sequence backwards; the layer's features are those of both.
         proj_size: Not supported; anything but 0 is an error.
@@ -53,7 +53,7 @@ class Recurrent(Circuits, Generic[Cell]):
         device, dtype: Of the parameters; float64 by default.
 
     Attributes:
-        cells: Layer after layer, in each the cell that reads forwards, then the one that reads backwards.
+        cells: Layer by layer: the cell that reads forwards, then, in bidirectional layers, the one that reads backwards.
 
     Raises:
         OptionError: An unknown or unsupported option or device, or a size below 1.
@@ -97,7 +97,7 @@ class Recurrent(Circuits, Generic[Cell]):
         self.input_size, self.hidden_size, self.depth = input_size, hidden_size, spaces[0].resolve_depth(depth)
         self.batch_first, self.dropout = batch_first, dropout
         if isinstance(backend, str):
-            backend = load_backend(backend)  # one for all layers: their jobs can be joined
+            backend = load_backend(backend)  # one for all layers, so that their jobs can be joined
         sizes = (require_at_least("input_size", input_size, 1), require_at_least("hidden_size", hidden_size, 1))
         require_possible(spaces, *sizes, n_qubits, depth, backend)  # all layers together
         self.cells = nn.ModuleList(
@@ -126,7 +126,7 @@ class Recurrent(Circuits, Generic[Cell]):
 
     @property
     def n_circuits(self) -> int:
-        """Circuits that one time step evaluates for one sample: the candidates of all gates of all cells."""
+        """Number of circuits that one time step evaluates per sample: the candidates of all gates of all cells."""
         return sum(cell.bank.n_circuits for cell in self.layers())
 
     @property
@@ -135,7 +135,7 @@ class Recurrent(Circuits, Generic[Cell]):
 
     @property
     def cell_names(self) -> tuple[str, ...]:
-        """What to call each cell in words: "layer 1", "layer 1 backwards", ...; none where there is but one."""
+        """The name of each cell in words: "layer 1", "layer 1 backwards", ...; empty if there is only one."""
         if len(self.cells) == 1:
             return ("",)
         words = ("", " backwards")[: self.n_directions]
@@ -153,18 +153,18 @@ class Recurrent(Circuits, Generic[Cell]):
 
     @property
     def gates(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
-        """For each cell and gate the names of the candidates that it sums over."""
+        """For each cell and gate, the names of the candidates that it sums over."""
         return tuple(
             tuple(tuple(cell.bank.candidates[place].name for place in own) for own in cell.bank.gates) for cell in self.layers()
         )
 
     @property
     def has_dropped(self) -> bool:
-        """Whether gates have candidates of their own, because some were dropped."""
+        """Whether gates have different candidates, because some were dropped."""
         return any(weights.dim() == 1 for weights in self.arch_parameters())
 
     def keep(self, gates: Sequence[Sequence[Sequence[str]]]) -> None:
-        """Restrict the layer to these candidates of each cell and gate, as `gates` names them, unless it is already."""
+        """Restrict the layer to these candidates per cell and gate, named as in `gates`, unless it already is."""
         flat = all(weights.dim() == 1 for weights in self.arch_parameters())
         if flat and self.gates == tuple(tuple(map(tuple, layer)) for layer in gates):
             return
@@ -175,11 +175,11 @@ class Recurrent(Circuits, Generic[Cell]):
         self.restrict([[[own.index(name) for name in gate] for gate in layer] for own, layer in zip(names, gates, strict=True)])
 
     def restrict(self, layers: Sequence[Sequence[Sequence[int]]]) -> list[RestrictedParameter]:
-        """Keep a part of the candidates of each cell and gate, in place; see `CircuitBank.restrict`."""
+        """Keep a subset of the candidates of each cell and gate, in place; see `CircuitBank.restrict`."""
         return [kept for cell, gates in zip(self.layers(), layers, strict=True) for kept in cell.bank.restrict(gates)]
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw all parameters anew, as at the beginning; from torch's default generator where none is given."""
+        """Draw new initial parameters, from torch's default generator if None."""
         for cell in self.layers():
             cell.reset_parameters(generator)
 
@@ -187,7 +187,7 @@ class Recurrent(Circuits, Generic[Cell]):
         """Do nothing: in `torch.nn.LSTM` it arranges memory for cuDNN, which has no part here."""
 
     def over_sequence(self, input: Tensor | PackedSequence, hx: Any) -> tuple[Any, Any]:
-        """Run over a sequence from states as a user gives them; the features of the last layer, and the last states."""
+        """Run over a sequence from states in a user's form; returns the features of the last layer and the final states."""
         if isinstance(input, PackedSequence):
             return self._over_packed(input, hx)
         sequence, batched = self._sequence(input)
@@ -218,14 +218,14 @@ class Recurrent(Circuits, Generic[Cell]):
 
         Args:
             sequence: (time, batch, input_size), or (rows, input_size) with `sizes`.
-            states: Of each kind (cells, batch, hidden_size).
+            states: Initial states, each (cells, batch, hidden_size).
             drop: Probability of dropout between layers, while training.
-            calls: For how many calls circuits are bound, for the choice of how they are evaluated.
-            observe: Puts itself between the cells and their circuits.
-            sizes: Of sequences of different lengths, the longest first: how many of them have each time step.
+            calls: Number of calls for which circuits are bound; it decides how they are evaluated.
+            observe: Wraps the circuits that each cell calls.
+            sizes: Number of sequences that have each time step, the longest sequence first, if their lengths differ.
 
         Returns:
-            The features of the last layer, (time, batch, directions x hidden_size) or (rows, ...), and the last states.
+            The features of the last layer, (time, batch, directions x hidden_size) or (rows, ...), and the final states.
         """
         last = []
         for number, cell in enumerate(self.layers()):
@@ -259,14 +259,14 @@ class Recurrent(Circuits, Generic[Cell]):
             yield cast(Cell, cell)
 
     def zeros(self, like: Tensor, samples: int) -> States:
-        """States to start from where none are given, with the dtype and device of a tensor."""
+        """Default initial states for a number of sequences, with the dtype and device of a tensor."""
         return (like.new_zeros(len(self.cells), samples, self.hidden_size),) * len(self.cell_type.state_names)
 
     def _dtype(self) -> torch.dtype:
         return next(self.circuit_parameters()).dtype
 
     def _sequence(self, input: Tensor) -> tuple[Tensor, bool]:
-        """The input as (time, batch, features), and whether it had a batch."""
+        """The input as (time, batch, features), and whether it had a batch dimension."""
         check_tensor("input", input, self._dtype())
         time = 1 if self.batch_first and input.dim() == 3 else 0
         if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or not input.shape[time]:

@@ -1,4 +1,4 @@
-"""A scikit-learn estimator round the models; the training loop is skorch's."""
+"""A scikit-learn estimator for the models; the training loop is skorch's."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _NUMPY_DTYPES = {"float64": np.float64, "float32": np.float32}
 class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
     """Forecast the next values of a window with a quantum LSTM, or with the classical control.
 
-    The training is that of the paper's author where the paper is silent: RMSprop (alpha 0.99, eps 1e-8), mean squared error on
-    the last step's output, windows in time order. The same seed gives the same bits on one machine.
+    Where the paper is silent, training follows its author's code: RMSprop (alpha 0.99, eps 1e-8), mean squared error on the
+    last step's output, windows in time order. The same seed gives the same bits on one machine.
 
     Args:
         ModelOptions: As declared there.
@@ -37,18 +37,18 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
 
     Attributes:
         module_: The fitted `Forecaster`.
-        history_: One dictionary for each finished epoch, with `patience` until the one that is kept: epoch, train_loss,
+        history_: One dictionary per finished epoch, with `patience` up to the epoch that is kept: epoch, train_loss,
             valid_loss (with a validation part), dur (seconds), ...
-        interrupted_: Whether training ended before `max_epochs` by Ctrl-C or by a callback such as skorch's EarlyStopping.
-            An epoch that was not finished leaves no trace.
+        interrupted_: Whether Ctrl-C, or a callback such as skorch's EarlyStopping, ended training before `max_epochs`.
+            An unfinished epoch leaves no trace.
         n_features_in_: Size of the second axis of X, the window, as scikit-learn counts it.
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> QLSTMRegressor:
-        """Train from scratch, or from the checkpoint where there is one.
+        """Train from scratch, or from the checkpoint if there is one.
 
         Args:
-            X: Windows, (n, window, features); or (n, window) of a single feature.
+            X: Windows, (n, window, features), or (n, window) for a single feature.
             y: The values that follow, (n,) or (n, outputs).
 
         Raises:
@@ -74,12 +74,12 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         return self
 
     def check_options(self) -> None:
-        """Check the options: each by itself, and those of the training together; the rest is checked as the model is built.
+        """Check each option, and the training options together; the rest is checked when the model is built.
 
-        Numbers, names and switches may be those of numpy; a fit and its checkpoint have them as plain values.
+        Numbers, names and switches may be numpy's; a fit and its checkpoint hold them as plain values.
 
         Raises:
-            OptionError: An option is of another kind, out of its range, unknown, or does not go with another one.
+            OptionError: An option has the wrong type, is out of range or unknown, or contradicts another option.
         """
         options = CheckedOptions.of(self)
         options.check_together()
@@ -97,8 +97,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
 
         Args:
             input_size: Features of a window.
-            n_outputs: Values to predict.
-            backend_seed: Of simulated shots; from `seed` where None.
+            n_outputs: Number of values to predict.
+            backend_seed: Seed of simulated shots; derived from `seed` where None.
             generator: Source of the initial parameters, on `device`; torch's default generator where None.
 
         Raises:
@@ -110,7 +110,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         return build_module(options, input_size, n_outputs, backend_seed=seed, generator=generator)
 
     def predict(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Predict the values that follow windows of the shape that was fitted: (n,) or (n, outputs), as y was.
+        """Predict the values that follow windows of the fitted shape: (n,) or (n, outputs), like y.
 
         Raises:
             DataError: A value is missing or infinite, or the shape does not fit.
@@ -118,7 +118,8 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         check_is_fitted(self, "module_")
         require_finite("X", X)
         shape = np.asarray(X).shape
-        if len(shape) > 2 and shape[1:] != self._window_shape:  # scikit-learn's check would call a window's length "features"
+        # Ours comes first, because scikit-learn's check would call a window's length "features".
+        if len(shape) > 2 and shape[1:] != self._window_shape:
             raise DataError(f"X has the shape {shape}; fit was given {self._window_shape} after n.")
         dtype = torch.empty(0, dtype=next(self.module_.parameters()).dtype).numpy().dtype
         checked = validate_data(self, X, reset=False, allow_nd=True, dtype=dtype)
@@ -126,7 +127,7 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         return prediction[:, 0] if self._y_is_flat else prediction
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """X and y as finite numbers of the model's dtype, or an error that says what is wrong."""
+        """X and y as finite numbers in the model's dtype, or an error that says what is wrong."""
         require_finite("X", X)
         require_finite("y", y)
         dtype = _NUMPY_DTYPES[self.dtype]
@@ -137,5 +138,5 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.target_tags.multi_output = True
-        tags.regressor_tags.poor_score = True  # a few epochs on shuffled columns, as the generic checks try, forecast nothing
+        tags.regressor_tags.poor_score = True  # scikit-learn's checks train a few epochs on shuffled columns
         return tags

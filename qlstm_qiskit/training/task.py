@@ -1,4 +1,4 @@
-"""What models are trained for: the loss, the read-out, and how results are measured and called."""
+"""Tasks of models: the loss, the read-out, and the metrics with their names."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Task:
-    """A task, and all that is its own; the rooms above ask it, and know none by name.
+    """A task with everything specific to it; the packages above use this interface and depend on no particular task.
 
     Attributes:
-        name: Of the task.
-        criterion: The loss that training lowers.
-        metric: The error that results are compared by, as files call it.
-        title, words: The same in a table, and in a sentence.
-        figures: All errors that are shown, and the heads of their columns; `metric` is one of them.
-        naive: Forecasts that need no model, and what they are called in tables.
-        head: Builds what reads the last hidden state, from its size, that of the output, and `generator`, `device` and `dtype`.
-        targets: From values (n,) or (n, outputs) and a dtype of numpy to what is trained on, (n, outputs).
-        error: The metric, of predictions and what came true.
-        errors: All errors by name, of predictions of the test part of a series.
-        references: The same of those forecasts that a series has.
+        name: Name of the task.
+        criterion: The loss that training minimises.
+        metric: The error by which results are compared, as named in files.
+        title, words: Its name in a table and in a sentence.
+        figures: All errors that are shown, with their column headings; `metric` is one of them.
+        naive: Forecasts that need no model, with their names in tables.
+        head: Builds the read-out layer, from the sizes of the last hidden state and of the output, and `generator`, `device`
+            and `dtype`.
+        targets: From values (n,) or (n, outputs) and a numpy dtype to the targets of training, (n, outputs).
+        error: The metric, from predictions and true values.
+        errors: All errors by name, for predictions of the test part of a series.
+        references: The same for the naive forecasts that a series has.
     """
 
     name: str
@@ -51,27 +52,27 @@ class Task:
 
     @property
     def shown(self) -> str:
-        """The head of the metric's column."""
+        """Column heading of the metric."""
         return self.figures[self.metric]
 
     @property
     def train(self) -> str:
-        """What the error on the windows that train is called in files."""
+        """Name in files of the error on the windows that train."""
         return f"train_{self.metric}"
 
     @property
     def valid(self) -> str:
-        """That on the validation part."""
+        """Name in files of the error on the validation part."""
         return f"valid_{self.metric}"
 
     @property
     def test(self) -> str:
-        """That on the test part."""
+        """Name in files of the error on the test part."""
         return f"test_{self.metric}"
 
 
 def _linear(n_in: int, n_out: int, *, generator: torch.Generator | None, device: str, dtype: torch.dtype) -> nn.Linear:
-    """`torch.nn.Linear` with torch's own start, to the bit, drawn from a generator."""
+    """`torch.nn.Linear` with torch's own initialisation, bit for bit, drawn from a generator."""
     layer = nn.Linear(n_in, n_out, device="meta", dtype=dtype).to_empty(device=device)
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     bound = 1 / math.sqrt(n_in)

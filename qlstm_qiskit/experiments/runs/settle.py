@@ -1,4 +1,4 @@
-"""What a run comes to before it is trained: all that its spec leaves open, its data, and whether its model fits."""
+"""Preparation of a run: defaults resolved, data loaded, and its model checked, before anything is written."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from qlstm_qiskit.training import QLSTMRegressor
 
 
 def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
-    """A spec with all that it leaves to defaults or to files, as config.json holds it, its data, and the untrained model.
+    """The spec with all defaults and files resolved, as in config.json, its data, and the untrained model.
 
-    The model is on the exact interpreter where circuits leave this machine.
+    The model is on the exact interpreter if circuits leave this machine.
     """
     spec = spec.on(spec.backend_options or spec.backend)
     dataset, options = spec.data.load(), spec.backend_options
@@ -35,14 +35,14 @@ def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
 
 
 def require_same(out: Path | str, spec: RunSpec) -> None:
-    """Make sure that a run folder holds this very run.
+    """Check that a run folder holds exactly this run.
 
     Args:
         out: The folder.
         spec: The run.
 
     Raises:
-        RunError: They differ; the message says in what.
+        RunError: They differ; the message says where.
     """
     there, here = (one.model_dump(mode="json") for one in (load_spec(out), settle(spec)[0]))
     other = [name for name in there if there[name] != here[name]]
@@ -57,7 +57,7 @@ def _short(value: object) -> str:
 
 
 def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
-    """Run one batch forward, so that what does not fit is refused before a folder is made.
+    """Run one batch forward, so that a model that does not fit is refused before a folder is created.
 
     Returns:
         The circuits' depth, and the untrained model.
@@ -72,10 +72,10 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
 
 
 def _require_squares(dataset: Dataset, dtype: torch.dtype) -> None:
-    """Refuse scaled values that a model of this type cannot square, which it would do to no purpose in the test part."""
+    """Refuse scaled values whose squares overflow in this dtype, before training rather than in the test error."""
     largest = max(float(np.abs(part).max()) for part in (dataset.x_train, dataset.x_test))
     if largest > torch.finfo(dtype).max ** 0.5:
         raise DataError(
-            f"{dataset.name} has values {largest:.3g} times as far from the middle of what is trained on as its range goes, "
+            f"{dataset.name} has values {largest:.3g} times as far from the middle of the training range as its ends, "
             f"which {str(dtype).removeprefix('torch.')} cannot square; correct them, or train with float64."
         )
