@@ -78,17 +78,20 @@ class Fit:
     Args:
         options: Options of model and training.
         windows, targets: (n, window, features) and (n, outputs).
+        held_out: Windows and targets to validate on, in place of the last of the others.
 
     Raises:
         DataError: Too few windows for a validation part.
         RunError: There is a checkpoint, and the training cannot resume from it.
     """
 
-    def __init__(self, options: CheckedOptions, windows: NDArray[Any], targets: NDArray[Any]) -> None:
+    def __init__(
+        self, options: CheckedOptions, windows: NDArray[Any], targets: NDArray[Any], held_out: Arrays | None = None
+    ) -> None:
         self.options = options
         n_train, n_valid = split_validation(len(windows), targets.shape[1], options.valid_fraction)
         self.train: Arrays = (windows[:n_train], targets[:n_train])
-        self.valid: Arrays | None = (windows[-n_valid:], targets[-n_valid:]) if n_valid else None
+        self.valid: Arrays | None = (windows[-n_valid:], targets[-n_valid:]) if n_valid else held_out
         self.seeds, self.checkpoint = Seeds.of(options.seed), None
         if options.checkpoint is not None:
             data = digest(*self.train, *(self.valid or (None, None)))

@@ -66,3 +66,23 @@ def load_start(module: Forecaster, start: Mapping[str, Tensor]) -> None:
         module.load_state_dict(dict(start))
     except RuntimeError as error:
         raise OptionError(f"start holds the parameters of another model: {' '.join(str(error).split())}") from None
+
+
+def like_training(given: object, X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Validation data in the dtype and shape of the training data, except for their number.
+
+    Raises:
+        DataError: They are not a pair of arrays, a value is missing or infinite, or the shapes do not fit.
+    """
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise DataError(f"validation_data is a {type(given).__name__}; give a pair: windows, and the values that follow.")
+    for name, part in zip(("the windows of validation_data", "the values of validation_data"), given, strict=True):
+        require_finite(name, part)
+    windows, values = np.asarray(given[0], dtype=X.dtype), np.asarray(given[1], dtype=y.dtype)
+    fits = windows.shape[1:] == X.shape[1:] and values.shape[1:] == y.shape[1:]
+    if not fits or len(windows) != len(values) or not len(values):
+        raise DataError(
+            f"validation_data has windows of the shape {windows.shape} and values of the shape {values.shape}; expected "
+            f"as many windows as values, with {X.shape[1:]} and {y.shape[1:]} after their number, as X and y have."
+        )
+    return windows, values

@@ -49,12 +49,21 @@ class CheckedOptions(AllOptions):
         values = {name: getattr(self, name) for name in spoken(ModelOptions)}
         return ModelOptions(**(values | ({} if self.search is None else {"mixing": self.strategy.mixing})))
 
-    def check_together(self) -> None:
-        """Raise `OptionError` if options contradict each other; `check_optimizer` checks those of the optimiser."""
-        if self.patience and not self.valid_fraction:
+    def check_together(self, *, held_out: bool = False) -> None:
+        """Raise `OptionError` if options contradict each other; `check_optimizer` checks those of the optimiser.
+
+        Args:
+            held_out: Whether validation data are given beside the training data.
+        """
+        if held_out and self.valid_fraction:
+            raise OptionError(
+                f"validation_data and valid_fraction={self.valid_fraction} are two validation parts; leave out one of them."
+            )
+        validated = held_out or self.valid_fraction > 0
+        if self.patience and not validated:
             raise OptionError(f"patience={self.patience} needs a validation part; give valid_fraction, such as 0.2.")
         strategy = self.strategy
-        if strategy.needs_validation and not self.valid_fraction:
+        if strategy.needs_validation and not validated:
             raise OptionError(
                 f"the strategy {strategy.name!r} learns from a validation part; give valid_fraction, such as 0.2."
             )

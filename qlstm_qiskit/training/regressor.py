@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from qlstm_qiskit.errors import DataError
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.training.fitting import Fit, Seeds
-from qlstm_qiskit.training.inputs import as_windows, require_finite
+from qlstm_qiskit.training.inputs import as_windows, like_training, require_finite
 from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import check_optimizer
 from qlstm_qiskit.training.options import AllOptions, described
@@ -44,26 +44,30 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         n_features_in_: Size of the second axis of X, the window, as scikit-learn counts it.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> QLSTMRegressor:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, validation_data: tuple[ArrayLike, ArrayLike] | None = None) -> QLSTMRegressor:
         """Train from scratch, or from the checkpoint if there is one.
 
         Args:
             X: Windows, (n, window, features), or (n, window) for a single feature.
             y: The values that follow, (n,) or (n, outputs).
+            validation_data: Windows and values to validate on, in place of the last ones of X and y (`valid_fraction`).
 
         Raises:
             DataError: A value is missing or infinite, or the shapes do not fit.
-            OptionError: An option is not allowed.
+            OptionError: An option is not allowed, or there are two validation parts.
             CapacityError: The circuits do not fit in memory.
             TrainingError: The loss is no longer finite.
             RunError: The checkpoint is damaged, or belongs to another training.
             KeyboardInterrupt: Ctrl-C before the first epoch was finished.
         """
-        self.check_options()
+        options = self._checked_options(held_out=validation_data is not None)
         checked, y_checked = self._check_fit(X, y)
-        options = CheckedOptions.of(self)
-        targets = options.task.targets(y_checked, _NUMPY_DTYPES[options.dtype])
-        fitted = Fit(options, as_windows(checked), targets).run()
+        dtype = _NUMPY_DTYPES[options.dtype]
+        targets, held_out = options.task.targets(y_checked, dtype), None
+        if validation_data is not None:
+            windows, values = like_training(validation_data, checked, y_checked)
+            held_out = as_windows(windows), options.task.targets(values, dtype)
+        fitted = Fit(options, as_windows(checked), targets, held_out).run()
         self._net, self.module_, self.history_, self.interrupted_ = (
             fitted.net,
             fitted.module,
@@ -81,9 +85,13 @@ class QLSTMRegressor(RegressorMixin, BaseEstimator, AllOptions):
         Raises:
             OptionError: An option has the wrong type, is out of range or unknown, or contradicts another option.
         """
+        self._checked_options(held_out=False)
+
+    def _checked_options(self, *, held_out: bool) -> CheckedOptions:
         options = CheckedOptions.of(self)
-        options.check_together()
+        options.check_together(held_out=held_out)
         check_optimizer(options)
+        return options
 
     def build_module(
         self,
