@@ -116,7 +116,11 @@ class AerExecutor:
         if qubits not in self._simulators:
             noise = None if self._noise is None else noise_model(self._noise, qubits)
             readout = readout_errors(self._noise, qubits) if self._noise is not None and self._readout else None
-            self._simulators[qubits] = AerSimulator(method=self._method, noise_model=noise), readout
+            simulator = AerSimulator(method=self._method, noise_model=noise)
+            if self._method == "density_matrix":
+                # Aer fuses maps of more than 7 qubits by itself; those of 6 take half the time fused, fewer take longer
+                simulator.set_options(fusion_threshold=5)
+            self._simulators[qubits] = simulator, readout
         return self._simulators[qubits]
 
 
