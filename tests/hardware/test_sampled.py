@@ -279,7 +279,7 @@ def test_an_equal_allocation_is_none(kind: str) -> None:
 
 
 def test_shots_that_cannot_be_allocated() -> None:
-    bank, inputs = made("one", backend())
+    bank, _ = made("one", backend())
     for wrong in ([64, 64], [[64]], [[64, 64, 64]], [[64, 0]], [[64.0, 64.0]], [[True, True]]):
         with pytest.raises(OptionError, match=r"give whole numbers from 1 on, \(calls, 2 gates\)"):
             bank.allocate(wrong)

@@ -22,6 +22,7 @@ from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.experiments.runs.run import Run, load_run
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
+from qlstm_qiskit.hardware.jobs.makers import require_takes
 from qlstm_qiskit.nn import EVALUATION_BATCH, CircuitBank, Forecaster
 
 Values = NDArray[np.float64]
@@ -71,7 +72,8 @@ def allocate_shots(run: Run) -> Allocation:
         What each circuit has now.
 
     Raises:
-        OptionError: The model has no circuits, or the backend has no shots, or wants the same for all circuits of a job.
+        OptionError: The model has no circuits, or the backend has no shots, wants the same for all circuits of a job, or
+            takes no numbers as small or as large as they would be.
         DataError: The training series cannot be read.
     """
     spec = run.spec.backend_options
@@ -94,6 +96,11 @@ def allocate_shots(run: Run) -> Allocation:
         ]
     of, each = _flat(variances), _flat(costs)
     found = best_shots(of, each, spec.shots)
+    if spec.kind == "provider":
+        for number in (found.min(), found.max()):
+            require_takes(
+                spec.model_copy(update={"shots": int(number)}), _cells(run.forecaster)[0].bank.backend.connection.device
+            )
     parts = np.split(found, np.cumsum([own.size for own in variances])[:-1])
     shots = tuple(part.reshape(own.shape) for part, own in zip(parts, variances, strict=True))
     for cell, own in zip(_cells(run.forecaster), shots, strict=True):
