@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.exact import FourierSeries
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
+from qlstm_qiskit.nn.allocated import Allocated
 from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward, require_device
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.pairs import RestrictedParameter, checked_gates, filled, restricted, slots
@@ -24,7 +23,7 @@ SHARINGS = ("none", "shared")
 CIRCUITS = ("trained", "frozen")
 
 
-class CircuitBank(Circuits):
+class CircuitBank(Allocated, Circuits):
     """Weighted sums of candidate circuits: ``f_g(v) = sum_j w_gj f_j(v; theta_gj)`` for gates g.
 
     The angles theta and the structural weights w are parameters of the module. A bank with a single candidate has no
@@ -51,7 +50,6 @@ class CircuitBank(Circuits):
     """
 
     noise_source: torch.Generator | None = None  #: torch's default one where None; see `drawing_from`
-    shots: NDArray[np.int64] | None = None  #: Of each gate in each call; the backend's own where None. See `allocate`.
 
     def __init__(
         self,
@@ -153,33 +151,6 @@ class CircuitBank(Circuits):
             self.structural_weights = changed[-1].after
         return changed
 
-    def allocate(self, shots: ArrayLike | None) -> None:
-        """Run circuits with other numbers of shots than the backend's, one for each gate and call of a pass.
-
-        All candidates of a gate have its shots. Gradients that come from more circuits, by parameter shift, take the
-        backend's own number.
-
-        Args:
-            shots: Whole numbers (calls, gates), calls in the order in which they are made: the time steps of a layer. None
-                takes the backend's own number again.
-
-        Raises:
-            OptionError: The backend draws no shots, or these are no such numbers.
-        """
-        if shots is None:
-            self.shots = None
-            return
-        spec = getattr(self.backend, "spec", None)
-        if spec is None or spec.exact:
-            raise OptionError(f"backend {self.backend.name} draws no shots; choose one with shots, such as exact-shots.")
-        rows = np.asarray(shots)
-        if rows.ndim != 2 or rows.shape[1] != self.n_gates or rows.dtype.kind not in "iu" or (rows < 1).any():
-            raise OptionError(
-                f"shots have the shape {rows.shape} and the type {rows.dtype}; give whole numbers from 1 on, "
-                f"(calls, {self.n_gates} gates)."
-            )
-        self.shots = rows.astype(np.int64)
-
     def freeze(self) -> None:
         """Keep the angles as they are; only structural weights, if there are any, are trained."""
         self.angles.requires_grad_(False)
@@ -206,12 +177,6 @@ class CircuitBank(Circuits):
     def n_circuits(self) -> int:
         """Circuits that one call evaluates for one sample."""
         return sum(map(len, self.gates))
-
-    @property
-    def n_measured(self) -> tuple[int, ...]:
-        """Of each gate, how many circuits a device would run for one call and sample: each candidate in each of its bases."""
-        bases = getattr(self._bank, "n_bases", (1,) * len(self.candidates))
-        return tuple(sum(bases[place] for place in own) for own in self.gates)
 
     def arch_parameters(self) -> Iterator[nn.Parameter]:
         """The structural weights, (gates, candidates), or flat where gates differ; none for a single candidate."""
@@ -266,8 +231,6 @@ class CircuitBank(Circuits):
             gates: Places of those to evaluate; all by default.
         """
         if does_more(self, CircuitBank):
-            if self.shots is not None:
-                raise OptionError("a bank with hooks takes no allocated shots, as it may be bound in each call; remove one.")
             return Called(self, samples, calls, gates, has_own_forward(self, CircuitBank))
         return self.bind_now(samples, calls, gates)
 
@@ -276,10 +239,7 @@ class CircuitBank(Circuits):
         angles, coefficients = self._expanded(), self.coefficients()
         if gates is not None:
             angles, coefficients = angles[list(gates)], None if coefficients is None else coefficients[list(gates)]
-        allocated: dict[str, Any] = {}
-        if self.shots is not None:
-            allocated["shots"] = self.shots if gates is None else self.shots[:, list(gates)]
-        return self._bank.bind(angles, coefficients, samples=samples, calls=calls, gates=gates, **allocated)
+        return self._bank.bind(angles, coefficients, samples=samples, calls=calls, gates=gates, **self._allocated(gates))
 
     def path(self, *, samples: int, calls: int = 1) -> str:
         """How a forward pass of this size is evaluated: "form", "states", "form+states" (see `ExactBank`) or "primitives"."""

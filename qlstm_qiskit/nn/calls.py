@@ -19,6 +19,8 @@ class Bindable(Protocol):
     def angles(self) -> Tensor: ...
     @property
     def structural_weights(self) -> Tensor | None: ...
+    @property
+    def shots(self) -> Any: ...
     def bind_now(self, samples: int, calls: int, gates: tuple[int, ...] | None) -> Bound: ...
     def __call__(self, *inputs: Any, **options: Any) -> Any: ...
 
@@ -47,9 +49,14 @@ class Called:
         bank: Whose hooks are run.
         samples, calls, gates: As in `CircuitBank.bind`.
         alone: The bank has a `forward` of its own, which is all that is called.
+
+    Raises:
+        OptionError: The bank has allocated shots.
     """
 
     def __init__(self, bank: Bindable, samples: int, calls: int, gates: tuple[int, ...] | None, alone: bool) -> None:
+        if bank.shots is not None:
+            raise OptionError("a bank with hooks takes no allocated shots, as it may be bound in each call; remove one.")
         self._bank, self._how, self._alone = bank, (samples, calls, gates), alone
         self._bound: Bound | None = None
         self._of: list[tuple[Tensor, int]] = []

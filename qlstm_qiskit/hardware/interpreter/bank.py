@@ -9,7 +9,7 @@ call (`sets`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Prepare, Values
 from qlstm_qiskit.hardware.interpreter.modules import last_derivative, require_unwatched
 from qlstm_qiskit.hardware.interpreter.reduction import reduced, unreduced
-from qlstm_qiskit.hardware.interpreter.sets import ParameterSets, expect
+from qlstm_qiskit.hardware.interpreter.sets import ParameterSets, alike, expect, rows_of
 from qlstm_qiskit.hardware.interpreter.shifts import AngleMap, Shifts
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 
@@ -139,11 +139,9 @@ class PrimitiveBank:
         values = _finite(angles)
         gates, batch, _ = values.shape
         owners = [
-            (index, own, number)
-            for index, column in enumerate(pairs.T)
-            for own, number in _alike(np.flatnonzero(column), shots)
+            (index, own, number) for index, column in enumerate(pairs.T) for own, number in alike(np.flatnonzero(column), shots)
         ]
-        asked = [self.sets(index, _rows(values[own], self._columns[index]), number) for index, own, number in owners]
+        asked = [self.sets(index, rows_of(values[own], self._columns[index]), number) for index, own, number in owners]
         results = np.zeros((gates, self.n_candidates, batch, self.n_outputs))
         for (index, own, _), found in zip(owners, expect(self.executor, asked), strict=True):
             results[own, index] = found.reshape(len(own), batch, self.n_outputs)
@@ -153,21 +151,6 @@ class PrimitiveBank:
         """A candidate at parameter sets (sets, angles of its own)."""
         source, sign = self._evaluations[index].source, self._evaluations[index].sign
         return ParameterSets(None if source is None else self._circuits[source], sign, self.n_outputs, rows, shots)
-
-
-def _alike(gates: NDArray[np.intp], shots: NDArray[np.int64] | None) -> Iterator[tuple[NDArray[np.intp], int | None]]:
-    """Gates that have as many shots, and how many; None where all have the executor's own."""
-    if shots is None:
-        yield gates, None
-        return
-    for number in dict.fromkeys(shots[gates].tolist()):
-        yield gates[shots[gates] == number], number
-
-
-def _rows(values: Values, columns: slice) -> Values:
-    """Parameter sets (gates x batch, columns) of values (gates, batch, all columns)."""
-    rows: Values = values.reshape(values.shape[0] * values.shape[1], values.shape[2])[:, columns]
-    return rows
 
 
 class BoundPrimitives:
@@ -273,7 +256,7 @@ class _Tape:
         gates, batch, _ = angles.shape
         values, sets = angles.detach().numpy(), []
         for index, (columns, shifts) in enumerate(zip(node.bank._columns, node.bank._shifts, strict=True)):
-            rows = _rows(values[np.flatnonzero(node.pairs[:, index])], columns)
+            rows = rows_of(values[np.flatnonzero(node.pairs[:, index])], columns)
             sets.append(shifts.sets(rows, node.wanted[columns]))
         return cls(node, (gates, batch), sets, [])
 

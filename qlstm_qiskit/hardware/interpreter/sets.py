@@ -6,7 +6,7 @@ shots, those that are equal share them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,21 @@ class ParameterSets(NamedTuple):
     n_outputs: int
     rows: Values
     shots: int | None = None
+
+
+def alike(gates: NDArray[np.intp], shots: NDArray[np.int64] | None) -> Iterator[tuple[NDArray[np.intp], int | None]]:
+    """Gates that have as many shots, and how many; None where all have the executor's own."""
+    if shots is None:
+        yield gates, None
+        return
+    for number in dict.fromkeys(shots[gates].tolist()):
+        yield gates[shots[gates] == number], number
+
+
+def rows_of(values: Values, columns: slice) -> Values:
+    """Parameter sets (gates x batch, columns) of values (gates, batch, all columns)."""
+    rows: Values = values.reshape(values.shape[0] * values.shape[1], values.shape[2])[:, columns]
+    return rows
 
 
 def expect(executor: Executor, asked: Sequence[ParameterSets]) -> list[Values]:
