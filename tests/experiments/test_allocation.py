@@ -127,6 +127,7 @@ def test_a_run_has_less_noise_for_as_many_shots(run: Path) -> None:
     assert equal / noise() == pytest.approx(allocation.expected_gain, rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_same_run_and_backend_give_the_same_allocation(run: Path) -> None:
     """The exact interpreter with its noise stands for Aer."""
     inside, aer = (BackendSpec.model_validate(NOISY | {"kind": kind, "seed": 2}) for kind in ("statevector", "aer"))
