@@ -68,6 +68,13 @@ OtherBackend = Annotated[
     str | None,
     typer.Option("--backend", help="Evaluate on this backend; by default the run's own.", autocompletion=backend_names),
 ]
+AllocateShots = Annotated[
+    bool,
+    typer.Option(
+        "--allocate-shots",
+        help="Give time steps and gates that matter most to the predictions more shots, for the same number in all.",
+    ),
+]
 Confirm = Annotated[bool, typer.Option("--confirm", help="Submit beyond the limits of the backend's guard, this once.")]
 BackendsFile = Annotated[
     Path | None,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.formats import encoded, require_format
-from qlstm_qiskit.cli.options import BackendsFile, Confirm, Json, OtherBackend, RunFolder, TrustProvider
+from qlstm_qiskit.cli.options import AllocateShots, BackendsFile, Confirm, Json, OtherBackend, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.experiments import Run
+    from qlstm_qiskit.experiments import Allocation, Run
     from qlstm_qiskit.hardware import BackendSpec
     from qlstm_qiskit.training.task import Task
 
@@ -28,6 +28,7 @@ def evaluate(
     ] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
+    allocate_shots: AllocateShots = False,
     confirm: Confirm = False,
     trust_provider: TrustProvider = False,
     json: Json = False,
@@ -39,6 +40,8 @@ def evaluate(
     Example: qlstm evaluate runs/demo --backend aer-noise-torino
 
     Example: qlstm evaluate runs/demo --steps 8
+
+    Example: qlstm evaluate runs/demo --backend aer-noise-fez --allocate-shots
     """
     options = _entry(backend, backends)
     from qlstm_qiskit.experiments import require_affordable_evaluation, rolled_errors, rolled_windows
@@ -47,6 +50,7 @@ def evaluate(
         data = loaded.dataset
         n_rolled = 0 if steps is None else rolled_windows(data, steps)
         require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0))
+        allocation = _allocation(loaded, allocate_shots)
         before = loaded.n_jobs
         task = loaded.spec.task
         test = task.errors(data, loaded.predict(data.x_test))
@@ -56,13 +60,14 @@ def evaluate(
     facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)}
     if json:
         facts |= {} if rolled is None else {"rolled_out": {"windows": n_rolled, **rolled}}
-        print_json(facts | _difference(loaded))
+        print_json(facts | _difference(loaded) | _allocated(allocation))
         return
     print(f"{loaded.spec.title} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
     print_errors(facts, task)
     if rolled is not None:
         _print_rolled(rolled, n_rolled)
     _print_difference(loaded)
+    _print_allocation(allocation)
     _print_jobs(before, after)
 
 
@@ -73,6 +78,7 @@ def predict(
     horizon: Annotated[int | None, typer.Option(help="Forecast this many rows beyond the end of the file.")] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
+    allocate_shots: AllocateShots = False,
     confirm: Confirm = False,
     trust_provider: TrustProvider = False,
     json: Json = False,
@@ -90,7 +96,7 @@ def predict(
     from qlstm_qiskit.experiments import predict_table, roll_out
 
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
-        before = loaded.n_jobs
+        allocation, before = _allocation(loaded, allocate_shots), loaded.n_jobs
         table = predict_table(loaded, csv) if horizon is None else roll_out(loaded, csv, horizon)
         after = loaded.n_jobs
     write_atomically(out, encoded(table, out))
@@ -101,7 +107,8 @@ def predict(
         scores = {name: float((rows[name] - truth).pow(2).mean() ** 0.5) for name in ("prediction", "persistence")}
     if json:
         facts = {"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.header.target}
-        print_json(facts | {"backend": loaded.spec.backend} | _difference(loaded), table=table)
+        facts |= {"backend": loaded.spec.backend} | _difference(loaded)
+        print_json(facts | _allocated(allocation), table=table)
         return
     if horizon is not None:
         print_table(f"{loaded.header.target}, the {horizon} rows after {csv}", list(table.columns), table.to_numpy().tolist())
@@ -112,6 +119,7 @@ def predict(
             [list(item) for item in scores.items()],
         )
     _print_difference(loaded)
+    _print_allocation(allocation)
     _print_jobs(before, after)
     print(f"Wrote {len(table)} rows to {out}")
 
@@ -134,6 +142,26 @@ def _load(run: Path, options: BackendSpec | None, backends: Path | None, confirm
         if confirm:
             options = own.backend_options or find_spec(own.backend, backends)
     return load_run(run, backend=options.confirmed() if options is not None and confirm else options, trust=True)
+
+
+def _allocation(run: Run, wanted: bool) -> Allocation | None:
+    from qlstm_qiskit.experiments import allocate_shots
+
+    return allocate_shots(run) if wanted else None
+
+
+def _allocated(allocation: Allocation | None) -> dict[str, object]:
+    """Where shots went, for JSON; nothing where all circuits have as many."""
+    return {} if allocation is None else {"allocation": allocation.facts()}
+
+
+def _print_allocation(allocation: Allocation | None) -> None:
+    if allocation is not None:
+        few, many = min(int(own.min()) for own in allocation.shots), max(int(own.max()) for own in allocation.shots)
+        print(
+            f"Shots: {few:,} to {many:,} for each circuit, {allocation.per_window:,} per window, as with {allocation.equal:,} "
+            f"for each; the variance of predictions by shots is expected to be {allocation.expected_gain:.2f} times lower"
+        )
 
 
 def _print_jobs(before: int | None, after: int | None) -> None:

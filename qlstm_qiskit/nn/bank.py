@@ -13,6 +13,7 @@ from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
 from qlstm_qiskit.exact import FourierSeries
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
+from qlstm_qiskit.nn.allocated import Allocated
 from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward
 from qlstm_qiskit.nn.checks import require_device, require_known
 from qlstm_qiskit.nn.mixing import MIXINGS
@@ -20,7 +21,7 @@ from qlstm_qiskit.nn.pairs import RestrictedParameter, checked_gates, filled, re
 from qlstm_qiskit.space import Candidate
 
 
-class CircuitBank(Circuits):
+class CircuitBank(Allocated, Circuits):
     """Weighted sums of candidate circuits: ``f_g(v) = sum_j w_gj f_j(v; theta_gj)`` for gates g.
 
     The angles theta and the structural weights w are parameters of the module. A bank with a single candidate has no
@@ -245,7 +246,7 @@ class CircuitBank(Circuits):
         angles, coefficients = self._expanded(), self.coefficients()
         if gates is not None:
             angles, coefficients = angles[list(gates)], None if coefficients is None else coefficients[list(gates)]
-        return self._bank.bind(angles, coefficients, samples=samples, calls=calls, gates=gates)
+        return self._bank.bind(angles, coefficients, samples=samples, calls=calls, gates=gates, **self._allocated(gates))
 
     def path(self, *, samples: int, calls: int = 1) -> str:
         """How a forward pass of this size is evaluated: "form", "states", "form+states" (see `ExactBank`) or "primitives"."""

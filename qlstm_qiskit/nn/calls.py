@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
+from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.hardware import Bound
 
 
@@ -17,6 +18,8 @@ class Bindable(Protocol):
     def angles(self) -> Tensor: ...
     @property
     def structural_weights(self) -> Tensor | None: ...
+    @property
+    def shots(self) -> Any: ...
     def bind_now(self, samples: int, calls: int, gates: tuple[int, ...] | None) -> Bound: ...
     def __call__(self, *inputs: Any, **options: Any) -> Any: ...
 
@@ -45,9 +48,14 @@ class Called:
         bank: The bank with the hooks.
         samples, calls, gates: As in `CircuitBank.bind`.
         alone: The bank has its own `forward`, and nothing else is called.
+
+    Raises:
+        OptionError: The bank has allocated shots.
     """
 
     def __init__(self, bank: Bindable, samples: int, calls: int, gates: tuple[int, ...] | None, alone: bool) -> None:
+        if bank.shots is not None:
+            raise OptionError("a bank with hooks takes no allocated shots, as it may be bound in each call; remove one.")
         self._bank, self._how, self._alone = bank, (samples, calls, gates), alone
         self._bound: Bound | None = None
         self._of: list[tuple[Tensor, int]] = []
