@@ -25,7 +25,7 @@ _DEFAULT_DEPTH = 2
 _AUTOMATIC_NAME = re.compile(r"circuit-\d+(-\d+)?")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SearchSpace:
     """A set of candidates; make one with `paper`, `handcrafted`, `product` or `from_circuits`.
 
@@ -49,6 +49,11 @@ class SearchSpace:
     def __post_init__(self) -> None:
         if not self.choices and not self.fixed:
             raise OptionError("a search space needs at least one candidate; make one with paper, product or from_circuits.")
+
+    def __repr__(self) -> str:
+        """One line, with the first and the last of many candidates."""
+        names = self.names if len(self) < 4 else (*self.names[:2], "...", self.names[-1])
+        return f"SearchSpace({len(self)} candidate{'s' * (len(self) > 1)}: {', '.join(names)})"
 
     @classmethod
     def paper(cls) -> SearchSpace:
