@@ -19,6 +19,7 @@ from qlstm_qiskit.cli.options import (
     Horizon,
     Json,
     Log,
+    OwnCircuits,
     Recipe,
     SearchStrategy,
     Season,
@@ -57,6 +58,7 @@ def train(
     horizon: Horizon = 1,
     train_fraction: TrainFraction = 0.67,
     season: Season = None,
+    space: OwnCircuits = None,
     recipe: Recipe = "paper",
     *,
     strategy: SearchStrategy = None,
@@ -223,6 +225,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     return RunSpec(
         data=DataSpec(csv=None if csv is None else str(csv), features=None if columns is None else tuple(columns), **data),
         search=search,
+        space=given["space"],
         **{key: given[key] for key in OF_RUN},
     )
 

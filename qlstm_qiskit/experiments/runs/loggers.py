@@ -58,7 +58,7 @@ def _mlflow(out: Path, spec: RunSpec) -> Callback:
     from mlflow.exceptions import MlflowException
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "qlstm")
-    hidden = {"backend_options", "genotype", "start", "data"}  # accounts, and folders of this machine
+    hidden = {"backend_options", "genotype", "space", "start", "data"}  # accounts, and folders of this machine
     params = spec.model_dump(mode="json", exclude_defaults=True, exclude=hidden)
     try:
         client = MlflowClient()
