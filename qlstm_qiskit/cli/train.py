@@ -93,8 +93,7 @@ def train(
     from qlstm_qiskit.hardware import find_spec
 
     entry = find_spec(backend, backends)  # before anything that takes seconds to import
-    if confirm:
-        entry = entry.confirmed()
+    entry = entry.confirmed() if confirm else entry
     given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
     if resume and given <= _RESUME:
         finish(out, json, log or [], trust=trust_provider)

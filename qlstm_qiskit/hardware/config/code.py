@@ -74,7 +74,8 @@ class Named:
         if isinstance(self.place, Path):
             module = self._run(self.place)
         else:
-            module = imported(self.what, self.place, str(self))
+            with _aside(self.place):
+                module = imported(self.what, self.place, str(self))
         return attribute(module, self.name, str(self.place))
 
     def call(self, function: Any, **arguments: Any) -> Any:
@@ -110,12 +111,15 @@ class Named:
 
 
 def imported(what: str, module: str, given: str) -> ModuleType:
-    """A module that `given` names, or `OptionError`."""
+    """A module that `given` names, or `OptionError`, with the line of its code that fails."""
     try:
         return importlib.import_module(module)
     except Exception as error:  # noqa: BLE001 - of somebody else's code, and not chained: its text may repeat a key
         reason = scrub(f"{type(error).__name__}: {error}")
-        raise OptionError(f"{what} {given!r}: cannot import {module!r}: {reason}; {ADVICE}.") from None
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in frame.filename]
+        where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+        advice = f"; {ADVICE}" if isinstance(error, ImportError) else ""
+        raise OptionError(f"{what} {given!r}: cannot import {module!r}: {reason}{where}{advice}.") from None
 
 
 def attribute(module: ModuleType, name: str, place: str) -> Any:
