@@ -55,6 +55,15 @@ def parsed_options(pairs: list[str]) -> dict[str, Any]:
     return options
 
 
+def existing_space(space: str | None) -> str | None:
+    """Refuse a name of own circuits that none can have, before what runs the code is loaded, which takes seconds."""
+    if space is not None:
+        from qlstm_qiskit.hardware.config.code import Named
+
+        Named.of("space", space)
+    return space
+
+
 def existing_run(run: Path | None) -> Path | None:
     """Refuse a run folder that is not there as reading it would, before what reads it is loaded, which takes seconds."""
     if run is not None and not exists(run):
@@ -118,6 +127,17 @@ TrainFraction = Annotated[float, typer.Option(help="Part of the windows before t
 Season = Annotated[
     int | None,
     typer.Option(help="Rows in a season of the CSV file, for the forecast that repeats the last season.", show_default="1"),
+]
+OwnCircuits = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="FILE.py:NAME",
+        help="Own circuits in place of the model's: a SearchSpace, or a function that returns one, in a file of yours (whose "
+        "code is run) or in a module.",
+        callback=existing_space,
+        show_default="the model's own",
+    ),
 ]
 Recipe = Annotated[
     str,

@@ -19,6 +19,7 @@ from qlstm_qiskit.cli.options import (
     Horizon,
     Json,
     Log,
+    OwnCircuits,
     Recipe,
     SearchStrategy,
     Season,
@@ -57,6 +58,7 @@ def train(
     horizon: Horizon = 1,
     train_fraction: TrainFraction = 0.67,
     season: Season = None,
+    space: OwnCircuits = None,
     recipe: Recipe = "paper",
     *,
     strategy: SearchStrategy = None,
@@ -91,8 +93,7 @@ def train(
     from qlstm_qiskit.hardware import find_spec
 
     entry = find_spec(backend, backends)  # before anything that takes seconds to import
-    if confirm:
-        entry = entry.confirmed()
+    entry = entry.confirmed() if confirm else entry
     given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
     if resume and given <= _RESUME:
         finish(out, json, log or [], trust=trust_provider)
@@ -223,6 +224,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     return RunSpec(
         data=DataSpec(csv=None if csv is None else str(csv), features=None if columns is None else tuple(columns), **data),
         search=search,
+        space=given["space"],
         **{key: given[key] for key in OF_RUN},
     )
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from qiskit import QuantumCircuit, qpy
-from qiskit.circuit import Parameter
-from qiskit.exceptions import QiskitError
-from qiskit.quantum_info import SparsePauliOp
 
-from qlstm_qiskit.circuits import without_layout
+from qlstm_qiskit.circuits.stored import from_qpy, to_qpy
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.pool import SearchSpace
-
-#: The first QPY version (the seventh byte of a file) in which expressions are plain data. Older files may hold symengine's
-#: own format, which can unpickle. Every Qiskit version that this package supports writes later ones.
-_PLAIN_QPY = 13
+from qlstm_qiskit.space.stored import Roles
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -61,38 +53,16 @@ class StoredCircuit(BaseModel):
 
     @classmethod
     def of(cls, candidate: Candidate) -> StoredCircuit:
-        buffer = io.BytesIO()
-        qpy.dump(candidate.circuit, buffer)
-        measured = None
-        if candidate.measured is not None:
-            measured = tuple(tuple((pauli, float(c.real)) for pauli, c in op.to_list()) for op in candidate.measured)
-        return cls(
-            qpy=base64.b64encode(buffer.getvalue()).decode(),
-            inputs=tuple(parameter.name for parameter in candidate.inputs),
-            weights=tuple(parameter.name for parameter in candidate.weights),
-            observables=measured,
-        )
+        return cls(qpy=base64.b64encode(to_qpy(candidate.circuit)).decode(), **dict(Roles.of(candidate)))
 
     def candidate(self, name: str) -> Candidate:
         """The circuit as a candidate, or `CircuitError` if it cannot be read."""
         try:
-            content = base64.b64decode(self.qpy, validate=True)
-            if content[6] < _PLAIN_QPY:
-                raise ValueError("its expressions may be symengine's")
-            circuit: QuantumCircuit = qpy.load(io.BytesIO(content))[0]
+            circuit = from_qpy(base64.b64decode(self.qpy, validate=True))[0]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it
             raise CircuitError(f"the stored circuit {name!r} is damaged ({type(error).__name__}).") from None
-        circuit = without_layout(circuit)  # for older files, in which qubits are meant as they are, whatever the layout says
-        there = {parameter.name: parameter for parameter in circuit.parameters}
-        inputs = tuple(there.get(key) or Parameter(key) for key in self.inputs)  # a circuit need not use all of them
-        missing = [key for key in self.weights if key not in there]
-        if missing:
-            raise CircuitError(f"the stored circuit {name!r} has no parameter {missing[0]!r}; the file is damaged.")
-        try:
-            measured = self.observables and tuple(SparsePauliOp.from_list(terms) for terms in self.observables)
-        except (QiskitError, ValueError) as error:
-            raise CircuitError(f"an observable of the stored circuit {name!r} is damaged ({error}).") from None
-        return Candidate(name, circuit, inputs, tuple(there[key] for key in self.weights), measured)
+        roles = Roles(inputs=self.inputs, weights=self.weights, observables=self.observables)
+        return roles.candidate(name, circuit)
 
 
 class Genotype(BaseModel):

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from qiskit import QuantumCircuit, qasm3, qpy
+from qiskit import QuantumCircuit, qasm3
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from torch import Tensor, nn
 
+from qlstm_qiskit.circuits.stored import from_qpy
 from qlstm_qiskit.errors import CapacityError, CircuitError, OptionError, RunError
 from qlstm_qiskit.experiments.export.manifest import (
     MANIFEST,
@@ -168,8 +169,7 @@ def _read_circuit(path: Path, circuits: str, sha256: str) -> QuantumCircuit:
         raise RunError(f"{path} is not the file that was exported with {MANIFEST}; export the run again.")
     try:
         if circuits == "qpy":
-            loaded: QuantumCircuit = qpy.load(io.BytesIO(content))[0]
-            return loaded
+            return from_qpy(content)[0]
         with contextlib.redirect_stderr(io.StringIO()):  # the importer also prints the message of its error there
             return qasm3.loads(content.decode())
     except Exception as error:  # noqa: BLE001 - a damaged file may raise anything

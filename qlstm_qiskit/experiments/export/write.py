@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterable
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from qiskit import QuantumCircuit, qasm3, qpy
+from qiskit import QuantumCircuit, qasm3
 from qiskit.circuit import Parameter
 
 from qlstm_qiskit.circuits import lower_observable
+from qlstm_qiskit.circuits.stored import to_qpy
 from qlstm_qiskit.errors import CircuitError, OptionError, RunError, unknown_option
 from qlstm_qiskit.experiments.export import multilinear_reader
 from qlstm_qiskit.experiments.export.manifest import (
@@ -201,9 +201,7 @@ def _rename(candidate: Candidate) -> QuantumCircuit:
 
 def _add(files: _Files, stem: str, circuit: QuantumCircuit, kind: str) -> StoredFile:
     if kind == "qpy":
-        buffer = io.BytesIO()
-        qpy.dump(circuit, buffer)
-        content = buffer.getvalue()
+        content = to_qpy(circuit)
     else:
         try:  # with constants, angles would be rounded to multiples of pi
             content = qasm3.Exporter(disable_constants=True).dumps(circuit).encode()

@@ -87,7 +87,7 @@ def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
     """Everything that results depend on, except for the cut; see `require_same_cut`."""
     if header.config is None:
         return
-    defaults = {name: known.default for name, known in OF_RUN.items()}
+    defaults = {name: known.default for name, known in OF_RUN.items()} | {"space": None}
     here, there = defaults | _flat(spec.lasting()), defaults | _flat(header.config)
     yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")
 

@@ -112,6 +112,7 @@ def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) 
         "genotype": genotype,
         "depth": genotype.depth,
         "search": None,
+        "space": None,  # the genotype holds what is kept of it
         "start": None,
         "data": run.data,
     }

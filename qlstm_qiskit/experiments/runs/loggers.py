@@ -58,7 +58,7 @@ def _mlflow(out: Path, spec: RunSpec) -> Callback:
     from mlflow.exceptions import MlflowException
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "qlstm")
-    hidden = {"backend_options", "genotype", "start", "data"}  # may contain accounts and local paths
+    hidden = {"backend_options", "genotype", "space", "start", "data"}  # may contain accounts and local paths
     params = spec.model_dump(mode="json", exclude_defaults=True, exclude=hidden)
     try:
         client = MlflowClient()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qlstm_qiskit.data import Dataset, split_validation
 from qlstm_qiskit.experiments.runs.agreement import METRICS
 from qlstm_qiskit.experiments.runs.environment import environment
+from qlstm_qiskit.experiments.runs.own import OwnSpace
 from qlstm_qiskit.experiments.runs.reading import read_metrics
 from qlstm_qiskit.storage import exists
 
@@ -36,6 +37,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "hidden_size": spec.hidden_size,
         "depth": recurrent.depth if recurrent is not None else None,
         "search": None if spec.search is None else spec.search.name,
+        **({"space": spec.space.digest} if isinstance(spec.space, OwnSpace) else {}),
         "backend": spec.backend,
         "evaluated_on": spec.backend,
         task.train: task.error(run.predict(dataset.x_train[:n_trained]), dataset.y_train[:n_trained]),

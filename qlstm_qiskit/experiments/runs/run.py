@@ -30,6 +30,7 @@ from qlstm_qiskit.experiments.runs.agreement import (
 )
 from qlstm_qiskit.experiments.runs.difference import Difference
 from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader, read_model
+from qlstm_qiskit.experiments.runs.own import read_back
 from qlstm_qiskit.experiments.runs.reading import read_json, read_lines, read_metrics, validated
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.runs.trust import require_trusted
@@ -186,12 +187,13 @@ def load_spec(path: Path | str) -> RunSpec:
         path: The folder.
 
     Raises:
-        RunError: The folder is missing, or its config.json is missing or damaged.
+        RunError: The folder is missing, or its config.json is missing or damaged, or so are its own circuits.
     """
     path = Path(path)
     if not exists(path):
         raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
-    return validated(RunSpec, read_json(path / CONFIG), path / CONFIG)
+    spec = validated(RunSpec, read_json(path / CONFIG), path / CONFIG)
+    return spec if spec.space is None else spec.model_copy(update={"space": read_back(path, CONFIG, spec.space)})
 
 
 def load_header(path: Path | str, spec: RunSpec) -> RunHeader:

@@ -10,6 +10,7 @@ import torch
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import DataError, OptionError, RunError
+from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, require_own_circuits, taken
 from qlstm_qiskit.experiments.runs.run import load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import EXACT
@@ -25,13 +26,29 @@ def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
     """
     spec = spec.on(spec.backend_options or spec.backend)
     dataset, options = spec.data.load(), spec.backend_options
+    spec = with_own_circuits(spec, len(dataset.features))
     assert options is not None
     if spec.optimizer == "lbfgs" and not options.exact:
         raise OptionError(f"lbfgs compares losses exactly, and backend {options.name} has noise; use rmsprop, adam or spsa.")
     regressor = spec.on(EXACT).regressor() if options.leaves else spec.regressor()
     depth, module = _rehearse(regressor, dataset)
+    if isinstance(spec.space, OwnSpace):
+        depth = spec.space.depth
     found = {"data": spec.data.pinned(), "depth": depth, "lr": regressor.learning_rate}
     return spec.model_copy(update=found), dataset, module
+
+
+def with_own_circuits(spec: RunSpec, input_size: int, folder: Path | None = None) -> RunSpec:
+    """A spec whose own circuits are taken, see `own.taken`; the same where it has none, or has them already."""
+    if spec.space is None:
+        return spec
+    require_own_circuits(spec.model, spec.genotype is not None)
+    if isinstance(spec.space, NamedSpace):
+        own = taken(spec.space, input_size=input_size, options=spec, folder=folder)
+        return spec.model_copy(update={"space": own})
+    if not spec.space.qpy:
+        raise RunError("this run's own circuits are in its folder; read it with load_spec.")
+    return spec
 
 
 def require_same(out: Path | str, spec: RunSpec) -> None:
@@ -44,7 +61,10 @@ def require_same(out: Path | str, spec: RunSpec) -> None:
     Raises:
         RunError: They differ; the message says where.
     """
-    there, here = (one.model_dump(mode="json") for one in (load_spec(out), settle(spec)[0]))
+    there, here = (
+        one.model_dump(mode="json") | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None}
+        for one in (load_spec(out), settle(spec)[0])
+    )
     other = [name for name in there if there[name] != here[name]]
     if other:
         said = ", ".join(f"{name} ({_short(there[name])} there, {_short(here[name])} here)" for name in other)

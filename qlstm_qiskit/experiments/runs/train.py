@@ -16,6 +16,7 @@ from qlstm_qiskit.experiments.runs.agreement import require_same_model
 from qlstm_qiskit.experiments.runs.header import read_model
 from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
 from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics, stages_before
+from qlstm_qiskit.experiments.runs.own import SPACE, OwnSpace
 from qlstm_qiskit.experiments.runs.plan import plan_work
 from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.experiments.runs.run import (
@@ -153,6 +154,8 @@ def _train_into(
     epochs = 0 if checkpoint is None or not exists(checkpoint) else read_progress(checkpoint).epoch
     recorder = Recorder(out, spec, dataset, module if options.leaves else None, epochs)
     started = time.perf_counter() - sum(json.loads(line).get("seconds", 0.0) for line in recorder.lines.values())
+    if isinstance(spec.space, OwnSpace):
+        write_atomically(out / SPACE, spec.space.qpy)
     write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
     backend = load_backend(options, record=out, run="train") if options.leaves else None
     regressor.set_params(
@@ -231,4 +234,4 @@ def _clear(out: Path, made: list[Path]) -> None:
         with Ledger(out / JOBS) as ledger:
             if ledger.entries():
                 return
-    take_back(out, (CONFIG, HISTORY, ARCHITECTURE, JOBS, f"{JOBS}.lock"), made)
+    take_back(out, (CONFIG, SPACE, HISTORY, ARCHITECTURE, JOBS, f"{JOBS}.lock"), made)
