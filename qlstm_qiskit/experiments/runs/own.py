@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qlstm_qiskit.errors import CircuitError, OptionError, RunError, require_at_least
 from qlstm_qiskit.hardware.config.code import Named
-from qlstm_qiskit.nn.sizes import MOST_LAYERS
+from qlstm_qiskit.nn.checks import MOST_LAYERS
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.named import OwnCode
 from qlstm_qiskit.space.stored import StoredSpace, digest, restore, store

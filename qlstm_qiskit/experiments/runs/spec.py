@@ -207,7 +207,11 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         return None if options is None else options.model_dump(mode="json", exclude_defaults=True)
 
     def regressor(self, **options: Any) -> QLSTMRegressor:
-        """The untrained estimator; `options` are further arguments of it."""
+        """The untrained estimator; `options` are further arguments of it.
+
+        Raises:
+            OptionError: The circuits of `space` have not been read yet (see `settle`), or the model has circuits of its own.
+        """
         values = self.model_dump(exclude={"data", "epochs", "backend_options", "genotype", "search", "start", "space"})
         values |= {"backend": self.backend_options or self.backend, "search": self.search}
         if self.genotype is not None:
@@ -215,6 +219,6 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         if self.space is not None:
             require_own_circuits(self.model, self.genotype is not None)
             if isinstance(self.space, NamedSpace):
-                raise OptionError("the circuits of this run are not taken yet; see `settle`.")
+                raise OptionError("the circuits of this run have not been read yet; call `settle` first.")
             values |= {"space": self.space.per_cell(), "depth": None}
         return QLSTMRegressor(max_epochs=self.epochs, **(values | options))
