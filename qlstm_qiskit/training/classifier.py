@@ -152,7 +152,7 @@ def _require_labels(name: str, y: ArrayLike) -> None:
     """Raise `DataError` with the first row that has no label; other faults are left to scikit-learn."""
     missing = np.asarray(pd.isna(np.asarray(y)))
     if missing.ndim and missing.any():
-        raise DataError(f"{name} has no value in row {np.argwhere(missing)[0][0]}; give its class, or remove the row.")
+        raise DataError(f"there is no value in row {np.argwhere(missing)[0][0]} of {name}; give its class, or remove the row.")
 
 
 def _named(classes: Iterable[Any]) -> str:

@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 
 from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor, SearchSpace
 from qlstm_qiskit.errors import DataError, OptionError, RunError
-from qlstm_qiskit.search import make_strategy
+from qlstm_qiskit.search import derive, make_strategy
 from qlstm_qiskit.training import MODELS
 from qlstm_qiskit.training.task import CLASSIFICATION
 
@@ -137,6 +137,27 @@ class TestLoss:
         assert CLASSIFICATION.error(scores, truth) == 2000.0
 
 
+def test_a_search_is_derived_by_its_own_loss() -> None:
+    """The score of a circuit is what its gate's sum loses in log loss without it; what is left goes on as a classifier."""
+    found = tiny(model="diffqas", space=SPACE, max_epochs=4, lr=0.05).fit(X, Y)
+    truth = torch.as_tensor(CLASSIFICATION.targets(Y[:, None] == NAMES, np.float64))
+    genotype, state = derive(found.module_, torch.as_tensor(X), truth, loss=found.task.criterion(), top_k=2, refit=False)
+    (layer,) = genotype.layers
+    base = log_loss(Y, found.predict_proba(X))
+    (bank,) = (cell.bank for cell in found.module_.circuits.layers())
+    before = bank.structural_weights.detach().clone()
+    places = {candidate.name: place for place, candidate in enumerate(bank.candidates)}
+    for number, gate in enumerate(layer.values()):
+        for circuit in gate:
+            with torch.no_grad():
+                bank.structural_weights[number, places[circuit.candidate]] = 0
+            assert circuit.score == pytest.approx(log_loss(Y, found.predict_proba(X)) - base, abs=1e-5)
+            with torch.no_grad():
+                bank.structural_weights.copy_(before)
+    derived = tiny(model="derived", space=genotype.spaces(), start=state, max_epochs=1, lr=1e-300).fit(X, Y)
+    np.testing.assert_allclose(derived.predict_proba(X), found.predict_proba(X), atol=1e-4)
+
+
 class TestProbabilities:
     @pytest.mark.parametrize("labels", [Y, TWO], ids=["three", "two"])
     def test_they_are_those_of_aer(self, labels: np.ndarray) -> None:
@@ -231,7 +252,7 @@ class TestValidation:
                 "validation_data has classes that y has not, 'ris'; those of y are 'falls'",
             ),
             ((X[:2], [1, 2]), "validation_data has classes that y has not, 1, 2; those"),
-            ((X[:2], ["rises", None]), "the classes of validation_data has no value in row 1"),
+            ((X[:2], ["rises", None]), "there is no value in row 1 of the classes of validation_data"),
             ((X[:2] * np.nan, Y[:2]), "the windows of validation_data contains NaN"),
         ],
     )
@@ -250,9 +271,9 @@ class TestValidation:
     [
         (np.full(30, "flat"), "y holds one class, 'flat'; give windows of two"),
         (np.linspace(0, 1, 30), "y holds no classes, such as text or whole numbers: Unknown label type: continuous"),
-        (["a", *Y[1:].tolist()[:-1], None], "y has no value in row 29"),
-        (np.where(np.arange(30) == 3, np.nan, 1.0), "y has no value in row 3"),
-        (pd.Series(["a", pd.NA] * 15, dtype="string"), "y has no value in row 1"),
+        (["a", *Y[1:].tolist()[:-1], None], "there is no value in row 29 of y"),
+        (np.where(np.arange(30) == 3, np.nan, 1.0), "there is no value in row 3 of y"),
+        (pd.Series(["a", pd.NA] * 15, dtype="string"), "there is no value in row 1 of y"),
         (np.array(["a", 1] * 15, dtype=object), "y holds no classes"),
         (np.array([label.encode() for label in Y]), "y holds no classes.* bytes"),
     ],
