@@ -41,8 +41,7 @@ def test_a_fit_takes_loss_and_head_from_it(criterion: type, of, monkeypatch: pyt
         return layer
 
     task = dataclasses.replace(REGRESSION, criterion=criterion, head=head)
-    for place in ("training.task", "training.models"):
-        monkeypatch.setattr(f"qlstm_qiskit.{place}.REGRESSION", task)
+    monkeypatch.setattr("qlstm_qiskit.training.task.REGRESSION", task)
     fitted = QLSTMRegressor("lstm", hidden_size=1, max_epochs=1, batch_size=0).fit(X, Y)
     assert fitted.history_[0]["train_loss"] == pytest.approx(of(3.0 - Y).mean(), rel=1e-12)
 
