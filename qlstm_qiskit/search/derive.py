@@ -21,6 +21,10 @@ from qlstm_qiskit.space import Candidate
 _SMALLEST = 1e-4
 
 
+#: From outputs and targets of windows to their mean loss, as criteria of torch are.
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """The model and data by which candidates are scored.
@@ -28,11 +32,13 @@ class Evidence:
     Attributes:
         forecaster: A copy of the trained search with plain, flat weights in every bank.
         windows, targets: (n, time, features) and (n, outputs), scaled.
+        criterion: From outputs and targets to their mean loss; mean squared error where None.
     """
 
     forecaster: Forecaster
     windows: Tensor
     targets: Tensor
+    criterion: Loss | None = None
 
     @property
     def layer(self) -> Recurrent[Any]:
@@ -44,9 +50,11 @@ class Evidence:
         return [cell.bank for cell in self.layer.layers()]
 
     def loss(self) -> float:
-        """Mean squared error of the model in its current state."""
+        """Mean loss of the model in its current state."""
         with torch.no_grad():
             parts = zip(*(torch.split(part, EVALUATION_BATCH) for part in (self.windows, self.targets)), strict=True)
+            if self.criterion is not None:
+                return sum(len(x) * float(self.criterion(self.forecaster(x), y)) for x, y in parts) / len(self.targets)
             return sum(float((self.forecaster(x) - y).square().sum()) for x, y in parts) / self.targets.numel()
 
 
@@ -101,6 +109,7 @@ def derive(
     strategy: str = "perturbation",
     top_k: int = 1,
     refit: bool = True,
+    loss: Loss | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> tuple[Genotype, dict[str, Tensor]]:
     """Choose the candidates that each gate of a trained search keeps.
@@ -113,6 +122,8 @@ def derive(
         top_k: Number of candidates to keep in each gate, the best by score.
         refit: Fit the weights to each gate's full sum on these windows by least squares, and use them if they lower the
             loss. Otherwise the circuits keep the weights that they had in the full sum.
+        loss: From outputs and targets to their mean loss, for a classifier an object of its task's criterion; mean squared
+            error where None.
         provenance: Stored in the genotype.
 
     Returns:
@@ -126,7 +137,7 @@ def derive(
     require_at_least("top_k", top_k, 1)
     if forecaster.circuits is None:
         raise OptionError("this model has no circuits; derive from a search over candidates.")
-    evidence = Evidence(_with_plain_weights(forecaster), windows, targets)
+    evidence = Evidence(_with_plain_weights(forecaster), windows, targets, loss)
     scores = DERIVATIONS[strategy](evidence)
     layers = [_kept(bank, table, top_k) for bank, table in zip(evidence.banks, scores, strict=True)]
     if refit:

@@ -1,4 +1,4 @@
-"""Training: the models by name, the scikit-learn estimator, and weights on disk."""
+"""Training: the models by name, the scikit-learn estimators, and weights on disk."""
 
 import lazy_loader
 

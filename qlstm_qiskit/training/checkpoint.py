@@ -25,6 +25,7 @@ from qlstm_qiskit.training.callbacks import BestEpoch
 from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.progress import Gates, Progress
 from qlstm_qiskit.training.searching import SearchLoop
+from qlstm_qiskit.training.task import REGRESSION
 from qlstm_qiskit.training.tensors import read_weights, write_tensors
 from qlstm_qiskit.training.verify import Expected, checksum, groups_fault, read_state, state_fault, weights_fault, write_state
 
@@ -208,8 +209,9 @@ def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
 
 
 def _require_same(path: Path, found: Progress, options: Mapping[str, Any], data: str) -> None:
-    # Older files lack newer options, which had their defaults then.
-    there = {name: own.default for name, own in OPTIONS.items() if name in options} | found.options
+    # Older files lack newer options, which had their defaults then; only those of another task name theirs.
+    options = {"task": REGRESSION.name} | dict(options)
+    there = {"task": REGRESSION.name} | {name: own.default for name, own in OPTIONS.items() if name in options} | found.options
     other = [name for name in dict.fromkeys([*found.options, *options]) if there.get(name) != options.get(name)]
     if other:
         differences = ", ".join(f"{name} is {there.get(name)!r} there and {options.get(name)!r} here" for name in other)

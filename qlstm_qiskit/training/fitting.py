@@ -64,7 +64,7 @@ class Seeds:
 
 @dataclass
 class Fitted:
-    """The result of a training; see the attributes of `QLSTMRegressor`."""
+    """The result of a training; see the attributes of the estimators."""
 
     net: SearchNet
     module: Forecaster
@@ -89,7 +89,8 @@ class Fit:
         self, options: CheckedOptions, windows: NDArray[Any], targets: NDArray[Any], held_out: Arrays | None = None
     ) -> None:
         self.options = options
-        n_train, n_valid = split_validation(len(windows), targets.shape[1], options.valid_fraction)
+        horizon = targets.shape[1] if options.task.ahead else 1
+        n_train, n_valid = split_validation(len(windows), horizon, options.valid_fraction)
         self.train: Arrays = (windows[:n_train], targets[:n_train])
         self.valid: Arrays | None = (windows[-n_valid:], targets[-n_valid:]) if n_valid else held_out
         self.seeds, self.checkpoint = Seeds.of(options.seed), None
@@ -208,6 +209,7 @@ class Fit:
             train_split=None if self.valid is None else predefined_split(Dataset(*self.valid)),
             callbacks=callbacks,
             callbacks__print_log=None,
+            predict_nonlinearity=None,  # skorch would apply one that it derives from the criterion
             device=options.device,
             verbose=0,
         )

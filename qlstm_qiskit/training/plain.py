@@ -18,6 +18,7 @@ from qlstm_qiskit.search import Strategy
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.declare import Option, Real, Whole, about, spoken
 from qlstm_qiskit.training.options import OPTIONS, AllOptions, ModelOptions
+from qlstm_qiskit.training.task import Task
 
 DTYPES = MappingProxyType({"float64": torch.float64, "float32": torch.float32})
 
@@ -27,6 +28,13 @@ _OBJECTS = ("space", "search", "start", "backend", "device", "checkpoint", "call
 
 class CheckedOptions(AllOptions):
     """The options of a fit as plain values, each of the right type and within its limits; frozen."""
+
+    _task: Task
+
+    @property
+    def task(self) -> Task:
+        """That of the estimator."""
+        return self._task
 
     @classmethod
     def of(cls, given: AllOptions) -> CheckedOptions:
@@ -38,7 +46,7 @@ class CheckedOptions(AllOptions):
         values = {name: getattr(given, name) for name in OPTIONS}
         made = cls.__new__(cls)
         vars(made).update({name: _plain(own, values[name]) for name, own in OPTIONS.items() if name not in _OBJECTS})
-        vars(made).update(_plain_objects(values))
+        vars(made).update(_plain_objects(values), _task=given.task)
         return made
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
