@@ -67,18 +67,18 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
                 "Published error, then where it lies among ours, rounded to as many decimals: below all seeds, within them, or "
                 "above all of them.",
                 lambda cell: "" if cell.published is None else f"{cell.published:.6f} {cell.place}",
-                published=True,
+                sparse=True,
             )
         )
     for name, own in study.evaluations.items():
         if name != study.primary:
             repeats = f", mean of {own.repeats} evaluations with fresh shots" if own.repeats > 1 else ""
             about = f"Test {study.trained_for.title}, scaled units{repeats}: median over seeds with its interval."
-            found.append(_grid(table, f"On {name}", about, partial(_evaluated, name=name)))
+            found.append(_grid(table, f"On {name}", about, partial(_evaluated, name=name), sparse=True))
         if own.predicted_by is not None:
             about = "1: as predicted. Means over seeds, and over repeats where there are several."
             title = f"Error on {name} as a multiple of that on {own.predicted_by}"
-            found.append(_grid(table, title, about, partial(_ratio, name=name)))
+            found.append(_grid(table, title, about, partial(_ratio, name=name), sparse=True))
     if study.steps:
         about = (
             "Mean absolute error, as a multiple of that of the seasonal naive forecast in the training part: median over seeds "
@@ -215,18 +215,18 @@ def _draw_cell(axis: Any, place: int, cell: Cell) -> None:
 
 
 def _grid(
-    table: Table, title: str, about: str, text: Callable[[Cell], str], *, sizes: bool = False, published: bool = False
+    table: Table, title: str, about: str, text: Callable[[Cell], str], *, sizes: bool = False, sparse: bool = False
 ) -> TablePart:
-    """A row for each model and a column for each series."""
+    """A row for each model and a column for each series; `sparse`: without rows that have nothing in any."""
     datasets, lines, notes = table.datasets, [], {}
     for row in table.rows:
         spec = table.study.rows[row]
         cells = [table.cells.get((row, dataset)) for dataset in datasets]
-        known = [cell for cell in cells if cell is not None]
-        if published and all(cell.published is None for cell in known):
+        texts, known = ["" if cell is None else text(cell) for cell in cells], [cell for cell in cells if cell is not None]
+        if sparse and not any(texts):
             continue
         size = [_or_dash(known[0].n_parameters), _or_dash(known[0].n_circuits)] if sizes else []
-        lines.append([row, *size, *("" if cell is None else text(cell) for cell in cells)])
+        lines.append([row, *size, *texts])
         if sizes and spec.note:
             notes[row] = spec.note
     return TablePart(title, about, ["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines, notes)
