@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from qlstm_qiskit.errors import DataError
 from qlstm_qiskit.training.estimator import Estimator
 from qlstm_qiskit.training.fitting import Fit
+from qlstm_qiskit.training.inputs import require_finite
 from qlstm_qiskit.training.options import described
 from qlstm_qiskit.training.task import CLASSIFICATION, Task
 
@@ -104,6 +105,7 @@ class QLSTMClassifier(ClassifierMixin, Estimator):
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """X as finite numbers, and for each window the place of its class in `classes_`."""
+        require_finite("X", X)
         _require_labels("y", y)
         checked, labels = self._checked(X, y)
         try:
@@ -150,9 +152,12 @@ class QLSTMClassifier(ClassifierMixin, Estimator):
 
 def _require_labels(name: str, y: ArrayLike) -> None:
     """Raise `DataError` with the first row that has no label; other faults are left to scikit-learn."""
-    missing = np.asarray(pd.isna(np.asarray(y)))
+    labels = np.asarray(y)
+    missing = np.asarray(pd.isna(labels))
     if missing.ndim and missing.any():
         raise DataError(f"there is no value in row {np.argwhere(missing)[0][0]} of {name}; give its class, or remove the row.")
+    if labels.dtype.kind == "f":  # text may read "inf"
+        require_finite(name, labels)
 
 
 def _named(classes: Iterable[Any]) -> str:

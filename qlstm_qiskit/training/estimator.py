@@ -70,6 +70,16 @@ class Estimator(BaseEstimator, AllOptions):
         return options
 
     def _fit(self: E, X: ArrayLike, y: ArrayLike, validation_data: tuple[ArrayLike, ArrayLike] | None) -> E:
+        before = dict(self.__dict__)
+        try:
+            self._fit_anew(X, y, validation_data)
+        except BaseException:  # also Ctrl-C: a model that was there goes on with its own classes and shapes
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit_anew(self, X: ArrayLike, y: ArrayLike, validation_data: tuple[ArrayLike, ArrayLike] | None) -> None:
         options = self._checked_options(held_out=validation_data is not None)
         checked, values = self._check_fit(X, y)
         dtype, held_out = _NUMPY_DTYPES[options.dtype], None
@@ -87,7 +97,6 @@ class Estimator(BaseEstimator, AllOptions):
             fitted.interrupted,
         )
         self._window_shape = checked.shape[1:]
-        return self
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """X as finite numbers in the model's dtype and y as numbers, or an error that says what is wrong."""
@@ -119,8 +128,6 @@ class Estimator(BaseEstimator, AllOptions):
 
     def _checked(self, X: ArrayLike, y: ArrayLike, **about: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         """What scikit-learn makes of X and y; it is told `about` y."""
-        require_finite("X", X)
-        require_finite("y", y)
         checked, values = validate_data(self, X, y, allow_nd=True, dtype=_NUMPY_DTYPES[self.dtype], **about)
         return checked, values
 

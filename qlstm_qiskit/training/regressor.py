@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 
 from qlstm_qiskit.training.estimator import Estimator
+from qlstm_qiskit.training.inputs import require_finite
 from qlstm_qiskit.training.options import described
 
 
@@ -62,6 +63,8 @@ class QLSTMRegressor(RegressorMixin, Estimator):
         return prediction[:, 0] if self._y_is_flat else prediction
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        require_finite("X", X)
+        require_finite("y", y)
         checked, values = self._checked(X, y, multi_output=True, y_numeric=True)
         self._y_is_flat = values.ndim == 1
         return checked, values

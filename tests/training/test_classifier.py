@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback
 
 from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor, SearchSpace
-from qlstm_qiskit.errors import DataError, OptionError, RunError
+from qlstm_qiskit.errors import DataError, OptionError, RunError, TrainingError
 from qlstm_qiskit.search import derive, make_strategy
 from qlstm_qiskit.training import MODELS
 from qlstm_qiskit.training.task import CLASSIFICATION
@@ -203,8 +203,9 @@ class TestProbabilities:
         pd.Series(Y, index=range(100, 130)),
         pd.Series(Y, dtype="category"),
         pd.Series(Y, dtype="string"),
+        np.array(["1", "inf", "nan"])[np.arange(30) % 3],
     ],
-    ids=["list", "objects", "negative", "floats", "truths", "series", "category", "string"],
+    ids=["list", "objects", "negative", "floats", "truths", "series", "category", "string", "words"],
 )
 def test_labels_of_any_kind_come_back(labels: Any) -> None:
     plain = np.asarray(labels)
@@ -273,15 +274,27 @@ class TestValidation:
         (np.linspace(0, 1, 30), "y holds no classes, such as text or whole numbers: Unknown label type: continuous"),
         (["a", *Y[1:].tolist()[:-1], None], "there is no value in row 29 of y"),
         (np.where(np.arange(30) == 3, np.nan, 1.0), "there is no value in row 3 of y"),
+        (np.where(np.arange(30) == 3, np.inf, 1.0), "y contains infinity, first in row 3"),
         (pd.Series(["a", pd.NA] * 15, dtype="string"), "there is no value in row 1 of y"),
         (np.array(["a", 1] * 15, dtype=object), "y holds no classes"),
         (np.array([label.encode() for label in Y]), "y holds no classes.* bytes"),
     ],
-    ids=["one", "numbers", "none", "nan", "NA", "mixed", "bytes"],
+    ids=["one", "numbers", "none", "nan", "infinity", "NA", "mixed", "bytes"],
 )
 def test_what_is_no_classes_is_refused(labels: Any, says: str) -> None:
     with pytest.raises(DataError, match=says):
         tiny().fit(X, labels)
+
+
+@pytest.mark.parametrize("options", [{"lr": 1e300}, {"callbacks": "interrupt"}], ids=["diverged", "interrupted"])
+def test_a_fit_that_fails_leaves_the_model_before_it(options: dict[str, Any]) -> None:
+    fitted = tiny().fit(X, TWO)
+    probabilities, classes = fitted.predict_proba(X), fitted.predict(X)
+    fitted.set_params(**({"callbacks": [InterruptIn(1)]} if "callbacks" in options else options))
+    with pytest.raises((TrainingError, KeyboardInterrupt)):
+        fitted.fit(X[:, :3], Y)
+    np.testing.assert_array_equal(fitted.predict(X), classes)
+    np.testing.assert_array_equal(fitted.predict_proba(X), probabilities)
 
 
 def test_options_are_checked() -> None:
