@@ -47,7 +47,7 @@ def odd():
     made.rzz(late / 3 - angle, 0, 1)
     made.ry(angle.sin(), 1)
     measured = (SparsePauliOp.from_list([("XZ", 0.5), ("YI", -0.25)]), SparsePauliOp("ZZ"))
-    return Candidate("odd", made, (a, b), (late, angle), measured)  # b is not used
+    return Candidate("odd", made, (a, b), (angle, late), measured)  # b is not used
 
 
 space = SearchSpace.from_circuits([*(circuit(turn, twist) for turn in TURNS for twist in ("rx", "ry")), odd()])

@@ -112,7 +112,7 @@ def test_circuits_come_back_as_they_were(tmp_path: Path, name: str) -> None:
         ("2 * x[qubit]", "3 * x[qubit]"),
         ("0.3, 0", "0.30001, 0"),
         ("seed=1", "seed=2"),
-        ("(late, angle)", "(angle, late)"),
+        ("(angle, late)", "(late, angle)"),
         ("-0.25", "-0.125"),
         ("control(1)", "control(1, ctrl_state=0)"),
         ("made.cx(0, 1)", "made.cx(1, 0)"),
