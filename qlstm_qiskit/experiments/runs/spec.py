@@ -207,7 +207,12 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         return None if options is None else options.model_dump(mode="json", exclude_defaults=True)
 
     def regressor(self, **options: Any) -> QLSTMRegressor:
-        """The untrained estimator; `options` are further arguments of it."""
+        """The untrained estimator; `options` are further arguments of it.
+
+        Raises:
+            OptionError: Own circuits that are not taken yet, or a model that cannot have any.
+            CircuitError: Own circuits that are damaged.
+        """
         values = self.model_dump(exclude={"data", "epochs", "backend_options", "genotype", "search", "start", "space"})
         values |= {"backend": self.backend_options or self.backend, "search": self.search}
         if self.genotype is not None:
