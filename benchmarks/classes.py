@@ -128,11 +128,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--json", type=Path, help="A file for the errors of each run.")
+    parser.add_argument("--json", type=Path, help="A file for the errors of each run, written after each.")
     arguments = parser.parse_args()
-    found = list(records(arguments.seeds, arguments.epochs))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    found: list[dict[str, Any]] = []
+    for record in records(arguments.seeds, arguments.epochs):
+        found.append(record)
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(found, indent=1) + "\n")
     print("\n".join(table(found)))
 
 
