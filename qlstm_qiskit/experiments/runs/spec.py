@@ -211,6 +211,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
 
         Raises:
             OptionError: The circuits of `space` have not been read yet (see `settle`), or the model has circuits of its own.
+            CircuitError: The circuits of `space` are damaged.
         """
         values = self.model_dump(exclude={"data", "epochs", "backend_options", "genotype", "search", "start", "space"})
         values |= {"backend": self.backend_options or self.backend, "search": self.search}
