@@ -75,7 +75,7 @@ def plan_run(
     shape = (header.window, len(header.features), header.horizon)
     if horizon is not None:
         if task != "predict" or windows is not None:
-            raise OptionError("horizon needs the task predict, and no windows.")
+            raise OptionError("horizon needs the task predict, without windows.")
         calls = math.ceil(require_at_least("horizon", horizon, 1) / header.horizon)
         return plan_work(spec, backend, task, 1, shape, device=device, header=header, look=look) * calls
     if windows is None:
