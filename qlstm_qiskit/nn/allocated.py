@@ -50,7 +50,7 @@ class Allocated:
             return
         spec = getattr(self.backend, "spec", None)
         if spec is None or spec.exact:
-            raise OptionError(f"backend {self.backend.name} draws no shots; choose one with shots, such as exact-shots.")
+            raise OptionError(f"backend {self.backend.name} draws no shots; give one with shots, such as exact-shots.")
         rows = np.asarray(shots)
         if rows.ndim != 2 or rows.shape[1] != self.n_gates or rows.dtype.kind not in "iu" or (rows < 1).any():
             raise OptionError(

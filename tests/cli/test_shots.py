@@ -93,4 +93,4 @@ def test_allocated_shots(qlstm, run: Path) -> None:
     for backend in ((), ("--backend", "aer-exact")):
         code, out, err = qlstm("evaluate", str(run), *backend, "--allocate-shots")
         assert (code, out, len(err.splitlines())) == (2, "", 1)
-        assert "draws no shots; choose one with shots, such as aer-noise-fez" in err
+        assert "draws no shots; give one with shots, such as aer-noise-fez" in err

@@ -156,7 +156,7 @@ def test_windows_that_predict_nothing_new_are_not_looked_at(run: Path) -> None:
 
 def test_what_has_no_shots_to_allocate_is_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for backend in ("statevector", "aer-exact"):
-        with pytest.raises(OptionError, match=f"backend {backend} draws no shots; choose one with shots"):
+        with pytest.raises(OptionError, match=f"backend {backend} draws no shots; give one with shots"):
             allocate_shots(load_run(run, backend=backend))
     local = BackendSpec(name="mine", kind="ibm", channel="local", device="manila", primitive="estimator", shots=100)
     with pytest.raises(OptionError, match="takes one precision for all circuits of a job; set primitive: sampler"):

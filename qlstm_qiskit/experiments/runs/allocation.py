@@ -81,7 +81,7 @@ def allocate_shots(run: Run) -> Allocation:
     if run.forecaster.circuits is None:
         raise OptionError(f"the model {run.spec.model} of {run.path} has no circuits, and needs no shots.")
     if spec.shots is None:
-        raise OptionError(f"backend {spec.name} draws no shots; choose one with shots, such as aer-noise-fez.")
+        raise OptionError(f"backend {spec.name} draws no shots; give one with shots, such as aer-noise-fez.")
     if spec.kind == "ibm" and spec.primitive == "estimator":
         raise OptionError(
             f"backend {spec.name}: IBM Runtime's estimator takes one precision for all circuits of a job; set primitive: "
