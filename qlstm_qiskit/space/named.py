@@ -8,11 +8,8 @@ from typing import Any
 
 from qlstm_qiskit.errors import OptionError, QLSTMError, require_at_least
 from qlstm_qiskit.hardware.config.code import Named, arguments_of
-from qlstm_qiskit.space.pool import SearchSpace
+from qlstm_qiskit.space.pool import DEFAULT_DEPTH, SearchSpace
 from qlstm_qiskit.space.stored import fixed_space
-
-#: Layers that a function is asked for where none are said, as those of a layered space.
-_DEFAULT_DEPTH = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +61,7 @@ class OwnCode:
                 made.append(fixed_space(space, *given))
             except QLSTMError as error:
                 raise type(error)(f"{self._said()}{error}") from None
-        return tuple(made), None if fixed and not self.takes_depth else _DEFAULT_DEPTH if depth is None else depth
+        return tuple(made), None if fixed and not self.takes_depth else DEFAULT_DEPTH if depth is None else depth
 
     def space(self, n_qubits: int, depth: int | None) -> SearchSpace:
         """The space as the user's code has it, with sizes for a function that takes them; errors as of `spaces`."""
@@ -82,7 +79,7 @@ class OwnCode:
         return not isinstance(self.found, SearchSpace) and "depth" in self._arguments(1, None)
 
     def _arguments(self, n_qubits: int, depth: int | None) -> dict[str, int]:
-        layers = _DEFAULT_DEPTH if depth is None else require_at_least("depth", depth, 1)
+        layers = DEFAULT_DEPTH if depth is None else require_at_least("depth", depth, 1)
         return arguments_of(self.found, {"n_qubits": n_qubits, "depth": layers}) or {}
 
     def _wrong(self, found: Any) -> OptionError:

@@ -112,9 +112,9 @@ def taken(named: NamedSpace, *, input_size: int, options: Any, what: str = "spac
     source = None if named.source is None else Named.of(what, named.source, folder)
     code = OwnCode(None, named.given) if source is None else OwnCode.load(source)
     made, depth = code.spaces(sizes, options.depth)
-    places = {id(space): place for place, space in enumerate({id(space): space for space in made}.values())}
-    spaces = list({id(space): space for space in made}.values())
-    qpy, roles = store(spaces)
+    different = {id(space): space for space in made}
+    places = {key: place for place, key in enumerate(different)}
+    qpy, roles = store(list(different.values()))
     return OwnSpace(
         source=None if source is None else source.lasting,
         depth=depth,
