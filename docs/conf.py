@@ -36,7 +36,11 @@ mathjax3_config = {
     "tex": {"macros": {"bra": [r"\langle #1|", 1], "ket": [r"|#1\rangle", 1], "mean": [r"\langle #1\rangle", 1]}}
 }
 
-autodoc_default_options = {"members": True, "member-order": "bysource", "exclude-members": "set_score_request, model_config"}
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "exclude-members": "set_fit_request, set_score_request, model_config",
+}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True

@@ -8,6 +8,7 @@ from .nn import QLSTMCell as QLSTMCell
 from .space import Candidate as Candidate
 from .space import SearchSpace as SearchSpace
 from .space import analyze as analyze
+from .training import QLSTMClassifier as QLSTMClassifier
 from .training import QLSTMRegressor as QLSTMRegressor
 
 __version__: str

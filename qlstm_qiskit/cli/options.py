@@ -58,6 +58,15 @@ def parsed_options(pairs: list[str]) -> dict[str, Any]:
     return options
 
 
+def existing_space(space: str | None) -> str | None:
+    """Refuse a name of own circuits that none can have, before what runs the code is loaded, which takes seconds."""
+    if space is not None:
+        from qlstm_qiskit.hardware.config.code import Named
+
+        Named.of("space", space)
+    return space
+
+
 def existing_run(run: Path | None) -> Path | None:
     """Refuse a run folder that is not there as reading it would, before what reads it is loaded, which takes seconds."""
     if run is not None and not exists(run):
@@ -70,6 +79,13 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder mad
 OtherBackend = Annotated[
     str | None,
     typer.Option("--backend", help="Evaluate on this backend; by default the run's own.", autocompletion=backend_names),
+]
+AllocateShots = Annotated[
+    bool,
+    typer.Option(
+        "--allocate-shots",
+        help="Give time steps and gates that matter most to the predictions more shots, for the same number in all.",
+    ),
 ]
 Confirm = Annotated[bool, typer.Option("--confirm", help="Submit beyond the limits of the backend's guard, this once.")]
 BackendsFile = Annotated[
@@ -115,6 +131,17 @@ Season = Annotated[
     int | None,
     typer.Option(help="Rows in a season of the CSV file, for the forecast that repeats the last season.", show_default="1"),
 ]
+OwnCircuits = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="FILE.py:NAME",
+        help="Own circuits in place of the model's: a SearchSpace, or a function that returns one, in a file of yours (whose "
+        "code is run) or in a module.",
+        callback=existing_space,
+        show_default="the model's own",
+    ),
+]
 Recipe = Annotated[
     str,
     typer.Option(
@@ -135,6 +162,7 @@ SearchStrategy = Annotated[
 StrategyOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the strategy, e.g. keep=2; may be repeated.")
 ]
+FromScratch = Annotated[bool, typer.Option("--from-scratch", help="With --from: begin with random parameters again.")]
 StartRun = Annotated[
     Path | None, typer.Option("--from", metavar="RUN", help="Go on from the model of this run, such as a derived one.")
 ]

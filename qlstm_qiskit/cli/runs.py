@@ -12,6 +12,7 @@ import typer
 
 from qlstm_qiskit.cli.formats import encoded, require_format
 from qlstm_qiskit.cli.options import (
+    AllocateShots,
     BackendsFile,
     Confirm,
     Json,
@@ -25,7 +26,9 @@ from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import DataError, OptionError
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.experiments import Run
+    import pandas as pd
+
+    from qlstm_qiskit.experiments import Allocation, Run
     from qlstm_qiskit.hardware import BackendSpec
     from qlstm_qiskit.training.task import Task
 
@@ -37,6 +40,7 @@ def evaluate(
     ] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
+    allocate_shots: AllocateShots = False,
     confirm: Confirm = False,
     trust_provider: TrustProvider = False,
     json: Json = False,
@@ -48,6 +52,8 @@ def evaluate(
     Example: qlstm evaluate runs/demo --backend aer-noise-torino
 
     Example: qlstm evaluate runs/demo --steps 8
+
+    Example: qlstm evaluate runs/demo --backend aer-noise-fez --allocate-shots
     """
     options = _entry(backend, backends)
     from qlstm_qiskit.experiments import require_affordable_evaluation, rolled_errors, rolled_windows
@@ -56,6 +62,7 @@ def evaluate(
         data = loaded.dataset
         n_rolled = 0 if steps is None else rolled_windows(data, steps)
         require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0))
+        allocation = _allocation(loaded, allocate_shots)
         before = loaded.n_jobs
         task = loaded.spec.task
         test = task.errors(data, loaded.predict(data.x_test))
@@ -65,13 +72,14 @@ def evaluate(
     facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)}
     if json:
         facts |= {} if rolled is None else {"rolled_out": {"windows": n_rolled, **rolled}}
-        print_json(facts | _difference(loaded))
+        print_json(facts | _difference(loaded) | _allocated(allocation))
         return
     print(f"{loaded.spec.title} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
     print_errors(facts, task)
     if rolled is not None:
         _print_rolled(rolled, n_rolled)
     _print_difference(loaded)
+    _print_allocation(allocation)
     _print_jobs(before, after)
 
 
@@ -83,6 +91,7 @@ def predict(
     horizon: Annotated[int | None, typer.Option(help="Forecast this many rows beyond the end of the file.")] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
+    allocate_shots: AllocateShots = False,
     confirm: Confirm = False,
     trust_provider: TrustProvider = False,
     json: Json = False,
@@ -105,20 +114,17 @@ def predict(
     from qlstm_qiskit.experiments import predict_table, roll_out, table_of
 
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
-        before = loaded.n_jobs
+        allocation, before = _allocation(loaded, allocate_shots), loaded.n_jobs
         series = table_of(loaded, csv, given)
         table = predict_table(loaded, series) if horizon is None else roll_out(loaded, series, horizon)
         after = loaded.n_jobs
     write_atomically(out, encoded(table, out))
-    scores = None
-    if horizon is None and "persistence" in table:
-        rows = table.dropna(subset=["prediction"])
-        truth = rows[loaded.header.target]
-        scores = {name: float((rows[name] - truth).pow(2).mean() ** 0.5) for name in ("prediction", "persistence")}
+    scores = None if horizon is not None else _rmse(table, loaded.header.target)
     if json:
         facts = {"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.header.target}
         facts |= {"read": series.said} if series.said else {}
-        print_json(facts | {"backend": loaded.spec.backend} | _difference(loaded), table=table)
+        facts |= {"backend": loaded.spec.backend} | _difference(loaded)
+        print_json(facts | _allocated(allocation), table=table)
         return
     if series.said:
         print(series.said)
@@ -131,8 +137,17 @@ def predict(
             [list(item) for item in scores.items()],
         )
     _print_difference(loaded)
+    _print_allocation(allocation)
     _print_jobs(before, after)
     print(f"Wrote {len(table)} rows to {out}")
+
+
+def _rmse(table: pd.DataFrame, target: str) -> dict[str, float] | None:
+    """Errors of predictions, and of repeating the last value, in original units; None where the file has no target."""
+    if "persistence" not in table:
+        return None
+    rows = table.dropna(subset=["prediction"])
+    return {name: float((rows[name] - rows[target]).pow(2).mean() ** 0.5) for name in ("prediction", "persistence")}
 
 
 def _entry(backend: str | None, backends: Path | None) -> BackendSpec | None:
@@ -153,6 +168,26 @@ def _load(run: Path, options: BackendSpec | None, backends: Path | None, confirm
         if confirm:
             options = own.backend_options or find_spec(own.backend, backends)
     return load_run(run, backend=options.confirmed() if options is not None and confirm else options, trust=True)
+
+
+def _allocation(run: Run, wanted: bool) -> Allocation | None:
+    from qlstm_qiskit.experiments import allocate_shots
+
+    return allocate_shots(run) if wanted else None
+
+
+def _allocated(allocation: Allocation | None) -> dict[str, object]:
+    """Where shots went, for JSON; nothing where all circuits have as many."""
+    return {} if allocation is None else {"allocation": allocation.facts()}
+
+
+def _print_allocation(allocation: Allocation | None) -> None:
+    if allocation is not None:
+        few, many = min(int(own.min()) for own in allocation.shots), max(int(own.max()) for own in allocation.shots)
+        print(
+            f"Shots: {few:,} to {many:,} for each circuit, {allocation.per_window:,} per window, as with {allocation.equal:,} "
+            f"for each; the variance of predictions by shots is expected to be {allocation.expected_gain:.2f} times lower"
+        )
 
 
 def _print_jobs(before: int | None, after: int | None) -> None:

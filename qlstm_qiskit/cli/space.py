@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from qlstm_qiskit.cli.completion import backend_names
-from qlstm_qiskit.cli.options import BackendsFile, Json
+from qlstm_qiskit.cli.options import BackendsFile, Json, existing_space
 from qlstm_qiskit.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.space import Candidate, SpaceAnalysis
+    from qlstm_qiskit.space import Candidate, SearchSpace, SpaceAnalysis
 
-space_app = typer.Typer(help="Look at the search space of candidate circuits.", no_args_is_help=True)
+
+class _SpaceCommands(typer.core.TyperGroup):
+    """`qlstm space FILE.py:NAME` shows that space."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, ["show", *args] if args and ":" in args[0] else args)
+
+
+space_app = typer.Typer(help="Look at the search space of candidate circuits.", no_args_is_help=True, cls=_SpaceCommands)
+
+_Space = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[FILE.py:NAME]",
+        help="Own circuits, as for `qlstm train --space`; the code in the file is run.",
+        callback=existing_space,
+        show_default="the paper's",
+    ),
+]
+_Qubits = Annotated[
+    int | None, typer.Option(help="Qubits of each circuit.", show_default="4; given circuits have their own number")
+]
+_Depth = Annotated[
+    int | None, typer.Option(help="Variational layers of each circuit.", show_default="1; given circuits have their own")
+]
 
 
 @space_app.command("show")
 def space_show(
-    n_qubits: Annotated[int, typer.Option(help="Qubits of each circuit.")] = 4,
-    depth: Annotated[int, typer.Option(help="Variational layers of each circuit.")] = 1,
+    space: _Space = None,
+    n_qubits: _Qubits = None,
+    depth: _Depth = None,
     draw: Annotated[str | None, typer.Option(help="Draw this candidate, e.g. 'H-RY|linear-RX'.")] = None,
     fourier: Annotated[str | None, typer.Option(help="Write this candidate as a Fourier series of its inputs.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random angles that --fourier is shown at.")] = 0,
     json: Json = False,
 ) -> None:
-    """List the paper's 36 candidate circuits, draw one, or write one as a truncated Fourier series.
+    """List the paper's 36 candidate circuits, or your own; draw one, or write one as a truncated Fourier series.
 
     Example: qlstm space show --n-qubits 4 --depth 1 --draw "H-RY|linear-RX"
+
+    Example: qlstm space my_space.py:space
     """
     from qlstm_qiskit.errors import require_at_least, unknown_option
-    from qlstm_qiskit.space import SearchSpace
 
-    candidates = SearchSpace.paper().candidates(n_qubits, depth)
+    found, n_qubits, depth = _space(space, n_qubits, depth)
+    candidates = found.candidates(n_qubits, depth)
     named = {candidate.name: candidate for candidate in candidates}
     for wanted in (draw, fourier):
         if wanted is not None and wanted not in named:
@@ -62,16 +90,19 @@ def space_show(
         for candidate in candidates
     ]
     if json:
-        print_json({"n_qubits": n_qubits, "depth": depth, "candidates": rows})
+        print_json({"n_qubits": candidates[0].n_qubits, "depth": depth, "candidates": rows})
         return
     header = ["candidate", "inputs", "weights", "circuit depth", "two-qubit gates"]
-    print_table(f"{len(rows)} candidates on {n_qubits} qubits, depth {depth}", header, [list(row.values()) for row in rows])
+    layers = "" if depth is None else f", depth {depth}"
+    title = f"{len(rows)} candidates on {candidates[0].n_qubits} qubits{layers}"
+    print_table(title, header, [list(row.values()) for row in rows])
 
 
 @space_app.command("analyze")
 def space_analyze(
-    n_qubits: Annotated[int, typer.Option(help="Qubits of each circuit.")] = 4,
-    depth: Annotated[int, typer.Option(help="Variational layers of each circuit.")] = 1,
+    space: _Space = None,
+    n_qubits: _Qubits = None,
+    depth: _Depth = None,
     outputs: Annotated[
         int | None,
         typer.Option(
@@ -87,7 +118,8 @@ def space_analyze(
     out: Annotated[Path | None, typer.Option(help="Draw a figure into this file, as PNG.")] = None,
     json: Json = False,
 ) -> None:
-    """Find out which of the paper's 36 candidates are dead, blind or equal, what each can express, and what it costs.
+    """Find out which of the paper's 36 candidates, or of your own, are dead, blind or equal, what each can express, and what it
+    costs.
 
     Example: qlstm space analyze --n-qubits 4 --depth 1 --backend fake-fez --out space.png
     """
@@ -96,12 +128,10 @@ def space_analyze(
     if backend is not None:
         find_spec(backend, backends)  # a name that there is none of is refused before anything that takes seconds to import
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
-    from qlstm_qiskit.space import SearchSpace, analyze
+    from qlstm_qiskit.space import analyze
 
     found = analyze(
-        SearchSpace.paper(),
-        n_qubits,
-        depth,
+        *_space(space, n_qubits, depth),
         outputs,
         backend=backend,
         backends=backends,
@@ -121,6 +151,21 @@ def space_analyze(
         print(f"Figure: {out}")
 
 
+def _space(source: str | None, n_qubits: int | None, depth: int | None) -> tuple[SearchSpace, int | None, int | None]:
+    """The paper's space, or the user's own, and sizes to build it with; given circuits need none."""
+    from qlstm_qiskit.space import SearchSpace
+
+    sizes = 4 if n_qubits is None else n_qubits, 1 if depth is None else depth
+    if source is None:
+        return SearchSpace.paper(), *sizes
+    from qlstm_qiskit.hardware.config.code import Named
+    from qlstm_qiskit.space.named import OwnCode
+
+    own = OwnCode.load(Named.of("space", source))
+    space = own.space(*sizes)
+    return (space, *sizes) if not space.fixed else (space, n_qubits, None if own.takes_depth else depth)
+
+
 def _print_analysis(found: SpaceAnalysis) -> None:
     rows: list[list[object]] = []
     for report in found.reports:
@@ -133,7 +178,8 @@ def _print_analysis(found: SpaceAnalysis) -> None:
         estimated = [f"{report.entangling_capability:.2f}", f"{report.expressibility:.2f}"]
         rows.append([report.name, frequencies, inert, *estimated, *pairs, *depth, *success, report.verdict])
     where = "" if found.device is None else f", and on {found.device}"
-    title = f"{len(rows)} candidates on {found.n_qubits} qubits, depth {found.depth}, measured on {found.n_outputs}{where}"
+    layers = "" if found.depth is None else f", depth {found.depth}"
+    title = f"{len(rows)} candidates on {found.n_qubits} qubits{layers}, measured on {found.n_outputs}{where}"
     header = [
         "candidate",
         "freq.",

@@ -133,9 +133,8 @@ def _said(record: dict[str, Any], task: Task) -> str:
 
 
 def _print(found: Table) -> None:
-    datasets = list(found.study.datasets)
-    lines = []
-    for row in found.study.rows:
+    datasets, lines = found.datasets, []
+    for row in found.rows:
         cells = [found.cells.get((row, dataset)) for dataset in datasets]
         lines.append([row, *("" if cell is None else f"{cell.summary.median:.2g}" for cell in cells)])
     what = found.study.compared_by(found.study.trained_for.shown)

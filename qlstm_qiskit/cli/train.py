@@ -17,9 +17,11 @@ from qlstm_qiskit.cli.options import (
     BackendsFile,
     Confirm,
     Features,
+    FromScratch,
     Horizon,
     Json,
     Log,
+    OwnCircuits,
     Recipe,
     SearchStrategy,
     Season,
@@ -61,14 +63,13 @@ def train(
     horizon: Horizon = 1,
     train_fraction: TrainFraction = 0.67,
     season: Season = None,
+    space: OwnCircuits = None,
     recipe: Recipe = "paper",
     *,
     strategy: SearchStrategy = None,
     strategy_option: StrategyOption = None,
     start: StartRun = None,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="With --from: begin with random parameters again.")
-    ] = False,
+    from_scratch: FromScratch = False,
     backend: TrainingBackend = "statevector",
     backends: BackendsFile = None,
     confirm: Confirm = False,
@@ -95,7 +96,6 @@ def train(
     from qlstm_qiskit.hardware import find_spec
 
     entry = find_spec(backend, backends)  # before anything that takes seconds to import
-    entry = entry.confirmed() if confirm else entry
     given = {key for key in ctx.params if ctx.get_parameter_source(key).name == "COMMANDLINE"}  # type: ignore[union-attr]
     if resume and given <= _RESUME:
         finish(out, json, log or [], trust=trust_provider)
@@ -108,7 +108,8 @@ def train(
     else:
         spec = _spec_from(start, values, given, from_scratch)
         name = f"{start.name}-tuned"
-    _train(spec.on(entry), out or Path("runs") / name, json, log or [], resume=resume, trust=trust_provider)
+    spec = spec.on(entry.confirmed() if confirm else entry)
+    _train(spec, out or Path("runs", name), json, log or [], resume=resume, trust=trust_provider)
 
 
 def _require_together(values: dict[str, Any], given: set[str]) -> None:
@@ -245,6 +246,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
             **data,
         ),
         search=search,
+        space=given["space"],
         **{key: given[key] for key in OF_RUN},
     )
 

@@ -13,14 +13,20 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from qlstm_qiskit.circuits import PauliTerm
+from qlstm_qiskit.errors import ShapeError
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.states import Observables
 
 Evaluate = Callable[[Tensor], Tensor]
+#: Shots of each circuit: one number, or one for each gate.
+Counts = int | NDArray[np.int64]
+#: From inputs, and the shots of this call, to sampled values.
+Sample = Callable[[Tensor, Counts], Tensor]
 
 #: An output that is 0, where a candidate has fewer than another.
 NOTHING = (PauliTerm(0, 0, 0.0),)
@@ -102,11 +108,11 @@ class SampledBank(ABC):
         """Compile what is to be evaluated; one of the banks, for sizes and plans."""
 
     @abstractmethod
-    def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Evaluate:
+    def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Sample:
         """From inputs to sampled weighted sums, (batch, gates, outputs), without constants."""
 
     @abstractmethod
-    def _bound_apart(self, weights: Tensor, how: How) -> Evaluate:
+    def _bound_apart(self, weights: Tensor, how: How) -> Sample:
         """From inputs to sampled outputs of each candidate, (batch, gates, candidates, outputs), without constants."""
 
     def bind(
@@ -117,10 +123,19 @@ class SampledBank(ABC):
         samples: int = 1,
         calls: int = 1,
         gates: tuple[int, ...] | None = None,
+        shots: NDArray[np.int64] | None = None,
     ) -> BoundSamples:
-        """Fix angles and structural weights for one forward pass; arguments and errors as in `ExactBank.bind`."""
+        """Fix angles and structural weights for one forward pass; arguments and errors as in `ExactBank.bind`.
+
+        `shots`: Of the circuits of each gate in each call, (calls, gates); those of the bank for all where None.
+        """
         check_bank_parameters(self.n_weights, weights, mixing)
-        return BoundSamples(self, weights, mixing, How(samples, calls, gates))
+        return BoundSamples(self, weights, mixing, How(samples, calls, gates), CallShots(shots))
+
+    @property
+    def n_bases(self) -> tuple[int, ...]:
+        """Of each candidate, how many circuits one evaluation takes: one for each basis, none where nothing is measured."""
+        return tuple(len({item.basis for item in own}) for own in self._measured)
 
     def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:
         """As `ExactBank.plan`, of the exact values."""
@@ -150,11 +165,44 @@ class How:
         return {"samples": self.samples, "calls": self.calls, "gates": self.gates}
 
 
+class CallShots:
+    """The shots of each call of a pass, one call after the other.
+
+    Args:
+        rows: (calls, gates); None where a backend's own number holds for all.
+    """
+
+    def __init__(self, rows: NDArray[np.int64] | None) -> None:
+        self._rows, self._done = rows, 0
+
+    def here(self) -> NDArray[np.int64] | None:
+        """Shots of each gate in this call; None for the backend's own.
+
+        Raises:
+            ShapeError: There are more calls than rows.
+        """
+        if self._rows is None:
+            return None
+        if self._done == len(self._rows):
+            raise ShapeError(
+                f"shots are allocated for {self._done} time steps, and this is one more; allocate them for sequences of this "
+                "length."
+            )
+        row: NDArray[np.int64] = self._rows[self._done]
+        return row
+
+    def take(self) -> NDArray[np.int64] | None:
+        """As `here`, and on to the next call."""
+        found = self.here()
+        self._done += 1
+        return found
+
+
 class BoundSamples:
     """A sampled bank with fixed angles and structural weights; each call is a job of its own."""
 
-    def __init__(self, bank: SampledBank, weights: Tensor, mixing: Tensor | None, how: How) -> None:
-        self._bank, self._weights, self._mixing, self._how = bank, weights, mixing, how
+    def __init__(self, bank: SampledBank, weights: Tensor, mixing: Tensor | None, how: How, shots: CallShots) -> None:
+        self._bank, self._weights, self._mixing, self._how, self._shots = bank, weights, mixing, how, shots
         self._evaluate = bank._bound(weights, mixing, how)
         self._offset = self._constants(mixing)
 
@@ -165,13 +213,16 @@ class BoundSamples:
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         """Sampled sums ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); as `BoundBank`, fresh shots in each call."""
-        values = self._evaluate(inputs)
+        values = self._evaluate(inputs, self._counts(self._shots.take()))
         return values if self._offset is None else values + self._offset
 
     def candidates(self, inputs: Tensor) -> Tensor:
         """Sampled outputs of each candidate, (batch, gates, candidates, outputs)."""
-        values = self._bank._bound_apart(self._weights, self._how)(inputs)
+        values = self._bank._bound_apart(self._weights, self._how)(inputs, self._counts(self._shots.here()))
         return values + torch.as_tensor(self._bank._constants, dtype=values.dtype, device=values.device)
+
+    def _counts(self, own: NDArray[np.int64] | None) -> Counts:
+        return self._bank._shots.number if own is None else own
 
     def _constants(self, mixing: Tensor | None) -> Tensor | None:
         if not self._bank._constants.any():

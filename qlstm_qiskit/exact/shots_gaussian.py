@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import PauliTerm
 from qlstm_qiskit.exact.noisy_sum import SecondMoments, noisy_sum
-from qlstm_qiskit.exact.shots import NOTHING, Evaluate, ExactValues, How, MeasuredSum, SampledBank
+from qlstm_qiskit.exact.shots import NOTHING, Counts, ExactValues, How, MeasuredSum, Sample, SampledBank
 from qlstm_qiskit.exact.states import Observables
 
 
@@ -43,41 +43,45 @@ class GaussianBank(SampledBank):
         rows = [[item for item in measured if item.output == k] for k in range(self.n_outputs)]
         return [item for row in rows for item in (*row, *[None] * (self._slots - len(row)))]
 
-    def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Evaluate:
+    def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Sample:
         if self.n_candidates == 1:
             together = self._means.bind(weights, None, **how.options())
-            return lambda inputs: self._sampled(together(inputs), None, mixing, self._known)
+            return lambda inputs, shots: self._sampled(together(inputs), None, mixing, self._known, shots)
         assert mixing is not None, "several candidates are mixed"
         means = self._means.bind_apart(weights, **how.options())
         pairs = None if self._pairs is None else self._pairs.bind(weights, mixing.square(), **how.options())
 
-        def evaluate(inputs: Tensor) -> Tensor:
+        def evaluate(inputs: Tensor, shots: Counts) -> Tensor:
             moments = weights.new_zeros(len(inputs), len(weights), 0) if pairs is None else pairs(inputs)
-            return self._sampled(means(inputs).flatten(2), moments, mixing, self._known)
+            return self._sampled(means(inputs).flatten(2), moments, mixing, self._known, shots)
 
         return evaluate
 
-    def _bound_apart(self, weights: Tensor, how: How) -> Evaluate:
+    def _bound_apart(self, weights: Tensor, how: How) -> Sample:
         size = self.n_outputs * self._slots
         means = self._means.bind_apart(weights, **how.options())
         pairs = None if self._pairs is None else self._pairs.bind_apart(weights, **how.options())
 
-        def evaluate(inputs: Tensor) -> Tensor:
+        def evaluate(inputs: Tensor, shots: Counts) -> Tensor:
             expected = means(inputs)
             moments = expected[..., size:] if pairs is None else pairs(inputs)
             sampled = [
-                self._sampled(expected[:, :, c, :size], moments[:, :, c], None, self._known.of(c))
+                self._sampled(expected[:, :, c, :size], moments[:, :, c], None, self._known.of(c), shots)
                 for c in range(self.n_candidates)
             ]
             return torch.stack(sampled, dim=2)
 
         return evaluate
 
-    def _sampled(self, values: Tensor, moments: Tensor | None, mixing: Tensor | None, known: SecondMoments) -> Tensor:
+    def _sampled(
+        self, values: Tensor, moments: Tensor | None, mixing: Tensor | None, known: SecondMoments, shots: Counts
+    ) -> Tensor:
         batch, gates, _ = values.shape
         shape = (batch, gates, self.n_outputs, self._slots)
         normal = self._shots.generator().standard_normal((batch, gates, self.n_outputs * self._slots))
-        sums = noisy_sum(values, moments, mixing, normal, known, self._shots.number)
+        if not isinstance(shots, int):  # noise is in proportion to them, so that loops that take one number serve
+            normal, shots = normal / np.sqrt(shots)[:, None], 1
+        sums = noisy_sum(values, moments, mixing, normal, known, shots)
         return sums if self._slots == 1 else sums.reshape(shape).sum(3)
 
 

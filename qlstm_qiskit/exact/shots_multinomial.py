@@ -15,7 +15,7 @@ from torch import Tensor
 from qlstm_qiskit.circuits import PauliTerm
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.exact.memory import require_bytes
-from qlstm_qiskit.exact.shots import NOTHING, Evaluate, ExactValues, How, MeasuredSum, SampledBank
+from qlstm_qiskit.exact.shots import NOTHING, Counts, ExactValues, How, MeasuredSum, Sample, SampledBank
 
 #: Qubits measured together of which all 2^n outcomes are written down.
 _MOST_BITS = 14
@@ -47,25 +47,25 @@ class MultinomialBank(SampledBank):
         )
         return self._values
 
-    def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Evaluate:
+    def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Sample:
         apart = self._bound_apart(weights, how)
         if mixing is None:
-            return lambda inputs: apart(inputs).squeeze(2)
-        return lambda inputs: torch.einsum("bgck,gc->bgk", apart(inputs), mixing).contiguous()
+            return lambda inputs, shots: apart(inputs, shots).squeeze(2)
+        return lambda inputs, shots: torch.einsum("bgck,gc->bgk", apart(inputs, shots), mixing).contiguous()
 
-    def _bound_apart(self, weights: Tensor, how: How) -> Evaluate:
+    def _bound_apart(self, weights: Tensor, how: How) -> Sample:
         values = self._values.bind_apart(weights, **how.options())
         read = torch.as_tensor(self._read, dtype=weights.dtype, device=weights.device)
 
-        def evaluate(inputs: Tensor) -> Tensor:
+        def evaluate(inputs: Tensor, shots: Counts) -> Tensor:
             expected = values(inputs)
             # The draw has no derivative: that of the mean stands for it.
-            noisy = expected + (self._draw(expected.detach()) - expected.detach())
+            noisy = expected + (self._draw(expected.detach(), shots) - expected.detach())
             return torch.einsum("bgcs,csk->bgck", noisy, read)
 
         return evaluate
 
-    def _draw(self, expected: Tensor) -> Tensor:
+    def _draw(self, expected: Tensor, shots: Counts) -> Tensor:
         """Means over shots of all strings, from their expectation values (batch, gates, candidates, strings)."""
         generator, exact = self._shots.generator(), expected.to("cpu", torch.float64).numpy()
         drawn = exact.copy()
@@ -74,7 +74,7 @@ class MultinomialBank(SampledBank):
             for basis in bases:
                 own = slice(start, start + 2 ** len(basis.qubits) - 1)
                 start = own.stop
-                drawn[:, :, c, own] = basis.sampled(exact[:, :, c, own], self._shots.number, generator)
+                drawn[:, :, c, own] = basis.sampled(exact[:, :, c, own], shots, generator)
         return torch.from_numpy(drawn).to(expected)
 
 
@@ -101,12 +101,12 @@ class _Outcomes:
         numbers = np.arange(2 ** len(self.qubits))
         return 1.0 - 2.0 * (np.bitwise_count(numbers[:, None] & numbers) % 2)
 
-    def sampled(self, means: Array, shots: int, generator: np.random.Generator) -> Array:
-        """Means over shots from expectation values, (..., strings without the identity)."""
+    def sampled(self, means: Array, shots: Counts, generator: np.random.Generator) -> Array:
+        """Means over shots from expectation values, (batch, gates, strings without the identity)."""
         require_bytes(24 * means.size, "the probabilities of all outcomes", torch.device("cpu"))
         chances = (means @ self.signs[:, 1:].T + 1).clip(0)
         chances /= chances.sum(axis=-1, keepdims=True)
-        found: Array = generator.multinomial(shots, chances) / shots @ self.signs[:, 1:]
+        found: Array = generator.multinomial(shots, chances) / np.asarray(shots)[..., None] @ self.signs[:, 1:]
         return found
 
 

@@ -2,6 +2,7 @@
 
 from qlstm_qiskit.data.errors import forecast_errors, reference_errors
 from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
+from qlstm_qiskit.experiments.runs.allocation import Allocation, allocate_shots
 from qlstm_qiskit.experiments.runs.derive import derive_run
 from qlstm_qiskit.experiments.runs.environment import versions
 from qlstm_qiskit.experiments.runs.forecast import predict_table, roll_out, table_of
@@ -15,10 +16,12 @@ from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_command, r
 
 __all__ = [
     "RECIPES",
+    "Allocation",
     "DataSpec",
     "Run",
     "RunSpec",
     "Start",
+    "allocate_shots",
     "derive_run",
     "forecast_errors",
     "horizon_errors",

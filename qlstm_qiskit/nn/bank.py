@@ -9,38 +9,37 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
+from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
 from qlstm_qiskit.exact import FourierSeries
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
-from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward, require_device
+from qlstm_qiskit.nn.allocated import Allocated
+from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward
+from qlstm_qiskit.nn.checks import require_device, require_known
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.pairs import RestrictedParameter, checked_gates, filled, restricted, slots
 from qlstm_qiskit.space import Candidate
 
-SHARINGS = ("none", "shared")
-CIRCUITS = ("trained", "frozen")
 
-
-class CircuitBank(Circuits):
+class CircuitBank(Allocated, Circuits):
     """Weighted sums of candidate circuits: ``f_g(v) = sum_j w_gj f_j(v; theta_gj)`` for gates g.
 
     The angles theta and the structural weights w are parameters of the module. A bank with a single candidate has no
-    structural weights: its coefficient is 1. Where gates choose from different candidates (`gates`), only what they choose
-    from has parameters, in flat tensors, gate after gate; structural weights are then there for single candidates too.
+    structural weights: its coefficient is 1. With `gates`, each gate has parameters for its own candidates only, in flat
+    tensors, gate after gate, and a structural weight even for a single candidate.
 
     Args:
         candidates: The circuits; all take the same number of inputs.
-        n_gates: How many weighted sums to compute side by side, each with angles and weights of its own.
-        n_outputs: How many observables to read from each circuit; all by default.
-        gates: For each gate the candidates that it sums over, by their places; all by default.
-        sharing: "none": every candidate has angles of its own. "shared": all candidates of a gate use the same angles.
+        n_gates: Number of weighted sums to compute side by side, each with its own angles and weights.
+        n_outputs: Number of observables to read from each circuit; all by default.
+        gates: For each gate, the indices of the candidates that it sums over; all by default.
+        sharing: "none": every candidate has its own angles. "shared": all candidates of a gate use the same angles.
         circuits: "trained", or "frozen": the angles stay at their random start.
         mixing: "linear" (the paper's plain sum), "softmax", "gumbel-softmax" or "gumbel-straight-through"; see `Mixing`.
         backend: A backend or its name.
-        kept: Which of the candidates take part; all by default. The others only take their share of the random numbers and of
-            the initial structural weights, so that those that are kept start as they would among all.
-        angle_std: Standard deviation of the normal distribution that the angles are drawn from, in radians.
+        kept: A flag per candidate: whether it takes part; all by default. The others still use up their random numbers and
+            their share of the initial structural weights, so that those that are kept start as they would among all.
+        angle_std: Standard deviation of the normal distribution from which the angles are drawn, in radians.
         generator: Source of randomness; torch's default generator where None.
         device, dtype: Of the parameters; float64 by default.
 
@@ -69,7 +68,7 @@ class CircuitBank(Circuits):
     ) -> None:
         super().__init__()
         require_device(device)
-        _require_known(sharing, circuits, mixing)
+        require_known(sharing, circuits, mixing)
         if not 0 <= angle_std < math.inf:
             raise OptionError(f"angle_std is {angle_std}; it must be a finite number of at least 0.")
         if len(candidates) == 1 and gates is None and mixing != "linear":
@@ -81,7 +80,7 @@ class CircuitBank(Circuits):
                 "of them where gates say what is kept."
             )
         self.n_gates, self.n_initial = require_at_least("n_gates", n_gates, 1), sum(kept)
-        self.sharing, self.circuits, self.mixing = sharing, circuits, mixing
+        self.sharing, self.circuits, self.mixing, self.angle_std = sharing, circuits, mixing, angle_std
         self.backend = load_backend(backend) if isinstance(backend, str) else backend
         self._asked_outputs = n_outputs
         self.temperature: Tensor | None
@@ -110,7 +109,7 @@ class CircuitBank(Circuits):
             self.structural_weights = nn.Parameter(weights)
 
     def _arrange(self, candidates: Sequence[Candidate], gates: Sequence[Sequence[int]] | None) -> None:
-        """Set which candidates there are, which gate sums over which, and compile them; nothing is set where that fails."""
+        """Set the candidates and which gate sums over which, and compile them; nothing is set if that fails."""
         everything = tuple(range(len(candidates)))
         places = (everything,) * self.n_gates if gates is None else checked_gates(gates, self.n_gates, len(candidates))
         has = torch.tensor([[place in own for place in everything] for own in places])
@@ -119,16 +118,16 @@ class CircuitBank(Circuits):
         self._has_angle = has.repeat_interleave(torch.tensor(bank.n_weights), dim=1)
 
     def restrict(self, gates: Sequence[Sequence[int]]) -> list[RestrictedParameter]:
-        """Keep a part of each gate's candidates, in place; what is left of the parameters is new tensors.
+        """Keep a subset of each gate's candidates, in place; the remaining parameters are new tensors.
 
         Args:
-            gates: For each gate the candidates to keep, by their present places.
+            gates: For each gate, the current indices of the candidates to keep.
 
         Returns:
-            What has become of each parameter, for an optimiser that goes on.
+            The old and the new tensor of each parameter, for an optimiser that continues.
 
         Raises:
-            OptionError: A gate keeps none, or one that it does not have.
+            OptionError: A gate would keep no candidate, or one that it does not have.
         """
         kept = checked_gates(gates, self.n_gates, len(self.candidates))
         for gate, (own, before) in enumerate(zip(kept, self.gates, strict=True)):
@@ -151,12 +150,12 @@ class CircuitBank(Circuits):
         return changed
 
     def freeze(self) -> None:
-        """Keep the angles as they are; only structural weights, if there are any, are trained."""
+        """Freeze the angles; only the structural weights, if there are any, are trained."""
         self.angles.requires_grad_(False)
         self.circuits = "frozen"
 
     def linearise(self) -> None:
-        """Turn structural weights into plain ones with the same coefficients, in place."""
+        """Replace the structural weights by plain ones that give the same coefficients, in place."""
         coefficients = self.coefficients(noise=False)
         if coefficients is None or self.structural_weights is None or self.mixing == "linear":
             return
@@ -174,22 +173,22 @@ class CircuitBank(Circuits):
 
     @property
     def n_circuits(self) -> int:
-        """Circuits that one call evaluates for one sample."""
+        """Number of circuits that one call evaluates per sample."""
         return sum(map(len, self.gates))
 
     def arch_parameters(self) -> Iterator[nn.Parameter]:
-        """The structural weights, (gates, candidates), or flat where gates differ; none for a single candidate."""
+        """The structural weights, (gates, candidates), or flat if gates have different candidates; none for a single one."""
         if self.structural_weights is not None:
             yield self.structural_weights
 
     def circuit_parameters(self) -> Iterator[nn.Parameter]:
-        """The angles in radians: (gates, weights of all candidates), (gates, weights of one) where they are shared, or flat."""
+        """The angles in radians: (gates, weights of all candidates), (gates, weights of one) if they are shared, or flat."""
         yield self.angles
 
     def coefficients(self, *, noise: bool = True) -> Tensor | None:
-        """The coefficients of the weighted sums, (gates, candidates), zero where a gate lacks one; None for a single one.
+        """The coefficients of the weighted sums, (gates, candidates); None for a single candidate.
 
-        `noise`: While training, draw the noise of a sampled mixing, each time anew.
+        They are zero where a gate lacks a candidate. With `noise`, a sampled mixing draws new noise per call while training.
         """
         if self.structural_weights is None:
             return None
@@ -199,16 +198,25 @@ class CircuitBank(Circuits):
         )
 
     def table(self, values: Tensor) -> Tensor:
-        """Values in the shape of the structural weights as (gates, candidates), zero where a gate lacks one."""
+        """Values in the shape of the structural weights as (gates, candidates); zero where a gate lacks a candidate."""
         return filled(values, self._has) if values.dim() == 1 else values
 
     def restart_weights(self) -> None:
-        """Set the structural weights to their start, at which the candidates of a gate count equally."""
+        """Reset the structural weights to their initial values, at which the candidates of a gate count equally."""
         rows = [[MIXINGS[self.mixing].start(len(own))] * len(self.candidates) for own in self.gates]
         starts = torch.tensor(rows, dtype=self.angles.dtype)
         if self.structural_weights is not None:
             starts = starts if self.structural_weights.dim() == 2 else starts[self._has]
             self.structural_weights.data.copy_(starts)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new angles, from torch's default generator if None, and set the structural weights to their initial values.
+
+        Candidates that were dropped, and the temperature of a sampled mixing, stay as they are.
+        """
+        with torch.no_grad():
+            self.angles.copy_(torch.empty_like(self.angles).normal_(generator=generator).mul_(self.angle_std))
+        self.restart_weights()
 
     def expanded_angles(self) -> Tensor:
         """The angles of every candidate, (gates, weights of all candidates); zero where a gate lacks the candidate."""
@@ -223,22 +231,22 @@ class CircuitBank(Circuits):
     def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> Bound:
         """Fix the parameters for one forward pass of `calls` calls with `samples` samples each.
 
-        A bank with hooks is called for each input; a hook may set other parameters each time, as pruning does.
+        A bank with hooks is called for each input, because a hook may set new parameters each time, as pruning does.
 
         Args:
-            samples, calls: Sizes of the pass.
-            gates: Places of those to evaluate; all by default.
+            samples, calls: Size of the pass.
+            gates: Indices of the gates to evaluate; all by default.
         """
         if does_more(self, CircuitBank):
             return Called(self, samples, calls, gates, has_own_forward(self, CircuitBank))
         return self.bind_now(samples, calls, gates)
 
     def bind_now(self, samples: int, calls: int, gates: tuple[int, ...] | None = None) -> Bound:
-        """As `bind`, with the parameters as they are now, without hooks."""
+        """As `bind`, with the current parameters and without hooks."""
         angles, coefficients = self._expanded(), self.coefficients()
         if gates is not None:
             angles, coefficients = angles[list(gates)], None if coefficients is None else coefficients[list(gates)]
-        return self._bank.bind(angles, coefficients, samples=samples, calls=calls, gates=gates)
+        return self._bank.bind(angles, coefficients, samples=samples, calls=calls, gates=gates, **self._allocated(gates))
 
     def path(self, *, samples: int, calls: int = 1) -> str:
         """How a forward pass of this size is evaluated: "form", "states", "form+states" (see `ExactBank`) or "primitives"."""
@@ -254,7 +262,7 @@ class CircuitBank(Circuits):
 
         Args:
             inputs: Angles in radians, (..., n_inputs), in the dtype of the parameters.
-            bound: What evaluates them, where the bank is bound for several calls.
+            bound: Evaluates the sums if the bank is bound for several calls.
 
         Returns:
             (..., gates, outputs).
@@ -268,10 +276,10 @@ class CircuitBank(Circuits):
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (..., {self.n_inputs}).")
         flat = inputs.reshape(math.prod(inputs.shape[:-1]), self.n_inputs)
         values = (self.bind_now(len(flat), 1) if bound is None else bound)(flat)
-        return values.reshape(*inputs.shape[:-1], values.shape[1], self.n_outputs)  # the gates that are bound
+        return values.reshape(*inputs.shape[:-1], values.shape[1], self.n_outputs)  # only the bound gates
 
     def _let_hooks_set(self) -> None:
-        """Call a bank with hooks without its circuits: pruning and weight norm set parameters before each call."""
+        """Run the hooks without the circuits, because pruning and weight norm set parameters before each call."""
         if does_more(self, CircuitBank) and not has_own_forward(self, CircuitBank):
             shape = (self.n_gates, self.n_outputs)
             self(self.angles.new_zeros(1, self.n_inputs), bound=lambda flat: flat.new_zeros(len(flat), *shape))
@@ -283,14 +291,3 @@ class CircuitBank(Circuits):
             f"sharing={self.sharing!r}, angles={self.circuits!r}, "
             f"mixing={self.mixing!r}, backend={self.backend.name!r}"
         )
-
-
-def _require_known(sharing: str, circuits: str, mixing: str) -> None:
-    """Raise `OptionError` where an option that is a name is another one."""
-    for kind, given, allowed in (
-        ("sharing", sharing, SHARINGS),
-        ("setting of circuits", circuits, CIRCUITS),
-        ("mixing", mixing, MIXINGS),
-    ):
-        if given not in allowed:
-            raise unknown_option(kind, given, allowed)

@@ -1,10 +1,9 @@
-"""How a module of this room is called where more than its `forward` is to be run, and on which devices."""
+"""Calls of modules that do more than their `forward`, such as hooks."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
@@ -13,18 +12,20 @@ from qlstm_qiskit.hardware import Bound
 
 
 class Bindable(Protocol):
-    """What `Called` needs of a bank; see `CircuitBank`."""
+    """The part of a bank that `Called` needs; see `CircuitBank`."""
 
     @property
     def angles(self) -> Tensor: ...
     @property
     def structural_weights(self) -> Tensor | None: ...
+    @property
+    def shots(self) -> Any: ...
     def bind_now(self, samples: int, calls: int, gates: tuple[int, ...] | None) -> Bound: ...
     def __call__(self, *inputs: Any, **options: Any) -> Any: ...
 
 
 def does_more(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether calling a module does more than the `forward` of `kind`: it has hooks, or a `forward` of its own."""
+    """Whether calling a module does more than the `forward` of `kind`: it has hooks, or its own `forward`."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks
@@ -36,20 +37,25 @@ def does_more(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def has_own_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module was given another `forward` than that of `kind`."""
+    """Whether a module has a different `forward` from that of `kind`."""
     return type(module).forward is not kind.forward or "forward" in vars(module)
 
 
 class Called:
-    """A bank with hooks in one pass: called for each input, and bound again only where a hook has set other parameters.
+    """A bank with hooks in one pass: called for each input, and bound again only if a hook has set new parameters.
 
     Args:
-        bank: Whose hooks are run.
+        bank: The bank with the hooks.
         samples, calls, gates: As in `CircuitBank.bind`.
-        alone: The bank has a `forward` of its own, which is all that is called.
+        alone: The bank has its own `forward`, and nothing else is called.
+
+    Raises:
+        OptionError: The bank has allocated shots.
     """
 
     def __init__(self, bank: Bindable, samples: int, calls: int, gates: tuple[int, ...] | None, alone: bool) -> None:
+        if bank.shots is not None:
+            raise OptionError("a bank with hooks takes no allocated shots, as it may be bound in each call; remove one.")
         self._bank, self._how, self._alone = bank, (samples, calls, gates), alone
         self._bound: Bound | None = None
         self._of: list[tuple[Tensor, int]] = []
@@ -82,14 +88,3 @@ class Called:
         if self._bound is None or not same:
             self._bound, self._of = self._bank.bind_now(*self._how), of
         return self._bound
-
-
-def require_device(device: torch.device | str | None) -> None:
-    """Raise `OptionError` unless tensors can be made on a device and read back; None is torch's default."""
-    try:
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
-        raise OptionError(
-            f"device is {device!r}, which this installation of torch cannot use ({reason}); use 'cpu', or leave it out."
-        ) from error

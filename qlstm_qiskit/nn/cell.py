@@ -1,4 +1,4 @@
-"""What every quantum recurrent cell has: one step of a layer."""
+"""The base class of quantum recurrent cells: one step of a layer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unkno
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
 from qlstm_qiskit.nn.bank import CircuitBank
-from qlstm_qiskit.nn.calls import does_more, has_own_forward, require_device
-from qlstm_qiskit.nn.sizes import require_possible
+from qlstm_qiskit.nn.calls import does_more, has_own_forward
+from qlstm_qiskit.nn.checks import require_device, require_possible
 from qlstm_qiskit.space import Candidate, Draft, SearchSpace
 
-#: How [x, h] becomes angles: as it is (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).
+#: From [x, h] to angles: unchanged (the paper), or its arctangent, as in the first QLSTM (arXiv 2009.01783).
 INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {"identity": lambda values: values, "arctan": torch.arctan}
 )
@@ -34,7 +34,7 @@ Stages: TypeAlias = tuple[Bound, ...]
 class RecurrentCell(Circuits):
     """A bank of circuits for the gates of a cell, and linear layers around it in the hybrid variant.
 
-    A cell is a subclass with the names of its gates and of its states, `step`, and a typed `forward`.
+    A subclass names its gates and states and implements `step` and a typed `forward`.
 
     Args:
         input_size: Number of features in x.
@@ -42,21 +42,21 @@ class RecurrentCell(Circuits):
         depth: Variational layers of each candidate; 2 by default. Leave it out for a space of given circuits.
         space: The candidates; the paper's 36 by default.
         n_qubits: None: one angle per qubit, n_qubits = input_size + hidden_size, as in the paper. A number: the hybrid
-            variant, where a linear layer maps [x, h] to the angles and another the outputs to `hidden_size`.
+            variant, in which one linear layer maps [x, h] to the angles and another maps the outputs to `hidden_size`.
         input_map: "identity" or "arctan", applied to the angles.
         sharing, circuits, mixing, backend, angle_std, generator, device, dtype: As in `CircuitBank`.
 
     Attributes:
-        removed: Names of candidates that the space has left out (`SearchSpace.without_dead`), with the reason.
+        removed: Names of candidates that the space left out (`SearchSpace.without_dead`), with the reason.
 
     Raises:
         OptionError: An unknown option or device, a size below 1, or circuits that do not fit the sizes.
         CapacityError: The circuits do not fit in memory.
     """
 
-    gate_names: ClassVar[tuple[str, ...]]  #: As files and figures have them, in torch's order.
-    state_names: ClassVar[tuple[str, ...]]  #: As errors have them, h first.
-    #: Gates, by their places, whose circuits are evaluated together; those of a later stage read what an earlier one gave.
+    gate_names: ClassVar[tuple[str, ...]]  #: As used in files and figures, in torch's order.
+    state_names: ClassVar[tuple[str, ...]]  #: As used in error messages, h first.
+    #: Indices of the gates whose circuits are evaluated together; a later stage reads the results of an earlier one.
     stages: ClassVar[tuple[tuple[int, ...], ...]]
 
     def __init__(
@@ -122,6 +122,13 @@ class RecurrentCell(Circuits):
         """The angles of the circuits; see `CircuitBank.circuit_parameters`."""
         return self.bank.circuit_parameters()
 
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new initial parameters, from torch's default generator if None."""
+        self.bank.reset_parameters(generator)
+        for layer in (self.to_angles, self.from_outputs):
+            if layer is not None:
+                _draw(layer, generator)
+
     def bind(self, *, samples: int, calls: int = 1) -> Stages:
         """Fix the circuits' parameters for `calls` steps with `samples` samples each."""
         if len(self.stages) == 1:
@@ -133,7 +140,7 @@ class RecurrentCell(Circuits):
         raise NotImplementedError
 
     def stepper(self, bound: Stages) -> Callable[[Tensor, States], States]:
-        """What takes inputs and states to the next states: `step`, or, where it has hooks, the cell as a whole."""
+        """A function from inputs and states to the next states: `step`, or the whole cell if it has hooks."""
         kind = next(kind for kind in type(self).__mro__ if "gate_names" in vars(kind))
         if not does_more(self, kind):
             return partial(self.step, bound)
@@ -141,20 +148,25 @@ class RecurrentCell(Circuits):
         return lambda inputs, states: self.states_of(self(inputs, self.hx_of(states), **options))
 
     def angles(self, inputs: Tensor, h: Tensor) -> Tensor:
-        """What the circuits read, in radians: (batch, n_inputs) for `inputs` (batch, input_size) and h (batch, hidden_size)."""
+        """Input angles of the circuits, in radians: (batch, n_inputs).
+
+        Args:
+            inputs: (batch, input_size).
+            h: (batch, hidden_size).
+        """
         values = torch.cat((inputs, h), dim=1)
         if self.to_angles is not None:
             values = self.to_angles(values)
         return INPUT_MAPS[self.input_map](values)
 
     def pre_activations(self, bound: Bound, inputs: Tensor, h: Tensor) -> Tensor:
-        """Of the gates of a stage, (batch, gates, hidden_size)."""
+        """Pre-activations of the gates of a stage, (batch, gates, hidden_size)."""
         constant = 0 if inputs.requires_grad or self.to_angles is not None else self.input_size
         gates = bound(self.angles(inputs, h), constant=constant)
         return gates if self.from_outputs is None else self.from_outputs(gates)
 
     def one_step(self, input: Tensor, hx: Any, bound: Stages | None) -> Any:
-        """One step from and to states as a user gives them, with or without a batch.
+        """One step from states in a user's form to states in the same form, with or without a batch dimension.
 
         Raises:
             ShapeError: A tensor has another shape or dtype.
@@ -177,10 +189,10 @@ class RecurrentCell(Circuits):
 
     @classmethod
     def states_of(cls, hx: Any) -> States:
-        """The states as a tuple, from what torch's cell of this kind takes.
+        """The states as a tuple, from the `hx` of torch's cell of this kind.
 
         Raises:
-            ShapeError: It is something else.
+            ShapeError: `hx` has a different form.
         """
         if len(cls.state_names) == 1:
             return (hx,)
@@ -191,7 +203,7 @@ class RecurrentCell(Circuits):
 
     @classmethod
     def hx_of(cls, states: States) -> Any:
-        """The states as torch's cell of this kind has them: a single one by itself."""
+        """The states in the form of torch's cell of this kind, without a tuple if there is only one."""
         return states if len(cls.state_names) > 1 else states[0]
 
     def extra_repr(self) -> str:
@@ -227,10 +239,14 @@ def _check_fit(candidate: Candidate, input_size: int, hidden_size: int) -> None:
 def _linear(
     n_in: int, n_out: int, generator: torch.Generator | None, device: torch.device | str | None, dtype: torch.dtype
 ) -> nn.Linear:
-    """A linear layer with torch's default distribution, drawn from `generator`."""
-    create = nn.utils.skip_init  # leaves torch's default generator alone
+    """A linear layer with torch's default initialisation, drawn from `generator`."""
+    create = nn.utils.skip_init  # does not touch torch's default generator
     layer: nn.Linear = create(nn.Linear, n_in, n_out, device=device or "cpu", dtype=dtype)  # type: ignore[no-untyped-call]
-    bound = 1 / math.sqrt(n_in)
+    _draw(layer, generator)
+    return layer
+
+
+def _draw(layer: nn.Linear, generator: torch.Generator | None) -> None:
+    bound = 1 / math.sqrt(layer.in_features)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    return layer

@@ -1,4 +1,4 @@
-"""Gates that are constants whatever is fed in, by what is proven about their circuits."""
+"""Gates that are proven to be constant for all inputs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from qlstm_qiskit.space.dead import verdict_on
 
 
 def circuit_verdicts(bank: CircuitBank) -> dict[str, str]:
-    """The verdict on each circuit of a bank by its name: "zero", "blind" or empty, see `space.dead.verdict`."""
+    """The verdict on each circuit of a bank, by name: "zero", "blind" or empty; see `space.dead.verdict`."""
     return {candidate.name: verdict_on(candidate, bank.n_outputs) for candidate in bank.candidates}
 
 
 def constant_gates(recurrent: Recurrent[Any]) -> dict[str, str]:
-    """Gates of which no circuit depends on its inputs, with the verdict: "zero" where all are, "blind" otherwise.
+    """Gates none of whose circuits depend on their inputs, with the verdict: "zero" if all are zero, otherwise "blind".
 
-    Gates are called "input", and "input of layer 2" where there are several layers.
+    A gate is called "input", or "input of layer 2" if there are several layers.
     """
     found = {}
     for cell, where in zip(recurrent.layers(), recurrent.cell_names, strict=True):
         bank = cell.bank
-        verdicts: dict[int, str] = {}  # a gate is done with at its first live circuit: proofs for large ones take seconds
+        verdicts: dict[int, str] = {}  # the first live circuit settles a gate: proofs for large circuits take seconds
         for gate, own in zip(recurrent.gate_names, bank.gates, strict=True):
             words = set()
             for place in own:
@@ -37,7 +37,7 @@ def constant_gates(recurrent: Recurrent[Any]) -> dict[str, str]:
 
 
 def about_constants(gates: dict[str, str]) -> str:
-    """What `constant_gates` has found, in one line for a reader; empty where it has found nothing."""
+    """The result of `constant_gates` as one line for a reader; empty if there are no constant gates."""
     if not gates:
         return ""
     meaning = {"blind": "blind: a trained constant", "zero": "zero: 0 whatever its angles are"}

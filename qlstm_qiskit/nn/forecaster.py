@@ -1,4 +1,4 @@
-"""A recurrent layer and a linear read-out of its last step."""
+"""A recurrent layer with a linear read-out of its last step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from qlstm_qiskit.hardware.interpreter.modules import whole
 from qlstm_qiskit.nn.recurrent import Recurrent
 
-#: Windows that are evaluated at once where no gradients are needed.
+#: Windows that are evaluated at once when no gradients are needed.
 EVALUATION_BATCH = 128
 
 
@@ -20,8 +20,8 @@ class Forecaster(nn.Module):
     """``y = Linear(h_T)``: a window in, the next values out.
 
     Args:
-        recurrent: A layer with the interface of `torch.nn.LSTM` or `torch.nn.GRU` and ``batch_first=True``. Of one that is
-            bidirectional the last hidden state of each direction is read.
+        recurrent: A layer with the interface of `torch.nn.LSTM` or `torch.nn.GRU` and ``batch_first=True``. If it is
+            bidirectional, the last hidden state of each direction is read.
         head: Maps (batch, hidden_size), or twice as many features, to (batch, outputs).
     """
 
@@ -32,7 +32,7 @@ class Forecaster(nn.Module):
 
     @property
     def circuits(self) -> Recurrent[Any] | None:
-        """The recurrent layer where its gates are circuits, else None."""
+        """The recurrent layer if its gates are circuits, else None."""
         return self.recurrent if isinstance(self.recurrent, Recurrent) else None
 
     def forward(self, windows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How structural weights become the coefficients of the weighted sum over candidates."""
+"""Mixings: the rules from structural weights to the coefficients of the weighted sum over candidates."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Mixing:
     """A rule from structural weights (gates, candidates) to coefficients of the same shape.
 
     Attributes:
-        convex: Coefficients are probabilities, the softmax of weights / temperature; else the weights themselves.
+        convex: Coefficients are probabilities, the softmax of weights / temperature; otherwise they are the weights.
         sampled: While training, each forward pass draws Gumbel noise.
-        hard: Only the likeliest candidate of each gate counts in the forward pass; gradients are those of the probabilities.
+        hard: The forward pass uses only the most likely candidate of each gate; gradients are those of the probabilities.
     """
 
     convex: bool = False
@@ -27,7 +27,7 @@ class Mixing:
     hard: bool = False
 
     def start(self, n: int) -> float:
-        """Structural weight of each of n candidates at the start, such that all coefficients are 1 / n."""
+        """Initial structural weight of each of n candidates, such that all coefficients are 1 / n."""
         return 0.0 if self.convex else 1.0 / n
 
     def coefficients(
@@ -41,11 +41,11 @@ class Mixing:
         """Coefficients, (gates, candidates).
 
         Args:
-            weights: Structural weights; zero where a gate has no such candidate.
-            present: Where it has one, bool.
-            temperature: Below 1 convex coefficients are closer to a choice.
+            weights: Structural weights; zero where a gate lacks a candidate.
+            present: Whether a gate has a candidate, (gates, candidates), bool.
+            temperature: Below 1, convex coefficients are closer to a choice of one candidate.
             training: Whether to draw noise.
-            generator: Where from; torch's default generator where None.
+            generator: Source of the noise; torch's default generator where None.
         """
         if not self.convex:
             return weights
@@ -60,7 +60,7 @@ class Mixing:
 
 
 def _chosen(shares: Tensor) -> Tensor:
-    """One at the likeliest candidate of each gate, zero elsewhere."""
+    """One at the most likely candidate of each gate, zero elsewhere."""
     return torch.zeros_like(shares).scatter(-1, shares.argmax(dim=-1, keepdim=True), 1.0)
 
 

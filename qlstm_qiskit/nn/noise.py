@@ -1,4 +1,4 @@
-"""Random numbers of a fit from a generator of its own, so that fits in threads do not draw from one another's."""
+"""Random numbers of a fit from its own generator, so that fits in threads do not draw from each other's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Stream(torch.Generator):
-    """A generator that is not copied: copies and pickles of what holds one have None there, which is torch's default one."""
+    """A generator that is not copied: in copies and pickles of its owner it is None, which means torch's default generator."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         return None
@@ -22,7 +22,7 @@ class Stream(torch.Generator):
 
 
 def seeded(seed: int, device: torch.device | str = "cpu") -> Stream:
-    """A stream with the numbers that torch's default generator gives after ``torch.manual_seed(seed)``."""
+    """A stream with the numbers of torch's default generator after ``torch.manual_seed(seed)``."""
     stream = Stream(device=device)
     stream.manual_seed(seed)
     return stream
@@ -30,13 +30,13 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Stream:
 
 @contextmanager
 def drawing_from(generator: torch.Generator, module: nn.Module) -> Iterator[None]:
-    """Let a module draw its noise from a generator: dropout between layers, and the noise of sampled mixings.
+    """Let a module draw dropout between layers and the noise of sampled mixings from a generator.
 
-    The numbers are those that torch's default generator would give on the CPU.
+    On the CPU the numbers are those that torch's default generator would give.
 
     Args:
-        generator: On the device of the module.
-        module: Any; what else it draws comes from torch's default generator as ever.
+        generator: Source of the noise, on the device of the module.
+        module: Any module; everything else that it draws still comes from torch's default generator.
     """
     noisy = [part for part in module.modules() if hasattr(part, "noise_source")]
     stacks = [part for part in module.modules() if isinstance(part, nn.LSTM | nn.GRU) and part.dropout and part.num_layers > 1]
@@ -54,7 +54,7 @@ def drawing_from(generator: torch.Generator, module: nn.Module) -> Iterator[None
 
 
 def dropout(values: Tensor, probability: float, training: bool, generator: torch.Generator | None) -> Tensor:
-    """`torch.nn.functional.dropout`, from a generator; None is torch's default one."""
+    """`torch.nn.functional.dropout` from a generator; None is torch's default generator."""
     if generator is None or not training:
         return nn.functional.dropout(values, probability, training)
     kept = torch.empty_like(values).bernoulli_(1 - probability, generator=generator)
@@ -62,12 +62,12 @@ def dropout(values: Tensor, probability: float, training: bool, generator: torch
 
 
 def gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Noise in the shape of a tensor as `torch.nn.functional.gumbel_softmax` draws it; None is torch's default generator."""
+    """Noise in the shape of a tensor, as `torch.nn.functional.gumbel_softmax` draws it; None is torch's default generator."""
     return -torch.empty_like(like, memory_format=torch.legacy_contiguous_format).exponential_(generator=generator).log()
 
 
 def _layer_by_layer(stack: nn.LSTM | nn.GRU, generator: torch.Generator | None, input: Tensor, hx: Any = None) -> Any:
-    """The forward pass of a stack, whose dropout inside one operation of torch would draw from the default generator."""
+    """The forward pass of a stack, layer by layer: torch's fused operation draws dropout from the default generator."""
     is_lstm = isinstance(stack, nn.LSTM)
     if generator is None or not stack.training:
         return (nn.LSTM if is_lstm else nn.GRU).forward(stack, input, hx)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Pairs of gates and candidates: which there are, and parameters that are kept for those alone, in flat tensors."""
+"""Pairs of gates and candidates: which of them exist, and flat tensors with the parameters of those alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qlstm_qiskit.errors import OptionError
 
 
 class RestrictedParameter(NamedTuple):
-    """A parameter of which a part was kept: ``after`` is ``before.flatten()[places]``."""
+    """A parameter reduced to some of its entries: ``after`` is ``before.flatten()[places]``."""
 
     before: nn.Parameter
     after: nn.Parameter
@@ -19,7 +19,7 @@ class RestrictedParameter(NamedTuple):
 
 
 def checked_gates(gates: Sequence[Sequence[int]], n_gates: int, n_candidates: int) -> tuple[tuple[int, ...], ...]:
-    """Places of candidates for each gate, sorted, or `OptionError`."""
+    """Indices of the candidates of each gate, sorted, or `OptionError`."""
     chosen = tuple(tuple(sorted(set(own))) for own in gates)
     if len(chosen) != n_gates or not all(chosen) or any(not 0 <= place < n_candidates for own in chosen for place in own):
         raise OptionError(
@@ -29,12 +29,12 @@ def checked_gates(gates: Sequence[Sequence[int]], n_gates: int, n_candidates: in
 
 
 def slots(mask: Tensor) -> Tensor:
-    """For each entry of a table its place among those where `mask` is true, row by row."""
+    """For each entry of a table, its index among those where `mask` is true, row by row."""
     return (mask.flatten().cumsum(0) - 1).reshape(mask.shape)
 
 
 def restricted(parameter: nn.Parameter, index: Tensor) -> RestrictedParameter:
-    """The part of a parameter at these places of it, flat, as a new parameter."""
+    """The entries of a parameter at these flat indices, as a new flat parameter."""
     values = parameter.detach().flatten()[index.to(parameter.device)].clone()
     return RestrictedParameter(parameter, nn.Parameter(values, requires_grad=parameter.requires_grad), index)
 

@@ -9,17 +9,17 @@ from torch import Tensor
 
 from qlstm_qiskit.hardware.interpreter.modules import whole
 from qlstm_qiskit.nn.cell import RecurrentCell, Stages, States
-from qlstm_qiskit.nn.recurrent import Recurrent
+from qlstm_qiskit.nn.recurrent import Recurrent, Sequences
 from qlstm_qiskit.nn.update import GRU_GATES, gru_update
 
 
 class QGRUCell(RecurrentCell):
     """A GRU cell whose three gate pre-activations are weighted sums of quantum circuits (arXiv 2211.02612).
 
-    With v = [x, h]: ``r, z = sigmoid(QNN(v))``, ``n = tanh(QNN([x, r h]))``, ``h' = (1 - z) n + z h``. The circuits of n read
-    what those of r gave: a step evaluates circuits twice, those of r and z, then those of n. This is the first form of the
-    GRU (arXiv 1406.1078). `torch.nn.GRU` multiplies with r after a matrix product with h, which has no counterpart in a circuit
-    that reads x and h together; its parameters are counted otherwise, its shapes are the same.
+    With v = [x, h]: ``r, z = sigmoid(QNN(v))``, ``n = tanh(QNN([x, r h]))``, ``h' = (1 - z) n + z h``. The circuits of n
+    depend on r, so a step evaluates circuits in two stages: those of r and z, then those of n. This is the original form of
+    the GRU (arXiv 1406.1078). `torch.nn.GRU` multiplies by r after a matrix product with h, which has no counterpart in a
+    circuit that reads x and h together. Its shapes are the same, but its parameter count differs.
 
     Args:
         input_size: Number of features in x.
@@ -49,7 +49,7 @@ class QGRUCell(RecurrentCell):
         Args:
             input: (batch, input_size), or (input_size,) without a batch.
             hx: h, (batch, hidden_size) or (hidden_size,); zeros by default.
-            bound: What `bind` gave, for several steps.
+            bound: The result of `bind`, for several steps.
 
         Returns:
             The next h, in the same shape.
@@ -62,13 +62,13 @@ class QGRUCell(RecurrentCell):
 
 
 class QGRU(Recurrent[QGRUCell]):
-    """A stack of `QGRUCell`s over a sequence; arguments, shapes and defaults as in `torch.nn.GRU` where they are the same.
+    """A stack of `QGRUCell`s over a sequence; arguments shared with `torch.nn.GRU` have the same shapes and defaults.
 
     Args:
         input_size, hidden_size: Features of the input and of the hidden state.
         depth, space, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `QGRUCell`; `space` may be a
             sequence, see `Recurrent`.
-        num_layers, batch_first, dropout, bidirectional, proj_size, generator, device, dtype: As in `Recurrent`.
+        num_layers, bias, batch_first, dropout, bidirectional, proj_size, generator, device, dtype: As in `Recurrent`.
 
     Raises:
         OptionError: An unknown or unsupported option or device, or a size below 1.
@@ -78,15 +78,16 @@ class QGRU(Recurrent[QGRUCell]):
     cell_type = QGRUCell
 
     @whole
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Run over a sequence; D is 2 where the layer is bidirectional, else 1.
+    def forward(self, input: Sequences, hx: Tensor | None = None) -> tuple[Sequences, Tensor]:
+        """Run over a sequence; D is 2 if the layer is bidirectional, else 1.
 
         Args:
-            input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size).
+            input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size); or
+                sequences of different lengths as a `PackedSequence`: no circuit is evaluated for padding.
             hx: h, (D num_layers, batch, hidden_size), or (D num_layers, hidden_size) without a batch; zeros by default.
 
         Returns:
-            The last layer's hidden states in the layout of `input`, with D hidden_size features, and the last h in the
+            The last layer's hidden states in the layout of `input`, with D hidden_size features, and the final h in the
             layout of `hx`.
 
         Raises:

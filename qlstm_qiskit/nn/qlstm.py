@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qlstm_qiskit.hardware.interpreter.modules import whole
 from qlstm_qiskit.nn.cell import RecurrentCell, Stages, States
-from qlstm_qiskit.nn.recurrent import Recurrent
+from qlstm_qiskit.nn.recurrent import Recurrent, Sequences
 from qlstm_qiskit.nn.update import LSTM_GATES, lstm_update
 
 
@@ -46,7 +46,7 @@ class QLSTMCell(RecurrentCell):
         Args:
             input: (batch, input_size), or (input_size,) without a batch.
             hx: h and c, each (batch, hidden_size) or (hidden_size,); zeros by default.
-            bound: What `bind` gave, for several steps.
+            bound: The result of `bind`, for several steps.
 
         Returns:
             The next h and c, in the same shapes.
@@ -59,13 +59,13 @@ class QLSTMCell(RecurrentCell):
 
 
 class QLSTM(Recurrent[QLSTMCell]):
-    """A stack of `QLSTMCell`s over a sequence; arguments, shapes and defaults as in `torch.nn.LSTM` where they are the same.
+    """A stack of `QLSTMCell`s over a sequence; arguments shared with `torch.nn.LSTM` have the same shapes and defaults.
 
     Args:
         input_size, hidden_size: Features of the input and of the hidden state.
         depth, space, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `QLSTMCell`; `space` may be a
             sequence, see `Recurrent`.
-        num_layers, batch_first, dropout, bidirectional, proj_size, generator, device, dtype: As in `Recurrent`.
+        num_layers, bias, batch_first, dropout, bidirectional, proj_size, generator, device, dtype: As in `Recurrent`.
 
     Raises:
         OptionError: An unknown or unsupported option or device, or a size below 1.
@@ -75,17 +75,18 @@ class QLSTM(Recurrent[QLSTMCell]):
     cell_type = QLSTMCell
 
     @whole
-    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run over a sequence; D is 2 where the layer is bidirectional, else 1.
+    def forward(self, input: Sequences, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Sequences, tuple[Tensor, Tensor]]:
+        """Run over a sequence; D is 2 if the layer is bidirectional, else 1.
 
         Args:
-            input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size).
+            input: (time, batch, input_size), or (batch, time, input_size) with `batch_first`, or (time, input_size); or
+                sequences of different lengths as a `PackedSequence`: no circuit is evaluated for padding.
             hx: h and c, each (D num_layers, batch, hidden_size), or (D num_layers, hidden_size) without a batch; zeros by
                 default.
 
         Returns:
-            The last layer's hidden states in the layout of `input`, with D hidden_size features, and the last h and c in the
-            layout of `hx`.
+            The last layer's hidden states in the layout of `input`, with D hidden_size features, and the final h and c in
+            the layout of `hx`.
 
         Raises:
             ShapeError: A tensor has another shape or dtype, or the sequence is empty.

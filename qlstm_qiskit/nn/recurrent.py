@@ -1,4 +1,4 @@
-"""What every quantum recurrent layer has: a stack of cells over a sequence, with one loop over time."""
+"""The base class of quantum recurrent layers: a stack of cells over a sequence, with one loop over time."""
 
 from __future__ import annotations
 
@@ -7,33 +7,45 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
-from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unknown_option
+from qlstm_qiskit.errors import ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
-from qlstm_qiskit.nn.calls import require_device
 from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor
+from qlstm_qiskit.nn.checks import (
+    MOST_LAYERS,
+    require_defaults,
+    require_device,
+    require_dropout,
+    require_possible,
+    space_of_each_cell,
+)
+from qlstm_qiskit.nn.lengths import in_order, over_lengths, sizes_of
 from qlstm_qiskit.nn.noise import dropout
 from qlstm_qiskit.nn.pairs import RestrictedParameter
-from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_possible
 from qlstm_qiskit.space import SearchSpace
 
 Cell = TypeVar("Cell", bound=RecurrentCell)
 
-#: Given the place of a cell and a bank that is bound for a stage of its steps: what the cell asks in its place.
+#: Input and output of a layer: sequences of one length, or packed ones.
+Sequences = TypeVar("Sequences", Tensor, PackedSequence)
+
+#: From the index of a cell and a bank bound for one of its stages to the replacement that the cell calls.
 Observer = Callable[[int, Bound], Bound]
 
 
 class Recurrent(Circuits, Generic[Cell]):
-    """A stack of cells over a sequence. A layer is a subclass with the type of its cells and a typed `forward`.
+    """A stack of cells over a sequence. A subclass names the type of its cells and has a typed `forward`.
 
     Args:
         input_size, hidden_size: Features of the input and of the hidden state.
         depth, n_qubits, input_map, sharing, circuits, mixing, backend, angle_std: As in `RecurrentCell`.
-        space: The candidates; the paper's 36 by default. A sequence has a space for each layer, or for each cell, as
-            `Genotype.spaces` gives.
+        space: The candidates; the paper's 36 by default. A sequence has one space per layer or per cell, as from
+            `Genotype.spaces`.
         num_layers: Number of layers, each reading the hidden states of the one below.
-        batch_first: Sequences are (batch, time, features) instead of (time, batch, features). States never are.
+        bias: Not supported; anything but True is an error, because circuits have no biases.
+        batch_first: Sequences are (batch, time, features) instead of (time, batch, features). States are not affected.
         dropout: Probability of dropping a hidden feature between layers, while training.
         bidirectional: A second cell in each layer reads the sequence backwards; the layer's features are those of both.
         proj_size: Not supported; anything but 0 is an error.
@@ -41,7 +53,7 @@ class Recurrent(Circuits, Generic[Cell]):
         device, dtype: Of the parameters; float64 by default.
 
     Attributes:
-        cells: Layer after layer, in each the cell that reads forwards, then the one that reads backwards.
+        cells: Layer by layer: the cell that reads forwards, then, in bidirectional layers, the one that reads backwards.
 
     Raises:
         OptionError: An unknown or unsupported option or device, or a size below 1.
@@ -55,6 +67,12 @@ class Recurrent(Circuits, Generic[Cell]):
         self,
         input_size: int,
         hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
         *,
         depth: int | None = None,
         space: SearchSpace | Sequence[SearchSpace] | None = None,
@@ -63,11 +81,6 @@ class Recurrent(Circuits, Generic[Cell]):
         sharing: str = "none",
         circuits: str = "trained",
         mixing: str = "linear",
-        num_layers: int = 1,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
         backend: Backend | str = "statevector",
         angle_std: float = 0.01,
         generator: torch.Generator | None = None,
@@ -76,16 +89,15 @@ class Recurrent(Circuits, Generic[Cell]):
     ) -> None:
         super().__init__()
         require_device(device)
-        if proj_size:
-            raise OptionError(f"proj_size={proj_size} is not supported; leave it at 0 and add a torch.nn.Linear.")
+        require_defaults(bias, proj_size)
         self.num_layers = require_at_least("num_layers", num_layers, 1, MOST_LAYERS)
         require_dropout(dropout, self.num_layers)
         self.bidirectional = bool(bidirectional)
-        spaces = _per_cell(SearchSpace.paper() if space is None else space, self.num_layers, self.n_directions)
+        spaces = space_of_each_cell(SearchSpace.paper() if space is None else space, self.num_layers, self.n_directions)
         self.input_size, self.hidden_size, self.depth = input_size, hidden_size, spaces[0].resolve_depth(depth)
         self.batch_first, self.dropout = batch_first, dropout
         if isinstance(backend, str):
-            backend = load_backend(backend)  # one for all layers: their jobs can be joined
+            backend = load_backend(backend)  # one for all layers, so that their jobs can be joined
         sizes = (require_at_least("input_size", input_size, 1), require_at_least("hidden_size", hidden_size, 1))
         require_possible(spaces, *sizes, n_qubits, depth, backend)  # all layers together
         self.cells = nn.ModuleList(
@@ -114,7 +126,7 @@ class Recurrent(Circuits, Generic[Cell]):
 
     @property
     def n_circuits(self) -> int:
-        """Circuits that one time step evaluates for one sample: the candidates of all gates of all cells."""
+        """Number of circuits that one time step evaluates per sample: the candidates of all gates of all cells."""
         return sum(cell.bank.n_circuits for cell in self.layers())
 
     @property
@@ -123,7 +135,7 @@ class Recurrent(Circuits, Generic[Cell]):
 
     @property
     def cell_names(self) -> tuple[str, ...]:
-        """What to call each cell in words: "layer 1", "layer 1 backwards", ...; none where there is but one."""
+        """The name of each cell in words: "layer 1", "layer 1 backwards", ...; empty if there is only one."""
         if len(self.cells) == 1:
             return ("",)
         words = ("", " backwards")[: self.n_directions]
@@ -141,18 +153,18 @@ class Recurrent(Circuits, Generic[Cell]):
 
     @property
     def gates(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
-        """For each cell and gate the names of the candidates that it sums over."""
+        """For each cell and gate, the names of the candidates that it sums over."""
         return tuple(
             tuple(tuple(cell.bank.candidates[place].name for place in own) for own in cell.bank.gates) for cell in self.layers()
         )
 
     @property
     def has_dropped(self) -> bool:
-        """Whether gates have candidates of their own, because some were dropped."""
+        """Whether gates have different candidates, because some were dropped."""
         return any(weights.dim() == 1 for weights in self.arch_parameters())
 
     def keep(self, gates: Sequence[Sequence[Sequence[str]]]) -> None:
-        """Restrict the layer to these candidates of each cell and gate, as `gates` names them, unless it is already."""
+        """Restrict the layer to these candidates per cell and gate, named as in `gates`, unless it already is."""
         flat = all(weights.dim() == 1 for weights in self.arch_parameters())
         if flat and self.gates == tuple(tuple(map(tuple, layer)) for layer in gates):
             return
@@ -163,32 +175,57 @@ class Recurrent(Circuits, Generic[Cell]):
         self.restrict([[[own.index(name) for name in gate] for gate in layer] for own, layer in zip(names, gates, strict=True)])
 
     def restrict(self, layers: Sequence[Sequence[Sequence[int]]]) -> list[RestrictedParameter]:
-        """Keep a part of the candidates of each cell and gate, in place; see `CircuitBank.restrict`."""
+        """Keep a subset of the candidates of each cell and gate, in place; see `CircuitBank.restrict`."""
         return [kept for cell, gates in zip(self.layers(), layers, strict=True) for kept in cell.bank.restrict(gates)]
 
-    def over_sequence(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
-        """Run over a sequence from states as a user gives them; the features of the last layer, and the last states."""
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new initial parameters, from torch's default generator if None."""
+        for cell in self.layers():
+            cell.reset_parameters(generator)
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: in `torch.nn.LSTM` it arranges memory for cuDNN, which has no part here."""
+
+    def over_sequence(self, input: Tensor | PackedSequence, hx: Any) -> tuple[Any, Any]:
+        """Run over a sequence from states in a user's form; returns the features of the last layer and the final states."""
+        if isinstance(input, PackedSequence):
+            return self._over_packed(input, hx)
         sequence, batched = self._sequence(input)
-        before = self._initial(hx, sequence, batched)
+        before = self._initial(hx, sequence, sequence.shape[1], batched)
         sequence, states = self.unroll(sequence, before, drop=self.dropout, calls=len(sequence) * self.num_layers)
         if not batched:
             return sequence.squeeze(1), self.cell_type.hx_of(tuple(part.squeeze(1) for part in states))
         return sequence.transpose(0, 1) if self.batch_first else sequence, self.cell_type.hx_of(states)
 
+    def _over_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        check_tensor("input", packed.data, self._dtype())
+        sizes, orders = sizes_of(packed, self.input_size), (packed.sorted_indices, packed.unsorted_indices)
+        before = in_order(self._initial(hx, packed.data, sizes[0], True), orders[0])
+        data, after = self.unroll(packed.data, before, drop=self.dropout, calls=len(sizes) * self.num_layers, sizes=sizes)
+        return PackedSequence(data, packed.batch_sizes, *orders), self.cell_type.hx_of(in_order(after, orders[1]))
+
     def unroll(
-        self, sequence: Tensor, states: States, *, drop: float = 0.0, calls: int, observe: Observer | None = None
+        self,
+        sequence: Tensor,
+        states: States,
+        *,
+        drop: float = 0.0,
+        calls: int,
+        observe: Observer | None = None,
+        sizes: tuple[int, ...] | None = None,
     ) -> tuple[Tensor, States]:
         """The loop over layers, directions and time.
 
         Args:
-            sequence: (time, batch, input_size).
-            states: Of each kind (cells, batch, hidden_size).
+            sequence: (time, batch, input_size), or (rows, input_size) with `sizes`.
+            states: Initial states, each (cells, batch, hidden_size).
             drop: Probability of dropout between layers, while training.
-            calls: For how many calls circuits are bound, for the choice of how they are evaluated.
-            observe: Puts itself between the cells and their circuits.
+            calls: Number of calls for which circuits are bound; it decides how they are evaluated.
+            observe: Wraps the circuits that each cell calls.
+            sizes: Number of sequences that have each time step, the longest sequence first, if their lengths differ.
 
         Returns:
-            The features of the last layer, (time, batch, directions x hidden_size), and the last states.
+            The features of the last layer, (time, batch, directions x hidden_size) or (rows, ...), and the final states.
         """
         last = []
         for number, cell in enumerate(self.layers()):
@@ -197,15 +234,19 @@ class Recurrent(Circuits, Generic[Cell]):
                 outputs: list[Tensor] = []
                 if number and drop:
                     sequence = dropout(sequence, drop, self.training, self.noise_source)
-            bound = cell.bind(samples=sequence.shape[1], calls=calls)
+            bound = cell.bind(samples=states[0].shape[1], calls=calls)
             if observe is not None:
                 bound = tuple(observe(number, stage) for stage in bound)
             advance, state = cell.stepper(bound), tuple(part[number] for part in states)
-            found = []
-            for step in sequence.flip(0) if backwards else sequence:
-                state = advance(step, state)
-                found.append(state[0])
-            outputs.append(torch.stack(found[::-1] if backwards else found))
+            if sizes is None:
+                found = []
+                for step in sequence.flip(0) if backwards else sequence:
+                    state = advance(step, state)
+                    found.append(state[0])
+                outputs.append(torch.stack(found[::-1] if backwards else found))
+            else:
+                rows, state = over_lengths(advance, sequence, sizes, state, backwards=backwards)
+                outputs.append(rows)
             last.append(state)
             if len(outputs) == self.n_directions:
                 sequence = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
@@ -217,17 +258,18 @@ class Recurrent(Circuits, Generic[Cell]):
             assert isinstance(cell, RecurrentCell)
             yield cast(Cell, cell)
 
-    def zeros(self, sequence: Tensor) -> States:
-        """States to start from where none are given, for a sequence (time, batch, input_size)."""
-        return (sequence.new_zeros(len(self.cells), sequence.shape[1], self.hidden_size),) * len(self.cell_type.state_names)
+    def zeros(self, like: Tensor, samples: int) -> States:
+        """Default initial states for a number of sequences, with the dtype and device of a tensor."""
+        return (like.new_zeros(len(self.cells), samples, self.hidden_size),) * len(self.cell_type.state_names)
 
     def _dtype(self) -> torch.dtype:
         return next(self.circuit_parameters()).dtype
 
     def _sequence(self, input: Tensor) -> tuple[Tensor, bool]:
-        """The input as (time, batch, features), and whether it had a batch."""
+        """The input as (time, batch, features), and whether it had a batch dimension."""
         check_tensor("input", input, self._dtype())
-        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or not self._length(input):
+        time = 1 if self.batch_first and input.dim() == 3 else 0
+        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or not input.shape[time]:
             layout = "(batch, time" if self.batch_first else "(time, batch"
             raise ShapeError(
                 f"input has the shape {tuple(input.shape)}; expected {layout}, {self.input_size}) or "
@@ -237,14 +279,11 @@ class Recurrent(Circuits, Generic[Cell]):
             return input.unsqueeze(1), False
         return input.transpose(0, 1) if self.batch_first else input, True
 
-    def _length(self, input: Tensor) -> int:
-        return input.shape[1] if self.batch_first and input.dim() == 3 else input.shape[0]
-
-    def _initial(self, hx: Any, sequence: Tensor, batched: bool) -> States:
+    def _initial(self, hx: Any, like: Tensor, samples: int, batched: bool) -> States:
         """The states as (cells, batch, hidden_size)."""
         if hx is None:
-            return self.zeros(sequence)
-        full = (len(self.cells), sequence.shape[1], self.hidden_size)
+            return self.zeros(like, samples)
+        full = (len(self.cells), samples, self.hidden_size)
         expected = full if batched else (len(self.cells), self.hidden_size)
         states = self.cell_type.states_of(hx)
         for name, value in zip(self.cell_type.state_names, states, strict=True):
@@ -258,21 +297,3 @@ class Recurrent(Circuits, Generic[Cell]):
             f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}, "
             f"dropout={self.dropout}" + ", bidirectional=True" * self.bidirectional
         )
-
-
-def require_dropout(dropout: float, num_layers: int) -> None:
-    """Raise `OptionError` unless dropout is a probability, and there are layers between which it can act."""
-    if not 0 <= dropout < 1:
-        raise OptionError(f"dropout is {dropout}; it must be at least 0 and below 1.")
-    if dropout and num_layers == 1:
-        raise OptionError(f"dropout={dropout} acts between layers and num_layers is 1; give more layers or no dropout.")
-
-
-def _per_cell(space: SearchSpace | Sequence[SearchSpace], num_layers: int, n_directions: int) -> tuple[SearchSpace, ...]:
-    if isinstance(space, SearchSpace):
-        return (space,) * (num_layers * n_directions)
-    if len(space) == num_layers * n_directions:
-        return tuple(space)
-    if len(space) != num_layers:
-        raise OptionError(f"space has {len(space)} search spaces for {num_layers} layers; give one, or one for each layer.")
-    return tuple(own for own in space for _ in range(n_directions))

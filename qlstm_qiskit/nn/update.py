@@ -13,7 +13,7 @@ from qlstm_qiskit.exact import arrays, gradients, is_watched, jit
 
 Array = NDArray[Any]
 
-#: Gates by the names that files and figures use, in torch's order.
+#: Names of the gates as used in files and figures, in torch's order.
 LSTM_GATES = ("input", "forget", "cell", "output")
 GRU_GATES = ("reset", "update", "new")
 
@@ -29,7 +29,7 @@ def lstm_update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tenso
     Args:
         gates: Pre-activations i, f, g, o, (batch, 4, hidden).
         c: (batch, hidden).
-        fused: As one native operation, which runs on the CPU; else in torch operations.
+        fused: Whether to use one native operation, which runs on the CPU; otherwise torch operations.
     """
     if not fused or is_watched():
         return _plain(gates, c)
@@ -50,7 +50,7 @@ class _Update(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         h, after, ctx.active = _run(gates, c)
-        ctx.save_for_backward(gates, c, after)  # by autograd, which notices a change in place
+        ctx.save_for_backward(gates, c, after)  # autograd then notices changes in place
         return h, after
 
     @staticmethod
@@ -66,7 +66,7 @@ class _Update(torch.autograd.Function):
 
 
 def _run(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Array]:
-    """Next h and c, and the gates after their activations."""
+    """Next h and c, and the activated gates."""
     before = c.detach().numpy()
     h, after, active = (np.empty(shape, before.dtype) for shape in (c.shape, c.shape, gates.shape))
     _forward(gates.detach().numpy(), before, active, h, after)
@@ -75,7 +75,7 @@ def _run(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Array]:
 
 @jit
 def _forward(gates: Array, c: Array, active: Array, h: Array, after: Array) -> None:
-    """Fill the gates after their activations, h and the c that follows."""
+    """Fill the activated gates and the next h and c."""
     n_samples, hidden = c.shape
     for b in range(n_samples):
         for k in range(hidden):
@@ -90,7 +90,7 @@ def _forward(gates: Array, c: Array, active: Array, h: Array, after: Array) -> N
 
 @jit
 def _backward(by_h: Array, by_c: Array, active: Array, before: Array, after: Array, by_gates: Array, by_before: Array) -> None:
-    """Fill the gradients by the pre-activations and by the former c."""
+    """Fill the gradients with respect to the pre-activations and the previous c."""
     n_samples, hidden = before.shape
     for b in range(n_samples):
         for k in range(hidden):

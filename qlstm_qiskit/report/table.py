@@ -59,7 +59,7 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
     """
     study = table.study
     found = [_medians(table, shown)]
-    if study.published:
+    if table.published:
         found.append(
             _grid(
                 table,
@@ -67,18 +67,18 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
                 "Published error, then where it lies among ours, rounded to as many decimals: below all seeds, within them, or "
                 "above all of them.",
                 lambda cell: "" if cell.published is None else f"{cell.published:.6f} {cell.place}",
-                published=True,
+                sparse=True,
             )
         )
     for name, own in study.evaluations.items():
         if name != study.primary:
             repeats = f", mean of {own.repeats} evaluations with fresh shots" if own.repeats > 1 else ""
             about = f"Test {study.trained_for.title}, scaled units{repeats}: median over seeds with its interval."
-            found.append(_grid(table, f"On {name}", about, partial(_evaluated, name=name)))
+            found.append(_grid(table, f"On {name}", about, partial(_evaluated, name=name), sparse=True))
         if own.predicted_by is not None:
             about = "1: as predicted. Means over seeds, and over repeats where there are several."
             title = f"Error on {name} as a multiple of that on {own.predicted_by}"
-            found.append(_grid(table, title, about, partial(_ratio, name=name)))
+            found.append(_grid(table, title, about, partial(_ratio, name=name), sparse=True))
     if study.steps:
         about = (
             "Mean absolute error, as a multiple of that of the seasonal naive forecast in the training part: median over seeds "
@@ -108,7 +108,7 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
 def _medians(table: Table, shown: Callable[[str], str]) -> TablePart:
     """A row per model: parameters, circuits per step, and for each series the median with its interval."""
     study = table.study
-    seeds = ", ".join(f"{shown(name)} {_count(table, name)}" for name in study.datasets)
+    seeds = ", ".join(f"{shown(name)} {_count(table, name)}" for name in table.datasets)
     about = (
         f"{study.compared_by()} after training, scaled units: median over seeds and 95 % interval (BCa bootstrap"
         f"{_ranges(table)}), none where all seeds agree. Recipe `{study.recipe}`; seeds: {seeds}."
@@ -161,12 +161,12 @@ def draw_table(table: Table, out: Path) -> list[Path]:
 
     from qlstm_qiskit.report.ticks import few_ticks
 
-    rows = [row for row in table.study.rows if any(key[0] == row for key in table.cells)]
-    datasets = [name for name in table.study.datasets if any(key[1] == name for key in table.cells)]
+    rows, datasets = table.rows, table.datasets
+    few = len(datasets) < 3  # too narrow for a legend in one line
     figure, axes = plt.subplots(
         1,
         len(datasets),
-        figsize=(2.6 * len(datasets) + 1.6, 0.26 * len(rows) + 1.3),
+        figsize=(2.6 * len(datasets) + 1.6, 0.26 * len(rows) + (1.7 if few else 1.3)),
         sharey=True,
         squeeze=False,
         layout="constrained",
@@ -190,9 +190,9 @@ def draw_table(table: Table, out: Path) -> list[Path]:
         Line2D([], [], color=_OURS, marker="o", markersize=4, linewidth=1.6, label=line),
         Line2D([], [], color=_OURS, marker="|", linestyle="", alpha=0.5, label="each seed"),
     ]
-    if table.study.published:
+    if table.published:
         handles.append(Line2D([], [], color=_PUBLISHED, marker="D", markersize=4, linestyle="", label="published"))
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, fontsize=7, frameon=False)
+    figure.legend(handles=handles, loc="outside upper right", ncols=1 if few else 3, fontsize=7, frameon=False)
     paths = [out / "table.png", out / "table.svg"]
     with plt.rc_context({"svg.hashsalt": "qlstm"}):
         for path in paths:
@@ -215,18 +215,18 @@ def _draw_cell(axis: Any, place: int, cell: Cell) -> None:
 
 
 def _grid(
-    table: Table, title: str, about: str, text: Callable[[Cell], str], *, sizes: bool = False, published: bool = False
+    table: Table, title: str, about: str, text: Callable[[Cell], str], *, sizes: bool = False, sparse: bool = False
 ) -> TablePart:
-    """A row for each model and a column for each series."""
-    datasets = list(table.study.datasets)
-    lines, notes = [], {}
-    for row, spec in table.study.rows.items():
+    """A row for each model and a column for each series; `sparse`: without rows that have nothing in any."""
+    datasets, lines, notes = table.datasets, [], {}
+    for row in table.rows:
+        spec = table.study.rows[row]
         cells = [table.cells.get((row, dataset)) for dataset in datasets]
-        known = [cell for cell in cells if cell is not None]
-        if not known or (published and all(cell.published is None for cell in known)):
+        texts, known = ["" if cell is None else text(cell) for cell in cells], [cell for cell in cells if cell is not None]
+        if sparse and not any(texts):
             continue
         size = [_or_dash(known[0].n_parameters), _or_dash(known[0].n_circuits)] if sizes else []
-        lines.append([row, *size, *("" if cell is None else text(cell) for cell in cells)])
+        lines.append([row, *size, *texts])
         if sizes and spec.note:
             notes[row] = spec.note
     return TablePart(title, about, ["model", *(["parameters", "circuits"] if sizes else []), *datasets], lines, notes)

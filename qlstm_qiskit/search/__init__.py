@@ -1,4 +1,4 @@
-"""Search: strategies that train structural weights, and the way from a trained search to one circuit per gate."""
+"""Search: strategies that train structural weights, and the derivation of one circuit per gate from a trained search."""
 
 from qlstm_qiskit.search.derive import DERIVATIONS, derive
 from qlstm_qiskit.search.device_cost import DeviceCost

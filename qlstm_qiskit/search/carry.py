@@ -1,4 +1,4 @@
-"""Optimisers go on when a parameter is replaced by a part of it."""
+"""Optimiser state carried over when a parameter is replaced by a subset of its entries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qlstm_qiskit.nn.pairs import RestrictedParameter
 
 
 def carry(optimizer: Optimizer, changes: Iterable[RestrictedParameter]) -> None:
-    """Put new parameters in the place of the old ones, with what the optimiser remembers of the entries that were kept."""
+    """Replace the old parameters by the new ones, with the optimiser's state for the entries that were kept."""
     for before, after, places in changes:
         for group in optimizer.param_groups:
             group["params"] = [after if parameter is before else parameter for parameter in group["params"]]
@@ -23,4 +23,4 @@ def carry(optimizer: Optimizer, changes: Iterable[RestrictedParameter]) -> None:
 def _part(value: object, before: torch.Tensor, places: torch.Tensor) -> object:
     if isinstance(value, torch.Tensor) and value.shape == before.shape:
         return value.flatten()[places.to(value.device)].clone()
-    return value  # a count of steps
+    return value  # a step count

@@ -1,4 +1,4 @@
-"""Derive: from a trained search to the circuits that each gate keeps."""
+"""Derivation: from a trained search to the circuits that each gate keeps."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ from qlstm_qiskit.search.genotype import Genotype, cell_of
 from qlstm_qiskit.search.trace import CellTrace, trace_cells
 from qlstm_qiskit.space import Candidate
 
-#: Weights are not refitted where the mean square of a circuit's expectation values is below this: they would be huge.
+#: Weights are not refitted if the mean square of a circuit's expectation values is below this, since they would be huge.
 _SMALLEST = 1e-4
+
+
+#: From outputs and targets of windows to their mean loss, as criteria of torch are.
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What candidates are chosen by.
+    """The model and data by which candidates are scored.
 
     Attributes:
-        forecaster: A copy of the trained search with plain weights, flat, in every bank.
+        forecaster: A copy of the trained search with plain, flat weights in every bank.
         windows, targets: (n, time, features) and (n, outputs), scaled.
+        criterion: From outputs and targets to their mean loss; mean squared error where None.
     """
 
     forecaster: Forecaster
     windows: Tensor
     targets: Tensor
+    criterion: Loss | None = None
 
     @property
     def layer(self) -> Recurrent[Any]:
@@ -44,9 +50,11 @@ class Evidence:
         return [cell.bank for cell in self.layer.layers()]
 
     def loss(self) -> float:
-        """Mean squared error of the model as it is now."""
+        """Mean loss of the model in its current state."""
         with torch.no_grad():
             parts = zip(*(torch.split(part, EVALUATION_BATCH) for part in (self.windows, self.targets)), strict=True)
+            if self.criterion is not None:
+                return sum(len(x) * float(self.criterion(self.forecaster(x), y)) for x, y in parts) / len(self.targets)
             return sum(float((self.forecaster(x) - y).square().sum()) for x, y in parts) / self.targets.numel()
 
 
@@ -73,9 +81,9 @@ def _by_perturbation(evidence: Evidence) -> list[Tensor]:
     return tables
 
 
-#: Name -> score of each candidate of each gate, (gates, candidates) for each layer; the largest are kept.
-#: "weight": its absolute value, as in DARTS (arXiv 1806.09055). "contribution": the variance of w f over windows, time steps
-#: and outputs. "perturbation": the loss that it saves: how much it grows without it (Wang et al. 2021, arXiv 2108.04392).
+#: Name -> score of each candidate of each gate, (gates, candidates) per layer; the candidates with the largest are kept.
+#: "weight": the absolute weight, as in DARTS (arXiv 1806.09055). "contribution": the variance of w f over windows, time steps
+#: and outputs. "perturbation": the increase of the loss without the candidate (Wang et al. 2021, arXiv 2108.04392).
 DERIVATIONS: Mapping[str, Callable[[Evidence], list[Tensor]]] = MappingProxyType(
     {"perturbation": _by_perturbation, "contribution": _by_contribution, "weight": _by_weight}
 )
@@ -89,7 +97,7 @@ class _KeptCircuit(NamedTuple):
     angles: Tensor
 
 
-#: For each gate what it keeps.
+#: For each gate, the circuits that it keeps.
 _Gates = list[list[_KeptCircuit]]
 
 
@@ -101,19 +109,22 @@ def derive(
     strategy: str = "perturbation",
     top_k: int = 1,
     refit: bool = True,
+    loss: Loss | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> tuple[Genotype, dict[str, Tensor]]:
     """Choose the candidates that each gate of a trained search keeps.
 
     Args:
-        forecaster: The search; it stays as it is.
-        windows, targets: What scores are measured on, (n, time, features) and (n, outputs), scaled: best a part that the
-            search was not trained on.
+        forecaster: The search; it is not changed.
+        windows, targets: Data for the scores, (n, time, features) and (n, outputs), scaled; best a part that the search was
+            not trained on.
         strategy: A name in `DERIVATIONS`.
-        top_k: Candidates to keep in each gate, the best by score.
-        refit: Try the weights that come closest to each gate's whole sum on these windows, by least squares, and take them if
-            the loss is lower with them. Else circuits keep the weights that they had beside the others.
-        provenance: Goes into the genotype.
+        top_k: Number of candidates to keep in each gate, the best by score.
+        refit: Fit the weights to each gate's full sum on these windows by least squares, and use them if they lower the
+            loss. Otherwise the circuits keep the weights that they had in the full sum.
+        loss: From outputs and targets to their mean loss, for a classifier an object of its task's criterion; mean squared
+            error where None.
+        provenance: Stored in the genotype.
 
     Returns:
         The genotype, and the parameters of the model "derived" that has its circuits.
@@ -126,7 +137,7 @@ def derive(
     require_at_least("top_k", top_k, 1)
     if forecaster.circuits is None:
         raise OptionError("this model has no circuits; derive from a search over candidates.")
-    evidence = Evidence(_with_plain_weights(forecaster), windows, targets)
+    evidence = Evidence(_with_plain_weights(forecaster), windows, targets, loss)
     scores = DERIVATIONS[strategy](evidence)
     layers = [_kept(bank, table, top_k) for bank, table in zip(evidence.banks, scores, strict=True)]
     if refit:
@@ -159,7 +170,7 @@ def _coefficients(bank: CircuitBank) -> Tensor:
 
 
 def _kept(bank: CircuitBank, scores: Tensor, top_k: int) -> _Gates:
-    """What each gate of a bank keeps, the best first."""
+    """The circuits that each gate of a bank keeps, best first."""
     table, weights = scores.tolist(), _coefficients(bank).tolist()
     parts = torch.split(bank.expanded_angles().detach(), [len(candidate.weights) for candidate in bank.candidates], dim=1)
     kept = []
@@ -172,7 +183,7 @@ def _kept(bank: CircuitBank, scores: Tensor, top_k: int) -> _Gates:
 
 
 def _refitted(gates: _Gates, trace: CellTrace) -> _Gates:
-    """The same with weights that come closest to the whole sums, but for gates of which a circuit says next to nothing."""
+    """The same with weights fitted to the full sums, except in gates where a circuit's values are close to zero."""
     fitted = []
     for gate, kept in enumerate(gates):
         columns = trace.values[:, :, gate, [item.place for item in kept]].movedim(-2, -1).reshape(-1, len(kept))
@@ -185,12 +196,12 @@ def _refitted(gates: _Gates, trace: CellTrace) -> _Gates:
 
 
 def _rounded(value: float) -> float:
-    """Six digits: the last bits of library routines vary with the place of arguments in memory, and training amplifies them."""
+    """Six digits: the last bits of library routines vary with memory alignment, and training amplifies the differences."""
     return float(f"{value:.6g}")
 
 
 def _loss_with(evidence: Evidence, layers: list[_Gates]) -> float:
-    """The loss where gates sum over what they keep alone."""
+    """The loss if each gate sums only over the circuits that it keeps."""
     before = [bank.structural_weights for bank in evidence.banks]
     for bank, gates in zip(evidence.banks, layers, strict=True):
         table = torch.zeros_like(_coefficients(bank))
@@ -205,7 +216,7 @@ def _loss_with(evidence: Evidence, layers: list[_Gates]) -> float:
 
 
 def _parameters(forecaster: Forecaster, genotype: Genotype, layers: list[_Gates]) -> dict[str, Tensor]:
-    """The state of the model that the genotype makes: banks in the order of its spaces, the rest as it was."""
+    """The state of the genotype's model: banks in the order of its spaces, all else unchanged."""
     state = {name: value.detach().clone() for name, value in forecaster.state_dict().items() if ".bank." not in name}
     for number, (layer, space) in enumerate(zip(layers, genotype.spaces(), strict=True)):
         assert space.gates is not None

@@ -1,4 +1,4 @@
-"""What candidates cost on a device, as a term of the loss."""
+"""Cost of candidates on a device, as a term of the loss."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MEASURES = ("two-qubit-gates", "log-success")
 class DeviceCost(BaseModel):
     """The expected cost of a gate's circuits on a device, ``strength * sum_j p_j cost_j / max_j cost_j``.
 
-    p are the weights as probabilities, as ProxylessNAS (Cai et al. 2019, arXiv 1812.00332) adds expected latency.
+    p are the weights as probabilities. ProxylessNAS (Cai et al. 2019, arXiv 1812.00332) adds expected latency in this way.
 
     Attributes:
-        backend: A backend with a device; circuits are transpiled for it once, before training.
+        backend: A backend with a device, for which circuits are transpiled once, before training.
         measure: "two-qubit-gates" after transpilation, or "log-success": -log of the estimated success probability.
         strength: Factor of the mean over gates.
     """
@@ -32,10 +32,10 @@ class DeviceCost(BaseModel):
     strength: Annotated[float, Field(gt=0)] = 1e-3
 
     def costs(self, candidates: Sequence[Candidate], n_outputs: int) -> list[float]:
-        """The cost of each candidate, in units of the largest; all zero where none costs anything.
+        """The cost of each candidate, in units of the largest; all zero if none costs anything.
 
         Raises:
-            OptionError: The backend has no device, or the device does not say how good its gates are.
+            OptionError: The backend has no device, or the device reports no gate errors.
         """
         from qlstm_qiskit.space.transpiled import transpile_candidates
 

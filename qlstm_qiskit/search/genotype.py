@@ -1,28 +1,20 @@
-"""The outcome of a search as plain data: the circuits that each gate keeps, their weights, and their origin."""
+"""The result of a search as plain data: the circuits that each gate keeps, their weights, and their origin."""
 
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from qiskit import QuantumCircuit, qpy
-from qiskit.circuit import Parameter
-from qiskit.exceptions import QiskitError
-from qiskit.quantum_info import SparsePauliOp
 
-from qlstm_qiskit.circuits import without_layout
+from qlstm_qiskit.circuits.stored import from_qpy, to_qpy
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.pool import SearchSpace
-
-#: The first version of QPY, its seventh byte, in which expressions are plain data; older ones may hold symengine's own format,
-#: which can unpickle. Every Qiskit that this package runs with writes later ones.
-_PLAIN_QPY = 13
+from qlstm_qiskit.space.stored import Roles
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -33,7 +25,7 @@ class Choice(BaseModel):
     Attributes:
         candidate: Its name.
         weight: Its coefficient in the gate's sum.
-        score: The score that it was chosen by, if any.
+        score: The score by which it was chosen, if any.
     """
 
     model_config = _FROZEN
@@ -49,7 +41,7 @@ class StoredCircuit(BaseModel):
     Attributes:
         qpy: The circuit in Qiskit's format, base64.
         inputs, weights: Names of its parameters, in the order of the columns of data and angles.
-        observables: For each output (Pauli string, coefficient) pairs; None for Z on qubit 0, 1, 2, ...
+        observables: For each output, (Pauli string, coefficient) pairs; None for Z on qubit 0, 1, 2, ...
     """
 
     model_config = _FROZEN
@@ -61,50 +53,28 @@ class StoredCircuit(BaseModel):
 
     @classmethod
     def of(cls, candidate: Candidate) -> StoredCircuit:
-        buffer = io.BytesIO()
-        qpy.dump(candidate.circuit, buffer)
-        measured = None
-        if candidate.measured is not None:
-            measured = tuple(tuple((pauli, float(c.real)) for pauli, c in op.to_list()) for op in candidate.measured)
-        return cls(
-            qpy=base64.b64encode(buffer.getvalue()).decode(),
-            inputs=tuple(parameter.name for parameter in candidate.inputs),
-            weights=tuple(parameter.name for parameter in candidate.weights),
-            observables=measured,
-        )
+        return cls(qpy=base64.b64encode(to_qpy(candidate.circuit)).decode(), **dict(Roles.of(candidate)))
 
     def candidate(self, name: str) -> Candidate:
-        """Read it back, or `CircuitError`."""
+        """The circuit as a candidate, or `CircuitError` if it cannot be read."""
         try:
-            content = base64.b64decode(self.qpy, validate=True)
-            if content[6] < _PLAIN_QPY:
-                raise ValueError("its expressions may be symengine's")
-            circuit: QuantumCircuit = qpy.load(io.BytesIO(content))[0]
+            circuit = from_qpy(base64.b64decode(self.qpy, validate=True))[0]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it
             raise CircuitError(f"the stored circuit {name!r} is damaged ({type(error).__name__}).") from None
-        circuit = without_layout(circuit)  # files from before layouts were read: its qubits are meant as they are
-        there = {parameter.name: parameter for parameter in circuit.parameters}
-        inputs = tuple(there.get(key) or Parameter(key) for key in self.inputs)  # a circuit may not use all of them
-        missing = [key for key in self.weights if key not in there]
-        if missing:
-            raise CircuitError(f"the stored circuit {name!r} has no parameter {missing[0]!r}; the file is damaged.")
-        try:
-            measured = self.observables and tuple(SparsePauliOp.from_list(terms) for terms in self.observables)
-        except (QiskitError, ValueError) as error:
-            raise CircuitError(f"an observable of the stored circuit {name!r} is damaged ({error}).") from None
-        return Candidate(name, circuit, inputs, tuple(there[key] for key in self.weights), measured)
+        roles = Roles(inputs=self.inputs, weights=self.weights, observables=self.observables)
+        return roles.candidate(name, circuit)
 
 
 class Genotype(BaseModel):
-    """What a search has found: for each layer and gate the circuits that are left, as a small readable file.
+    """The result of a search: for each layer and gate the circuits that are left, as a small readable file.
 
     Attributes:
-        format: Of the file.
-        depth: Variational layers of circuits that are known by name; None for stored ones.
-        layers: For each cell of the model a dictionary with its gates, in torch's order; their names say which kind of cell it
-            is.
-        circuits: The circuits by name, unless all of them are known by name: made of `ENCODINGS` and `BLOCKS`.
-        provenance: Which run it was derived from, and how.
+        format: Format version of the file.
+        depth: Number of variational layers of circuits that are known by name; None for stored ones.
+        layers: For each cell of the model, a dictionary of its gates in torch's order; their names tell the kind of cell.
+        circuits: The stored circuits by name; empty if the package builds all of them from their names, made of `ENCODINGS`
+            and `BLOCKS`.
+        provenance: The run from which it was derived, and how.
     """
 
     model_config = _FROZEN
@@ -138,12 +108,12 @@ class Genotype(BaseModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All circuits that occur, each once."""
+        """The names of all circuits that occur, each once."""
         return tuple(dict.fromkeys(c.candidate for layer in self.layers for own in layer.values() for c in own))
 
     @property
     def n_circuits(self) -> int:
-        """Circuits that one time step evaluates for one sample."""
+        """Number of circuits that one time step evaluates per sample."""
         return sum(len(choices) for layer in self.layers for choices in layer.values())
 
     @classmethod
@@ -154,10 +124,10 @@ class Genotype(BaseModel):
         provenance: dict[str, Any],
         cell: str = "lstm",
     ) -> Genotype:
-        """Build one from candidates: for each cell and gate (candidate, weight, score) triples; `cell` is in `CELLS`.
+        """Build a genotype from (candidate, weight, score) triples for each cell and gate; `cell` is a name in `CELLS`.
 
         Raises:
-            CircuitError: Two different circuits have one name.
+            CircuitError: Two different circuits have the same name.
         """
         candidates: dict[str, Candidate] = {}
         for candidate in (candidate for layer in layers for gate in layer for candidate, _, _ in gate):
@@ -176,7 +146,7 @@ class Genotype(BaseModel):
         return cls(depth=depth if by_name else None, layers=chosen, circuits=stored, provenance=provenance)
 
     def spaces(self) -> tuple[SearchSpace, ...]:
-        """For each cell the space of its circuits, in which every gate sums over its own: `QLSTM(space=...)` takes them.
+        """For each cell, the space of its circuits, in which every gate sums over its own; for `QLSTM(space=...)`.
 
         Raises:
             CircuitError: A stored circuit is damaged.
@@ -193,7 +163,7 @@ class Genotype(BaseModel):
 
 
 def cell_of(gates: Iterable[str]) -> str:
-    """The kind of cell, a name in `CELLS`, that has gates of these names in this order; `ValueError` where there is none."""
+    """The kind of cell, a name in `CELLS`, with gates of these names in this order, or `ValueError` if there is none."""
     names = tuple(gates)
     for cell, kind in CELLS.items():
         if kind.cell_type.gate_names == names:
@@ -208,7 +178,7 @@ def _has_name(name: str) -> bool:
 
 
 def _is_known(candidate: Candidate, depth: int) -> bool:
-    """Whether the name is enough: the package builds the same circuit from it."""
+    """Whether the package builds the same circuit from the name alone."""
     if not _has_name(candidate.name) or candidate.measured is not None:
         return False
     encoding, _, block = candidate.name.partition("|")

@@ -44,7 +44,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
     }
 )
 
-#: Any of them, told apart by `name`: a field of this type reads and writes plain data.
+#: Any strategy, identified by `name`; a field of this type reads and writes plain data.
 AnyStrategy = Annotated[
     WeightedSum
     | Softmax
@@ -65,11 +65,11 @@ def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strate
     """A strategy by its name.
 
     Args:
-        name: Of `STRATEGIES`.
-        options: Fields of the strategy; its defaults where they are left out.
+        name: A name in `STRATEGIES`.
+        options: Fields of the strategy; those left out keep their defaults.
 
     Raises:
-        OptionError: An unknown name, or an option that it does not have or whose value is not allowed.
+        OptionError: The name is unknown, the strategy has no such option, or its value is not allowed.
     """
     if name not in STRATEGIES:
         raise unknown_option("search strategy", name, STRATEGIES)

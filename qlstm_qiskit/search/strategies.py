@@ -1,4 +1,4 @@
-"""Search strategies: how the weights over candidates are trained, as frozen options with one interface; see `Strategy`."""
+"""Search strategies for training the weights over candidates: frozen options with one interface, `Strategy`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class WeightedSum(Strategy):
-    """The paper's: a plain weighted sum, weights and angles trained together by the same loss.
+    """The paper's strategy: a plain weighted sum whose weights and angles are trained together on the same loss.
 
     Attributes:
         name: "weighted-sum".
-        device: A term for the cost on a device, added to the loss; none by default.
+        device: A cost term for a device, added to the loss; none by default.
     """
 
     name: Literal["weighted-sum"] = "weighted-sum"
@@ -41,11 +41,11 @@ class Softmax(Strategy):
 
 
 class GumbelSoftmax(Strategy):
-    """A sampled choice in each forward pass, relaxed by a temperature that falls geometrically over the epochs.
+    """A relaxed random choice in each forward pass, with a temperature that falls geometrically over the epochs.
 
     Attributes:
-        start, end: Temperatures in the first and in the last epoch.
-        straight_through: One candidate counts in the forward pass, and gradients are those of the relaxed choice.
+        start, end: Temperatures in the first and the last epoch.
+        straight_through: The forward pass uses a single candidate; gradients are those of the relaxed choice.
     """
 
     name: Literal["gumbel-softmax"] = "gumbel-softmax"
@@ -64,11 +64,11 @@ class GumbelSoftmax(Strategy):
 
 
 class EntropyAnnealing(Strategy):
-    """A growing penalty on the entropy of the weights' distribution, so that few of them are left in the end.
+    """A growing penalty on the entropy of the weights' distribution, so that it ends up on a few candidates.
 
     Attributes:
-        strength: Factor of the mean entropy (in nats) over gates in the last epoch; it grows linearly from 0.
-        convex: Whether weights are a softmax; else their distribution is |w| / sum |w|.
+        strength: Factor of the mean entropy over gates (in nats) in the last epoch; it grows linearly from 0.
+        convex: Whether weights are a softmax; otherwise their distribution is |w| / sum |w|.
     """
 
     name: Literal["entropy"] = "entropy"
@@ -86,7 +86,7 @@ class EntropyAnnealing(Strategy):
 
     def penalty(self, bank: CircuitBank, progress: float) -> Tensor:
         shares = distribution(bank)
-        logs = torch.log(shares.clamp_min(torch.finfo(shares.dtype).tiny))  # the derivative of p log p has no value at 0
+        logs = torch.log(shares.clamp_min(torch.finfo(shares.dtype).tiny))  # the derivative of p log p is undefined at 0
         return self.strength * progress * -(shares * logs).sum() / bank.n_gates
 
 
@@ -112,14 +112,14 @@ class L1Annealing(Strategy):
 
 
 class ProgressiveShrinking(Strategy):
-    """The least important candidates are dropped in stages while training; optimisers keep the state of the rest.
+    """The least important candidates are dropped in stages during training; optimisers keep the state of the rest.
 
-    Importance is a candidate's effect on the loss, not its weight: a circuit whose output is almost zero may have a large one.
+    Importance is a candidate's effect on the loss, not its weight: a circuit with an output near zero may have a large weight.
 
     Attributes:
-        keep: Candidates of each gate that are left in the end.
-        begin, end: Parts of the training before the first and after the last stage.
-        factor: What a stage leaves, as a part of the stage before.
+        keep: Number of candidates that each gate has in the end.
+        begin, end: Progress of the training, from 0 to 1, at the first and the last stage.
+        factor: Fraction of the candidates that each stage keeps.
         convex: Whether weights are a softmax.
     """
 
@@ -155,7 +155,7 @@ class ProgressiveShrinking(Strategy):
         return [[place for _, place in own[:allowed]] for own in ranked]
 
     def _allowed(self, n: int, progress: float) -> int:
-        """How many of n candidates a gate may have."""
+        """The number of candidates out of n that a gate may still have."""
         sizes = [n]
         while sizes[-1] > self.keep:
             sizes.append(max(self.keep, part_of(self.factor, sizes[-1])))
@@ -166,10 +166,10 @@ class ProgressiveShrinking(Strategy):
 
 
 class Bilevel(Strategy):
-    """First-order alternation: each step first moves the weights on a validation batch, then the rest on a training batch.
+    """First-order alternation: each step first updates the weights on a validation batch, then the rest on a training batch.
 
     Attributes:
-        lr: Learning rate of the structural weights; that of the other parameters where None.
+        lr: Learning rate of the structural weights; where None, the same as for the other parameters.
         convex: Whether weights are a softmax.
     """
 
@@ -189,7 +189,7 @@ class Bilevel(Strategy):
 
 
 class RandomCandidate(Strategy):
-    """Control: one random candidate for each gate, trained alone, with a trained weight."""
+    """Control: one random candidate per gate, trained alone, with a trained weight."""
 
     name: Literal["random"] = "random"
     weighs: ClassVar[bool] = False
@@ -202,10 +202,10 @@ class RandomCandidate(Strategy):
 class BestOfRandom(Strategy):
     """Control: the best of k random choices on the validation part, each trained in full.
 
-    The best is trained once more from its seed, so that callbacks and run folders see one training.
+    The best is trained again from its seed, so that callbacks and run folders see a single training.
 
     Attributes:
-        k: Choices; as many as a gate has candidates are the budget of a search in epochs x candidates.
+        k: Number of choices. With as many as a gate has candidates, the budget (epochs x candidates) is that of a search.
     """
 
     name: Literal["best-of-random"] = "best-of-random"
@@ -234,7 +234,7 @@ class UniformWeights(Strategy):
 
 
 class FrozenCircuits(Strategy):
-    """Control: random circuits that stay as they are; only the weights are trained."""
+    """Control: random circuits that are not trained; only the weights are."""
 
     name: Literal["frozen"] = "frozen"
     reference: ClassVar[str] = "the reservoir rows of arXiv 2508.14955"

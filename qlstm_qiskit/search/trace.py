@@ -1,4 +1,4 @@
-"""What every candidate says on the way of a model through its windows."""
+"""Expectation values of every candidate while a model runs over its windows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from qlstm_qiskit.nn import Recurrent
 
 @dataclass(frozen=True, eq=False)
 class CellTrace:
-    """Of one cell.
+    """The trace of one cell.
 
     Attributes:
         values: Expectation values of each candidate, (time, windows, gates, candidates, outputs).
-        sums: The weighted sums that the cell went on with, (time, windows, gates, outputs).
+        sums: The weighted sums that the cell used, (time, windows, gates, outputs).
     """
 
     values: Tensor
@@ -27,7 +27,7 @@ class CellTrace:
 
 
 def trace_cells(layer: Recurrent[Any], windows: Tensor) -> tuple[CellTrace, ...]:
-    """Run a layer, without dropout, over windows (n, time, features), and keep what its candidates say."""
+    """Run a layer, without dropout, over windows (n, time, features), and record the values of its candidates."""
     recorders: list[list[_Recorder]] = [[] for _ in layer.cells]
 
     def record(number: int, bound: Bound) -> Bound:
@@ -36,19 +36,19 @@ def trace_cells(layer: Recurrent[Any], windows: Tensor) -> tuple[CellTrace, ...]
 
     with torch.no_grad():
         sequence = windows.transpose(0, 1)
-        layer.unroll(sequence, layer.zeros(sequence), calls=len(sequence), observe=record)
+        layer.unroll(sequence, layer.zeros(sequence, sequence.shape[1]), calls=len(sequence), observe=record)
     return tuple(_joined(stages) for stages in recorders)
 
 
 def _joined(stages: Sequence[_Recorder]) -> CellTrace:
-    """What the stages of a cell's steps said, gates beside each other."""
+    """The records of a cell's stages as one trace, joined along the gates."""
     values, sums = ([torch.stack(getattr(stage, name)) for stage in stages] for name in ("values", "sums"))
     return CellTrace(values[0], sums[0]) if len(stages) == 1 else CellTrace(torch.cat(values, dim=2), torch.cat(sums, dim=2))
 
 
 @dataclass(eq=False)
 class _Recorder:
-    """A bound bank that remembers what it was asked."""
+    """A bound bank that records its results."""
 
     bound: Bound
     values: list[Tensor] = field(default_factory=list)

@@ -19,13 +19,14 @@ from qlstm_qiskit.space.sizes import require_buildable
 #: Axes (encoding, rotation) of the paper's handcrafted circuits 1 to 6; all have Hadamards and the linear entangler.
 _HANDCRAFTED = {1: ("Y", "Y"), 2: ("Z", "Y"), 3: ("Z", "Z"), 4: ("Y", "Z"), 5: ("X", "Z"), 6: ("X", "Y")}
 
-_DEFAULT_DEPTH = 2
+#: Layers of a layered space, or that a function of the user's is asked for, where none are said.
+DEFAULT_DEPTH = 2
 
 #: What Qiskit calls a circuit without a name: a number that depends on what was made before.
 _AUTOMATIC_NAME = re.compile(r"circuit-\d+(-\d+)?")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SearchSpace:
     """A set of candidates; make one with `paper`, `handcrafted`, `product` or `from_circuits`.
 
@@ -49,6 +50,11 @@ class SearchSpace:
     def __post_init__(self) -> None:
         if not self.choices and not self.fixed:
             raise OptionError("a search space needs at least one candidate; make one with paper, product or from_circuits.")
+
+    def __repr__(self) -> str:
+        """One line, with the first and the last of many candidates."""
+        names = self.names if len(self) < 4 else (*self.names[:2], "...", self.names[-1])
+        return f"SearchSpace({len(self)} candidate{'s' * (len(self) > 1)}: {', '.join(names)})"
 
     @classmethod
     def paper(cls) -> SearchSpace:
@@ -191,7 +197,7 @@ class SearchSpace:
             OptionError: `depth` is below 1, or is given for circuits that fix it.
         """
         if not self.fixed:
-            return require_at_least("depth", _DEFAULT_DEPTH if depth is None else depth, 1)
+            return require_at_least("depth", DEFAULT_DEPTH if depth is None else depth, 1)
         if depth is not None:
             raise OptionError(f"depth={depth} has no meaning for given circuits; leave it out.")
         return None

@@ -1,4 +1,4 @@
-"""What happens beside training: keeping the last finished epoch or the best one, noticing divergence, showing progress."""
+"""Callbacks of training: they keep the last or the best epoch, detect divergence and show progress."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ class LastEpoch(Callback):
         self.note(net)
 
     def note(self, net: NeuralNet) -> None:
-        """Keep the model as that of the last finished epoch."""
+        """Record the model as that of the last finished epoch."""
         state = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
         layer = net.module_.circuits
         self.epochs_, self.state_, self.gates_ = len(net.history), state, layer.gates if layer is not None else None
 
 
 class BestEpoch(Callback):
-    """Keeps the parameters of the epoch with the lowest validation loss, and ends the training that brings none lower.
+    """Keeps the parameters of the epoch with the lowest validation loss, and ends a training that no longer lowers it.
 
-    Not skorch's EarlyStopping, which begins anew where a training goes on after an interruption, and ends an epoch before the
-    callbacks that write it. All that this one knows but the parameters is in the history.
+    skorch's EarlyStopping will not do: it starts over when an interrupted training is resumed, and it ends an epoch before the
+    callbacks that write it have run. This callback needs no state but the parameters and the history.
 
     Args:
-        patience: Epochs without a lower loss after which training ends.
+        patience: Number of epochs without a lower loss after which training ends.
 
     Attributes:
         state_: The parameters.
@@ -63,17 +63,17 @@ class BestEpoch(Callback):
 
     @staticmethod
     def best(history: Sequence[Mapping[str, Any]]) -> int:
-        """Epochs until the best one, itself included; the first of equal ones."""
+        """Number of the best epoch, counted from 1; the first of equal ones."""
         losses = [loss if math.isfinite(loss := row["valid_loss"]) else math.inf for row in history]
         return 1 + losses.index(min(losses))
 
     def is_over(self, history: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether no further epoch is begun after these."""
+        """Whether training ends after these epochs."""
         return bool(history) and len(history) - self.best(history) >= self.patience
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         if self.is_over(net.history[:-1]):  # skorch has opened a row for this epoch
-            raise KeyboardInterrupt  # which is how skorch lets a callback end a training
+            raise KeyboardInterrupt  # skorch's way for a callback to end a training
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         if self.best(net.history) == len(net.history):
@@ -81,11 +81,11 @@ class BestEpoch(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar on standard error with the loss and the time left; silent where standard error is not a terminal.
+    """A bar on standard error with the loss and the time left; silent if standard error is not a terminal.
 
     Args:
-        description: What stands before the bar.
-        title: What the loss is called.
+        description: Text before the bar.
+        title: Name of the loss.
     """
 
     def __init__(self, description: str = "training", title: str = "MSE") -> None:
@@ -105,7 +105,7 @@ class ProgressBar(Callback):
             console=console,
             disable=not console.is_terminal,
         )
-        done = len(net.history)  # of a training that goes on
+        done = len(net.history)  # above 0 in a resumed training
         self.task_ = progress.add_task(self.description, total=net.max_epochs, completed=done, loss="...")
         self.progress_ = progress
         progress.start()
@@ -115,5 +115,5 @@ class ProgressBar(Callback):
         self.progress_.update(self.task_, advance=1, loss=f"{net.history[-1, 'train_loss']:.3g}")
 
     def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if self.progress_ is not None:  # Ctrl-C may come before the beginning
+        if self.progress_ is not None:  # Ctrl-C may come before training begins
             self.progress_.stop()

@@ -1,4 +1,4 @@
-"""Training that goes on after its process has died, to the same bits."""
+"""Checkpoints, from which a training resumes after its process has died and gives the same bits."""
 
 from __future__ import annotations
 
@@ -25,27 +25,28 @@ from qlstm_qiskit.training.callbacks import BestEpoch
 from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.progress import Gates, Progress
 from qlstm_qiskit.training.searching import SearchLoop
+from qlstm_qiskit.training.task import REGRESSION
 from qlstm_qiskit.training.tensors import read_weights, write_tensors
 from qlstm_qiskit.training.verify import Expected, checksum, groups_fault, read_state, state_fault, weights_fault, write_state
 
 
 class Checkpoint(Callback):
-    """Writes all that a training needs to go on, after each epoch and in one atomic step; the last callback of an epoch.
+    """Writes all the state needed to resume a training, after each epoch and atomically; the last callback of an epoch.
 
     Args:
         path: The file.
-        options: What is trained: plain JSON values.
-        data: A digest of what it is trained on.
-        root: Of all seeds, for a training that begins.
+        options: Options of the training, as plain JSON values.
+        data: A digest of the training data.
+        root: Root of all seeds, for a new training.
 
     Raises:
-        RunError: The file is there and is damaged, was written by something else, or belongs to another training.
+        RunError: The file exists and is damaged, was not written by this package, or belongs to another training.
     """
 
     def __init__(self, path: Path, options: Mapping[str, Any], data: str, root: int) -> None:
         self.path = path
         self.tensors: dict[str, Tensor] = {}
-        options = json.loads(json.dumps(options))  # as they are read again
+        options = json.loads(json.dumps(options))  # the form in which they are read back
         if exists(path):
             self.progress, self.tensors = _read(path)
             _require_same(path, self.progress, options, data)
@@ -58,10 +59,10 @@ class Checkpoint(Callback):
         self.backend: Backend | None = None
 
     def verify(self, expected: Expected) -> None:
-        """Make sure that what was read agrees with itself and with the training.
+        """Check that the content of the file is consistent and matches the training.
 
         Raises:
-            RunError: It does not; nothing has been trained or written.
+            RunError: It does not match; nothing has been trained or written.
         """
         self.expected = expected
         progress, epoch = self.progress, self.progress.epoch
@@ -75,21 +76,21 @@ class Checkpoint(Callback):
         if kinds != needed or bool(progress.groups) != bool(epoch):
             self._refuse(f"it holds {', '.join(sorted(kinds)) or 'no state'} where it should hold {', '.join(sorted(needed))}")
         if (progress.weights_groups is not None) != ("weights_optimizer/" in needed):
-            self._refuse("the options of the structural weights' own optimiser do not go with its state")
+            self._refuse("the options of the structural weights' own optimiser do not match its state")
 
     def _refuse(self, fault: str | None) -> None:
         if fault is not None:
             raise RunError(f"{self.path} is damaged: {fault}. Delete it to train anew.")
 
     def finish_trial(self, seed: int, loss: float | None, draws: int) -> None:
-        """Note that a training from this seed is over, and how often shots were drawn until then."""
+        """Record that the trial with this seed is over, and how often shots were drawn until then."""
         self.progress.trials[seed], self.progress.draws = loss, draws
         self._write({})
 
     def attach(
         self, loop: SearchLoop, module: Forecaster, seed: int, best: BestEpoch | None, generator: torch.Generator
     ) -> None:
-        """Follow the training that counts, which draws from a generator; where it had begun, give the model what it had."""
+        """Follow the training that counts, which draws from `generator`; restore the model if it had begun."""
         self.loop, self.best, self.generator, layer = loop, best, generator, module.circuits
         if layer is not None:
             self.backend = next(layer.layers()).bank.backend
@@ -109,7 +110,7 @@ class Checkpoint(Callback):
             self.backend.draws.count = self.progress.draws
 
     def restore(self, net: NeuralNet) -> None:
-        """Give an initialised network what it had after its last epoch; nothing where it has none."""
+        """Restore the state of an initialised network after its last epoch, if there was one."""
         if not self.progress.epoch:
             return
         net.history_ = History([dict(row, batches=[]) for row in self.progress.history])
@@ -137,8 +138,8 @@ class Checkpoint(Callback):
             self._refuse(f"the candidates that are left are not this model's ({' '.join(str(error).split())})")
 
     def _load(self, optimizer: Optimizer, prefix: str, groups: list[dict[str, Any]], steps: int, *, scheduled: bool) -> None:
-        """Give an optimiser its state; what its groups say beside it is that of the options."""
-        if self.progress.sha256 is None:  # else they are what was written, and callbacks may have set them
+        """Restore the state of an optimiser and of its parameter groups."""
+        if self.progress.sha256 is None:  # otherwise the checksum vouches for them, and callbacks may have changed them
             self._refuse(groups_fault(optimizer, groups, steps, scheduled=scheduled))
         state = read_state(self._part(prefix))
         if state is None:
@@ -146,7 +147,7 @@ class Checkpoint(Callback):
         self._refuse(state_fault(optimizer, state, steps))
         merged = []
         for own, found in zip(optimizer.state_dict()["param_groups"], groups, strict=True):
-            # what is equal stays of the optimiser's own type: 20.0 is no length, though it equals 20
+            # Equal values keep the optimiser's own type: 20.0 equals 20, but it is not a length.
             merged.append(own | {name: value for name, value in found.items() if value != own.get(name)})
         optimizer.load_state_dict({"state": state, "param_groups": merged})
 
@@ -172,17 +173,17 @@ class Checkpoint(Callback):
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
         start = prefix + "/"
-        # copies: tensors of a file are not aligned, which may change the last bits of sums
+        # Copies, because tensors from a file are not aligned, which may change the last bits of sums.
         return {name.removeprefix(start): value.clone() for name, value in self.tensors.items() if name.startswith(start)}
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A finished epoch as numbers: what skorch notes of batches is left out."""
+    """The numbers of a finished epoch, without skorch's records of its batches."""
     return {key: value for key, value in row.items() if key != "batches"}
 
 
 def digest(*arrays: NDArray[Any] | None) -> str:
-    """SHA-256 of arrays: shapes, types and content."""
+    """SHA-256 of arrays, including shapes and types."""
     total = hashlib.sha256()
     for array in arrays:
         total.update(b"none" if array is None else f"{array.shape} {array.dtype.str} ".encode() + array.tobytes())
@@ -190,7 +191,7 @@ def digest(*arrays: NDArray[Any] | None) -> str:
 
 
 def read_progress(path: Path) -> Progress:
-    """How far the training of a checkpoint has come; errors as of `Checkpoint`."""
+    """The progress of a checkpoint's training; errors as for `Checkpoint`."""
     return _read(path)[0]
 
 
@@ -201,14 +202,16 @@ def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise RunError(f"{path} is no checkpoint of a training, or of another version: {place}: {first['msg']}.") from None
+        raise RunError(f"{path} is not a training checkpoint, or is of another version: {place}: {first['msg']}.") from None
     if progress.sha256 is not None and progress.sha256 != checksum(header, tensors):
         raise RunError(f"{path} is damaged: its content has changed since it was written. Delete it to train anew.")
     return progress, tensors
 
 
 def _require_same(path: Path, found: Progress, options: Mapping[str, Any], data: str) -> None:
-    there = {name: own.default for name, own in OPTIONS.items() if name in options} | found.options  # it may be of before them
+    # Older files lack newer options, which had their defaults then; only those of another task name theirs.
+    options = {"task": REGRESSION.name} | dict(options)
+    there = {"task": REGRESSION.name} | {name: own.default for name, own in OPTIONS.items() if name in options} | found.options
     other = [name for name in dict.fromkeys([*found.options, *options]) if there.get(name) != options.get(name)]
     if other:
         differences = ", ".join(f"{name} is {there.get(name)!r} there and {options.get(name)!r} here" for name in other)

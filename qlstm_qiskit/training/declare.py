@@ -1,4 +1,4 @@
-"""How an option is declared: a field of a dataclass, with what is known of it beside name, type and default."""
+"""Declaration of options: dataclass fields with help, limits and choices beside name, type and default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Whole:
-    """Whole numbers, and the least and the largest that are allowed."""
+    """Whole numbers between two bounds, both of them allowed."""
 
     least: int
     most: int = LARGEST
@@ -24,18 +24,18 @@ class Whole:
 
 @dataclass(frozen=True)
 class Real:
-    """Numbers from `least`, which is one of them unless `above`, to `below`, which is none of them."""
+    """Real numbers from `least` (excluded with `above`) to `below` (excluded)."""
 
     least: float
     below: float = math.inf
     above: bool = False
 
     def allows(self, value: float) -> bool:
-        """Whether a number is one of them."""
+        """Whether a number is within the limits."""
         return (value > self.least if self.above else value >= self.least) and value < self.below
 
     def checked(self, name: str, value: Any) -> float:
-        """The value of an option as a plain number, or `OptionError` where it is none of these."""
+        """The value of an option as a plain number, or `OptionError` if it is not within the limits."""
         try:
             number = math.nan if isinstance(value, bool) or not isinstance(value, RealNumber) else float(value)
         except OverflowError:
@@ -52,17 +52,17 @@ class Real:
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option beside its name, its type and its default.
+    """The properties of an option beside its name, type and default.
 
     Attributes:
-        help: What it is, as `qlstm train --help` says it.
-        doc: The same for Python, where that takes more words.
-        limits: Of numbers.
+        help: Description in `qlstm train --help`.
+        doc: Description for Python, if it differs.
+        limits: Limits of a number.
         choices: Names that a shell completes.
-        closed: Whether a name that is none of the choices is refused as it is read; else where it is looked up.
-        shown: What the help shows as the default.
+        closed: Whether names other than the choices are refused when read; otherwise they are checked where they are used.
+        shown: The default as the help shows it.
         circuits: Whether it has no meaning for a model without circuits.
-        spoken: Its name in a run's spec and on the command line, where that is another one.
+        spoken: Its name in a run's spec and on the command line, if that differs.
     """
 
     help: str
@@ -76,24 +76,24 @@ class Option:
 
 
 def option(default: T, help: str, **about: Any) -> T:
-    """A field of a dataclass with its default and the fields of its `Option`."""
+    """A dataclass field with its default and the fields of its `Option`."""
     made: T = field(default=default, metadata={"option": Option(help, **about)})
     return made
 
 
 def about(of: Field[Any]) -> Option:
-    """What is known of an option."""
+    """The properties of an option."""
     found: Option = of.metadata["option"]
     return found
 
 
 def spoken(group: type) -> dict[str, Field[Any]]:
-    """The options of a class by the names that a run's spec and the command line have for them."""
+    """The options of a class by their names in a run's spec and on the command line."""
     return {about(own).spoken or own.name: own for own in fields(group)}
 
 
 def entries(group: type, indent: str) -> Iterator[str]:
-    """The lines of a docstring that describe the options of a class."""
+    """The docstring lines that describe the options of a class."""
     for own in fields(group):
         text = f"{own.name}: {about(own).doc or about(own).help}"
         yield from textwrap.wrap(text, 120, initial_indent=indent, subsequent_indent=indent + "    ", break_long_words=False)

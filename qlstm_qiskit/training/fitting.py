@@ -1,4 +1,4 @@
-"""One fit: the trainings that are tried, the one that counts, and where an interrupted one goes on."""
+"""A fit: trial trainings, the training that counts, and the resumption of interrupted ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
+from qlstm_qiskit.nn.checks import require_parameters
 from qlstm_qiskit.nn.noise import drawing_from, seeded
-from qlstm_qiskit.nn.sizes import require_parameters
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
 from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start
@@ -34,37 +34,37 @@ Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Seeds:
-    """All randomness of a fit, from one number.
+    """The seeds of a fit, all derived from one number.
 
     Attributes:
-        root: That number.
+        root: The number from which they are derived.
     """
 
     root: int
 
     @classmethod
     def of(cls, seed: int | None) -> Seeds:
-        """Those of a seed; fresh ones where None."""
+        """The seeds derived from `seed`; fresh ones where None."""
         return cls(int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)
 
     @property
     def model(self) -> int:
-        """Of the generator of a training: initial parameters, dropout, shuffling."""
+        """Seed of a training's generator: initial parameters, dropout, shuffling."""
         return int(np.random.SeedSequence(self.root).generate_state(2)[0])
 
     @property
     def backend(self) -> int:
-        """Of simulated shots."""
+        """Seed of simulated shots."""
         return int(np.random.SeedSequence(self.root).generate_state(2)[1])
 
     def trials(self, count: int) -> list[int]:
-        """Of the generators of trainings that are tried; none where there is but one."""
+        """Seeds of the generators of `count` trials; none if there is only one training."""
         return [] if count == 1 else np.random.SeedSequence(self.root).generate_state(2 + count)[2:].tolist()
 
 
 @dataclass
 class Fitted:
-    """What a training has come to; see the attributes of `QLSTMRegressor`."""
+    """The result of a training; see the attributes of the estimators."""
 
     net: SearchNet
     module: Forecaster
@@ -73,22 +73,26 @@ class Fitted:
 
 
 class Fit:
-    """Trains a model as its options say, on the first windows, and validates on the last.
+    """Trains a model according to its options on the first windows, and validates it on the last.
 
     Args:
-        options: Of model and training.
+        options: Options of model and training.
         windows, targets: (n, window, features) and (n, outputs).
+        held_out: Windows and targets to validate on, in place of the last of the others.
 
     Raises:
         DataError: Too few windows for a validation part.
-        RunError: The checkpoint is there and cannot be gone on from.
+        RunError: There is a checkpoint, and the training cannot resume from it.
     """
 
-    def __init__(self, options: CheckedOptions, windows: NDArray[Any], targets: NDArray[Any]) -> None:
+    def __init__(
+        self, options: CheckedOptions, windows: NDArray[Any], targets: NDArray[Any], held_out: Arrays | None = None
+    ) -> None:
         self.options = options
-        n_train, n_valid = split_validation(len(windows), targets.shape[1], options.valid_fraction)
+        horizon = targets.shape[1] if options.task.ahead else 1
+        n_train, n_valid = split_validation(len(windows), horizon, options.valid_fraction)
         self.train: Arrays = (windows[:n_train], targets[:n_train])
-        self.valid: Arrays | None = (windows[-n_valid:], targets[-n_valid:]) if n_valid else None
+        self.valid: Arrays | None = (windows[-n_valid:], targets[-n_valid:]) if n_valid else held_out
         self.seeds, self.checkpoint = Seeds.of(options.seed), None
         if options.checkpoint is not None:
             data = digest(*self.train, *(self.valid or (None, None)))
@@ -97,7 +101,7 @@ class Fit:
             self.checkpoint.verify(self._expected())
 
     def _expected(self) -> Expected:
-        """What a checkpoint of this fit says."""
+        """The properties that a checkpoint of this fit has."""
         options, tried = self.options, self.seeds.trials(self.options.strategy.trials)
         return Expected(
             seed=options.seed,
@@ -111,10 +115,10 @@ class Fit:
         )
 
     def run(self) -> Fitted:
-        """The training that counts: from the best of the seeds that are tried.
+        """Run the trials, if any, then the training that counts, from the best seed.
 
         Raises:
-            TrainingError: It diverged, or all that were tried did.
+            TrainingError: It diverged, or all trials did.
             KeyboardInterrupt: Ctrl-C before its first epoch was finished.
         """
         checkpoint = self.checkpoint
@@ -123,7 +127,7 @@ class Fit:
         seed = self.seeds.model
         losses: dict[int, float | None] = {} if checkpoint is None else dict(checkpoint.progress.trials)
         tried, backend = self.seeds.trials(self.options.strategy.trials), self.options.backend
-        draws = Draws() if isinstance(backend, str | BackendSpec) else backend.draws  # of one that all trials share
+        draws = Draws() if isinstance(backend, str | BackendSpec) else backend.draws  # trials share a backend object
         if losses and checkpoint is not None:
             draws.count = checkpoint.progress.draws
         for number, other in enumerate(tried, 1):
@@ -140,7 +144,7 @@ class Fit:
         return self._train(seed)
 
     def _try(self, seed: int, name: str) -> float | None:
-        """The validation loss of a training from this seed; None where it diverges."""
+        """The validation loss of a training from this seed; None if it diverges."""
         try:
             fitted = self._train(seed, name)
         except TrainingError:
@@ -150,7 +154,7 @@ class Fit:
         return float(fitted.history[-1]["valid_loss"])
 
     def _train(self, seed: int, trial: str | None = None) -> Fitted:
-        """Build a model from this seed and train it; callbacks of the user, and the checkpoint, see no trials."""
+        """Build a model from this seed and train it; the user's callbacks and the checkpoint do not see trials."""
         options, checkpoint = self.options, None if trial else self.checkpoint
         stream, device = seeded(seed), torch.device(options.device)
         own = stream if device.type == "cpu" else seeded(seed, device)
@@ -205,6 +209,7 @@ class Fit:
             train_split=None if self.valid is None else predefined_split(Dataset(*self.valid)),
             callbacks=callbacks,
             callbacks__print_log=None,
+            predict_nonlinearity=None,  # skorch would apply one that it derives from the criterion
             device=options.device,
             verbose=0,
         )
@@ -229,7 +234,7 @@ class Fit:
         return Fitted(net, module, history, interrupted)
 
     def _restored(self, module: Forecaster, keeper: LastEpoch) -> Forecaster:
-        """The model of the last finished epoch: the same one, or another where it has dropped candidates since."""
+        """The model of the last finished epoch; a new one if it has dropped candidates since."""
         layer = module.circuits
         if layer is not None and keeper.gates_ is not None and layer.gates != keeper.gates_:
             sizes = layer.input_size, module.head.out_features

@@ -16,6 +16,7 @@ from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.plain import CheckedOptions
+from qlstm_qiskit.training.task import REGRESSION
 
 
 def as_windows(X: NDArray[Any]) -> NDArray[Any]:
@@ -44,6 +45,7 @@ def describe(options: CheckedOptions) -> dict[str, Any]:
     plain = {name: getattr(options, name) for name in sorted(OPTIONS) if name not in ("callbacks", "checkpoint", "verbose")}
     space, start = options.space, options.start
     plain["lr"] = options.learning_rate
+    plain |= {"task": options.task.name} if options.task.name != REGRESSION.name else {}  # files without it are of that one
     plain["search"] = options.strategy.model_dump(mode="json")
     plain["backend"] = _backend(options.backend)
     if space is not None:
@@ -66,3 +68,28 @@ def load_start(module: Forecaster, start: Mapping[str, Tensor]) -> None:
         module.load_state_dict(dict(start))
     except RuntimeError as error:
         raise OptionError(f"start holds the parameters of another model: {' '.join(str(error).split())}") from None
+
+
+def pair(given: object) -> tuple[ArrayLike, ArrayLike]:
+    """The two parts of validation data, or `DataError` where they are not a pair."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise DataError(f"validation_data is a {type(given).__name__}; give a pair: windows like X, and their y.")
+    return given[0], given[1]
+
+
+def like_training(windows: ArrayLike, values: ArrayLike, X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Validation data in the dtype and shape of the training data, except for their number.
+
+    Raises:
+        DataError: A value is missing or infinite, or the shapes do not fit.
+    """
+    require_finite("the windows of validation_data", windows)
+    require_finite("the values of validation_data", values)
+    windows, values = np.asarray(windows, dtype=X.dtype), np.asarray(values, dtype=y.dtype)
+    fits = windows.shape[1:] == X.shape[1:] and values.shape[1:] == y.shape[1:]
+    if not fits or len(windows) != len(values) or not len(values):
+        raise DataError(
+            f"validation_data has windows of the shape {windows.shape} and values of the shape {values.shape}; expected "
+            f"as many windows as values, with {X.shape[1:]} and {y.shape[1:]} after their number, as X and y have."
+        )
+    return windows, values

@@ -15,14 +15,13 @@ from torch import nn
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import CELLS, Forecaster, Recurrent
-from qlstm_qiskit.nn.recurrent import require_dropout
-from qlstm_qiskit.nn.sizes import MOST_LAYERS, require_parameters
+from qlstm_qiskit.nn.checks import MOST_LAYERS, require_dropout, require_parameters
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_MODEL, OPTIONS, ModelOptions
 from qlstm_qiskit.training.plain import DTYPES, CheckedOptions
 from qlstm_qiskit.training.searching import searched_banks
-from qlstm_qiskit.training.task import REGRESSION
+from qlstm_qiskit.training.task import REGRESSION, Task
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ def build_forecaster(
     generator: torch.Generator | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float64,
+    task: Task | None = None,
     **options: Any,
 ) -> Forecaster:
     """Build a model by its name, with random initial parameters.
@@ -73,6 +73,7 @@ def build_forecaster(
         space: Replaces the model's own; with `backend` and other options of circuits it has no meaning for "lstm".
         backend: As in `QLSTM`.
         generator: Source of the initial parameters, on the device; torch's default generator where None.
+        task: What the model is for; the next values of a series where None.
         options: Further ones of the model, such as `depth`, `mixing` or `num_layers`, as in `QLSTMRegressor`.
 
     Raises:
@@ -93,7 +94,8 @@ def build_forecaster(
         if variant is None
         else _circuits(own, variant, input_size, space=space, backend=backend, **made)
     )
-    return Forecaster(recurrent, REGRESSION.head(hidden_size * (1 + own.bidirectional), n_outputs, **made))
+    head = (task or REGRESSION).head
+    return Forecaster(recurrent, head(hidden_size * (1 + own.bidirectional), n_outputs, **made))
 
 
 def build_module(
@@ -121,6 +123,7 @@ def build_module(
         backend=backend,
         generator=generator,
         device=options.device,
+        task=options.task,
         **vars(options.of_model()) | {"dtype": DTYPES[options.dtype]},
     )
     searched_banks(options.strategy, module)

@@ -17,7 +17,7 @@ from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.plain import CheckedOptions
 from qlstm_qiskit.training.spsa import SPSA
 
-#: Factors of the learning rate by name, as functions of the finished part of the training, from 0 to 1.
+#: Factors of the learning rate by name, as functions of the progress of the training, from 0 to 1.
 SCHEDULES: Mapping[str, Callable[[float], float]] = MappingProxyType(
     {
         "constant": lambda _: 1.0,
@@ -25,12 +25,12 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = MappingProxyType(
     }
 )
 
-#: Iterations of L-BFGS in an epoch, each of which is one pass over the windows, seldom two.
+#: Iterations of L-BFGS per epoch; each takes one pass over the windows, rarely two.
 LBFGS_ITERATIONS = 20
 
 
 def check_optimizer(options: CheckedOptions) -> None:
-    """Raise `OptionError` if the options of an optimiser are not allowed, or would be ignored."""
+    """Raise `OptionError` if options of an optimiser are not allowed or would be ignored."""
     name = options.optimizer
     if name != "spsa" and any(getattr(options, own) != OPTIONS[own].default for own in ("spsa_eps", "spsa_resamplings")):
         raise OptionError(f"spsa_eps and spsa_resamplings have no meaning for {name}; choose the optimizer spsa.")
@@ -42,7 +42,7 @@ def check_optimizer(options: CheckedOptions) -> None:
     if options.batch_size:
         raise OptionError(f"lbfgs compares the losses of its steps, and batch_size={options.batch_size} changes them; give 0.")
     if options.schedule != "constant":
-        raise OptionError(f"lbfgs searches for the length of its steps; schedule={options.schedule!r} has no meaning for it.")
+        raise OptionError(f"lbfgs finds its step length by a line search; schedule={options.schedule!r} has no meaning for it.")
     if options.repeats > 1:
         raise OptionError(f"lbfgs has no use for repeats={options.repeats}: its loss is the same each time; give 1.")
     if strategy.moves_loss or options.dropout:
@@ -51,7 +51,7 @@ def check_optimizer(options: CheckedOptions) -> None:
 
 
 def optimizer_options(options: CheckedOptions, module: Forecaster, generator: torch.Generator | None = None) -> dict[str, Any]:
-    """The optimiser as arguments of skorch's network; what it draws comes from the generator, or torch's default one."""
+    """The optimiser as arguments of skorch's network; it draws from the generator, or from torch's default one."""
     if options.optimizer == "rmsprop":
         return {"optimizer": torch.optim.RMSprop, "optimizer__alpha": 0.99, "optimizer__eps": 1e-8}
     if options.optimizer == "adam":
@@ -61,7 +61,7 @@ def optimizer_options(options: CheckedOptions, module: Forecaster, generator: to
             "max_iter": LBFGS_ITERATIONS,
             "history_size": LBFGS_ITERATIONS,
             "line_search_fn": "strong_wolfe",
-            "tolerance_grad": 1e-14,  # losses of 1e-8 are still worth a step
+            "tolerance_grad": 1e-14,  # low enough that losses of 1e-8 are still improved
             "tolerance_change": 1e-16,
         }
         return {"optimizer": torch.optim.LBFGS, **{f"optimizer__{key}": value for key, value in chosen.items()}}
@@ -82,11 +82,11 @@ def optimizer_options(options: CheckedOptions, module: Forecaster, generator: to
 
 
 class Schedule(Callback):
-    """Sets the learning rate at each step from the finished part of the training.
+    """Sets the learning rate at each step from the progress of the training.
 
     Args:
-        name: In `SCHEDULES`.
-        n_batches: Steps in an epoch.
+        name: A name in `SCHEDULES`.
+        n_batches: Number of steps in an epoch.
     """
 
     def __init__(self, name: str, n_batches: int) -> None:
@@ -95,7 +95,8 @@ class Schedule(Callback):
     def on_batch_begin(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         if not training:
             return
-        finished = (len(net.history) - 1) * self.n_batches + len(net.history[-1]["batches"]) - 1  # skorch has opened its row
+        # skorch has already opened the rows of this epoch and batch.
+        finished = (len(net.history) - 1) * self.n_batches + len(net.history[-1]["batches"]) - 1
         rate = net.lr * self.factor(finished / (net.max_epochs * self.n_batches))
         for group in net.optimizer_.param_groups:
             group["lr"] = rate

@@ -99,8 +99,8 @@ class ModelOptions:
     )
     mixing: str = option(
         "linear",
-        "How candidates are weighted: linear or softmax.",
-        doc='How candidates are weighted: "linear" or "softmax"; see `QLSTM`.',
+        "How candidates are weighted without a search strategy, which sets this itself: linear or softmax.",
+        doc='How candidates are weighted without a `search`, which sets this itself: "linear" or "softmax"; see `CircuitBank`.',
         choices=("linear", "softmax"),
         circuits=True,
     )

@@ -1,4 +1,4 @@
-"""The options of a fit, checked and as plain values: those of numpy, as grids hold them, become what they stand for."""
+"""The options of a fit, checked and as plain values; numpy's scalars, as in parameter grids, become Python's."""
 
 from __future__ import annotations
 
@@ -13,48 +13,65 @@ from torch import Tensor
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import BackendSpec
-from qlstm_qiskit.nn.calls import require_device
+from qlstm_qiskit.nn.checks import require_device
 from qlstm_qiskit.search import Strategy
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.declare import Option, Real, Whole, about, spoken
 from qlstm_qiskit.training.options import OPTIONS, AllOptions, ModelOptions
+from qlstm_qiskit.training.task import Task
 
 DTYPES = MappingProxyType({"float64": torch.float64, "float32": torch.float32})
 
-#: Options that are looked at by themselves: objects, or names of them.
+#: Options with checks of their own: objects, or names of them.
 _OBJECTS = ("space", "search", "start", "backend", "device", "checkpoint", "callbacks")
 
 
 class CheckedOptions(AllOptions):
-    """The options of a fit: plain values, each of its kind and in its range; frozen."""
+    """The options of a fit as plain values, each of the right type and within its limits; frozen."""
+
+    _task: Task
+
+    @property
+    def task(self) -> Task:
+        """That of the estimator."""
+        return self._task
 
     @classmethod
     def of(cls, given: AllOptions) -> CheckedOptions:
-        """Those of an estimator, which stays as it is.
+        """The options of an estimator, which is not changed.
 
         Raises:
-            OptionError: An option is of another kind, or out of its range.
+            OptionError: An option has the wrong type or is out of range.
         """
         values = {name: getattr(given, name) for name in OPTIONS}
         made = cls.__new__(cls)
         vars(made).update({name: _plain(own, values[name]) for name, own in OPTIONS.items() if name not in _OBJECTS})
-        vars(made).update(_plain_objects(values))
+        vars(made).update(_plain_objects(values), _task=given.task)
         return made
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise FrozenInstanceError(f"cannot assign to {name!r}: the options of a fit do not change")
 
     def of_model(self) -> ModelOptions:
-        """Those of the model that is trained: a search has a mixing of its own."""
+        """The options of the trained model. A search strategy sets its mixing; the option does so only without a search."""
         values = {name: getattr(self, name) for name in spoken(ModelOptions)}
         return ModelOptions(**(values | ({} if self.search is None else {"mixing": self.strategy.mixing})))
 
-    def check_together(self) -> None:
-        """Raise `OptionError` where options do not go with one another; the optimiser's are checked by `check_optimizer`."""
-        if self.patience and not self.valid_fraction:
+    def check_together(self, *, held_out: bool = False) -> None:
+        """Raise `OptionError` if options contradict each other; `check_optimizer` checks those of the optimiser.
+
+        Args:
+            held_out: Whether validation data are given beside the training data.
+        """
+        if held_out and self.valid_fraction:
+            raise OptionError(
+                f"validation_data and valid_fraction={self.valid_fraction} are two validation parts; leave out one of them."
+            )
+        validated = held_out or self.valid_fraction > 0
+        if self.patience and not validated:
             raise OptionError(f"patience={self.patience} needs a validation part; give valid_fraction, such as 0.2.")
         strategy = self.strategy
-        if strategy.needs_validation and not self.valid_fraction:
+        if strategy.needs_validation and not validated:
             raise OptionError(
                 f"the strategy {strategy.name!r} learns from a validation part; give valid_fraction, such as 0.2."
             )
@@ -64,12 +81,13 @@ class CheckedOptions(AllOptions):
             )
         if self.search is not None and self.mixing != "linear":
             raise OptionError(
-                f"mixing={self.mixing!r} beside the search strategy {strategy.name!r}, which has its own; leave it out."
+                f"the search strategy {strategy.name!r} sets the mixing itself, to {strategy.mixing!r}; leave out "
+                f"mixing={self.mixing!r}."
             )
 
 
 def _plain(own: Field[Any], value: Any) -> Any:
-    """A number, a name or a switch as a plain value of Python."""
+    """A number, a name or a switch as a plain Python value."""
     known = about(own)
     if value is None and type(None) in get_args(own.type):
         return None
@@ -95,7 +113,7 @@ def _switch(name: str, value: Any) -> bool:
 
 
 def _plain_objects(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that are objects, or names of them; `OptionError` where one is of another kind."""
+    """Options that are objects, or names of them; `OptionError` if one has the wrong type."""
     space, start, search, backend = (given[name] for name in ("space", "start", "search", "backend"))
     require_device(given["device"])
     layers = [space] if isinstance(space, SearchSpace) else space

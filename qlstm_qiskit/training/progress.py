@@ -1,4 +1,4 @@
-"""How far a training has come, as its checkpoint says it."""
+"""Progress of a training, as recorded in its checkpoint."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
-#: For each layer and gate the names of candidates.
+#: For each layer and gate, the names of candidates.
 Gates = tuple[tuple[tuple[str, ...], ...], ...]
 
 
 class Progress(BaseModel):
-    """How far a training has come: the header of a checkpoint, whose tensors are the rest of its state.
+    """The progress of a training: the header of a checkpoint, whose tensors hold the rest of the state.
 
     Attributes:
-        format: Of the file.
-        options, data: What is trained on what; see `Checkpoint`.
-        root: Of all seeds.
-        trials: Of trainings from different seeds that are over, the seed and the validation loss; None where it diverged.
-        seed: Of the training that counts, once it has begun.
-        epoch: Its finished epochs; `history` has a row for each.
-        gates: The candidates that are left, where some were dropped.
-        moves: Steps of the structural weights' own.
-        draws: Random draws of shots.
-        sha256: Of all the rest, see `checksum`; None in files of earlier versions.
-        groups, weights_groups: Options of the optimiser, and of the structural weights' own, for each group of parameters.
+        format: Format version of the file.
+        options, data: Options of the training and digest of its data; see `Checkpoint`.
+        root: Root of all seeds.
+        trials: Validation loss of each finished trial, by its seed; None if it diverged.
+        seed: Seed of the training that counts, once it has begun.
+        epoch: Number of its finished epochs; `history` has a row for each.
+        gates: The candidates that are left, if some were dropped.
+        moves: Number of steps of the structural weights' own optimiser.
+        draws: Number of random draws of shots.
+        sha256: Checksum of everything else, see `checksum`; None in files of earlier versions.
+        groups, weights_groups: Options per parameter group, of the optimiser and of the structural weights' own optimiser.
     """
 
     model_config = ConfigDict(extra="forbid")

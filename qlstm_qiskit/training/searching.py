@@ -1,4 +1,4 @@
-"""The training loop of a search: what a strategy asks for, on top of skorch's loop."""
+"""The training loop of a search: skorch's loop extended by the steps of a strategy."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Part = tuple[Tensor, Tensor]
 
 
 class SearchLoop(Callback):
-    """Applies a strategy to a model while it is trained.
+    """Applies a strategy to a model during training.
 
     Args:
-        strategy: What to do.
-        module: The model; it is frozen and restricted as the strategy wants it at the start.
+        strategy: The strategy.
+        module: The model; the strategy freezes and restricts it at the start.
         validation: Windows and targets of the validation part, for strategies that learn from it.
-        batch_size: Of that part.
-        generator: Source of what the strategy chooses at random; torch's default generator where None.
+        batch_size: Batch size for the validation part.
+        generator: Source of the strategy's random choices; torch's default generator where None.
 
     Raises:
         OptionError: The model has no structural weights that could be searched.
@@ -60,7 +60,7 @@ class SearchLoop(Callback):
         self.optimizer: torch.optim.Optimizer | None = None
 
     def go_on(self, moves: int) -> None:
-        """Go on with a model that has lost candidates since the beginning, after so many steps of the weights' own."""
+        """Resume after `moves` steps of the structural weights' own, with a model that may have dropped candidates."""
         self.moves, self.costs = moves, [self._costs(bank) for bank in self.banks]
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -73,7 +73,7 @@ class SearchLoop(Callback):
                 bank.temperature.fill_(temperature)
 
     def note_importance(self) -> None:
-        """Keep what the structural weights are worth in this batch: before penalties come to their gradients."""
+        """Record the importance of candidates in this batch, before penalties add to the gradients."""
         if not self.strategy.drops:
             return
         self.n_batches += 1
@@ -83,7 +83,7 @@ class SearchLoop(Callback):
                 self.importance[bank] = self.importance.get(bank, 0.0) + importance(bank)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Drop what the strategy drops: before other callbacks look at the epoch's model."""
+        """Drop the strategy's candidates before other callbacks see the epoch's model."""
         for position, bank in enumerate(self.banks):
             if bank not in self.importance:
                 continue
@@ -95,7 +95,7 @@ class SearchLoop(Callback):
         self.n_batches = 0
 
     def penalty(self) -> Tensor | float:
-        """What the strategy adds to the loss of a batch."""
+        """The strategy's addition to the loss of a batch."""
         total: Tensor | float = 0.0
         for bank, costs in zip(self.banks, self.costs, strict=True):
             own = self.strategy.penalty(bank, self.progress)
@@ -105,7 +105,7 @@ class SearchLoop(Callback):
         return total
 
     def move_weights(self, net: NeuralNet) -> None:
-        """The structural weights' own step, on the next batch of the validation part."""
+        """A step of the structural weights alone, on the next batch of the validation part."""
         weights, optimizer = self._weights(), self.own_optimizer(net.lr)
         windows, targets = self.batches[self.moves % len(self.batches)]
         self.moves += 1
@@ -116,14 +116,14 @@ class SearchLoop(Callback):
             parameter.grad = gradient
         optimizer.step()
         optimizer.zero_grad()
-        _require_grad(weights, False)  # the step that follows leaves them where they are
+        _require_grad(weights, False)  # the next step must not change them
 
     def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         if self.batches:
             _require_grad(self._weights(), True)
 
     def own_optimizer(self, lr: float) -> torch.optim.Optimizer:
-        """The optimiser of the structural weights, where they learn apart; `lr` is that of the rest."""
+        """The structural weights' own optimiser; `lr` is the learning rate of the other parameters."""
         if self.optimizer is None:
             rate = lr if self.strategy.weights_lr is None else self.strategy.weights_lr
             self.optimizer = torch.optim.RMSprop(self._weights(), lr=rate, alpha=0.99, eps=1e-8)
@@ -140,11 +140,11 @@ class SearchLoop(Callback):
 
 
 class Shuffled(Sampler[int]):
-    """Places in a new order at each pass, that of torch's `RandomSampler` from a seed of its default generator.
+    """Indices in a new order on each pass, the same as torch's `RandomSampler` with a seed from its default generator.
 
     Args:
-        count: How many.
-        generator: Where that seed is drawn from at each pass.
+        count: Number of indices.
+        generator: Source of that seed, which is drawn on each pass.
     """
 
     def __init__(self, count: int, generator: torch.Generator) -> None:
@@ -161,12 +161,12 @@ class Shuffled(Sampler[int]):
 class SearchNet(NeuralNet):
     """skorch's network with the steps of a strategy; its attributes are set before `fit`.
 
-    The losses recorded are without penalties.
+    The recorded losses do not include penalties.
 
     Attributes:
-        loop: The strategy at work.
-        stream: Where the seeds come from that torch's loaders draw at each pass; None once training is over.
-        repeats: Times that a step evaluates each window.
+        loop: The loop that applies the strategy.
+        stream: Source of the seeds that torch's loaders draw on each pass; None once training is over.
+        repeats: Number of times that a step evaluates each window.
     """
 
     loop: SearchLoop | None = None
@@ -195,13 +195,13 @@ class SearchNet(NeuralNet):
             if self.loop is not None:
                 self.loop.note_importance()
                 penalty = self.loop.penalty()
-                if isinstance(penalty, Tensor) and penalty.requires_grad:  # bilevel has it in the weights' own step
+                if isinstance(penalty, Tensor) and penalty.requires_grad:  # bilevel adds it in the weights' own step
                     penalty.backward()  # type: ignore[no-untyped-call]
         return {"loss": loss, "y_pred": prediction}
 
 
 def searched_banks(strategy: Strategy, module: Forecaster) -> list[CircuitBank]:
-    """The banks of a model that a strategy works on, frozen as it wants them.
+    """The banks of a model that a strategy searches, after it has frozen its part of them.
 
     Raises:
         OptionError: There are none, and the strategy needs some.

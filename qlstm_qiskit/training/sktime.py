@@ -1,7 +1,7 @@
 """The quantum LSTM as an sktime forecaster: series in, series out, with their index.
 
-sktime and not darts, because its estimators are scikit-learn's, as `QLSTMRegressor` is one, it brings one small package along,
-and it has a conformance test for forecasters (`check_estimator`), which this one passes.
+We chose sktime over darts because its estimators follow scikit-learn, as `QLSTMRegressor` does, it adds only one small
+package, and it has a conformance test for forecasters (`check_estimator`), which this one passes.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ except ImportError as error:
 
 
 class QLSTMForecaster(BaseForecaster):
-    """A forecaster that predicts the row after a window, and feeds predictions back for further ones.
+    """A forecaster that predicts the row after a window and feeds predictions back for later rows.
 
-    Several columns are predicted together, each from all of them. Values are scaled to [-1, 1] by those that were fitted.
-    Where it is used like others, by `evaluate`, in pipelines, with hierarchical data, is in sktime's documentation.
+    Several columns are predicted together, each from all of them. Values are scaled to [-1, 1] by the range of the fitted rows.
+    For `evaluate`, pipelines and hierarchical data, which work as with other forecasters, see sktime's documentation.
 
     Args:
-        regressor: What is trained, a `QLSTMRegressor` with the options of model and training; one with its defaults where None.
-            It is cloned: fitting leaves it as it is.
-        window_length: Rows that it reads.
+        regressor: A `QLSTMRegressor` with the options of model and training; one with its defaults where None. It is cloned,
+            so fitting does not change it.
+        window_length: Number of rows that it reads.
 
     Attributes:
         regressor_: The fitted regressor.
-        scaler_: Of the fitted rows.
+        scaler_: Scaler of the fitted rows.
 
     Raises:
-        DataError: On fitting, before anything is trained: fewer than window_length + 2 rows, a row that is missing or comes
-            twice, dates without a frequency, or a value that is infinite. On forecasting: a horizon of another kind than the
-            rows, or where no row is.
+        DataError: On fitting, before anything is trained: fewer than window_length + 2 rows, missing or duplicate rows,
+            dates without a frequency, or infinite values. On forecasting: a horizon of a different kind from the index, or
+            one that falls between rows.
 
     Examples:
         >>> from sktime.datasets import load_airline
@@ -67,7 +67,7 @@ class QLSTMForecaster(BaseForecaster):
         "requires-fh-in-fit": False,
     }
 
-    _config: ClassVar[dict[str, Any]] = {"remember_data": False}  # the rows that are needed are kept here
+    _config: ClassVar[dict[str, Any]] = {"remember_data": False}  # this class keeps the rows that it needs
 
     def __init__(self, regressor: QLSTMRegressor | None = None, window_length: int = 12) -> None:
         self.regressor = regressor
@@ -89,17 +89,17 @@ class QLSTMForecaster(BaseForecaster):
         return self
 
     def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> QLSTMForecaster:
-        """Go on from further rows, or corrected ones; with `update_params`, train anew on all of them."""
+        """Continue from new or corrected rows; with `update_params`, train anew on all rows."""
         if y.index.has_duplicates:
             raise DataError(f"y has more than one row at {y.index[y.index.duplicated()][0]}; keep one of them.")
         try:
             rows = pd.concat([self._rows, y])
             rows = rows[~rows.index.duplicated(keep="last")].sort_index()
-        except TypeError as error:  # of another kind, or with a time zone where there was none
+        except TypeError as error:  # another kind of index, or a time zone where there was none
             raise DataError(f"the index of y does not go with that of the rows before: {error}.") from None
         self._grid.require_whole(rows.index)
         if isinstance(rows.index, pd.DatetimeIndex):
-            rows.index.freq = self._grid.step  # which none can infer of business days with holidays
+            rows.index.freq = self._grid.step  # which cannot be inferred for business days with holidays
         self._rows = rows
         return self._fit(rows, X, None) if update_params else self
 
@@ -118,11 +118,11 @@ class QLSTMForecaster(BaseForecaster):
         return pd.DataFrame(predicted, index=fh.to_absolute_index(self.cutoff), columns=self._rows.columns)
 
     def _steps(self, fh: Any) -> NDArray[np.int64]:
-        """How many rows after the last one those of a horizon are."""
+        """Numbers of rows from the last row to those of a horizon."""
         return self._grid.steps(self.cutoff[0], fh.to_pandas(), relative=fh.is_relative)
 
     def _check_fh(self, fh: Any, *args: Any, **options: Any) -> Any:
-        """Sktime's check, which compares a horizon with the rows; where that fails it has no words."""
+        """Sktime's check, which compares a horizon with the rows, with a readable error."""
         try:
             return super()._check_fh(fh, *args, **options)
         except (AssertionError, TypeError) as error:

@@ -17,24 +17,24 @@ _ALPHA, _GAMMA = 0.602, 0.101
 
 
 class SPSA(torch.optim.RMSprop):
-    """RMSprop on gradients that two evaluations of the loss estimate, whatever the number of parameters.
+    """RMSprop on gradients estimated from two evaluations of the loss, whatever the number of parameters.
 
-    All perturbed parameters move at once by ``c_k D``, signs D = +-1 at random, and ``(L(+) - L(-)) / (2 c_k) D`` estimates
-    their gradient. For a model on quantum circuits with T time steps this is 2 T jobs, where parameter shift needs T + 1 far
-    larger ones. Parameters behind the circuits, such as a read-out layer, keep their exact gradients by autograd.
+    All perturbed parameters move at once by ``c_k D`` with random signs D = +-1, and ``(L(+) - L(-)) / (2 c_k) D`` estimates
+    their gradient. For a model on quantum circuits with T time steps this takes 2 T jobs; parameter shift needs T + 1 far
+    larger ones. Parameters after the circuits, such as those of a read-out layer, keep exact gradients by autograd.
 
     Gains: ``a_k = lr ((1 + A) / (k + 1 + A))^0.602`` and ``c_k = eps / (k + 1)^0.101`` in step k = 0, 1, ...
 
     Args:
-        params: Parameters or groups. A group may have a `perturbation` of its own in place of `eps`, and `perturbed=False`
-            where gradients do not pass through a circuit.
+        params: Parameters or groups. A group may have its own `perturbation` in place of `eps`, and `perturbed=False` if its
+            gradients do not pass through a circuit.
         lr: Learning rate of the first step.
-        eps: Size of the perturbation, in radians for angles. Far larger than shot noise, smaller than a period.
-        resamplings: Perturbations to average over in each step; each costs two evaluations.
-        stability: A, about a tenth of the number of steps.
+        eps: Size of the perturbation, in radians for angles. It should be far larger than shot noise and smaller than a period.
+        resamplings: Number of perturbations to average over in each step; each costs two evaluations.
+        stability: The constant A, about a tenth of the number of steps.
         alpha, rms_eps: Smoothing constant and epsilon of RMSprop.
-        generator: Source of the signs. Both evaluations of a pair find it in the same state: what the loss draws from it, such
-            as dropout, is the same in both. Torch's default generator where None.
+        generator: Source of the signs; torch's default generator where None. Both evaluations of a pair find it in the same
+            state, so that anything the loss draws from it, such as dropout, is the same in both.
 
     Raises:
         OptionError: An option is out of its range.
@@ -63,14 +63,14 @@ class SPSA(torch.optim.RMSprop):
         super().__init__(params, lr=lr, alpha=alpha, eps=rms_eps)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group, with options of its own or those of the optimiser."""
+        """Add a group, with its own options or those of the optimiser."""
         super().add_param_group(self._own | param_group)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; `closure` clears the gradients, computes the loss, calls `backward` and returns the loss.
 
-        It is called 2 x resamplings times, with circuits that need no gradient; returns its first value.
+        It is called 2 x resamplings times, without gradients of circuits. Returns its first value.
         """
         if closure is None:
             raise OptionError("SPSA evaluates the loss itself: call step(closure), as for torch.optim.LBFGS.")
@@ -86,7 +86,7 @@ class SPSA(torch.optim.RMSprop):
             shifts = [group["perturbation"] * scale * sign for (_, group), sign in zip(moved, signs, strict=True)]
             pair, state = [], generator.get_state()
             for direction in (1, -1):
-                generator.set_state(state)  # dropout must drop the same in both, or its noise is all that they differ by
+                generator.set_state(state)  # otherwise the noise of dropout would drown the difference between the two
                 pair.append(_evaluate(closure, [p for p, _ in moved], [direction * shift for shift in shifts]))
                 for total, parameter in zip(exact, others, strict=True):
                     if parameter.grad is not None:
@@ -98,7 +98,7 @@ class SPSA(torch.optim.RMSprop):
         for parameter, gradient in zip([*(p for p, _ in moved), *others], [*estimates, *exact], strict=True):
             parameter.grad = gradient
         rates = [group["lr"] for group in self.param_groups]
-        for group in self.param_groups:  # the gain is a factor of its own, so that schedulers of torch work on top of it
+        for group in self.param_groups:  # the gain is a separate factor, so that torch's schedulers work on top of it
             group["lr"] *= ((1 + group["stability"]) / (n_steps + 1 + group["stability"])) ** _ALPHA
         super().step()
         for group, rate in zip(self.param_groups, rates, strict=True):
@@ -107,7 +107,7 @@ class SPSA(torch.optim.RMSprop):
 
 
 def _evaluate(closure: Callable[[], Any], parameters: list[Tensor], shifts: list[Tensor]) -> Any:
-    """The loss with shifted parameters that ask for no gradient; they are put back exactly as they were."""
+    """The loss at shifted parameters, without their gradients; the parameters are restored exactly."""
     before = [parameter.detach().clone() for parameter in parameters]
     try:
         for parameter, shift in zip(parameters, shifts, strict=True):

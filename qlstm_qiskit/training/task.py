@@ -1,4 +1,4 @@
-"""What models are trained for: the loss, the read-out, and how results are measured and called."""
+"""Tasks of models: the loss, the read-out, and the metrics with their names."""
 
 from __future__ import annotations
 
@@ -6,34 +6,39 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 from torch import nn
 
 from qlstm_qiskit.data import Dataset, forecast_errors, mean_squared_error, reference_errors
+from qlstm_qiskit.errors import ShapeError
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task, and all that is its own; the rooms above ask it, and know none by name.
+    """A task with everything specific to it; the packages above use this interface and depend on no particular task.
 
     Attributes:
-        name: Of the task.
-        criterion: The loss that training lowers.
-        metric: The error that results are compared by, as files call it.
-        title, words: The same in a table, and in a sentence.
-        figures: All errors that are shown, and the heads of their columns; `metric` is one of them.
-        naive: Forecasts that need no model, and what they are called in tables.
-        head: Builds what reads the last hidden state, from its size, that of the output, and `generator`, `device` and `dtype`.
-        targets: From values (n,) or (n, outputs) and a dtype of numpy to what is trained on, (n, outputs).
-        error: The metric, of predictions and what came true.
-        errors: All errors by name, of predictions of the test part of a series.
-        references: The same of those forecasts that a series has.
+        name: Name of the task.
+        criterion: The loss that training minimises.
+        metric: The error by which results are compared, as named in files.
+        title, words: Its name in a table and in a sentence.
+        figures: All errors that are shown, with their column headings; `metric` is one of them.
+        ahead: Whether the outputs are successive rows of a series, so that neighbouring windows have values in common.
+        naive: Forecasts that need no model, with their names in tables.
+        head: Builds the read-out layer, from the sizes of the last hidden state and of the output, and `generator`, `device`
+            and `dtype`.
+        targets: From values (n,) or (n, outputs), which for classes are 1 for a window's own and 0 for the others, and a numpy
+            dtype to the targets of training, (n, outputs).
+        error: The metric, from predictions and true values.
+        errors: All errors by name, for predictions of the test part of a series.
+        references: The same for the naive forecasts that a series has.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Task:
     title: str
     words: str
     figures: Mapping[str, str]
+    ahead: bool
     naive: Mapping[str, str]
     head: Callable[..., nn.Linear]
     targets: Callable[[Array, Any], Array]
@@ -51,27 +57,27 @@ class Task:
 
     @property
     def shown(self) -> str:
-        """The head of the metric's column."""
+        """Column heading of the metric."""
         return self.figures[self.metric]
 
     @property
     def train(self) -> str:
-        """What the error on the windows that train is called in files."""
+        """Name in files of the error on the windows that train."""
         return f"train_{self.metric}"
 
     @property
     def valid(self) -> str:
-        """That on the validation part."""
+        """Name in files of the error on the validation part."""
         return f"valid_{self.metric}"
 
     @property
     def test(self) -> str:
-        """That on the test part."""
+        """Name in files of the error on the test part."""
         return f"test_{self.metric}"
 
 
 def _linear(n_in: int, n_out: int, *, generator: torch.Generator | None, device: str, dtype: torch.dtype) -> nn.Linear:
-    """`torch.nn.Linear` with torch's own start, to the bit, drawn from a generator."""
+    """`torch.nn.Linear` with torch's own initialisation, bit for bit, drawn from a generator."""
     layer = nn.Linear(n_in, n_out, device="meta", dtype=dtype).to_empty(device=device)
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     bound = 1 / math.sqrt(n_in)
@@ -83,6 +89,55 @@ def _values(y: Array, dtype: Any) -> Array:
     return np.asarray(y, dtype=dtype).reshape(len(y), -1)
 
 
+class Labelled(Protocol):
+    """A training and a test part of labelled windows; targets are 1 for a window's own class and 0 for the others."""
+
+    @property
+    def y_train(self) -> Array:
+        """Targets of the training part, (n, n_classes)."""
+
+    @property
+    def y_test(self) -> Array:
+        """Targets of the test part, (n, n_classes)."""
+
+
+def log_loss(scores: Array, truth: Array) -> float:
+    """Mean of the negative logarithm, in nats, of the probability that a model gives to what is true.
+
+    Args:
+        scores: Logits (n, n_classes): probabilities are their softmax.
+        truth: 1 for a window's own class and 0 for the others, of the same shape.
+
+    Raises:
+        ShapeError: Their shapes differ.
+    """
+    if scores.shape != truth.shape:
+        raise ShapeError(f"scores have the shape {scores.shape}; the classes that are true have {truth.shape}.")
+    logarithms = log_softmax(np.asarray(scores, dtype=np.float64), axis=1)
+    return float(-np.mean(np.sum(logarithms, axis=1, where=truth > 0)))
+
+
+def class_errors(data: Labelled, scores: Array) -> dict[str, float]:
+    """`log_loss` and `accuracy`, the share of windows whose class has the highest score, of the test part's windows.
+
+    Args:
+        data: The windows.
+        scores: Logits of the test part, (n, n_classes).
+
+    Raises:
+        ShapeError: The scores have another shape than the test part's targets.
+    """
+    loss = log_loss(scores, data.y_test)
+    return {"log_loss": loss, "accuracy": float(np.mean(scores.argmax(axis=1) == data.y_test.argmax(axis=1)))}
+
+
+def class_references(data: Labelled) -> dict[str, dict[str, float]]:
+    """What `class_errors` gives for the frequencies of the training part's classes; their accuracy is the largest class's."""
+    with np.errstate(divide="ignore"):  # a class without a training window has the probability 0
+        scores = np.log(data.y_train.mean(axis=0))
+    return {"frequencies": class_errors(data, np.tile(scores, (len(data.y_test), 1)))}
+
+
 #: The next values of a series.
 REGRESSION = Task(
     name="regression",
@@ -91,10 +146,28 @@ REGRESSION = Task(
     title="MSE",
     words="mean squared error",
     figures=MappingProxyType({"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}),
+    ahead=True,
     naive=MappingProxyType({"persistence": "persistence", "seasonal_naive": "seasonal naive"}),
     head=_linear,
     targets=_values,
     error=mean_squared_error,
     errors=forecast_errors,
     references=reference_errors,
+)
+
+#: The class of a window.
+CLASSIFICATION = Task(
+    name="classification",
+    criterion=nn.CrossEntropyLoss,
+    metric="log_loss",
+    title="log loss",
+    words="log loss",
+    figures=MappingProxyType({"log_loss": "log loss", "accuracy": "accuracy"}),
+    ahead=False,
+    naive=MappingProxyType({"frequencies": "class frequencies"}),
+    head=_linear,
+    targets=_values,
+    error=log_loss,
+    errors=class_errors,
+    references=class_references,
 )

@@ -19,7 +19,7 @@ _KEY = "qlstm_qiskit"
 
 
 def save_weights(path: Path, module: nn.Module, header: dict[str, Any]) -> None:
-    """Write the parameters of a module, and a header of plain JSON values, in one atomic step.
+    """Write the parameters of a module and a header of plain JSON values atomically.
 
     Raises:
         RunError: The file cannot be written.
@@ -28,20 +28,20 @@ def save_weights(path: Path, module: nn.Module, header: dict[str, Any]) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
-    """Write named tensors, and a header of plain JSON values, in one atomic step; errors as of `save_weights`."""
+    """Write named tensors and a header of plain JSON values atomically; errors as for `save_weights`."""
     content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_atomically(path, save(content, metadata={_KEY: json.dumps(header)}))
 
 
 def read_weights(path: Path, *, finite: bool = True) -> tuple[Any, dict[str, Tensor]]:
-    """Read the header and the tensors of a file that `write_tensors` wrote.
+    """Read the header and the tensors of a file written by `write_tensors`.
 
     Args:
         path: The file.
-        finite: Whether all tensors must be finite, as those of a model are.
+        finite: Whether all tensors must be finite, as for a model.
 
     Raises:
-        RunError: The file is missing, damaged, or was written by something else; or a tensor is not finite.
+        RunError: The file is missing or damaged, was not written by this package, or has a tensor that is not finite.
     """
     if not exists(path):
         raise RunError(f"there is no file {path}; is this a run folder that finished at least one epoch?")

@@ -1,6 +1,6 @@
-"""Whether a checkpoint agrees with itself and with the training that would go on from it.
+"""Consistency of a checkpoint, in itself and with the training that would resume from it.
 
-What is wrong is returned in words, None where nothing is.
+The checks return a fault in words, or None.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch.optim import Optimizer
 
 from qlstm_qiskit.training.progress import Progress
 
-#: What an optimiser remembers of a parameter: "count" of steps, "like" the parameter, "number", "flat" as all parameters
-#: together, "flats" and "numbers" are lists of these.
+#: The state of each optimiser per parameter. "count" is a number of steps, "like" a tensor of the parameter's shape, "flat"
+#: one of the size of all parameters together; "flats" and "numbers" are lists.
 _STATES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "RMSprop": {"step": "count", "square_avg": "like"},
@@ -42,7 +42,7 @@ _STATES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 
-#: Where the gradient is zero from the start, L-BFGS does nothing else.
+#: The only state of L-BFGS if the gradient is zero from the start.
 _ONLY_LOOKED = {"func_evals", "n_iter"}
 
 _PLACE = re.compile(r"(\d{1,6})/(\w+)(?:/(number|empty|\d{1,6}))?")
@@ -50,14 +50,14 @@ _PLACE = re.compile(r"(\d{1,6})/(\w+)(?:/(number|empty|\d{1,6}))?")
 
 @dataclass(frozen=True)
 class Expected:
-    """What the options of a training say of its checkpoint.
+    """The properties of a checkpoint that follow from the options of its training.
 
     Attributes:
-        seed: That its root is, if any is given.
-        starts: Seeds of models from that root: of the one that is trained, or of those that are tried.
-        tries: Whether they are tried first.
-        epochs: At most so many.
-        steps: Of the optimiser in an epoch.
+        seed: Its root seed, if one is given.
+        starts: Seeds of models derived from the root: that of the only training, or those of the trials.
+        tries: Whether there are trials.
+        epochs: The largest number of epochs.
+        steps: Number of optimiser steps per epoch.
         validated: Whether there is a validation part.
         patient: Whether the best epoch is kept.
         alternates: Whether structural weights have steps of their own.
@@ -73,13 +73,13 @@ class Expected:
     alternates: bool
 
     def fault(self, progress: Progress) -> str | None:
-        """What is wrong with how far the training has come."""
+        """The first fault in the recorded progress."""
         return next(self._faults(progress), None)
 
     def _faults(self, progress: Progress) -> Iterator[str]:
         epoch, tried = progress.epoch, list(progress.trials)
         if self.seed is not None and progress.root != self.seed:
-            yield f"its root is {progress.root}, and the seed {self.seed}"
+            yield f"its root seed is {progress.root}, and the seed given is {self.seed}"
         if tried != list(self.starts[: len(tried)] if self.tries else []):
             yield "its trials are not those of its seed"
         if progress.sha256 is None and any(loss is not None and math.isnan(loss) for loss in progress.trials.values()):
@@ -98,7 +98,7 @@ class Expected:
             yield from self._row(place, row)
 
     def _start(self, progress: Progress) -> int | None:
-        """The seed of the training that counts: the only one, or the best of those that were tried, once all were."""
+        """The seed of the training that counts: the only one, or the best trial's once all trials are over."""
         if not self.tries:
             return self.starts[0]
         known = {seed: loss for seed, loss in progress.trials.items() if loss is not None}
@@ -115,7 +115,7 @@ class Expected:
 
 
 def checksum(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a checkpoint: its header but for the sum itself, and each tensor with name, type and shape."""
+    """SHA-256 of a checkpoint: its header without the checksum, and each tensor with name, type and shape."""
     rest = {name: value for name, value in header.items() if name != "sha256"}
     total = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(tensors):
@@ -126,21 +126,21 @@ def checksum(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 
 
 def weights_fault(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
-    """Whether parameters are those of a model: names, shapes and types, and each of them finite."""
+    """A fault in a model's parameters: their names, shapes or types, or values that are not finite."""
     for name in expected.keys() ^ found.keys():
         return f"{what} {'lacks' if name in expected else 'has a parameter'} {name}"
     for name, value in found.items():
         if (value.shape, value.dtype) != (expected[name].shape, expected[name].dtype):
-            return f"{name} of {what} is {_form(value)} where {_form(expected[name])} is trained"
+            return f"{name} of {what} is {_form(value)} where {_form(expected[name])} is expected"
         if not bool(torch.isfinite(value).all()):
             return f"{name} of {what} is not finite"
     return None
 
 
 def groups_fault(optimizer: Optimizer, groups: Sequence[Mapping[str, Any]], steps: int, *, scheduled: bool) -> str | None:
-    """Whether the groups of an optimiser are as its options make them, after so many steps.
+    """A fault in an optimiser's parameter groups: a difference from those of its options after `steps` steps.
 
-    Learning rates may be others where a schedule sets them: ours at each step, torch's with a note of the initial one.
+    Learning rates may differ if a schedule sets them: ours at each step, torch's with a record of the initial rate.
     """
     expected = json.loads(json.dumps(optimizer.state_dict()["param_groups"]))
     if len(groups) != len(expected):
@@ -161,15 +161,15 @@ def groups_fault(optimizer: Optimizer, groups: Sequence[Mapping[str, Any]], step
 
 
 def write_state(optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor]) -> list[dict[str, Any]]:
-    """Put an optimiser's state among tensors, as PREFIX/PARAMETER/NAME or, of lists, PREFIX/PARAMETER/NAME/PLACE.
+    """Add an optimiser's state to tensors, as PREFIX/PARAMETER/NAME, or PREFIX/PARAMETER/NAME/PLACE for lists.
 
-    Returns its groups as plain values; numbers in the state of a parameter become tensors of no dimension, and so does an empty
-    list, as that of L-BFGS where the gradient has never changed enough.
+    Numbers in the state of a parameter become tensors without dimensions, and so does an empty list, which L-BFGS has if the
+    gradient has never changed enough. Returns the groups as plain values.
     """
     state = optimizer.state_dict()
     for parameter, own in state["state"].items():
         for name, value in own.items():
-            if name == "al":  # room in which L-BFGS computes, of the length of its history; nothing is kept there
+            if name == "al":  # scratch space of L-BFGS, of the length of its history
                 continue
             place = f"{prefix}/{parameter}/{name}"
             if value == []:
@@ -186,7 +186,7 @@ def write_state(optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor]) -
 
 
 def read_state(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Any]] | None:
-    """What an optimiser remembers of each parameter; None where tensors are named otherwise than `write_state` does."""
+    """The state of an optimiser per parameter; None if the tensors do not have the names that `write_state` gives."""
     state: dict[int, dict[str, Any]] = {}
     lists: dict[tuple[int, str], dict[int, Tensor]] = {}
     for place, value in tensors.items():
@@ -208,17 +208,17 @@ def read_state(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Any]] | Non
 
 
 def state_fault(optimizer: Optimizer, state: Mapping[int, Mapping[str, Any]], steps: int) -> str | None:
-    """Whether what an optimiser remembers fits its parameters, after so many steps."""
+    """A fault in an optimiser's state: a mismatch with its parameters or with the number of steps."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     kinds = _STATES[type(optimizer).__name__]
     n_flat = sum(parameter.numel() for parameter in parameters)
     if not state:
-        return "its optimiser remembers nothing"
+        return "its optimiser has no state"
     for place, own in state.items():
         if place >= len(parameters):
-            return f"its optimiser remembers a parameter {place} of {len(parameters)}"
+            return f"its optimiser has a state for parameter {place} of {len(parameters)}"
         if own.keys() != kinds.keys() and not ("func_evals" in kinds and own.keys() == _ONLY_LOOKED):
-            return f"its optimiser remembers {', '.join(sorted(own))} of a parameter, not {', '.join(sorted(kinds))}"
+            return f"its optimiser has the state {', '.join(sorted(own))} for a parameter, not {', '.join(sorted(kinds))}"
         for name, value in own.items():
             like = parameters[place].new_empty(n_flat) if kinds[name].startswith("flat") else parameters[place]
             if not _fits(kinds[name], value, like, steps):
@@ -252,7 +252,7 @@ def _is_number(value: object) -> bool:
 
 
 def _same_kind(found: object, own: object) -> bool:
-    """Whether a number stands where one does; lists of them, as Adam's, item by item."""
+    """Whether both are of one type, or both numbers; lists, such as Adam's betas, are compared item by item."""
     if isinstance(own, list):
         return isinstance(found, list) and len(found) == len(own) and all(map(_same_kind, found, own))
     return type(found) is type(own) or (_is_number(found) and _is_number(own) and math.isfinite(float(str(found))))

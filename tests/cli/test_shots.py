@@ -70,3 +70,27 @@ def test_a_plan_says_what_error_to_expect_and_finds_the_shots_for_one(qlstm, run
         assert code == 2
         assert said in err
         assert len(err.splitlines()) == 1
+
+
+def test_allocated_shots(qlstm, run: Path) -> None:
+    """Said in a line, written with the result, and the same each time; nothing is said of it where it was not asked for."""
+    evaluate = ("evaluate", str(run), "--backend", "exact-shots")
+    code, out, err = qlstm(*evaluate, "--allocate-shots")
+    assert (code, err) == (0, "")
+    (line,) = (line for line in out.splitlines() if line.startswith("Shots: 32 to "))
+    assert " for each circuit, 16,384 per window, as with 1,024 for each; the variance of predictions" in line
+    found = [json.loads(qlstm(*evaluate, "--allocate-shots", "--json")[1]) for _ in range(2)]
+    assert found[0]["allocation"] == found[1]["allocation"]
+    assert found[0]["allocation"]["per_window"] == 16384 == sum(map(sum, found[0]["allocation"]["shots"][0]))
+    assert set(found[0]["allocation"]) == {"equal", "shots", "per_window", "expected_gain"}
+    assert "allocation" not in json.loads(qlstm(*evaluate, "--json")[1])
+    assert "Shots: " not in qlstm(*evaluate)[1]
+    Path("series.csv").write_text("\n".join([load_run(run).header.target, *(f"{0.1 * row}" for row in range(9))]))
+    code, out, _ = qlstm(
+        "predict", str(run), "--csv", "series.csv", "--out", "p.csv", *evaluate[2:], "--allocate-shots", "--json"
+    )
+    assert (code, json.loads(out)["allocation"]) == (0, found[0]["allocation"])
+    for backend in ((), ("--backend", "aer-exact")):
+        code, out, err = qlstm("evaluate", str(run), *backend, "--allocate-shots")
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert "draws no shots; give one with shots, such as aer-noise-fez" in err

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import yaml
 
@@ -43,6 +44,23 @@ def test_a_table_is_made_once_and_read_again(qlstm, study: Path) -> None:
     code, out, _ = qlstm(*command[:-2], "--out", "out", "--rows", "ridge", "--datasets", "narma5", "--json")
     assert json.loads(out)["cells"] == content["cells"], "a part is asked for, and the table is still of all that is there"
     assert json.loads(out)["missing"] == sum(SMALL.seeds_for(name) - 1 for name in SMALL.datasets) * len(SMALL.rows)
+
+
+def test_a_part_of_a_study_has_a_table_of_that_part(qlstm) -> None:
+    """No empty rows and columns, and no mark for published errors where none are published."""
+    code, out, _ = qlstm(
+        "table", "--study", "real", "--rows", "persistence,ridge", "--datasets", "nile", "--out", "out", "--jobs", 1
+    )
+    assert code == 0
+    assert "diffqas" not in out
+    assert "sunspots" not in out
+    text = Path("out/table.md").read_text()
+    assert "| model | parameters | circuits | nile |" in text
+    assert "sunspots 0" not in text
+    assert "published" not in text
+    assert "published" not in Path("out/table.svg").read_text()
+    figure = plt.imread("out/table.png")[:, :, :3]
+    assert figure[:, :2].min() == figure[:, -2:].min() == 1, "something is cut off at an edge"
 
 
 @pytest.mark.parametrize(

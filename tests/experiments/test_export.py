@@ -271,7 +271,7 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_left(tmp_path: Path, m
     with pytest.raises(CircuitError, match=r"'squares' reads its data as .*v0.*, which is not linear"):
         export_model(tree, header(), out, "multilinear")
     for odd in (tree, own(expression=lambda weight: weight.sin())):
-        with pytest.raises(CircuitError, match="cannot be kept as qasm3: .* cannot be read as qasm3 .*Use --format qpy"):
+        with pytest.raises(CircuitError, match="cannot be exported as qasm3: .* cannot be read as qasm3 .*Use --format qpy"):
             export_model(odd, header(), out, "qasm3")
         assert list(tmp_path.iterdir()) == []
     export_model(own(twice=True, expression=lambda weight: weight.sin()), header(), tmp_path / "qpy", "qpy")

@@ -256,7 +256,7 @@ FOREIGN = [
     (truncated, "damaged or was not written by this package"),
     (empty, "damaged or was not written by this package"),
     (foreign, "damaged or was not written by this package"),
-    (weights, "no checkpoint of a training"),
+    (weights, "not a training checkpoint"),
     (history, "history.jsonl is damaged: a line is not that of an epoch"),
     (pickled, "damaged or was not written by this package"),
 ]

@@ -73,7 +73,7 @@ def test_a_run_of_several_rows_ahead(tmp_path: Path) -> None:
     config = json.loads((run.path / "config.json").read_text())
     config["data"] |= {"train_fraction": 0.3}
     (run.path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DataError, match="nile was cut or scaled otherwise when .* was trained"):
+    with pytest.raises(DataError, match="nile was cut or scaled differently when .* was trained"):
         forecast_columns(load_run(run.path))
 
 
@@ -337,7 +337,7 @@ def test_divergence_later_keeps_the_epochs_before(csv: Path, tmp_path: Path, mon
                 next(net.module_.parameters()).fill_(float("inf"))
 
     monkeypatch.setattr(Recorder, "on_epoch_begin", spoil)
-    with pytest.raises(TrainingError, match="diverged in epoch 3.*keeps the epochs before"):
+    with pytest.raises(TrainingError, match="diverged in epoch 3.*keeps the earlier epochs"):
         train_run(spec(csv, epochs=5), tmp_path / "run")
     run = load_run(tmp_path / "run")
     assert run.epochs == run.metrics["epochs"] == 2

@@ -17,7 +17,7 @@ from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Reques
 from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
-from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.nn import QGRU, QLSTM
 from qlstm_qiskit.space import Candidate, SearchSpace
 from tests.parity.circuits import random_candidate
 from tests.speed import slow_but
@@ -246,6 +246,32 @@ def test_equal_parameter_sets_are_evaluated_once_in_a_call() -> None:
     assert backend.executor.jobs == [[6]], "two different weights, three different inputs"
     expected = StatevectorBackend().bank(SearchSpace.handcrafted(1).candidates(2, 1)).bind(weights)(inputs)
     torch.testing.assert_close(values, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("layer", "stages"), [(QLSTM, 1), (QGRU, 2)])
+def test_gates_with_shots_of_their_own_are_requests_of_one_job(layer: type[torch.nn.Module], stages: int) -> None:
+    """A job per time step (and stage) as ever, in it a request for each number of shots; two layers, each with its own."""
+
+    class Noting(Counting):
+        def expect(self, requests: Sequence[Request]) -> list[Values]:
+            self.jobs.append([(request.shots, len(request.values)) for request in requests])
+            return self.inner.expect(requests)
+
+    spec = BackendSpec(name="here", kind="aer", shots=50)
+    backend = PrimitiveBackend(spec, Noting(AerExecutor(50, seed=1)), prepare_for_aer)
+    one = SearchSpace.product(["RY"], ["linear-RY"])
+    made = layer(1, 2, depth=1, space=one, num_layers=2, n_qubits=3, backend=backend)
+    numbers = 1000 + np.arange(2 * 3 * made.cells[0].bank.n_gates).reshape(2, 3, -1)
+    numbers[1, 2] = 777
+    for cell, own in zip(made.layers(), numbers, strict=True):
+        cell.bank.allocate(own)
+    with torch.no_grad():
+        made(torch.rand(3, 5, 1, dtype=F64))
+    assert len(backend.executor.jobs) == 2 * 3 * stages
+    places = made.cell_type.stages
+    expected = [[(number, 5) for number in row[list(gates)]] for own in numbers for row in own for gates in places]
+    assert backend.executor.jobs[: -len(places)] == expected[: -len(places)]
+    assert backend.executor.jobs[-len(places) :] == [[(777, 5 * len(gates))] for gates in places]
 
 
 def test_without_gradients_there_is_no_jacobian() -> None:

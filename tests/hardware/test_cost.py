@@ -1,6 +1,7 @@
 """Cost by arithmetic: one batch of ten windows, four steps, depth 1, the guard before submission, and plans."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,9 @@ def test_work_counts_bases_and_cuts() -> None:
     assert work_of([request(10)] * 120, exact) == Workload(1, 120, 1200, 1200)  # one call is one job on this machine
     with pytest.raises(OptionError, match="max_executions"):
         work_of([request(1)], device(100, max_executions=99))
+    own = [replace(request(10), shots=20), request(10), replace(two_bases, shots=300)]
+    assert work_of(own, device(100)) == Workload(1, 4, 40, 200 + 1000 + 6000)
+    assert work_of([replace(request(10), shots=20)] * 2, device(100, max_executions=200)).jobs == 2
 
 
 def test_the_guard_refuses_before_anything_is_submitted() -> None:

@@ -91,6 +91,17 @@ def test_packed_values_are_those_of_separate_runs(pack: int | str) -> None:
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
+def test_what_stands_side_by_side_has_as_many_shots() -> None:
+    inner, small = Blocks(), fitted(2)
+    requests = [replace(Request(small, points(4, small, seed)), shots=shots) for seed, shots in enumerate((10, 20, 10, None))]
+    packing = PackingExecutor(inner, FEZ.target, 8)
+    for ours, theirs in zip(packing.expect(requests), separately(requests), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+    packing.expect([replace(request, shots=7) for request in requests])
+    circuits = [[(request.shots, len(request.values)) for request in job] for job in inner.jobs]
+    assert circuits == [[(10, 1), (20, 1), (None, 1)], [(7, 2)]]
+
+
 def test_a_request_without_sets_costs_nothing() -> None:
     inner, small = Blocks(), fitted(2)
     requests = [Request(small, points(0, small)), Request(small, points(2, small))]

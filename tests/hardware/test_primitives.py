@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from qlstm_qiskit.hardware.executors.primitives import (
     SamplerExecutor,
     precision_of,
 )
+from qlstm_qiskit.hardware.executors.results import ResultError
 
 SHOTS = 2000
 BASIS = frozenset({"rz", "sx", "x", "cz"})
@@ -213,3 +215,47 @@ def test_a_readout_survives_as_text() -> None:
 @pytest.mark.parametrize("shots", [1, 3, 100, 1000, 4096, 99_999])
 def test_precision_gives_the_shots_that_were_asked(shots: int) -> None:
     assert math.ceil(1 / precision_of(shots) ** 2) == shots
+
+
+class Kept:
+    """A primitive that keeps the PUBs of each job."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.jobs = inner, []
+
+    def run(self, pubs: Any) -> Any:
+        self.jobs.append(list(pubs))
+        return self.inner.run(pubs)
+
+
+def with_shots(asked: list[Request], *shots: int | None) -> list[Request]:
+    return [replace(request, shots=own) for request, own in zip(asked, shots, strict=True)]
+
+
+def test_each_pub_has_the_shots_of_its_request() -> None:
+    """In one job still; results with other shots than were asked for are refused."""
+    asked = with_shots(requests(), 4 * SHOTS, None, 30, SHOTS // 4)
+    sampler, estimator, submit = Kept(StatevectorSampler(seed=1)), Kept(BackendEstimatorV2(backend=SIMULATOR)), Recorded()
+    values = SamplerExecutor(lambda number, tags: sampler, SHOTS, submit=submit).expect(asked)
+    assert [[pub[2] for pub in job] for job in sampler.jobs] == [[4 * SHOTS] * 2 + [SHOTS] + [SHOTS // 4] * 2]
+    (job,) = submit.jobs
+    assert job.readout.shots == (4 * SHOTS, 4 * SHOTS, SHOTS, SHOTS // 4, SHOTS // 4)
+    assert Readout.from_json(job.readout.to_json()) == job.readout
+    assert job.shots == round((6 * 4 * SHOTS + 2 * SHOTS + 4 * SHOTS / 4) / 12)
+    for value, request in zip(values, asked, strict=True):
+        assert_within_five_errors([value], [request], request.shots or SHOTS)
+    EstimatorExecutor(lambda number, tags: estimator, SHOTS).expect(asked)
+    assert [[pub[3] for pub in job] for job in estimator.jobs] == [
+        [precision_of(number) for number in (4 * SHOTS, SHOTS, SHOTS // 4)]
+    ]
+    with pytest.raises(ResultError, match=f"PUB 0 has {SHOTS} shots, and {4 * SHOTS} were asked for"):
+        job.readout.values(StatevectorSampler(default_shots=SHOTS).run([pub[:2] for pub in sampler.jobs[0]]).result())
+
+
+def test_the_fingerprint_knows_shots_of_requests() -> None:
+    def fingerprint(*shots: int | None) -> str:
+        submit = Recorded()
+        SamplerExecutor(SAMPLERS["statevector"], 10, submit=submit).expect(with_shots(requests()[:2], *shots))
+        return submit.jobs[0].fingerprint
+
+    assert len({fingerprint(*shots) for shots in ((None, None), (20, None), (None, 20), (20, 30), (30, 20))}) == 5

@@ -227,3 +227,65 @@ def test_what_makes_no_sense_is_refused() -> None:
     wide = list(SearchSpace.product(["RY"], ["linear-RY"]).candidates(15, 1))
     with pytest.raises(OptionError, match="15 qubits are measured together; at most 14 can be. Use 'gaussian'"):
         CircuitBank(wide, backend=backend("multinomial"))
+
+
+ALLOCATED = np.array([[40, 900], [300, 60]])
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("case", ["one", "two-of-them"])
+def test_allocated_shots_are_those_of_each_gate_in_each_call(case: str, sampling: str) -> None:
+    """Variances per shot are those of bit strings from Aer, whatever the allocation, within five standard errors."""
+    n_calls, n_here = 300, 6000
+    ours, inputs = made(case, backend(sampling))
+    aer, _ = made(case, backend(kind="aer"))
+    ours.allocate(ALLOCATED)
+    with torch.no_grad():
+        per_shot = SHOTS * torch.cat([aer(inputs) for _ in range(n_calls)]).var(0)
+        bound = ours.bind(samples=n_here, calls=len(ALLOCATED))
+        for row in ALLOCATED:
+            found = bound(inputs.expand(n_here, -1)).var(0) * torch.tensor(row)[:, None]
+            assert ((found - per_shot).abs() <= 5 * per_shot * (2 / n_calls + 2 / n_here) ** 0.5 + 1e-12).all()
+        with pytest.raises(ShapeError, match="allocated for 2 time steps, and this is one more"):
+            bound(inputs)
+
+
+def test_on_aer_too() -> None:
+    """The bit strings of each request have its own shots; the same seed gives the same bits."""
+    n_calls, shots = 400, np.array([[40, 900]])
+    bank, inputs = made("one", backend(kind="aer"))
+    with torch.no_grad():
+        per_shot = SHOTS * torch.cat([bank(inputs) for _ in range(n_calls)]).var(0)
+        bank.allocate(shots)
+        found = torch.cat([bank(inputs) for _ in range(n_calls)])
+        again, _ = made("one", backend(kind="aer"))
+        again.allocate(shots)
+        again.backend.draws.count = n_calls
+        assert torch.equal(again(inputs), found[:1])
+    scaled = found.var(0) * torch.tensor(shots[0])[:, None]
+    assert ((scaled - per_shot).abs() <= 5 * per_shot * (4 / n_calls) ** 0.5 + 1e-12).all()
+
+
+@pytest.mark.parametrize("kind", ["statevector", "aer"])
+def test_an_equal_allocation_is_none(kind: str) -> None:
+    """Aer's draws are the same bits, the exact interpreter's the same numbers but for rounding; and none again after that."""
+    plain, inputs = made("two-of-them", backend(kind=kind))
+    equal, _ = made("two-of-them", backend(kind=kind))
+    equal.allocate(np.full((1, 2), SHOTS))
+    with torch.no_grad():
+        assert torch.allclose(plain(inputs), equal(inputs), rtol=1e-13, atol=0 if kind == "aer" else 1e-13)
+        equal.allocate(None)
+        assert torch.equal(plain(inputs), equal(inputs))
+
+
+def test_shots_that_cannot_be_allocated() -> None:
+    bank, _ = made("one", backend())
+    for wrong in ([64, 64], [[64]], [[64, 64, 64]], [[64, 0]], [[64.0, 64.0]], [[True, True]]):
+        with pytest.raises(OptionError, match=r"give whole numbers from 1 on, \(calls, 2 gates\)"):
+            bank.allocate(wrong)
+    with pytest.raises(OptionError, match="backend statevector draws no shots"):
+        made("one", load_backend())[0].allocate([[64, 64]])
+    bank.allocate([[64, 64]])
+    bank.register_forward_hook(lambda *given: None)
+    with pytest.raises(OptionError, match="a bank with hooks takes no allocated shots"):
+        bank.bind(samples=1)

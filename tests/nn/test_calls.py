@@ -368,7 +368,7 @@ def test_a_device_that_is_not_there_is_refused_at_once(device: str, monkeypatch:
         def absent(*args: Any, device: Any = None, **options: Any) -> Tensor:
             raise RuntimeError("there is none\nC++ stack")
 
-        monkeypatch.setattr("qlstm_qiskit.nn.calls.torch.empty", absent)
+        monkeypatch.setattr("qlstm_qiskit.nn.checks.torch.empty", absent)
     x, y = windows().numpy(), windows().numpy()[:, -1, 0]
     for attempt in (
         lambda: CircuitBank(SPACE.candidates(3, 1), device=device),

@@ -100,10 +100,10 @@ def test_what_does_not_fit_in_memory_is_refused() -> None:
         QLSTM(1, 60, depth=1, backend=StatevectorBackend("states"))(zeros(4, 1))
 
 
-def test_only_the_sizes_are_positional() -> None:
-    """The third positional argument of nn.LSTM is num_layers: a drop-in must not read it as something else."""
+def test_what_torch_does_not_know_is_not_positional() -> None:
+    """After the arguments of nn.LSTM, in its order (tests/nn/test_torch_code.py), none is read by its place."""
     with pytest.raises(TypeError):
-        QLSTM(1, 2, 2)  # type: ignore[misc]
+        QLSTM(1, 2, 1, True, False, 0.0, False, 0, 2)  # type: ignore[misc]
 
 
 def test_batch_and_time_layouts_agree() -> None:

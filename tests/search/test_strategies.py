@@ -9,11 +9,12 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from qlstm_qiskit.errors import OptionError, TrainingError
-from qlstm_qiskit.nn import CircuitBank
+from qlstm_qiskit.nn import MIXINGS, CircuitBank
 from qlstm_qiskit.search import STRATEGIES, DeviceCost, make_strategy
 from qlstm_qiskit.search.carry import carry
 from qlstm_qiskit.search.strategy import distribution, importance
 from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.training import QLSTMRegressor
 from qlstm_qiskit.training.fitting import Fit, Seeds
 from qlstm_qiskit.training.searching import SearchLoop
 from tests.search.models import SMALL, N, bank_of, fitted, layer_of, regressor, same, series, state_of
@@ -44,6 +45,33 @@ def test_the_weighted_sum_is_what_the_paper_does_and_the_default() -> None:
     assert same(fitted(), fitted(search="weighted-sum"))
     assert same(fitted(mixing="softmax"), fitted(search="softmax"))
     assert not same(fitted(), fitted(search="softmax"))
+
+
+def test_a_search_decides_the_mixing_and_without_one_the_option_does() -> None:
+    """They cannot contradict each other: whoever gives both is told which mixing the strategy sets."""
+    for mixing in MIXINGS:
+        assert own_mixing(regressor(mixing=mixing)) == mixing
+    strategies = [make_strategy(name) for name in STRATEGIES] + [
+        make_strategy(name, {option: True})
+        for name, strategy in STRATEGIES.items()
+        for option in ("convex", "straight_through")
+        if option in strategy.model_fields
+    ]
+    assert {strategy.mixing for strategy in strategies} == set(MIXINGS)
+    for strategy in strategies:
+        needs = NEEDS.get(strategy.name, {})
+        assert own_mixing(regressor(search=strategy, **needs)) == strategy.mixing
+        for mixing in set(MIXINGS) - {"linear"}:
+            message = f"'{strategy.name}' sets the mixing itself, to '{strategy.mixing}'; leave out mixing='{mixing}'"
+            with pytest.raises(OptionError, match=message):
+                regressor(search=strategy, mixing=mixing, **needs).check_options()
+
+
+def own_mixing(model: QLSTMRegressor) -> str:
+    """The mixing of the bank that a model is trained with."""
+    module = model.build_module(1, 1)
+    assert module.circuits is not None
+    return next(module.circuits.layers()).bank.mixing
 
 
 def test_controls_hold_still_what_they_say() -> None:
@@ -377,7 +405,7 @@ def test_the_device_term_lowers_the_expected_cost() -> None:
         ({"search": "best-of-random"}, "give valid_fraction"),
         ({"search": "l1", "optimizer": "spsa"}, "use the optimizer rmsprop"),
         ({"search": "shrinking", "optimizer": "spsa"}, "use the optimizer rmsprop"),
-        ({"search": "softmax", "mixing": "softmax"}, "leave it out"),
+        ({"search": "softmax", "mixing": "softmax"}, "leave out mixing='softmax'"),
         ({"search": "softmax", "space": SearchSpace.handcrafted(1)}, "single candidate"),
         ({"search": "l1", "space": SearchSpace.handcrafted(1)}, "one circuit per gate or none"),
         ({"search": "l1", "model": "lstm", "space": None, "depth": None}, "one circuit per gate or none"),

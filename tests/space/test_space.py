@@ -64,6 +64,11 @@ def test_the_papers_space() -> None:
     assert set(names) == {f"{h}R{a}|{e}-R{b}" for h in ("H-", "") for a in "XYZ" for e in ("linear", "cyclic") for b in "XYZ"}
 
 
+def test_a_space_is_printed_in_one_line() -> None:
+    assert repr(SearchSpace.paper()) == "SearchSpace(36 candidates: H-RY|linear-RY, H-RY|linear-RZ, ..., RX|cyclic-RX)"
+    assert repr(SearchSpace.handcrafted(1)) == "SearchSpace(1 candidate: H-RY|linear-RY)"
+
+
 def test_weights_run_layer_by_layer_qubit_by_qubit() -> None:
     candidate = SearchSpace.paper().candidates(12, 2)[0]  # w[10] sorts before w[2] by name
     rotations = [

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback, EarlyStopping
 
 from qlstm_qiskit import QLSTMRegressor, SearchSpace, load_backend, load_dataset
+from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import CapacityError, DataError, OptionError, TrainingError
 from qlstm_qiskit.nn import QLSTM
 from qlstm_qiskit.training import MODELS
@@ -109,6 +111,38 @@ def test_early_stopping_keeps_what_it_chose() -> None:
     best = min(range(len(fitted.history_)), key=lambda i: fitted.history_[i]["train_loss"] if i == 0 else 9)
     assert best == 0
     np.testing.assert_array_equal(fitted.predict(X), tiny(max_epochs=1).fit(X, Y).predict(X))
+
+
+class TestValidationData:
+    def test_it_validates_as_the_same_windows_held_out_do(self) -> None:
+        options = {"seed": 0, "max_epochs": 6, "patience": 2, "lr": 0.1}
+        held_out = tiny(valid_fraction=0.25, **options).fit(X, Y)
+        n_train, n_valid = split_validation(len(X), 1, 0.25)
+        given = tiny(**options).fit(X[:n_train], Y[:n_train], validation_data=(X[-n_valid:], Y[-n_valid:]))
+        np.testing.assert_array_equal(given.predict(X), held_out.predict(X))
+        assert [row["valid_loss"] for row in given.history_] == [row["valid_loss"] for row in held_out.history_]
+
+    def test_a_search_can_learn_from_it(self) -> None:
+        fitted = tiny(model="diffqas", search="bilevel", seed=0).fit(X, Y, validation_data=(X[:5], Y[:5]))
+        assert "valid_loss" in fitted.history_[-1]
+
+    @pytest.mark.parametrize(
+        ("given", "says"),
+        [
+            (X, "validation_data is a ndarray; give a pair"),
+            ((X[:3, :2], Y[:3]), "validation_data has windows of the shape .* expected as many windows"),
+            ((X[:3], Y[:2]), r"values of the shape \(2,"),
+            ((X[:0], Y[:0]), "expected as many"),
+            ((X[:3] * np.nan, Y[:3]), "the windows of validation_data"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(self, given: Any, says: str) -> None:
+        with pytest.raises(DataError, match=says):
+            tiny().fit(X, Y, validation_data=given)
+
+    def test_there_is_one_validation_part(self) -> None:
+        with pytest.raises(OptionError, match="validation_data and valid_fraction=0.2 are two validation parts"):
+            tiny(valid_fraction=0.2).fit(X, Y, validation_data=(X, Y))
 
 
 @pytest.mark.parametrize("horizon", [1, 3])

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 import qlstm_qiskit
-from qlstm_qiskit import QLSTMRegressor
+from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor
+from qlstm_qiskit.errors import ShapeError
 from qlstm_qiskit.experiments import RunSpec
 from qlstm_qiskit.experiments.runs.reading import HistoryLine, Metrics
-from qlstm_qiskit.training.task import REGRESSION
+from qlstm_qiskit.training.task import CLASSIFICATION, REGRESSION
 
 PACKAGE = Path(qlstm_qiskit.__file__).parent
 #: Scaling measures one thing, the test error of a forecast, whatever a user's task is.
@@ -40,8 +41,7 @@ def test_a_fit_takes_loss_and_head_from_it(criterion: type, of, monkeypatch: pyt
         return layer
 
     task = dataclasses.replace(REGRESSION, criterion=criterion, head=head)
-    for place in ("training.task", "training.models"):
-        monkeypatch.setattr(f"qlstm_qiskit.{place}.REGRESSION", task)
+    monkeypatch.setattr("qlstm_qiskit.training.task.REGRESSION", task)
     fitted = QLSTMRegressor("lstm", hidden_size=1, max_epochs=1, batch_size=0).fit(X, Y)
     assert fitted.history_[0]["train_loss"] == pytest.approx(of(3.0 - Y).mean(), rel=1e-12)
 
@@ -66,3 +66,31 @@ def test_it_reads_targets_and_measures() -> None:
     assert torch.equal(layer.bias, own.bias)
     with pytest.raises(dataclasses.FrozenInstanceError):
         REGRESSION.name = "another"
+
+
+def test_classes_are_measured_by_log_loss_and_accuracy() -> None:
+    @dataclasses.dataclass
+    class Parts:
+        y_train: np.ndarray
+        y_test: np.ndarray
+
+    data = Parts(np.eye(3)[[0, 0, 0, 1, 2]], np.eye(3)[[0, 1, 2, 0]])
+    scores = np.log([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.4, 0.4]])
+    expected = -np.log([0.5, 0.25, 0.8, 0.2]).mean()
+    assert CLASSIFICATION.errors(data, scores + 7) == {"log_loss": pytest.approx(expected, rel=1e-12), "accuracy": 0.5}
+    naive = {"log_loss": pytest.approx(-np.log([0.6, 0.2, 0.2, 0.6]).mean(), rel=1e-12), "accuracy": 0.5}
+    assert CLASSIFICATION.references(data) == {"frequencies": naive}
+    assert CLASSIFICATION.error(np.zeros((2, 4)), np.eye(4)[:2]) == pytest.approx(np.log(4), rel=1e-12)
+    assert set(CLASSIFICATION.figures) == {"log_loss", "accuracy"}
+    assert set(CLASSIFICATION.naive) == {"frequencies"}
+    assert (CLASSIFICATION.train, CLASSIFICATION.test, CLASSIFICATION.shown) == ("train_log_loss", "test_log_loss", "log loss")
+    assert CLASSIFICATION is QLSTMClassifier().task
+    with pytest.raises(ShapeError, match=r"scores have the shape \(4, 2\)"):
+        CLASSIFICATION.errors(data, scores[:, :2])
+
+
+def test_nobody_asks_which_task_it_is() -> None:
+    wanted = re.compile(r"CrossEntropyLoss|cross_entropy|log_loss|[\"']classification[\"']|is CLASSIFICATION")
+    free = PACKAGE / "training" / "task.py"
+    assert [path for path in PACKAGE.rglob("*.py") if path != free and wanted.search(path.read_text())] == []
+    assert wanted.search(free.read_text())

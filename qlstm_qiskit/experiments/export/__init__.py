@@ -1,1 +1,1 @@
-"""Models as circuit files or numbers, written and read back."""
+"""Export of models as circuit files or as numbers, and import of circuit files."""

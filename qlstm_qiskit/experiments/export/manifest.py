@@ -1,4 +1,4 @@
-"""The content of model.json, which makes circuit files a model."""
+"""The content of model.json, the manifest of an exported model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qlstm_qiskit.search.genotype import cell_of
 
 MANIFEST = "model.json"
 
-#: For each format of circuits the ending of its files.
+#: File extension of each circuit format.
 CIRCUIT_FORMATS = {"qasm3": ".qasm", "qpy": ".qpy"}
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -21,7 +21,7 @@ _Row: TypeAlias = tuple[float, ...]
 
 
 class StoredFile(BaseModel):
-    """A file of the export: its place in the folder, and the hash of its content."""
+    """A file of the export: its path in the folder, and the hash of its content."""
 
     model_config = _FROZEN
 
@@ -51,9 +51,9 @@ class ExportedCircuit(BaseModel):
 
     Attributes:
         parameterised: The circuit with all its parameters.
-        inputs, weights: Parameters of the file and what they are called in the model, in the order of the columns of data and
-            of angles. A circuit need not use all inputs.
-        observables: For each output (Pauli string, coefficient) pairs; qubit 0 is the last letter.
+        inputs, weights: Names of parameters in the file, with their names in the model, in the order of the columns of data
+            and of angles. A circuit need not use all inputs.
+        observables: For each output, (Pauli string, coefficient) pairs; qubit 0 is the last letter.
     """
 
     model_config = _FROZEN
@@ -65,7 +65,7 @@ class ExportedCircuit(BaseModel):
 
 
 class Term(BaseModel):
-    """A candidate in the sum of a gate: `coefficient` times its outputs at `angles` (radians), which `bound` has in it."""
+    """A candidate in the sum of a gate: `coefficient` times its outputs at `angles` (radians), which are bound in `bound`."""
 
     model_config = _FROZEN
 
@@ -76,7 +76,7 @@ class Term(BaseModel):
 
 
 class ExportedLayer(BaseModel):
-    """A cell: its candidates by name, what each gate sums over, and the linear layers of the hybrid variant."""
+    """A cell: its candidates by name, the terms of each gate's sum, and the linear layers of the hybrid variant."""
 
     model_config = _FROZEN
 
@@ -95,18 +95,18 @@ class ExportedLayer(BaseModel):
                 if term.candidate not in self.candidates:
                     raise ValueError(f"the {gate} gate sums over {term.candidate!r}, which is not among the candidates")
                 if len(term.angles) != len(self.candidates[term.candidate].weights):
-                    raise ValueError(f"{term.candidate!r} has {len(term.angles)} angles in the {gate} gate, not one a weight")
+                    raise ValueError(f"{term.candidate!r} has {len(term.angles)} angles in the {gate} gate, not one per weight")
         return self
 
 
 class ExportedModel(BaseModel):
-    """The content of model.json: with the files beside it all that is needed to predict.
+    """The content of model.json: together with the circuit files, everything needed to predict.
 
     Attributes:
         circuits: Format of the circuit files.
         bidirectional: Layers come in pairs, the first of which reads forwards.
-        input_map: Applied to the angles of the data; see `RecurrentCell`.
-        header: What the model reads and predicts, with its scalers.
+        input_map: Map applied to the data angles; see `RecurrentCell`.
+        header: The columns that the model reads and predicts, with their scalers.
         head: The read-out of the last step.
     """
 
@@ -125,9 +125,9 @@ class ExportedModel(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> ExportedModel:
         if len({tuple(layer.gates) for layer in self.layers}) > 1:
-            raise ValueError("layers have different gates; all of a model are of one kind")
+            raise ValueError("layers have different gates; all layers of a model must be of the same kind")
         if self.bidirectional and len(self.layers) % 2:
-            raise ValueError(f"a bidirectional model has two layers for each; there are {len(self.layers)}")
+            raise ValueError(f"a bidirectional model has two cells per layer, so not {len(self.layers)} cells")
         return self
 
     @property

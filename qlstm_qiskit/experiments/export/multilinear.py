@@ -22,8 +22,8 @@ from qlstm_qiskit.search.genotype import cell_of
 def multilinear_model(forecaster: Forecaster, header: ModelHeader) -> dict[str, Any]:
     """The model as plain JSON values, which `multilinear_reader` reads.
 
-    A layer's gates are ``sum_p coefficients[p, gate, output] prod_q t_q`` with t_q = 1, cos u_q, sin u_q for the digits 0, 1, 2
-    of product p, and ``u = factors @ values + offsets``; summed over its series, one for each set of data angles.
+    A series gives each gate ``sum_p coefficients[p, gate, output] prod_q t_q`` with t_q = 1, cos u_q, sin u_q for the digits
+    0, 1, 2 of product p, and ``u = factors @ values + offsets``. A layer adds up one series per set of data angles.
 
     Raises:
         CircuitError: A candidate has no such form, or reads an expression of the data that is not linear.
@@ -31,7 +31,7 @@ def multilinear_model(forecaster: Forecaster, header: ModelHeader) -> dict[str, 
     assert forecaster.circuits is not None
     content, layer = header.model_dump(mode="json", exclude={"format"}), forecaster.circuits
     more = {"cell": cell_of(layer.gate_names), "bidirectional": layer.bidirectional}
-    defaults = {"cell": "lstm", "bidirectional": False}  # of files as they were before there was anything else
+    defaults = {"cell": "lstm", "bidirectional": False}  # left out, as in files from before there was a choice
     return {
         "format": FORMAT,
         **content,
@@ -71,7 +71,7 @@ def _one_series(form: MultilinearForm, bank: CircuitBank, angles: torch.Tensor, 
     series = form.series(angles, mixing)
     factors, offsets = np.zeros((len(form.angles), bank.n_inputs)), np.zeros(len(form.angles))
     for qubit, angle in enumerate(form.angles):
-        data = Angle() if angle is None else angle  # a qubit without data: its digit is 0
+        data = Angle() if angle is None else angle  # None is a qubit without data, whose digit is 0
         if data.tree is not None:
             names = [bank.candidates[place].name for place in form.members]
             raise CircuitError(
@@ -82,7 +82,7 @@ def _one_series(form: MultilinearForm, bank: CircuitBank, angles: torch.Tensor, 
         for column, factor in data.inputs:
             factors[qubit, column] = factor
     present = np.any(series.coefficients != 0, axis=(1, 2))
-    present[0] = True  # the constant, so that the series is never empty
+    present[0] = True  # always keep the constant, so that the series is never empty
     return {
         "factors": factors.tolist(),
         "offsets": offsets.tolist(),

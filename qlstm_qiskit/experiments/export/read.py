@@ -1,4 +1,4 @@
-"""A model as circuit files and a manifest, and reading it back."""
+"""Reading back models that were exported as circuit files and a manifest."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from qiskit import QuantumCircuit, qasm3, qpy
+from qiskit import QuantumCircuit, qasm3
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from torch import Tensor, nn
 
+from qlstm_qiskit.circuits.stored import from_qpy
 from qlstm_qiskit.errors import CapacityError, CircuitError, OptionError, RunError
 from qlstm_qiskit.experiments.export.manifest import (
     MANIFEST,
@@ -38,7 +39,7 @@ from qlstm_qiskit.storage import exists
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A model that was read back from its files.
+    """A model read back from its files.
 
     Attributes:
         path: The folder.
@@ -63,12 +64,12 @@ class Exported:
 
 
 def load_exported(path: Path | str, *, backend: Backend | str = "statevector", bound: bool = False) -> Exported:
-    """Read a model from the circuit files that `export_model` wrote.
+    """Read a model from circuit files written by `export_model`.
 
     Args:
         path: The folder.
-        backend: What evaluates the circuits, or its name.
-        bound: Read the circuits with trained angles in them instead of those with parameters.
+        backend: The backend that evaluates the circuits, or its name.
+        bound: Read the circuits with bound angles instead of those with parameters.
 
     Raises:
         RunError: A file is missing or damaged, or was not written by this package.
@@ -151,7 +152,7 @@ def _candidate(path: Path, circuits: str, name: str, item: ExportedCircuit, boun
         return Candidate(
             name,
             circuit,
-            tuple(there.get(key) or Parameter(key) for key in item.inputs),  # a circuit may not use all of them
+            tuple(there.get(key) or Parameter(key) for key in item.inputs),  # a circuit need not use all of them
             tuple(there.get(key) or Parameter(key) for key in wanted),
             tuple(SparsePauliOp.from_list(terms) for terms in item.observables),
         )
@@ -168,21 +169,20 @@ def _read_circuit(path: Path, circuits: str, sha256: str) -> QuantumCircuit:
         raise RunError(f"{path} is not the file that was exported with {MANIFEST}; export the run again.")
     try:
         if circuits == "qpy":
-            loaded: QuantumCircuit = qpy.load(io.BytesIO(content))[0]
-            return loaded
-        with contextlib.redirect_stderr(io.StringIO()):  # the importer prints there what its error says too
+            return from_qpy(content)[0]
+        with contextlib.redirect_stderr(io.StringIO()):  # the importer also prints the message of its error there
             return qasm3.loads(content.decode())
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+    except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
         reason = " ".join(str(error).split())
         raise RunError(f"{path} cannot be read as {circuits} ({type(error).__name__}: {reason}).") from None
 
 
 def _parameters(model: ExportedModel, dtype: torch.dtype, bound: bool) -> dict[str, Tensor]:
-    """The manifest's numbers under their names in a `Forecaster`."""
+    """The numbers of the manifest, by their names in the state of a `Forecaster`."""
     result = _linear("head", model.head, dtype)
     for number, layer in enumerate(model.layers):
         prefix = f"recurrent.cells.{number}"
-        # As the bank keeps them: gate after gate, candidates by their places.
+        # In the order of the bank: gate after gate, candidates by index.
         terms = [term for own in layer.gates.values() for term in _by_place(layer, own, bound)]
         angles = [] if bound else [angle for term in terms for angle in term.angles]
         result[f"{prefix}.bank.angles"] = torch.tensor(angles, dtype=dtype)

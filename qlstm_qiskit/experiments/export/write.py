@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterable
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from qiskit import QuantumCircuit, qasm3, qpy
+from qiskit import QuantumCircuit, qasm3
 from qiskit.circuit import Parameter
 
 from qlstm_qiskit.circuits import lower_observable
+from qlstm_qiskit.circuits.stored import to_qpy
 from qlstm_qiskit.errors import CircuitError, OptionError, RunError, unknown_option
 from qlstm_qiskit.experiments.export import multilinear_reader
 from qlstm_qiskit.experiments.export.manifest import (
@@ -37,21 +37,22 @@ from qlstm_qiskit.storage import exists, make_folders, take_back, write_atomical
 
 FORMATS = (*CIRCUIT_FORMATS, "multilinear")
 
-#: Largest difference of predictions, in scaled units, that an export may have when it is read back.
+#: Largest allowed difference of predictions when an export is read back, in scaled units.
 _TOLERANCE = {"qasm3": 1e-9, "qpy": 1e-12, "multilinear": 1e-12}
-_SINGLE = 1e-4  # of a model in float32, whose sums have another order
+_SINGLE = 1e-4  # for models in float32, whose sums are taken in another order
 
 _Files = dict[str, bytes]
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """A written export.
 
     Attributes:
         path: The folder.
-        files: Its files, relative to it.
-        difference: Largest difference of predictions between the model and the files, read back, on random windows; scaled.
+        files: Its files, relative to the folder.
+        difference: Largest difference between the predictions of the model and of the files read back, on random windows;
+            scaled.
     """
 
     path: Path
@@ -73,19 +74,19 @@ def export_run(path: Path | str, kind: str, out: Path | str) -> Export:
 def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) -> Export:
     """Write a model into a new or empty folder, read it back and compare predictions.
 
-    "qasm3" and "qpy" write each circuit with parameters, and for each gate with its trained angles in it (the data stay
-    parameters), beside ``model.json``, which holds all else; see `load_exported`. "multilinear" writes ``multilinear.json`` and
-    its reader ``predict.py``, which needs numpy only.
+    "qasm3" and "qpy" write each circuit with parameters, and again for each gate with its trained angles bound (data remain
+    parameters). Everything else goes into ``model.json``; see `load_exported`. "multilinear" writes ``multilinear.json`` and
+    its reader ``predict.py``, which needs only numpy.
 
     Args:
         forecaster: The model.
-        header: What it reads and predicts.
+        header: The columns that it reads and predicts, with their scalers.
         out: The folder.
         kind: One of `FORMATS`.
 
     Raises:
         OptionError: An unknown format, or a model without circuits.
-        RunError: The folder holds something, or cannot be written to; or a parameter of the model is not finite.
+        RunError: The folder is not empty or cannot be written to, or a parameter of the model is not finite.
         CircuitError: The model cannot be written in this format; nothing is left behind.
     """
     _require_known(kind)
@@ -112,7 +113,7 @@ def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: s
 def _require_finite(forecaster: Forecaster) -> None:
     for name, value in forecaster.state_dict().items():
         if not torch.isfinite(value).all():
-            raise RunError(f"this model cannot be exported: {name} has values that are not finite; train it anew.")
+            raise RunError(f"this model cannot be exported: {name} has values that are not finite; train it again.")
 
 
 def _require_known(kind: str) -> None:
@@ -129,7 +130,7 @@ def _multilinear_files(forecaster: Forecaster, header: ModelHeader) -> _Files:
 
 
 def _circuit_files(forecaster: Forecaster, header: ModelHeader, kind: str) -> _Files:
-    """Content of all files by name; the manifest, which makes them whole, is the last."""
+    """Content of all files by name; the manifest is last, because it makes the export complete."""
     assert forecaster.circuits is not None
     files: _Files = {}
     cells = list(forecaster.circuits.layers())
@@ -143,12 +144,12 @@ def _circuit_files(forecaster: Forecaster, header: ModelHeader, kind: str) -> _F
         layers=tuple(_layer(cell, number, kind, files) for number, cell in enumerate(cells, 1)),
         head=Affine.of(forecaster.head),
     )
-    left_out = None if model.bidirectional else {"bidirectional"}  # files of such models are as they were
+    left_out = None if model.bidirectional else {"bidirectional"}  # so that files of older kinds of models stay the same
     return files | {MANIFEST: (model.model_dump_json(indent=2, exclude=left_out) + "\n").encode()}
 
 
 def _layer(cell: RecurrentCell, number: int, kind: str, files: _Files) -> ExportedLayer:
-    """A layer's part of the manifest; its circuits are added to `files`."""
+    """The part of a layer in the manifest; its circuits are added to `files`."""
     bank = cell.bank
     names = _distinct(candidate.name for candidate in bank.candidates)
     stems = _distinct(re.sub(r"[^A-Za-z0-9.+-]+", "_", candidate.name)[:80] for candidate in bank.candidates)
@@ -187,11 +188,11 @@ def _layer(cell: RecurrentCell, number: int, kind: str, files: _Files) -> Export
 
 
 def _rename(candidate: Candidate) -> QuantumCircuit:
-    """The circuit with parameters x0, x1, ... and w0, w1, ...: OpenQASM 3 has no names like x[0]."""
+    """The circuit with parameters x0, x1, ... and w0, w1, ..., because OpenQASM 3 has no names like x[0]."""
     listed = [*candidate.inputs, *candidate.weights]
     names = [f"x{k}" for k in range(len(candidate.inputs))] + [f"w{k}" for k in range(len(candidate.weights))]
     circuit = candidate.circuit
-    for prefix in ("new name of ", ""):  # a circuit may have a w0 of its own, in another place
+    for prefix in ("new name of ", ""):  # in two steps, since a circuit may already have a w0 in another place
         fresh = [Parameter(prefix + name) for name in names]
         circuit = circuit.assign_parameters(dict(zip(listed, fresh, strict=True)), strict=False)
         listed = fresh
@@ -200,11 +201,9 @@ def _rename(candidate: Candidate) -> QuantumCircuit:
 
 def _add(files: _Files, stem: str, circuit: QuantumCircuit, kind: str) -> StoredFile:
     if kind == "qpy":
-        buffer = io.BytesIO()
-        qpy.dump(circuit, buffer)
-        content = buffer.getvalue()
+        content = to_qpy(circuit)
     else:
-        try:  # constants would be rounded to multiples of pi
+        try:  # with constants, angles would be rounded to multiples of pi
             content = qasm3.Exporter(disable_constants=True).dumps(circuit).encode()
         except qasm3.QASM3ExporterError as error:
             raise CircuitError(f"{stem} cannot be written in OpenQASM 3: {error.message}; use --format qpy.") from None
@@ -221,7 +220,7 @@ def _observables(candidate: Candidate, n_outputs: int) -> tuple[tuple[tuple[str,
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """The names, with a number where one occurs again; letter case does not count, as in the names of files."""
+    """The names, with a number added to repeated ones; letter case is ignored, as it may be in file names."""
     taken: set[str] = set()
     result = []
     for name in names:
@@ -235,7 +234,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def _compare(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) -> float:
-    """Read the files back; the largest difference of predictions on random windows, or `CircuitError` if it is too large."""
+    """The largest difference of predictions after reading the files back, or `CircuitError` if it is too large."""
     windows = np.random.default_rng(0).uniform(-1, 1, (16, header.window, len(header.features)))
     expected = predict_windows(forecaster, windows)
     try:
@@ -245,9 +244,9 @@ def _compare(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) 
             read = [load_exported(out, bound=bound).predict(windows) for bound in (False, True)]
     except (RunError, ValueError) as error:
         hint = " Use --format qpy." if kind == "qasm3" else ""
-        raise CircuitError(f"this model cannot be kept as {kind}: {error}{hint}") from None
+        raise CircuitError(f"this model cannot be exported as {kind}: {error}{hint}") from None
     difference = max(float(np.abs(values - expected).max()) for values in read)
     single = forecaster.head.weight.dtype == torch.float32
     if not difference <= (_SINGLE if single else _TOLERANCE[kind]):
-        raise CircuitError(f"this model cannot be kept as {kind}: read back, its predictions differ by {difference:.2g}.")
+        raise CircuitError(f"this model cannot be exported as {kind}: read back, its predictions differ by {difference:.2g}.")
     return difference

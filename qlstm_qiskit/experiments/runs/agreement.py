@@ -1,4 +1,4 @@
-"""What the files of a run folder say twice: they must agree, since nothing tells which of them is right."""
+"""Agreement between the files of a run folder: if they contradict each other, there is no telling which one is right."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from qlstm_qiskit.training.options import OF_RUN
 CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
 ARCHITECTURE, GENOTYPE, CHECKPOINT = "architecture.jsonl", "genotype.json", "checkpoint.safetensors"
 
-#: A field, what the config says of it, and what the other file says.
+#: The name of a field, its value in the config, and its value in the other file.
 _Difference = tuple[str, Any, Any]
 
 
 def require_agreement(path: Path, spec: RunSpec, header: RunHeader) -> None:
-    """Refuse a run folder whose config contradicts its weights, its metrics, its history or its genotype.
+    """Refuse a run folder whose config contradicts its weights, metrics, history or genotype.
 
     Args:
         path: The folder.
-        spec: Of its config.json.
-        header: Of its weights.
+        spec: The content of its config.json.
+        header: The header of its weights.
 
     Raises:
-        RunError: It names two files and what each says; or a file is damaged.
+        RunError: Two files contradict each other; the message names both and their values. Or a file is damaged.
     """
     require_same_model(path, spec, header)
     if exists(path / METRICS):
@@ -44,7 +44,7 @@ def require_agreement(path: Path, spec: RunSpec, header: RunHeader) -> None:
 
 
 def require_same_model(path: Path, spec: RunSpec, header: RunHeader) -> None:
-    """Refuse a config that is not that of the weights; errors as of `require_agreement`."""
+    """Refuse a config that does not match the weights; errors as for `require_agreement`."""
     _require(path, MODEL, _of_header(spec, header))
     _require(path, MODEL, _of_config(spec, header), f"{path / MODEL} holds the parameters of another model: ")
     if spec.epochs < header.epoch:
@@ -52,17 +52,17 @@ def require_same_model(path: Path, spec: RunSpec, header: RunHeader) -> None:
 
 
 def require_same_cut(name: str, path: Path, spec: RunSpec, header: RunHeader) -> None:
-    """Refuse a config that cuts its series otherwise than the weights say, as `DataError`; `name` is that of the series."""
+    """Raise `DataError` if config and weights cut the series differently; `name` is the name of the series."""
     there = _flat(header.config or {}).get("data.train_fraction", spec.data.train_fraction)
     if there != spec.data.train_fraction:
         raise DataError(
-            f"{name} was cut or scaled otherwise when {path} was trained: {path / CONFIG} says train_fraction "
-            f"{spec.data.train_fraction}, and {path / MODEL} says {there}; restore the one that was changed, or train anew."
+            f"{name} was cut or scaled differently when {path} was trained: {path / CONFIG} says train_fraction "
+            f"{spec.data.train_fraction}, and {path / MODEL} says {there}; restore the one that was changed, or train again."
         )
 
 
 def read_history(path: Path, spec: RunSpec, header: ModelHeader) -> list[dict[str, Any]]:
-    """The lines of the finished epochs; none where there is no file, or a search that was derived from had none."""
+    """The lines of the finished epochs; none if there is no file, or if the original search of a derived run had none."""
     file = path / HISTORY
     if not exists(file):
         return []
@@ -71,7 +71,7 @@ def read_history(path: Path, spec: RunSpec, header: ModelHeader) -> list[dict[st
 
 
 def read_architecture(path: Path, header: ModelHeader) -> list[dict[str, Any]]:
-    """The structural weights after each finished epoch; none where nothing was weighted."""
+    """The structural weights after each finished epoch; none if the model has none."""
     return read_epochs(path / ARCHITECTURE, header.epoch, ArchitectureLine) if exists(path / ARCHITECTURE) else []
 
 
@@ -84,11 +84,11 @@ def _of_header(spec: RunSpec, header: ModelHeader) -> Iterator[_Difference]:
 
 
 def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
-    """All that results depend on, but for the cut; see `require_same_cut`."""
+    """Everything that results depend on, except for the cut; see `require_same_cut`."""
     if header.config is None:
         return
     defaults: dict[str, Any] = {name: known.default for name, known in OF_RUN.items()}
-    defaults |= {"data.reading": None}
+    defaults |= {"space": None, "data.reading": None}
     here, there = defaults | _flat(spec.lasting()), defaults | _flat(header.config)
     yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")
 
@@ -98,7 +98,7 @@ def _of_metrics(spec: RunSpec, header: ModelHeader, metrics: dict[str, Any]) -> 
     own = {"model": spec.model, "seed": spec.seed, "hidden_size": spec.hidden_size, "search": search}
     if spec.data.dataset is not None:
         own["dataset"] = spec.data.dataset
-    if not metrics.get("interrupted"):  # it may have gone on since
+    if not metrics.get("interrupted"):  # otherwise it may have been resumed since
         own["epochs"] = header.epoch
     yield from ((name, value, metrics[name]) for name, value in own.items() if name in metrics)
 
@@ -114,7 +114,7 @@ def _require(path: Path, other: str, differences: Iterator[_Difference], begin: 
 
 
 def _flat(content: dict[str, Any]) -> dict[str, Any]:
-    """With the fields of the data beside the others."""
+    """The content with the fields of `data` on the top level."""
     data = content.get("data")
     inner = {f"data.{name}": value for name, value in data.items()} if isinstance(data, dict) else {}
     return inner | {name: value for name, value in content.items() if name != "data"}

@@ -1,4 +1,4 @@
-"""From the run of a search to a run that has its best circuits alone."""
+"""Derivation of a run with only the best circuits from the run of a search."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from qlstm_qiskit.search import Genotype, derive
 from qlstm_qiskit.storage import exists, make_folders, strict_json, take_back, write_atomically
 from qlstm_qiskit.training.tensors import save_weights
 
-#: Part of the training windows that candidates are scored on where the search has held none out.
+#: Part of the training windows on which candidates are scored if the search held none out.
 _DEFAULT_VALID = 0.2
 
 
@@ -44,20 +44,20 @@ def derive_run(
     refit: bool = True,
     trust: bool = False,
 ) -> Run:
-    """Derive a model from the run of a search into a run folder of its own.
+    """Derive a model from the run of a search into a new run folder.
 
-    Candidates are scored on the validation part; where the search has held none out, on the last fifth of its training windows.
-    Values are exact; those of circuits with the noise of a device where the exact interpreter has searched with it.
-    The new folder is a run like any other, not trained any further; `RunSpec.start` goes on from it.
+    Candidates are scored on the validation part, or on the last fifth of the training windows if the search held none out.
+    Scores use exact values, with the noise of a device if the search had it inside the exact interpreter. The new folder is a
+    run like any other, without further training; another run can start from it (`RunSpec.start`).
 
     Args:
         path: The search.
         out: The new folder; it must not hold a run yet.
         strategy, top_k, refit: As in `derive`.
-        trust: As in `load_run`, for the device whose noise the search has had.
+        trust: As in `load_run`, for the device whose noise the search had.
 
     Raises:
-        RunError: A folder is missing, damaged or in the way, or would call code of whoever made it.
+        RunError: A folder is missing or damaged, exists already, or would call code chosen by whoever made it.
         OptionError: An unknown strategy, or the model has no circuits.
     """
     path, out = Path(path), Path(out)
@@ -96,7 +96,7 @@ def derive_run(
 
 
 def _noise(path: Path, trust: bool) -> BackendSpec | None:
-    """The noise that a search has had inside the exact interpreter, without shots: scores are exact."""
+    """The noise that a search had inside the exact interpreter, without its shots, because scores are exact."""
     spec = load_spec(path)
     options = spec.backend_options
     if options is None or options.kind != "statevector" or options.noise is None:
@@ -106,12 +106,13 @@ def _noise(path: Path, trust: bool) -> BackendSpec | None:
 
 
 def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) -> Run:
-    """The model that a genotype makes, as a run that is not written yet."""
+    """The model of a genotype, as a run that has not been written yet."""
     changes = {
         "model": "derived",
         "genotype": genotype,
         "depth": genotype.depth,
         "search": None,
+        "space": None,  # the genotype holds what is kept of it
         "start": None,
         "data": run.data,
     }
@@ -123,7 +124,7 @@ def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) 
 
 
 def _write(run: Run, history: bytes, metrics: dict[str, Any]) -> None:
-    """Write the folder, the config last: a folder without it is no run. What is interrupted leaves nothing behind."""
+    """Write the folder, the config last, since a folder without it is not a run. An interruption leaves nothing behind."""
     assert run.spec.genotype is not None
     out, made = run.path, make_folders(run.path)
     try:

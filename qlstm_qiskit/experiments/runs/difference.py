@@ -1,4 +1,4 @@
-"""How far a backend is from the exact interpreter."""
+"""Difference between a backend and the exact interpreter."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass
 class Difference:
-    """How far a backend is from the exact interpreter, over all windows so far.
+    """The difference between a backend and the exact interpreter, over all windows so far.
 
     Attributes:
-        n_windows: That were evaluated on both.
+        n_windows: Number of windows evaluated on both.
         outputs, predictions: Mean squared differences of the recurrent layer's outputs in all time steps, and of the
-            predictions; scaled units.
+            predictions, in scaled units.
     """
 
     n_windows: int = 0
@@ -23,7 +23,7 @@ class Difference:
     predictions: float = 0.0
 
     def add(self, outputs: NDArray[np.float64], predictions: NDArray[np.float64]) -> None:
-        """Take differences of n windows into the means."""
+        """Add the differences of n windows to the means."""
         before, self.n_windows = self.n_windows, self.n_windows + len(predictions)
         part = len(predictions) / self.n_windows
         self.outputs = before / self.n_windows * self.outputs + part * float(np.mean(outputs**2))

@@ -1,4 +1,4 @@
-"""Where results are made: code, versions, machine."""
+"""Provenance of results: code, versions, machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qlstm_qiskit import __version__
 
 @lru_cache
 def environment() -> dict[str, Any]:
-    """Which code makes results, with what, and on what: commit of the checkout if there is one, versions, processor."""
+    """The code, versions and machine that produce results: commit of the checkout if there is one, versions, processor."""
     folder = Path(__file__).parents[3]
 
     def git(*arguments: str) -> str | None:
@@ -40,7 +40,7 @@ def _processor() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what results depend on."""
+    """Versions of the packages that results depend on."""
     packages = (
         "qiskit",
         "qiskit-aer",
@@ -59,6 +59,6 @@ def versions() -> dict[str, str]:
         "platform": platform.platform(),
         **{name: version(name) for name in packages},
     }
-    with contextlib.suppress(PackageNotFoundError):  # an extra
+    with contextlib.suppress(PackageNotFoundError):  # an optional extra
         found["reservoirpy"] = version("reservoirpy")
     return found

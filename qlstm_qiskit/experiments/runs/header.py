@@ -1,4 +1,4 @@
-"""What a file of weights says of itself."""
+"""Headers of weights files."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.reading import validated
 from qlstm_qiskit.training.tensors import read_weights
 
-#: For each layer and gate the names of candidates.
+#: For each layer and gate, the names of candidates.
 Gates = tuple[tuple[tuple[str, ...], ...], ...]
 
 
 class ModelHeader(BaseModel):
-    """Enough to apply a model to new data in original units.
+    """The information needed to apply a model to new data in original units.
 
     Attributes:
-        format, version: Of the file, and of the package that wrote it.
-        epoch: Finished epochs.
+        format, version: Format version of the file, and version of the package that wrote it.
+        epoch: Number of finished epochs.
         features, target: Names of the columns that the model reads and predicts.
-        window, horizon: Rows that it reads and predicts.
-        input_scaler, target_scaler: From original units to the model's.
-        gates: For each layer and gate the candidates that were left, where a search has dropped some.
+        window, horizon: Numbers of rows that it reads and predicts.
+        input_scaler, target_scaler: Scalers from original units to the model's.
+        gates: For each layer and gate, the candidates that are left, if a search has dropped some.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,7 +62,7 @@ class RunHeader(ModelHeader):
     """The header of a run's weights.
 
     Attributes:
-        config: What they were trained with, as `RunSpec.lasting` says it; None in files of versions that did not note it.
+        config: The config of the training, from `RunSpec.lasting`; None in files of versions that did not record it.
     """
 
     config: dict[str, Any] | None = None
@@ -74,10 +74,10 @@ class RunHeader(ModelHeader):
 
 
 def read_model(path: Path) -> tuple[RunHeader, dict[str, Tensor]]:
-    """The header of a file of weights, and its tensors.
+    """The header and the tensors of a weights file.
 
     Raises:
-        RunError: The file is missing or damaged, or holds numbers that are not finite.
+        RunError: The file is missing or damaged, or contains values that are not finite.
     """
     content, tensors = read_weights(path)
     header = validated(RunHeader, content, path)

@@ -1,4 +1,4 @@
-"""Logging of trainings beside the run folder, by skorch's own callbacks for the tools that people have."""
+"""Logging of trainings to TensorBoard and MLflow, in addition to the run folder, by skorch's callbacks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def _tensorboard(out: Path, _: RunSpec) -> Callback:
 
 
 class _Mlflow(MlflowLogger):
-    """skorch's, of which a server that fails does not end a training: it is warned of once, and logging stops.
+    """skorch's logger, except that a failing server does not end a training: logging stops after one warning.
 
-    The run folder has the model: nothing is uploaded, and nothing is pickled.
+    The model is in the run folder, so nothing is uploaded or pickled.
     """
 
     def __init__(self, run: Any, client: Any) -> None:
@@ -38,7 +38,7 @@ class _Mlflow(MlflowLogger):
         self._try(lambda: super(_Mlflow, self).on_train_end(net, **kwargs))
 
     def fail(self) -> None:
-        """The training ended by an error."""
+        """Mark the run as failed, after an error in training."""
         self._try(lambda: self.client.set_terminated(self.run.info.run_id, "FAILED"))
 
     def _try(self, log: Callable[[], object]) -> None:
@@ -58,7 +58,7 @@ def _mlflow(out: Path, spec: RunSpec) -> Callback:
     from mlflow.exceptions import MlflowException
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "qlstm")
-    hidden = {"backend_options", "genotype", "start", "data"}  # accounts, and folders of this machine
+    hidden = {"backend_options", "genotype", "space", "start", "data"}  # may contain accounts and local paths
     params = spec.model_dump(mode="json", exclude_defaults=True, exclude=hidden)
     try:
         client = MlflowClient()
@@ -72,8 +72,8 @@ def _mlflow(out: Path, spec: RunSpec) -> Callback:
     return _Mlflow(run, client)
 
 
-#: Name -> the callback for a run folder. "tensorboard" writes to tensorboard/ in it; "mlflow" to where MLFLOW_TRACKING_URI
-#: says, into the experiment MLFLOW_EXPERIMENT_NAME ("qlstm" by default).
+#: Name -> the callback for a run folder. "tensorboard" writes to tensorboard/ in it; "mlflow" writes to MLFLOW_TRACKING_URI,
+#: into the experiment MLFLOW_EXPERIMENT_NAME ("qlstm" by default).
 LOGGERS: Mapping[str, Callable[[Path, RunSpec], Callback]] = MappingProxyType({"tensorboard": _tensorboard, "mlflow": _mlflow})
 
 
@@ -81,7 +81,7 @@ def make_loggers(names: Sequence[str], out: Path, spec: RunSpec) -> list[Callbac
     """The callbacks of these names.
 
     Raises:
-        OptionError: An unknown name, or its package is not installed, or it cannot be reached.
+        OptionError: A name is unknown, its package is not installed, or its server cannot be reached.
     """
     for name in names:
         if name not in LOGGERS:
@@ -93,7 +93,7 @@ def make_loggers(names: Sequence[str], out: Path, spec: RunSpec) -> list[Callbac
 
 
 def note_failure(loggers: Sequence[Callback]) -> None:
-    """Tell those that keep a state of a run that its training ended by an error."""
+    """Tell loggers that record the state of a run that its training ended with an error."""
     for logger in loggers:
         if isinstance(logger, _Mlflow):
             logger.fail()

@@ -1,4 +1,4 @@
-"""What is measured of a run."""
+"""Metrics of a run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qlstm_qiskit.data import Dataset, split_validation
 from qlstm_qiskit.experiments.runs.agreement import METRICS
 from qlstm_qiskit.experiments.runs.environment import environment
+from qlstm_qiskit.experiments.runs.own import OwnSpace
 from qlstm_qiskit.experiments.runs.reading import read_metrics
 from qlstm_qiskit.storage import exists
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
-    """The content of metrics.json, but for what only the training knows.
+    """The content of metrics.json, except for values that only the training knows.
 
-    The error on the training windows, such as `train_mse`, is of those that trained, not of a validation part.
+    The error on the training windows, such as `train_mse`, does not include the validation part.
     """
     spec, fraction, module, recurrent = run.spec, run.valid_fraction, run.forecaster, run.forecaster.circuits
     task = spec.task
@@ -36,6 +37,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "hidden_size": spec.hidden_size,
         "depth": recurrent.depth if recurrent is not None else None,
         "search": None if spec.search is None else spec.search.name,
+        **({"space": spec.space.digest} if isinstance(spec.space, OwnSpace) else {}),
         "backend": spec.backend,
         "evaluated_on": spec.backend,
         task.train: task.error(run.predict(dataset.x_train[:n_trained]), dataset.y_train[:n_trained]),
@@ -55,13 +57,13 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
 
 
 def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:
-    """What a stage on the way to a derived model is worth: errors (scaled) and circuits.
+    """Metrics of a stage on the way to a derived model: errors (scaled) and number of circuits.
 
     Args:
         run: The stage.
         dataset: Its series.
-        held_out: Part of the training windows that the search has held out. The error on it is None where the stage, or the
-            search, was trained on it.
+        held_out: Part of the training windows that the search held out. The error on it is None if the stage, or the search,
+            was trained on it.
     """
     task = run.spec.task
     parts = {task.test: (dataset.x_test, dataset.y_test)}
@@ -75,7 +77,7 @@ def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:
 
 
 def stages_before(run: Run) -> dict[str, Any]:
-    """The stages that a run was started from, as deriving has measured them; none for other runs."""
+    """The stages before a run that started from a derived one, as measured when it was derived; none for other runs."""
     if run.spec.start is None or run.spec.genotype is None:
         return {}
     before = Path(run.spec.start.run)

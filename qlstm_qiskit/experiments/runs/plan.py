@@ -1,4 +1,4 @@
-"""What a run would cost on a device, before anything is submitted."""
+"""Plans: the cost of a run on a device, before anything is submitted."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from qlstm_qiskit.training.searching import SearchLoop
 
 
 def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> None:
-    """Refuse predictions for `calls` times so many windows that the guard would stop on their way; nothing is submitted.
+    """Refuse predictions that the guard would stop halfway, before anything is submitted.
 
     Args:
         run: A trained run, on the backend that would evaluate it.
-        windows: Windows of data in each call.
-        calls: How often so many are predicted.
+        windows: Number of windows per call.
+        calls: Number of calls.
 
     Raises:
-        BudgetError: They are above a limit of the guard, and `confirm` is not set.
+        BudgetError: They exceed a limit of the guard, and `confirm` is not set.
     """
     options, header = run.spec.backend_options, run.header
     if options is None or not options.recorded or options.guard.confirm or run.forecaster.circuits is None:
@@ -53,20 +53,20 @@ def plan_run(
     device: str | None = None,
     look: Callable[[Recurrent[Any]], object] | None = None,
 ) -> Plan:
-    """Plan for a run folder.
+    """The plan for a run folder.
 
     Args:
         path: The folder.
-        backend: Where it would be executed.
+        backend: The backend on which it would run.
         task: "predict": evaluate windows. "train": train it again, with its own optimiser and epochs.
-        windows: How many; those of the test part, or of the training part, where None.
-        horizon: Of a forecast beyond the data in place of windows, as in `roll_out`; goes with "predict".
+        windows: Number of windows; where None, those of the test part, or of the training part for "train".
+        horizon: Plan a forecast of `horizon` rows beyond the data, as in `roll_out`, in place of windows; only with "predict".
         device: A fake device to plan for, which needs no account.
-        look: Called with the layer whose circuits are planned for, untrained.
+        look: Called with the untrained layer whose circuits are planned.
 
     Raises:
         OptionError: An unknown task, a model without circuits, or a backend without a device.
-        DataError: So few windows to train on that none is left for the validation part.
+        DataError: Too few training windows to leave any for the validation part.
     """
     if task not in ("predict", "train"):
         raise OptionError(f"task is {task!r}; it must be predict or train.")
@@ -75,7 +75,7 @@ def plan_run(
     shape = (header.window, len(header.features), header.horizon)
     if horizon is not None:
         if task != "predict" or windows is not None:
-            raise OptionError("horizon goes with the task predict, and without windows.")
+            raise OptionError("horizon needs the task predict, without windows.")
         calls = math.ceil(require_at_least("horizon", horizon, 1) / header.horizon)
         return plan_work(spec, backend, task, 1, shape, device=device, header=header, look=look) * calls
     if windows is None:
@@ -97,12 +97,12 @@ def plan_work(
     header: ModelHeader | None = None,
     look: Callable[[Recurrent[Any]], object] | None = None,
 ) -> Plan:
-    """Plan for a model on windows of `shape` (window, features, outputs): it is run against a backend that only counts.
+    """The plan for a model on windows of `shape` (window, features, outputs), from a run against a backend that only counts.
 
-    The windows are cut from a random series, in which no value comes twice. Where the data repeats itself, less is submitted:
-    equal parameter sets of a call are evaluated once. A search that drops candidates is planned as if it kept them.
+    The windows are cut from a random series without repeated values. If the real data repeats itself, less is submitted,
+    because equal parameter sets of a call are evaluated once. A search that drops candidates is planned as if it kept them.
 
-    `header` is that of a trained model, which may have dropped candidates; for predicting. `look` is as in `plan_run`.
+    `header` is the header of a trained model, which may have dropped candidates; for "predict". `look` is as in `plan_run`.
     """
     planned = plan_backend(backend, device)
     regressor = spec.regressor(backend=planned)
@@ -110,9 +110,9 @@ def plan_work(
     generator = torch.Generator()
     module = regressor.build_module(features, outputs, generator=generator)
     if module.circuits is None:
-        raise OptionError(f"the model {spec.model!r} has no circuits; it costs no QPU time.")
+        raise OptionError(f"the model {spec.model!r} has no circuits, so it needs no QPU time.")
     if task == "train":
-        SearchLoop(regressor.strategy, module, None, 1, generator)  # which may choose candidates
+        SearchLoop(regressor.strategy, module, None, 1, generator)  # because the strategy may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
         module.circuits.keep(header.gates)
     if look is not None:
@@ -128,8 +128,8 @@ def plan_work(
 
 
 def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int, horizon: int) -> Iterator[tuple[str, int, int]]:
-    """What is evaluated: "train" or "predict", the windows of a batch, and how often."""
-    trainings = 1 if strategy.trials == 1 else strategy.trials + 1  # the best one is trained again
+    """The batches to evaluate: "train" or "predict", the number of windows in a batch, and how often it is evaluated."""
+    trainings = 1 if strategy.trials == 1 else strategy.trials + 1  # the best trial is trained again
     parts = [("predict", EVALUATION_BATCH, windows, 1)]
     if task == "train":
         n_train, n_valid = split_validation(windows, horizon, spec.valid_fraction)
@@ -144,13 +144,13 @@ def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int, horizon
 
 
 def _windows(n: int, window: int, features: int, dtype: torch.dtype) -> torch.Tensor:
-    """Neighbouring windows of a random series, (n, window, features)."""
+    """Consecutive windows of a random series, (n, window, features)."""
     series = torch.rand(n + window - 1, features, generator=torch.Generator().manual_seed(0), dtype=dtype)
     return series.unfold(0, window, 1).transpose(1, 2)
 
 
 def _step(module: Forecaster, windows: torch.Tensor, task: str, spec: RunSpec) -> None:
-    """What one batch asks of the backend."""
+    """Submit the work of one batch to the backend."""
     if task == "train" and spec.optimizer != "spsa":
         module(windows).sum().backward()
         return

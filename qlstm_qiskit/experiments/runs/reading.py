@@ -1,4 +1,4 @@
-"""Reading plain data from the files of a folder: what is damaged is a `RunError` of one line."""
+"""Reading plain data from the files of a folder; damage is reported as a `RunError` of one line."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def with_errors(kind: type[Model], **fields: Any) -> type[Model]:
-    """A kind of content with errors whose names are a task's, as types and defaults."""
+    """A model of file content with additional fields for a task's errors, given as (type, default)."""
     return create_model(kind.__name__, __base__=kind, __doc__=kind.__doc__, **fields)
 
 
-#: Of an error that may be missing.
+#: Type and default of an error that may be missing.
 MAYBE = (float | None, None)
 
 
 class _HistoryLine(BaseModel):
-    """A line of history.jsonl; null where an error was no finite number."""
+    """A line of history.jsonl; null where an error was not finite."""
 
     model_config = ConfigDict(strict=True)
 
@@ -39,7 +39,7 @@ HistoryLine = with_errors(
 
 
 class Coefficients(BaseModel):
-    """Of a layer's candidates: a row for each gate."""
+    """Coefficients of a layer's candidates, one row per gate."""
 
     model_config = ConfigDict(strict=True)
 
@@ -49,7 +49,7 @@ class Coefficients(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if any(len(row) != len(self.candidates) for row in self.coefficients):
-            raise ValueError(f"a row has not one coefficient for each of the {len(self.candidates)} candidates")
+            raise ValueError(f"a row does not have one coefficient for each of the {len(self.candidates)} candidates")
         return self
 
 
@@ -63,7 +63,7 @@ class ArchitectureLine(BaseModel):
 
 
 class Environment(BaseModel):
-    """Where a result was made."""
+    """Provenance of a result; see `environment`."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -74,7 +74,7 @@ class Environment(BaseModel):
 
 
 class _Stage(BaseModel):
-    """What a model was worth on the way to a derived one."""
+    """Metrics of a stage on the way to a derived model."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -83,7 +83,7 @@ class _Stage(BaseModel):
 
 
 class _Metrics(Environment):
-    """metrics.json: what its readers need of it, each of which versions may lack."""
+    """The fields of metrics.json that are read; files of older versions may lack any of them."""
 
     dataset: str | None = None
     model: str | None = None
@@ -115,7 +115,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def validated(kind: type[Model], content: object, path: Path) -> Model:
-    """The content of a file as a pydantic model, or `RunError` with the first thing that is wrong with it."""
+    """The content of a file as a pydantic model, or `RunError` with the first fault."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -123,7 +123,7 @@ def validated(kind: type[Model], content: object, path: Path) -> Model:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds, or `RunError`."""
+    """The object in a JSON file, or `RunError`."""
     try:
         content = json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
@@ -134,18 +134,18 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path, count: int | None = None) -> list[dict[str, Any]]:
-    """The first lines of a file of JSON objects; all where `count` is None."""
+    """The first `count` lines of a file of JSON objects; all lines where None."""
     try:
         lines = [json.loads(line) for line in _read_text(path).splitlines()[:count]]
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}.") from None
     if not all(isinstance(line, dict) for line in lines):
-        raise RunError(f"{path} is damaged: a line is no JSON object.")
+        raise RunError(f"{path} is damaged: a line is not a JSON object.")
     return lines
 
 
 def read_epochs(path: Path, count: int, kind: type[BaseModel], *, whole: bool = True) -> list[dict[str, Any]]:
-    """The lines of the first epochs, one each; of all `count`, unless not `whole`."""
+    """The lines of the first `count` epochs, one per epoch; with `whole`, none of them may be missing."""
     lines = read_lines(path, count)
     for epoch, line in enumerate(lines, 1):
         try:
@@ -160,7 +160,7 @@ def read_epochs(path: Path, count: int, kind: type[BaseModel], *, whole: bool = 
 
 
 def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, and where."""
+    """The first fault, with its place."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 

@@ -1,4 +1,4 @@
-"""How models are trained, by name: the paper's way, and two that were found on validation parts."""
+"""Training recipes by name: the paper's, and two that were chosen on validation parts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import CLASSICAL, OF_RUN
 
-#: Name -> fields of a `RunSpec` that differ from its defaults, which are those of the paper's author.
+#: Name -> fields of a `RunSpec` that differ from its defaults, which follow the paper's author.
 #: "tuned" was chosen by the errors on the last fifth of the training windows: `qlstm table --study recipe`, results/recipe.
-#: "device" was chosen in the same way with 1024 shots: `qlstm table --study recipe-device`, results/recipe-device.
+#: "device" was chosen in the same way, with 1024 shots: `qlstm table --study recipe-device`, results/recipe-device.
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "paper": MappingProxyType({}),
@@ -24,5 +24,5 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def recipe_fields(name: str, model: str) -> dict[str, Any]:
-    """What a recipe says of a model: fields of its `RunSpec`."""
+    """The fields of a model's `RunSpec` that a recipe sets."""
     return {key: value for key, value in RECIPES[name].items() if model not in CLASSICAL or not about(OF_RUN[key]).circuits}

@@ -1,4 +1,4 @@
-"""Writing a run folder while a model is trained."""
+"""Writing a run folder during training."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from qlstm_qiskit.training.tensors import save_weights
 
 
 class Recorder(Callback):
-    """Writes each finished epoch: the history, then the weights that name the epoch.
+    """Writes each finished epoch: first the history, then the weights, whose header has the epoch.
 
     Args:
         out: The run folder.
-        spec: What is trained.
+        spec: The run.
         dataset: Its data.
-        exact: A model of the same kind that computes the test error, where the trained one would cost QPU time.
-        epochs: Finished epochs of a training that goes on; their lines are kept.
+        exact: An exact model of the same kind for the test error, if the trained one would use QPU time.
+        epochs: Number of finished epochs of a resumed training; their lines are kept.
     """
 
     def __init__(self, out: Path, spec: RunSpec, dataset: Dataset, exact: Forecaster | None = None, epochs: int = 0) -> None:
@@ -37,7 +37,7 @@ class Recorder(Callback):
         self.architecture = self._before(ARCHITECTURE, epochs, ArchitectureLine)
 
     def _before(self, name: str, epochs: int, kind: type[BaseModel]) -> dict[int, str]:
-        """The lines of the first epochs, by epoch; of those after the best one they may have been cut already."""
+        """The lines of the first epochs, by epoch; those after the best epoch may have been removed already."""
         path = self.out / name
         if not epochs or not exists(path):
             return {}
@@ -48,7 +48,7 @@ class Recorder(Callback):
         self.record(net.module_, net.history[-1])
 
     def record(self, module: Forecaster, row: dict[str, Any]) -> None:
-        """Write a finished epoch. It is evaluated once, however often it is written: shots would be drawn again."""
+        """Write a finished epoch. It is evaluated only once, because a second evaluation would draw new shots."""
         epoch, layer = int(row["epoch"]), module.circuits
         gates = layer.gates if layer is not None and layer.has_dropped else None
         if epoch not in self.lines:
@@ -57,7 +57,8 @@ class Recorder(Callback):
         if layers:
             self.architecture[epoch] = strict_json({"epoch": epoch, "layers": layers})
         weights = weights_header(header_of(self.dataset, epoch, gates), self.spec)
-        going_back = epoch < max(self.lines)  # to the best epoch: lines are never fewer than the epochs of the weights
+        # On the way back to the best epoch the weights come first: there are never fewer lines than epochs of the weights.
+        going_back = epoch < max(self.lines)
         if going_back:
             save_weights(self.out / MODEL, module, weights)
         self._write(HISTORY, self.lines, epoch)
@@ -67,11 +68,11 @@ class Recorder(Callback):
             save_weights(self.out / MODEL, module, weights)
 
     def _write(self, name: str, lines: dict[int, str], last: int) -> None:
-        """The lines until an epoch: later ones are not kept where the best epoch was an earlier one."""
+        """Write the lines up to an epoch; those after the best epoch are not kept."""
         write_atomically(self.out / name, "".join(line + "\n" for epoch, line in lines.items() if epoch <= last))
 
     def _line(self, module: Forecaster, row: dict[str, Any], gates: Gates | None) -> dict[str, Any]:
-        """A finished epoch's line of the history."""
+        """The history line of a finished epoch."""
         if self.exact is not None:
             if gates is not None and self.exact.circuits is not None:
                 self.exact.circuits.keep(gates)
@@ -89,7 +90,7 @@ class Recorder(Callback):
 
 
 def header_of(data: Dataset, epoch: int, gates: Gates | None = None) -> ModelHeader:
-    """What the weights' file says of a model of this series."""
+    """The header of a weights file, for a model of this series."""
     return ModelHeader(
         epoch=epoch,
         features=data.features,
@@ -103,12 +104,12 @@ def header_of(data: Dataset, epoch: int, gates: Gates | None = None) -> ModelHea
 
 
 def weights_header(header: ModelHeader, spec: RunSpec) -> dict[str, Any]:
-    """What the weights' file of a run holds beside them: plain data that `RunHeader` reads."""
+    """The header of a run's weights file as plain data, which `RunHeader` reads."""
     return RunHeader(**dict(header), config=spec.lasting()).model_dump(mode="json")
 
 
 def _architecture(module: Forecaster) -> list[dict[str, Any]]:
-    """For each layer its candidates and their coefficients, (gates, candidates); none where nothing is weighted."""
+    """For each layer, its candidates and their coefficients, (gates, candidates); none without structural weights."""
     if module.circuits is None:
         return []
     layers = []

@@ -1,4 +1,4 @@
-"""A run folder, read back: a trained model with what is needed to apply it."""
+"""Run folders read back: a trained model with everything needed to apply it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from qlstm_qiskit.experiments.runs.agreement import (
 )
 from qlstm_qiskit.experiments.runs.difference import Difference
 from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader, read_model
+from qlstm_qiskit.experiments.runs.own import read_back
 from qlstm_qiskit.experiments.runs.reading import read_json, read_lines, read_metrics, validated
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.runs.trust import require_trusted
@@ -64,16 +65,16 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A trained model with what is needed to apply it.
+    """A trained model with everything needed to apply it.
 
     Attributes:
         path: The run folder.
         spec: How it was trained.
         forecaster: The model, in evaluation mode.
-        header: What it reads and predicts.
-        exact: The same model on the exact interpreter, where the backend is another one.
-        difference: Of all that was predicted with it to the exact interpreter.
-        weights: The header of its weights, which says how they were trained; None where they were not read from a folder.
+        header: The columns that it reads and predicts, with their scalers.
+        exact: The same model on the exact interpreter, if the backend is a different one.
+        difference: Difference of all its predictions so far from those of the exact interpreter.
+        weights: The header of its weights, with the config of their training; None if they were not read from a folder.
     """
 
     path: Path
@@ -86,7 +87,7 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """Finished epochs."""
+        """Number of finished epochs."""
         return self.header.epoch
 
     @cached_property
@@ -94,7 +95,7 @@ class Run:
         """The series that it was trained on, read again.
 
         Raises:
-            DataError: It cannot be read, or is cut or scaled otherwise than it was.
+            DataError: It cannot be read, or is cut or scaled differently from before.
         """
         dataset = self.data.load()
         if self.weights is not None:
@@ -106,17 +107,17 @@ class Run:
         for name in ("input_scaler", "target_scaler"):
             before, here = getattr(self.header, name), getattr(dataset, name)
             if not _is_close(before, here):
-                raise DataError(f"{dataset.name} was cut or scaled otherwise when {self.path} was trained; train a new run.")
+                raise DataError(f"{dataset.name} was cut or scaled differently when {self.path} was trained; train a new run.")
         return dataset
 
     @property
     def _is_older(self) -> bool:
-        """Whether a version trained it that noted no config, and cut parts of windows by products of floats; see `part_of`."""
+        """Whether it is from a version that recorded no config and cut windows by float products; see `part_of`."""
         return self.weights is not None and self.weights.config is None
 
     @cached_property
     def data(self) -> DataSpec:
-        """Which series, cut as it was when it was trained."""
+        """The series, cut as it was for training."""
         data = self.spec.data
         if not self._is_older:
             return data
@@ -126,19 +127,19 @@ class Run:
 
     @cached_property
     def valid_fraction(self) -> float:
-        """The part of the training windows that validated, cut as it was when it was trained."""
+        """The part of the training windows held out for validation, cut as it was for training."""
         fraction = self.spec.valid_fraction
         return _as_before(fraction, len(self.dataset.x_train)) if self._is_older else fraction
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
-        """A dictionary for each finished epoch: epoch, train_mse, valid_mse (with a validation part), test_mse, seconds."""
+        """A dictionary per finished epoch: epoch, train_mse, valid_mse (with a validation part), test_mse, seconds."""
         lines = read_history(self.path, self.spec, self.header)
         return [{name: math.nan if value is None else value for name, value in line.items()} for line in lines]
 
     @cached_property
     def architecture(self) -> list[dict[str, Any]]:
-        """Weights after each epoch: epoch, and for each layer `candidates` and `coefficients`, (gates, candidates)."""
+        """Weights after each epoch: epoch, and for each layer its `candidates` and `coefficients`, (gates, candidates)."""
         return read_architecture(self.path, self.header)
 
     @cached_property
@@ -148,14 +149,14 @@ class Run:
 
     @property
     def n_jobs(self) -> int | None:
-        """Jobs in the record of this run folder so far; None where the backend runs on this machine."""
+        """Number of jobs in the record of this run folder so far; None if the backend runs on this machine."""
         if self.forecaster.circuits is None:
             return None
         ledger = getattr(next(self.forecaster.circuits.layers()).bank.backend, "ledger", None)
         return None if ledger is None else len(ledger.entries())
 
     def close(self) -> None:
-        """End what the backend holds open: a batch or session, and the right to submit for this run."""
+        """Release the resources of the backend: its batch or session, and the lock for submitting jobs of this run."""
         if self.forecaster.circuits is not None:
             for cell in self.forecaster.circuits.layers():
                 cell.bank.backend.close()
@@ -164,7 +165,7 @@ class Run:
         """Predictions (n, horizon) for scaled windows (n, window, features), scaled.
 
         Raises:
-            DataError: A prediction is no finite number.
+            DataError: A prediction is not finite.
         """
         outputs, predictions = trace_windows(self.forecaster, windows)
         lost = int((~np.isfinite(predictions)).any(axis=1).sum())
@@ -180,22 +181,23 @@ class Run:
 
 
 def load_spec(path: Path | str) -> RunSpec:
-    """Read how a run was trained.
+    """Read the spec of a run.
 
     Args:
         path: The folder.
 
     Raises:
-        RunError: The folder is missing, or its config.json is missing or damaged.
+        RunError: The folder is missing, or its config.json is missing or damaged, or so are its own circuits.
     """
     path = Path(path)
     if not exists(path):
         raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
-    return validated(RunSpec, read_json(path / CONFIG), path / CONFIG)
+    spec = validated(RunSpec, read_json(path / CONFIG), path / CONFIG)
+    return spec if spec.space is None else spec.model_copy(update={"space": read_back(path, CONFIG, spec.space)})
 
 
 def load_header(path: Path | str, spec: RunSpec) -> RunHeader:
-    """Read what a run's model reads and predicts, which its config must agree with; errors as of `load_run`."""
+    """Read the header of a run's weights, which must agree with the config; errors as for `load_run`."""
     path = Path(path)
     header, _ = read_model(path / MODEL)
     require_agreement(path, spec, header)
@@ -203,7 +205,7 @@ def load_header(path: Path | str, spec: RunSpec) -> RunHeader:
 
 
 def load_metrics(path: Path | str) -> dict[str, Any]:
-    """Read the content of metrics.json; errors as of `load_run`."""
+    """Read the content of metrics.json; errors as for `load_run`."""
     return read_metrics(Path(path) / METRICS)
 
 
@@ -213,13 +215,13 @@ def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work
     Args:
         path: The folder.
         backend: The backend to evaluate on, by name or entry; by default the one that it was trained on.
-        work: What it will be used for. Jobs that leave this machine, and their rehearsal where `backend` asks for it, are
-            recorded under it in the run folder, and the same work of the same model is answered from the record.
-        trust: Whether code may be called that only the folder's own config.json names, where `backend` is not given.
+        work: A name for the work. Jobs that leave this machine, and rehearsals of them if `backend` asks for that, are recorded
+            under it in the run folder; the same work of the same model is answered from the record.
+        trust: Whether code may be called that is named only in the folder's own config.json, if `backend` is not given.
 
     Raises:
-        RunError: It is missing or damaged, contradicts itself, or was written by another version of the format; or its backend
-            would call code of whoever made it.
+        RunError: It is missing or damaged, contradicts itself, or has another version of the format; or its backend would
+            call code chosen by whoever made it.
     """
     path = Path(path)
     spec = load_spec(path)
@@ -239,18 +241,18 @@ def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work
 
 
 def _is_close(first: Scaler, second: Scaler) -> bool:
-    """Whether two scalers of as many columns are the same but for rounding."""
+    """Whether two scalers of equally many columns are the same up to rounding."""
     return bool(np.allclose([first.low, first.high], [second.low, second.high], rtol=1e-6, atol=0))
 
 
 def _as_before(fraction: float, count: int) -> float:
-    """A fraction that `part_of` cuts as the product of floats did: the same one where both agree."""
+    """A fraction for which `part_of` gives the cut of the float product; unchanged if both agree."""
     before = math.floor(fraction * count)
     return fraction if before == part_of(fraction, count) else (before + 0.5) / count
 
 
 def _require_dtype(forecaster: Forecaster, tensors: dict[str, torch.Tensor]) -> None:
-    """Loading parameters would convert them."""
+    """Refuse parameters of another dtype, which loading would convert silently."""
     for name, value in forecaster.state_dict().items():
         if value.dtype != tensors[name].dtype:
             raise OptionError(f"{name} is {tensors[name].dtype}, not {value.dtype}")
@@ -259,11 +261,11 @@ def _require_dtype(forecaster: Forecaster, tensors: dict[str, torch.Tensor]) -> 
 def _build(
     spec: RunSpec, header: RunHeader, tensors: dict[str, torch.Tensor], path: Path, work: str | None = None
 ) -> Forecaster:
-    """The model with these parameters, in evaluation mode; its jobs are recorded as `work` on these parameters, if given."""
+    """The model with these parameters, in evaluation mode; with `work`, its jobs are recorded under that name."""
     regressor, options = spec.regressor(), spec.backend_options
     if options is not None and work is not None:
         name = f"{work} {options.name} {hashlib.sha256((path / MODEL).read_bytes()).hexdigest()[:8]}"
-        seed = Seeds.of(spec.seed).backend if options.local else None  # a device's shots have none
+        seed = Seeds.of(spec.seed).backend if options.local else None  # shots on a device have no seed
         regressor.set_params(backend=load_backend(options, seed=seed, record=path, run=name, ordered=False))
     forecaster = regressor.build_module(len(header.features), header.horizon, generator=torch.Generator())
     try:

@@ -1,4 +1,4 @@
-"""What a run comes to before it is trained: all that its spec leaves open, its data, and whether its model fits."""
+"""Preparation of a run: defaults resolved, data loaded, and its model checked, before anything is written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import DataError, OptionError, RunError
+from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, require_own_circuits, taken
 from qlstm_qiskit.experiments.runs.run import load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import EXACT
@@ -19,32 +20,51 @@ from qlstm_qiskit.training import QLSTMRegressor
 
 
 def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
-    """A spec with all that it leaves to defaults or to files, as config.json holds it, its data, and the untrained model.
+    """The spec with all defaults and files resolved, as in config.json, its data, and the untrained model.
 
-    The model is on the exact interpreter where circuits leave this machine.
+    The model is on the exact interpreter if circuits leave this machine.
     """
     spec = spec.on(spec.backend_options or spec.backend)
     dataset, options = spec.data.load(), spec.backend_options
+    spec = with_own_circuits(spec, len(dataset.features))
     assert options is not None
     if spec.optimizer == "lbfgs" and not options.exact:
         raise OptionError(f"lbfgs compares losses exactly, and backend {options.name} has noise; use rmsprop, adam or spsa.")
     regressor = spec.on(EXACT).regressor() if options.leaves else spec.regressor()
     depth, module = _rehearse(regressor, dataset)
+    if isinstance(spec.space, OwnSpace):
+        depth = spec.space.depth
     found = {"data": spec.data.pinned(dataset), "depth": depth, "lr": regressor.learning_rate}
     return spec.model_copy(update=found), dataset, module
 
 
+def with_own_circuits(spec: RunSpec, input_size: int, folder: Path | None = None) -> RunSpec:
+    """A spec whose own circuits are taken, see `own.taken`; the same where it has none, or has them already."""
+    if spec.space is None:
+        return spec
+    require_own_circuits(spec.model, spec.genotype is not None)
+    if isinstance(spec.space, NamedSpace):
+        own = taken(spec.space, input_size=input_size, options=spec, folder=folder)
+        return spec.model_copy(update={"space": own})
+    if not spec.space.qpy:
+        raise RunError("this run's own circuits are in its folder; read it with load_spec.")
+    return spec
+
+
 def require_same(out: Path | str, spec: RunSpec) -> None:
-    """Make sure that a run folder holds this very run.
+    """Check that a run folder holds exactly this run.
 
     Args:
         out: The folder.
         spec: The run.
 
     Raises:
-        RunError: They differ; the message says in what.
+        RunError: They differ; the message says where.
     """
-    there, here = (one.model_dump(mode="json") for one in (load_spec(out), settle(spec)[0]))
+    there, here = (
+        one.model_dump(mode="json") | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None}
+        for one in (load_spec(out), settle(spec)[0])
+    )
     if spec.data.reading is None and "reading" not in there["data"]:
         here["data"].pop("reading", None)  # of a version that recorded nothing of it
     other = [name for name in there if there[name] != here[name]]
@@ -59,7 +79,7 @@ def _short(value: object) -> str:
 
 
 def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
-    """Run one batch forward, so that what does not fit is refused before a folder is made.
+    """Run one batch forward, so that a model that does not fit is refused before a folder is created.
 
     Returns:
         The circuits' depth, and the untrained model.
@@ -74,10 +94,10 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
 
 
 def _require_squares(dataset: Dataset, dtype: torch.dtype) -> None:
-    """Refuse scaled values that a model of this type cannot square, which it would do to no purpose in the test part."""
+    """Refuse scaled values whose squares overflow in this dtype, before training rather than in the test error."""
     largest = max(float(np.abs(part).max()) for part in (dataset.x_train, dataset.x_test))
     if largest > torch.finfo(dtype).max ** 0.5:
         raise DataError(
-            f"{dataset.name} has values {largest:.3g} times as far from the middle of what is trained on as its range goes, "
+            f"{dataset.name} has values {largest:.3g} times as far from the middle of the training range as its ends, "
             f"which {str(dtype).removeprefix('torch.')} cannot square; correct them, or train with float64."
         )

@@ -1,4 +1,4 @@
-"""How many shots a trained model needs: its error against shots, split into model, device and shots."""
+"""Shots that a trained model needs: its error against the number of shots, split into model, device and shot noise."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from qlstm_qiskit.experiments.runs.run import Run, load_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, SampledBackend, find_spec
 from qlstm_qiskit.nn import predict_windows
 
-#: Numbers of shots that are tried, from 64 to 65,536.
+#: Default numbers of shots, from 64 to 65,536.
 SHOTS = tuple(2**k for k in range(6, 17))
 
 
 @dataclass(frozen=True)
 class ShotCurve:
-    """Errors of a model on the test part, scaled, with numbers of shots.
+    """Errors of a model on the test part against the number of shots, scaled.
 
     Attributes:
-        backend: What evaluated it.
-        metric: What the errors are.
-        shots: For each circuit.
+        backend: The backend that evaluated it.
+        metric: Name of the error.
+        shots: Numbers of shots per circuit.
         errors, standard_errors: Mean over repeats with fresh shots, and its standard error.
-        model: The error of the exact values of ideal circuits.
-        device: What the noise of a device adds without shots; 0 where the backend has none.
-        naive: Errors of the forecasts that need no model.
-        noise_of: The device whose noise is part of it.
+        model: The error with exact values of ideal circuits.
+        device: The additional error from the noise of a device, without shots; 0 if the backend has no noise.
+        naive: Errors of the naive forecasts, which need no model.
+        noise_of: The device whose noise is included.
     """
 
     backend: str
@@ -46,26 +46,29 @@ class ShotCurve:
 
     @property
     def where(self) -> str:
-        """What circuits run on, in words."""
+        """The device in words."""
         return "on an ideal device" if self.noise_of is None else f"and the noise of {self.noise_of}"
 
     @property
     def without_shots(self) -> float:
-        """What is left of the error with ever more shots."""
+        """The limit of the error for ever more shots."""
         return self.model + self.device
 
     @property
     def beats_naive(self) -> float | None:
-        """Shots from which on every naive forecast is beaten; None where that takes more than were tried."""
+        """The number of shots that beats every naive forecast; None if that takes more than were tried."""
         return self.below(min(self.naive.values())) if self.naive else None
 
     @property
     def within_tenth(self) -> float | None:
-        """Shots from which on the error is within 10 % of that without shot noise; None where that takes more."""
+        """The number of shots that brings the error within 10 % of that without shot noise; None if that takes more."""
         return self.below(1.1 * self.without_shots)
 
     def below(self, bound: float) -> float | None:
-        """Shots from which on the error stays at or below a bound, on a straight line between logarithms; None beyond them."""
+        """The number of shots from which on the error stays at or below a bound; None if that takes more than were tried.
+
+        It is interpolated linearly between logarithms.
+        """
         above = [k for k, error in enumerate(self.errors) if error > bound]
         if not above:
             return float(self.shots[0])
@@ -77,10 +80,10 @@ class ShotCurve:
         return float(np.exp(np.log(self.shots[k]) + share * (np.log(self.shots[k + 1]) - np.log(self.shots[k]))))
 
     def fewest(self, bound: float) -> int:
-        """The fewest shots with which the error stays at or below a bound.
+        """The fewest of the shots tried for which the error stays at or below a bound.
 
         Raises:
-            OptionError: None of those that were tried are enough, or the bound is no error.
+            OptionError: None of them are enough, or the bound is not a positive number.
         """
         if not 0 < bound < math.inf:
             raise OptionError(f"the {self.metric} to reach is {bound:g}; give a positive number.")
@@ -101,17 +104,17 @@ def shot_curve(
     repeats: int = 8,
     seed: int = 0,
 ) -> ShotCurve:
-    """Evaluate a run on its test part with numbers of shots, in one process, with the noise of a device or without.
+    """Evaluate a run on its test part for several numbers of shots, in one process, with or without the noise of a device.
 
     Args:
         path: The run folder.
-        shots: Numbers of shots, in rising order.
-        backend: An entry of kind "statevector" with shots; their number is replaced.
-        repeats: Evaluations with fresh shots that are averaged for each number.
-        seed: Of the shots.
+        shots: Numbers of shots, in ascending order.
+        backend: An entry of kind "statevector" with shots, whose number is replaced.
+        repeats: Number of evaluations with fresh shots to average for each number.
+        seed: Seed of the shots.
 
     Raises:
-        OptionError: Another kind of backend, numbers that do not rise, or a model without circuits.
+        OptionError: Another kind of backend, numbers that are not in ascending order, or a model without circuits.
         RunError: The folder cannot be read.
     """
     require_at_least("repeats", repeats, 1)
@@ -155,7 +158,7 @@ def shot_curve(
 
 
 def expected_errors(path: Path | str, backend: BackendSpec, shots: Sequence[int] = SHOTS, *, repeats: int = 8) -> ShotCurve:
-    """As `shot_curve`; of ideal circuits where there is no noise, or the exact interpreter does not take circuits with it."""
+    """As `shot_curve`; with ideal circuits if there is no noise, or if the exact interpreter cannot apply it to them."""
     try:
         return shot_curve(path, shots, backend=backend, repeats=repeats)
     except (CircuitError, OptionError):

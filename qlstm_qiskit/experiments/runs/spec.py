@@ -7,10 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_serializer, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_serializer,
+)
 
 from qlstm_qiskit.data import Dataset, Reading, load_csv, load_dataset, read_series
 from qlstm_qiskit.errors import DataError, OptionError
+from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, own_space, require_own_circuits
 from qlstm_qiskit.hardware import BackendSpec, find_spec
 from qlstm_qiskit.search import AnyStrategy, Genotype
 from qlstm_qiskit.training import QLSTMRegressor
@@ -150,6 +158,9 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         TrainingOptions: As declared there.
         backend: Name of an entry of backends.yaml.
         backend_options: That entry, as it was when the run was made; read from the file where None.
+        space: Own circuits in place of the model's: a `SearchSpace`, or FILE.py:NAME or module:name of one, or of a function of
+            nothing, or of n_qubits and depth, that returns one. The code is run when the run begins; its folder keeps the
+            circuits.
     """
 
     model_config = ConfigDict(**_FROZEN)
@@ -161,12 +172,19 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     epochs: int = AllOptions.max_epochs
     backend: str = "statevector"
     backend_options: BackendSpec | None = None
+    space: NamedSpace | OwnSpace | None = None
     seed: int = 0  # a run has one, to be trained again
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _own(cls, given: object) -> object:
+        return own_space(given)
 
     @property
     def title(self) -> str:
         """The model as figures and tables call it."""
         named = [self.model, *(["GRU"] if self.cell == "gru" else []), *(["both ways"] if self.bidirectional else [])]
+        named += ["own circuits"] if self.space is not None else []
         return ", ".join(named)
 
     @property
@@ -180,17 +198,23 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         return {name: content[name] for name in (*_ORDER, *content) if name in content}
 
     def lasting(self) -> dict[str, Any]:
-        """What results depend on wherever files lie and circuits run, as plain data; of circuits that are kept, a digest.
+        """What results depend on wherever files lie and circuits run, as plain data; of circuits that are kept, digests.
 
         Options that `_ORDER` does not have are left out where they are the default.
         """
         content = self.model_dump(
-            mode="json", exclude={"data": {"csv"}, "start": {"run"}, "backend": True, "backend_options": True, "genotype": True}
+            mode="json",
+            exclude={
+                "data": {"csv"},
+                "start": {"run"},
+                **dict.fromkeys(("backend", "backend_options", "genotype", "space"), True),
+            },
         )
         known = type(self).model_fields
         content = {name: value for name, value in content.items() if name in _ORDER or value != known[name].default}
         kept = None if self.genotype is None else self.genotype.model_dump_json(exclude_defaults=True)
-        return content | {"genotype": kept and hashlib.sha256(kept.encode()).hexdigest()}
+        own = {"space": self.space.digest} if isinstance(self.space, OwnSpace) else {}
+        return content | {"genotype": kept and hashlib.sha256(kept.encode()).hexdigest()} | own
 
     def on(self, backend: str | BackendSpec) -> RunSpec:
         """The same run on another backend."""
@@ -207,9 +231,19 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         return None if options is None else options.model_dump(mode="json", exclude_defaults=True)
 
     def regressor(self, **options: Any) -> QLSTMRegressor:
-        """The untrained estimator; `options` are further arguments of it."""
-        values = self.model_dump(exclude={"data", "epochs", "backend_options", "genotype", "search", "start"})
+        """The untrained estimator; `options` are further arguments of it.
+
+        Raises:
+            OptionError: The circuits of `space` have not been read yet (see `settle`), or the model has circuits of its own.
+            CircuitError: The circuits of `space` are damaged.
+        """
+        values = self.model_dump(exclude={"data", "epochs", "backend_options", "genotype", "search", "start", "space"})
         values |= {"backend": self.backend_options or self.backend, "search": self.search}
         if self.genotype is not None:
             values["space"] = self.genotype.spaces()
+        if self.space is not None:
+            require_own_circuits(self.model, self.genotype is not None)
+            if isinstance(self.space, NamedSpace):
+                raise OptionError("the circuits of this run have not been read yet; call `settle` first.")
+            values |= {"space": self.space.per_cell(), "depth": None}
         return QLSTMRegressor(max_epochs=self.epochs, **(values | options))

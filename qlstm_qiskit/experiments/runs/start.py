@@ -1,4 +1,4 @@
-"""Runs that start from the parameters of another one."""
+"""Starting a run from the parameters of another run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from qlstm_qiskit.storage import write_atomically
 
 
 def start_from(path: Path | str) -> Start:
-    """A run as a start for another one.
+    """A run as the start of another run.
 
     Args:
-        path: Folder of the run that is gone on from.
+        path: Folder of the run to start from.
 
     Raises:
         RunError: Its weights are missing or cannot be read.
@@ -29,10 +29,10 @@ def start_from(path: Path | str) -> Start:
 
 
 def read_start(start: Start) -> dict[str, Tensor]:
-    """The parameters that a run starts from.
+    """The parameters from which a run starts.
 
     Raises:
-        RunError: The file is missing or damaged, or is not the one that it was.
+        RunError: The file is missing or damaged, or has changed.
     """
     path = Path(start.run)
     if start.sha256 != weights_digest(path):
@@ -41,11 +41,11 @@ def read_start(start: Start) -> dict[str, Tensor]:
 
 
 def relocate(path: Path, spec: RunSpec) -> None:
-    """Tell a run where its start and its file are now, if they are the same ones in another place.
+    """Update the places of a run's start and data file, if their content is the same.
 
     Args:
         path: Folder of the run.
-        spec: The run, with the places of now.
+        spec: The run, with the current places.
 
     Raises:
         RunError: The folder is damaged.
@@ -62,7 +62,7 @@ def relocate(path: Path, spec: RunSpec) -> None:
 
 
 def weights_digest(path: Path) -> str:
-    """SHA-256 of a run's weights file."""
+    """SHA-256 of the weights file of a run."""
     try:
         return hashlib.sha256((path / MODEL).read_bytes()).hexdigest()
     except OSError as error:

@@ -16,6 +16,7 @@ from qlstm_qiskit.experiments.runs.agreement import require_same_model
 from qlstm_qiskit.experiments.runs.header import read_model
 from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
 from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics, stages_before
+from qlstm_qiskit.experiments.runs.own import SPACE, OwnSpace
 from qlstm_qiskit.experiments.runs.plan import plan_work
 from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.experiments.runs.run import (
@@ -48,25 +49,25 @@ from qlstm_qiskit.training.checkpoint import read_progress
 def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
     """Train a model into a new run folder.
 
-    The folder is made after everything that can be checked beforehand has been checked. Each finished epoch is written at
-    once; Ctrl-C ends the training with the last finished epoch, and the run is as usable as any. What was interrupted, in
-    whatever way, goes on with `resume_run`, to the same bits.
+    The folder is created after all checks that are possible beforehand. Each finished epoch is written at once; Ctrl-C ends
+    the training with the last finished epoch, and the run is as usable as any other. A training interrupted in any way can
+    be resumed with `resume_run` and gives the same bits.
 
-    On a backend whose circuits leave this machine, nothing is submitted but what training needs: test errors are those of the
-    exact interpreter, a plan beyond the guard's limits is refused at the start, and jobs are recorded in the folder; see
+    On a backend whose circuits leave this machine, only what training needs is submitted: test errors come from the exact
+    interpreter, a plan that exceeds the guard's limits is refused at the start, and jobs are recorded in the folder; see
     `resume_run`.
 
     Args:
-        spec: What to train.
+        spec: The run to train.
         out: The folder; it must not hold a run yet.
-        loggers: Where else epochs are logged, names in `LOGGERS`.
+        loggers: Names in `LOGGERS` of further logs of the epochs.
         verbose: 1 shows a progress bar on a terminal.
 
     Raises:
-        QLSTMError: Anything wrong with the spec, the data or the folder, in one line; or training diverged.
-        JobError: The device or its service cannot go on; see `resume_run`.
-        KeyboardInterrupt: Ctrl-C before the first epoch was finished, which leaves nothing behind but jobs that were submitted,
-            or while results were computed, which leaves a run without metrics.json.
+        QLSTMError: A fault in the spec, the data or the folder, in one line; or training diverged.
+        JobError: The device or its service failed; see `resume_run`.
+        KeyboardInterrupt: Ctrl-C before the first epoch was finished, which leaves nothing behind except submitted jobs; or
+            while results were computed, which leaves a run without metrics.json.
     """
     out = Path(out)
     refuse_existing(out)
@@ -81,25 +82,25 @@ def resume_run(
     verbose: int = 0,
     trust: bool = False,
 ) -> Run:
-    """Go on with a training that ended before its last epoch, in its run folder; it ends in the bits of one that never ended.
+    """Resume a training that ended before its last epoch, in its run folder; the result has the bits of an uninterrupted one.
 
-    It goes on after the last epoch of its checkpoint. Where circuits leave this machine it is trained again from its config;
-    jobs that were submitted are answered from the record or waited for.
+    It continues after the last epoch of its checkpoint. If circuits leave this machine, it is trained again from its config,
+    and jobs that were submitted before are answered from the record or waited for.
 
     Args:
         out: The folder.
-        options: The run's backend with other access or limits, see `hardware.config.spec.renewed`; by default as it was.
-        loggers, verbose: See `train_run`; epochs before are not logged again.
+        options: The run's backend with new access or limits, see `hardware.config.spec.renewed`; unchanged by default.
+        loggers, verbose: See `train_run`; earlier epochs are not logged again.
         trust: As in `load_run`.
 
     Raises:
-        RunError: The folder holds no run, or one that is finished; or its checkpoint is damaged, or of another training; or its
-            files contradict one another, or its backend would call code of whoever made it.
+        RunError: The folder holds no run or a finished one; its checkpoint is damaged or of another training; its files
+            contradict each other; or its backend would call code chosen by whoever made it.
         DataError: The data has changed.
     """
     out = Path(out)
     if not is_unfinished(out):
-        raise RunError(f"{out} holds a finished run; there is nothing to go on with.")
+        raise RunError(f"{out} holds a finished run; there is nothing to resume.")
     spec = load_spec(out)
     if options is not None:
         spec = spec.on(options)
@@ -110,7 +111,7 @@ def resume_run(
 
 
 def is_unfinished(out: Path | str) -> bool:
-    """Whether a run folder holds a training that ended before its last epoch: killed, stopped by an error, or by Ctrl-C.
+    """Whether a run folder holds a training that ended before its last epoch: killed, or stopped by an error or Ctrl-C.
 
     Args:
         out: The folder.
@@ -130,7 +131,7 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
     if options.leaves:
         _require_affordable(spec, options, dataset)
     made = make_folders(out)
-    with contextlib.nullcontext() if options.leaves else claimed(out):  # a record of jobs has a lock of its own
+    with contextlib.nullcontext() if options.leaves else claimed(out):  # the record of jobs has its own lock
         if not begun:
             refuse_existing(out)  # another process may have been faster
         callbacks: list[Callback] = []
@@ -148,11 +149,13 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
 def _train_into(
     out: Path, spec: RunSpec, options: BackendSpec, dataset: Dataset, regressor: QLSTMRegressor, module: Forecaster
 ) -> Run:
-    """Train in a folder that is there, from its checkpoint where it has one."""
-    checkpoint = None if options.leaves else out / CHECKPOINT  # a device's record answers all that was done, from the start
+    """Train in an existing folder, from its checkpoint if it has one."""
+    checkpoint = None if options.leaves else out / CHECKPOINT  # a device's record replays all that was done, from the start
     epochs = 0 if checkpoint is None or not exists(checkpoint) else read_progress(checkpoint).epoch
     recorder = Recorder(out, spec, dataset, module if options.leaves else None, epochs)
     started = time.perf_counter() - sum(json.loads(line).get("seconds", 0.0) for line in recorder.lines.values())
+    if isinstance(spec.space, OwnSpace):
+        write_atomically(out / SPACE, spec.space.qpy)
     write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
     backend = load_backend(options, record=out, run="train") if options.leaves else None
     regressor.set_params(
@@ -163,7 +166,7 @@ def _train_into(
     failed = None
     try:
         regressor.fit(dataset.x_train, dataset.y_train)
-        (out / METRICS).unlink(missing_ok=True)  # of the epochs before it was interrupted
+        (out / METRICS).unlink(missing_ok=True)  # those of the epochs before an interruption
         recorder.record(regressor.module_, regressor.history_[-1])  # Ctrl-C may have come between training and writing
     except TrainingError as error:
         if not (out / MODEL).exists():
@@ -176,23 +179,23 @@ def _train_into(
     run = load_run(out, backend=EXACT if options.leaves else None, trust=True)
     try:
         _finish(run, dataset, options, seconds=time.perf_counter() - started, interrupted=interrupted)
-    except DataError as error:  # of finite data: in its last step
+    except DataError as error:  # the data is finite, so the last step diverged
         raise TrainingError(f"training diverged: {error} Lower the learning rate (lr={spec.lr}).") from error
     if failed is not None:
-        raise TrainingError(f"{failed} {out} keeps the epochs before.") from failed
+        raise TrainingError(f"{failed} {out} keeps the earlier epochs.") from failed
     if checkpoint is not None and not interrupted:
         checkpoint.unlink(missing_ok=True)
     return run
 
 
 def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
-    """Refuse a training that would be stopped by the guard on its way."""
+    """Refuse a training that the guard would stop halfway."""
     shape = (dataset.window, len(dataset.features), dataset.horizon)
     require_affordable(plan_work(spec, options, "train", len(dataset.x_train), shape).work, options, "training")
 
 
 def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float, interrupted: bool) -> None:
-    """Write metrics.json of what the folder holds."""
+    """Write the metrics.json of the folder's model."""
     metrics = run_metrics(run, dataset) | {"interrupted": interrupted, "wall_seconds": seconds, "backend": options.name}
     stages = stages_before(run)
     if stages:
@@ -215,7 +218,7 @@ def refuse_existing(out: Path) -> None:
 
 
 def resume_command(out: Path | str) -> str:
-    """What to type to go on with the unfinished training of a run folder.
+    """The command that resumes the unfinished training of a run folder.
 
     Args:
         out: The folder.
@@ -224,11 +227,11 @@ def resume_command(out: Path | str) -> str:
 
 
 def _clear(out: Path, made: list[Path]) -> None:
-    """Take back what was written before the first epoch was finished, unless `resume_run` can use it: jobs, or trials."""
+    """Remove what was written before the first epoch was finished, unless `resume_run` can use it: jobs, or trials."""
     if (out / CHECKPOINT).exists():
         return
     if (out / JOBS).exists():
         with Ledger(out / JOBS) as ledger:
             if ledger.entries():
                 return
-    take_back(out, (CONFIG, HISTORY, ARCHITECTURE, JOBS, f"{JOBS}.lock"), made)
+    take_back(out, (CONFIG, SPACE, HISTORY, ARCHITECTURE, JOBS, f"{JOBS}.lock"), made)

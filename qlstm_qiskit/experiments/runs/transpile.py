@@ -1,4 +1,4 @@
-"""What the circuits of a run become on a device."""
+"""Circuits of a run after transpilation for a device."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from qlstm_qiskit.space.transpiled import transpile_candidates
 
 @dataclass(frozen=True, eq=False)
 class TranspiledRun:
-    """A report for each candidate of each layer.
+    """Transpilation reports on the candidates of each layer.
 
     Attributes:
-        device: What the circuits were fitted to.
-        layers: Of the model, in order; reports in the order of the candidates.
-        gates: For each layer and candidate the gates that sum over it.
-        gate_names: All gates of a layer.
-        cell_names: What to call each layer in words; see `Recurrent`.
+        device: The device that the circuits were transpiled for.
+        layers: Reports per layer, in the order of the candidates.
+        gates: For each layer and candidate, the gates that sum over it.
+        gate_names: Names of all gates of a layer.
+        cell_names: The name of each layer in words; see `Recurrent`.
     """
 
     device: BackendV2
@@ -35,17 +35,17 @@ class TranspiledRun:
 
 
 def transpile_run(path: Path | str, backend: str, backends: Path | None = None, cache: Path | None = None) -> TranspiledRun:
-    """Fit all circuits of a run's model to the device of a backend.
+    """Transpile all circuits of a run's model for the device of a backend.
 
     Args:
         path: The run folder.
         backend: Name of an entry of backends.yaml.
         backends: A file of such entries in place of ./backends.yaml.
-        cache: Folder in which transpiled circuits are kept; the user's own where None.
+        cache: Folder for transpiled circuits; the user's cache folder where None.
 
     Raises:
         RunError: The folder is missing or damaged.
-        OptionError: The model has no circuits, or the backend no device.
+        OptionError: The model has no circuits, or the backend has no device.
         CircuitError: A circuit has more qubits than the device.
     """
     spec = find_spec(backend, backends)

@@ -1,4 +1,4 @@
-"""Whose code a run folder may call."""
+"""Trust in the code that a run folder names."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from qlstm_qiskit.hardware import names_own_code
 
 
 def require_trusted(path: Path, spec: RunSpec, trust: bool, file: Path | None = None) -> None:
-    """Refuse to call code that a folder names and the user does not.
+    """Refuse to call code that a folder names, unless the user trusts it.
 
     Args:
         path: The folder.
-        spec: Of its config.json.
-        trust: Whether the user has said that it may be called.
-        file: The user's file of backends; ./backends.yaml where there is one by default.
+        spec: The content of its config.json.
+        trust: Whether the user has allowed the code to be called.
+        file: The user's file of backends; by default ./backends.yaml, if there is one.
 
     Raises:
-        RunError: Its backend calls a provider's code, and no entry of the user's file has that provider.
+        RunError: Its backend calls the code of a provider that no entry of the user's file has.
     """
     options = spec.backend_options
     if trust or options is None or names_own_code(options, file):

@@ -79,7 +79,7 @@ def run_study(
             rolled_errors(None, study.data(name).load(), study.steps)  # what cannot be is said before anything is trained
     make_folders(out)
     with claimed(out):
-        require_same_study(whole or study, out)
+        require_same_study((whole or study).with_digests(), out)
         records = {record["id"]: record for record in read_records(out)}
         missing = _missing(tasks, records)
         order = ordered_ids(whole or study, tasks)

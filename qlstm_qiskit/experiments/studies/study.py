@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError, model_validator
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
@@ -16,6 +16,7 @@ from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import EvaluationSpec
+from qlstm_qiskit.experiments.studies.spaces import OwnCircuits, digest_of
 from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask
 from qlstm_qiskit.hardware import BackendSpec, find_spec, names_own_code
 from qlstm_qiskit.training.task import REGRESSION, Task
@@ -47,6 +48,7 @@ class Study(BaseModel):
         evaluations: Of trained models on other backends, by name; the primary metric may be one that all rows have.
         families: By name, pairs of rows that are compared on each series; p values are corrected within a family.
         published: Errors by row and series that others have reported.
+        spaces: By row and series the digests of own circuits, in the folder of a study.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +67,10 @@ class Study(BaseModel):
     evaluations: dict[str, EvaluationSpec] = {}
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
+    spaces: dict[str, dict[str, str]] = {}
     about: str = Field(default="", description="What the table says about itself.")
+
+    _own: OwnCircuits = PrivateAttr(default_factory=OwnCircuits)
 
     @property
     def trained_for(self) -> Task:
@@ -201,20 +206,37 @@ class Study(BaseModel):
             if row.control is not None:
                 work = Control.model_validate(own | row.control)
             elif row.search is not None:
-                search = self._shortened(RunSpec.model_validate(own | self.common | row.search), dataset)
+                search = self._with_own(
+                    self._shortened(RunSpec.model_validate(own | self.common | row.search), dataset), label, dataset
+                )
                 tune = recipe | {key: self.common[key] for key in TRAINING if key in self.common} | (row.run or {})
+                if "space" in tune:
+                    raise OptionError(f"row {label!r} of the study {self.name!r}: space goes with the search, not with run.")
                 tuned = _pinned(self._shortened(RunSpec.model_validate(own | tune), dataset), find)
                 tune |= {"epochs": tuned.epochs} if dataset in self.shorter else {}
                 tune |= {"backend_options": tuned.backend_options} if "backend" in tune else {}  # not that of the search
                 work = Chain(search=_pinned(search, find), derive=row.derive, tune=tune, scratch=row.scratch)
             else:
-                work = _pinned(self._shortened(RunSpec.model_validate(own | recipe | run), dataset), find)
+                spec = self._shortened(RunSpec.model_validate(own | recipe | run), dataset)
+                work = _pinned(self._with_own(spec, label, dataset), find)
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         if self.primary == self.trained_for.valid and not _holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
         evaluations = {name: own.asked(find) for name, own in self.evaluations.items() if own.rows is None or label in own.rows}
         return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps, evaluations=evaluations)
+
+    def _with_own(self, spec: RunSpec, label: str, dataset: str) -> RunSpec:
+        return self._own.of(spec, f"row {label!r} of the study {self.name!r}", self.spaces.get(label, {}).get(dataset))
+
+    def with_digests(self) -> Study:
+        """The same with the digests of its own circuits: what reads it back knows by them what its records are of."""
+        found: dict[str, dict[str, str]] = {}
+        for label, row in self.rows.items():
+            if "space" in self.common | (row.run or {}) | (row.search or {}):
+                digests = {dataset: digest_of(self.task(label, dataset, 0)) for dataset in self.datasets}
+                found[label] = {dataset: digest for dataset, digest in digests.items() if digest is not None}
+        return self.model_copy(update={"spaces": found})
 
     def _shortened(self, spec: RunSpec, dataset: str) -> RunSpec:
         divisor = self.shorter.get(dataset, 1)
@@ -258,6 +280,7 @@ def load_study(name: str | Path, recipe: str | None = None) -> Study:
         raise OptionError(f"{path}: {_first(error)}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
         raise OptionError(f"{path} is not a study: {' '.join(str(error).split())}") from None
+    study._own = OwnCircuits(path.resolve().parent)
     if study.recipe != own.recipe and study.primary == study.trained_for.valid:
         raise OptionError(f"the study {study.name!r} is for choosing a recipe: its rows say theirs. Leave --recipe out.")
     return study

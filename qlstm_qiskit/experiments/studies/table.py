@@ -75,6 +75,21 @@ class Table:
     hours: float = 0.0
 
     @property
+    def rows(self) -> list[str]:
+        """Rows that have runs, in the order of the study."""
+        return [row for row in self.study.rows if any(key[0] == row for key in self.cells)]
+
+    @property
+    def datasets(self) -> list[str]:
+        """Series that have runs, in the order of the study."""
+        return [name for name in self.study.datasets if any(key[1] == name for key in self.cells)]
+
+    @property
+    def published(self) -> bool:
+        """Whether there are published errors of what was run."""
+        return any(cell.published is not None for cell in self.cells.values())
+
+    @property
     def missing(self) -> int:
         """Runs of the study that are not there."""
         counts = {key: len(cell.values) for key, cell in self.cells.items()}

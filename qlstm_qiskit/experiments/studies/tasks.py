@@ -95,7 +95,9 @@ class StudyTask(BaseModel):
     @property
     def id(self) -> str:
         """A hash of the training; its place in the table has no part in it, nor has that of a file whose content is known."""
-        place: Any = {"search": {"data": {"csv"}}} if isinstance(self.work, Chain) else {"data": {"csv"}}
+        place: Any = {"data": {"csv"}, "space": {"source", "depth", "sha256", "spaces", "cells"}}
+        if isinstance(self.work, Chain):
+            place = {"search": place}
         done = self.work.model_dump(mode="json", exclude_defaults=True, exclude=place)
         content: dict[str, Any] = {type(self.work).__name__: done}
         if self.steps:

@@ -63,10 +63,11 @@ class ISACircuit:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A prepared circuit at parameter sets `values`, (sets, parameters), in radians."""
+    """A prepared circuit at parameter sets `values`, (sets, parameters), in radians; `shots` in place of the executor's own."""
 
     circuit: ISACircuit
     values: Values
+    shots: int | None = None
 
 
 @dataclass

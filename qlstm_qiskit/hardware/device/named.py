@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import warnings
 from functools import cache
@@ -11,11 +10,9 @@ from typing import Any
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError, unknown_option
+from qlstm_qiskit.hardware.config.code import attribute, imported
 from qlstm_qiskit.hardware.config.secrets import NAME_ADVICE, is_secret, scrub
 from qlstm_qiskit.hardware.config.spec import BackendSpec
-
-#: What to do about a module that is not found: the folder of backends.yaml is not where Python looks by itself.
-_ADVICE = "install it, or put its folder on PYTHONPATH"
 
 
 @cache
@@ -53,16 +50,10 @@ def load_provider(path: str) -> BackendV2:
     """
     if is_secret(path):
         raise OptionError(f"the path of the provider cannot be used: {NAME_ADVICE}")
-    module_name, _, attribute = path.partition(":")
-    if not module_name or not attribute:
+    module_name, _, name = path.partition(":")
+    if not module_name or not name:
         raise OptionError(f"provider is {path!r}; it must be an import path 'module:name', such as 'my_lab.devices:backend'.")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - of somebody else's code, and not chained: see _reason
-        raise OptionError(f"provider {path!r}: cannot import {module_name!r}: {_reason(error)}; {_ADVICE}.") from None
-    if not hasattr(module, attribute):
-        raise unknown_option(f"name in {module_name}", attribute, [name for name in dir(module) if not name.startswith("_")])
-    found = getattr(module, attribute)
+    found = attribute(imported("provider", module_name, path), name, module_name)
     if not isinstance(found, BackendV2) and callable(found):
         try:
             found = found()

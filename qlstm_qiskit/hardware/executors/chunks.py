@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def chunks(
 
     Args:
         requests: Of one call.
-        shots: For each circuit; None counts as one.
+        shots: For each circuit whose request has none of its own; None counts as one.
         max_pubs: PUBs in a job, a circuit measured in k bases being k of them; None is no limit.
         max_executions: Circuits x shots in a job; None is no limit.
 
@@ -60,8 +60,9 @@ def chunks(
         n_rows, n_bases = len(request.values), len(request.circuit.measurement.bases)
         if n_rows == 0:
             raise ShapeError(f"request {index} ({request.circuit.name}) has no parameter sets; leave it out.")
-        row = n_bases * (shots or 1)
-        _require_fits(request.circuit.name, n_bases, shots or 1, max_pubs, max_executions)
+        own = request.shots or shots or 1
+        row = n_bases * own
+        _require_fits(request.circuit.name, n_bases, own, max_pubs, max_executions)
         start = 0
         while start < n_rows:
             room = _rows_that_fit(row, executions, max_executions, n_rows - start)
@@ -69,7 +70,7 @@ def chunks(
                 jobs.append([])
                 pubs = executions = 0
                 room = _rows_that_fit(row, 0, max_executions, n_rows - start)
-            jobs[-1].append(Chunk(Request(request.circuit, request.values[start : start + room]), index, start))
+            jobs[-1].append(Chunk(replace(request, values=request.values[start : start + room]), index, start))
             pubs += n_bases
             executions += room * row
             start += room

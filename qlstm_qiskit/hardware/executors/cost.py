@@ -68,7 +68,8 @@ def work_of(requests: Sequence[Request], spec: BackendSpec) -> Workload:
     pieces = [piece for job in jobs for piece in job]
     circuits = sum(piece.circuits for piece in pieces)
     pubs = sum(piece.pubs for piece in pieces) if spec.primitive == "sampler" else len(pieces)
-    return Workload(len(jobs), pubs, circuits, circuits * (spec.shots or 1))
+    executions = sum(piece.circuits * (piece.request.shots or spec.shots or 1) for piece in pieces)
+    return Workload(len(jobs), pubs, circuits, executions)
 
 
 def qpu_seconds(work: Workload, spec: BackendSpec) -> float:

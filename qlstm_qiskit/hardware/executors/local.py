@@ -43,7 +43,8 @@ class LocalExecutor:
             self._small[circuits] = compact_together(circuits)
         small = self._small[circuits]
         columns = [requests[index].values[:, part.columns] for index, part in parts]
-        asked = [Request(circuit, values) for circuit, values in zip(small, columns, strict=True)]
+        shots = [requests[index].shots for index, _ in parts]
+        asked = [Request(*own) for own in zip(small, columns, shots, strict=True)]
         for (index, part), values in zip(parts, self._on(small[0].qubits).expect(asked), strict=True):
             results[index][:, part.observables] = values
         return results

@@ -55,7 +55,7 @@ class PackingExecutor:
         self.inner, self.pack = inner, pack
         self._regions = _Regions(ErrorMap(target), AUTO_SHARE if pack == "auto" else 0.0) if pack != "off" else None
         self._tiles: dict[str, _Tile] = {}
-        self._plans: dict[tuple[tuple[str, int], ...], list[_Packing]] = {}
+        self._plans: dict[tuple[tuple[str, int, int | None], ...], list[_Packing]] = {}
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Expectation values of each request, (sets, observables)."""
@@ -93,14 +93,19 @@ class PackingExecutor:
         return f"{isa.name}: {n_regions} side by side (pack: {wanted}){few}"
 
     def _plan(self, requests: Sequence[Request]) -> list[_Packing]:
-        key = tuple((request.circuit.fingerprint, len(request.values)) for request in requests)
+        key = tuple((request.circuit.fingerprint, len(request.values), request.shots) for request in requests)
         if key not in self._plans:
             self._plans[key] = list(self._packings(requests))
         return self._plans[key]
 
     def _packings(self, requests: Sequence[Request]) -> Iterator[_Packing]:
-        """Packed circuits for all requests; those with about as many sets share a circuit, so that few rows are padding."""
-        order = sorted((k for k in range(len(requests)) if len(requests[k].values)), key=lambda k: -len(requests[k].values))
+        """Packed circuits for all requests with as many shots, which what stands side by side shares."""
+        for shots in dict.fromkeys(request.shots for request in requests):
+            yield from self._packings_of([k for k, request in enumerate(requests) if request.shots == shots], requests)
+
+    def _packings_of(self, members: Sequence[int], requests: Sequence[Request]) -> Iterator[_Packing]:
+        """Packed circuits for some requests; those with about as many sets share a circuit, so that few rows are padding."""
+        order = sorted((k for k in members if len(requests[k].values)), key=lambda k: -len(requests[k].values))
         tiles = {k: self._tile(requests[k].circuit) for k in order}
         while order:
             size = self._fitting([tiles[k] for k in order])
@@ -197,7 +202,7 @@ class _Packing:
         for block in self.blocks:
             rows = np.minimum(block.start + np.arange(self.rows), block.stop - 1)
             columns.append(requests[block.request].values[rows])
-        return Request(self.isa, np.concatenate(columns, axis=1))
+        return Request(self.isa, np.concatenate(columns, axis=1), requests[self.blocks[0].request].shots)
 
 
 class _Regions:

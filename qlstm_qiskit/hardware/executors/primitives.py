@@ -34,7 +34,7 @@ class PreparedJob:
         readout: What to make of the result.
         fingerprint: Hash of circuits, values, shots and the kind of primitive; the same in every process.
         pubs, circuits: In the job.
-        shots: Of each circuit; 0 where exact.
+        shots: Of each circuit, the mean where they differ; 0 where exact.
     """
 
     start: Callable[[int, Sequence[str]], Any]
@@ -111,22 +111,22 @@ class SamplerExecutor:
         return unchunk(cut, results, len(requests))
 
     def _prepared(self, pieces: Sequence[Chunk]) -> PreparedJob:
-        pubs = []
-        for piece in pieces:
-            circuit = piece.request.circuit
-            pubs += [(measured, bindings(piece.request), self.shots) for measured in self.measured(circuit)]
+        pubs, shots = [], [piece.request.shots or self.shots for piece in pieces]
+        for piece, own in zip(pieces, shots, strict=True):
+            pubs += [(measured, bindings(piece.request), own) for measured in self.measured(piece.request.circuit)]
+        of_pubs = tuple(own for *_, own in pubs)
         bases = [basis for piece in pieces for basis in piece.request.circuit.measurement.bases]
         return PreparedJob(
             start=lambda number, tags: self.sampler(number, tags).run(pubs),
             readout=Readout(
                 positions=tuple(tuple(term.positions for term in basis.terms) for basis in bases),
                 sets=tuple(len(piece.request.values) for piece in pieces for _ in range(piece.pubs)),
-                shots=self.shots,
+                shots=of_pubs[0] if len(set(of_pubs)) == 1 else of_pubs,
             ),
             fingerprint=_fingerprint("sampler", self.shots, pieces),
             pubs=len(pubs),
             circuits=sum(piece.circuits for piece in pieces),
-            shots=self.shots,
+            shots=_mean_shots(pieces, shots),
         )
 
     def measured(self, circuit: ISACircuit) -> tuple[QuantumCircuit, ...]:
@@ -170,21 +170,23 @@ class EstimatorExecutor:
         return unchunk(cut, results, len(requests))
 
     def _prepared(self, pieces: Sequence[Chunk]) -> PreparedJob:
-        precision = 0.0 if self.shots is None else precision_of(self.shots)
-        pubs = []
-        for piece in pieces:
-            circuit = piece.request.circuit
+        pubs, shots = [], [piece.request.shots or self.shots for piece in pieces]
+        for piece, own in zip(pieces, shots, strict=True):
+            circuit, precision = piece.request.circuit, 0.0 if own is None else precision_of(own)
             pubs.append((circuit.circuit, self.observables(circuit), bindings(piece.request, leading=1), precision))
         return PreparedJob(
             start=lambda number, tags: self.estimator(number, tags).run(pubs),
             readout=Readout(
                 sets=tuple(len(piece.request.values) for piece in pieces),
-                bounds=tuple(bounds_of(piece.request.circuit.observables, self.shots, self.mitigated) for piece in pieces),
+                bounds=tuple(
+                    bounds_of(piece.request.circuit.observables, own, self.mitigated)
+                    for piece, own in zip(pieces, shots, strict=True)
+                ),
             ),
             fingerprint=_fingerprint("estimator", self.shots or 0, pieces),
             pubs=len(pubs),
             circuits=sum(piece.circuits for piece in pieces),
-            shots=self.shots or 0,
+            shots=_mean_shots(pieces, shots),
         )
 
     def observables(self, circuit: ISACircuit) -> ObservablesArray:
@@ -228,6 +230,13 @@ def _combine(piece: Chunk, means: Sequence[Values]) -> Values:
     return piece.request.circuit.measurement.combine(means, len(piece.request.values))
 
 
+def _mean_shots(pieces: Sequence[Chunk], shots: Sequence[int | None]) -> int:
+    """Of a circuit, for the record; 0 where values are exact."""
+    circuits = sum(piece.circuits for piece in pieces)
+    executions = sum(piece.circuits * (own or 0) for piece, own in zip(pieces, shots, strict=True))
+    return round(executions / max(1, circuits))
+
+
 def _fingerprint(kind: str, shots: int, pieces: Sequence[Chunk]) -> str:
     digest = hashlib.sha256(f"{kind} {shots}".encode())
     for piece in pieces:
@@ -235,4 +244,6 @@ def _fingerprint(kind: str, shots: int, pieces: Sequence[Chunk]) -> str:
         digest.update(piece.request.circuit.fingerprint.encode())
         digest.update(repr(values.shape).encode())
         digest.update(values.tobytes())
+        if piece.request.shots is not None:
+            digest.update(f" {piece.request.shots}".encode())
     return digest.hexdigest()

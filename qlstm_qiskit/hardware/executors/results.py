@@ -43,13 +43,13 @@ class Readout:
     Attributes:
         positions: For each PUB of a sampler, the bits whose signs multiply to each term; None for an estimator.
         sets: Parameter sets of each PUB; None in records of older versions, which are read without this check.
-        shots: Of each circuit; 0 where exact, or not recorded.
+        shots: Of each circuit, one for each PUB where they differ; 0 where exact, or not recorded.
         bounds: For each PUB of an estimator, the largest size that each observable's value may have.
     """
 
     positions: tuple[tuple[tuple[int, ...], ...], ...] | None = None
     sets: tuple[int, ...] | None = None
-    shots: int = 0
+    shots: int | tuple[int, ...] = 0
     bounds: tuple[tuple[float, ...], ...] | None = None
 
     def values(self, result: Any) -> list[Values]:
@@ -125,8 +125,9 @@ class Readout:
         width = 1 + max((position for term in terms for position in term), default=-1)
         if bits.num_bits != width:
             refuse(f"PUB {index} has {bits.num_bits} bits, and {width} were measured")
-        if self.shots and bits.num_shots != self.shots:
-            refuse(f"PUB {index} has {bits.num_shots} shots, and {self.shots} were asked for")
+        shots = self.shots if isinstance(self.shots, int) else self.shots[index]
+        if shots and bits.num_shots != shots:
+            refuse(f"PUB {index} has {bits.num_shots} shots, and {shots} were asked for")
         if len(bits.shape) != 1 or (self.sets is not None and bits.shape != (self.sets[index],)):
             asked = "one row" if self.sets is None else f"({self.sets[index]},)"
             refuse(f"PUB {index} has parameter sets of shape {bits.shape}, and {asked} was asked for")

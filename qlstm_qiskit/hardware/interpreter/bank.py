@@ -20,12 +20,12 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import lower_observable, split
 from qlstm_qiskit.errors import CircuitError, ShapeError, TrainingError
-from qlstm_qiskit.exact import FourierSeries, check_bank_parameters
+from qlstm_qiskit.exact import CallShots, FourierSeries, check_bank_parameters
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Prepare, Values
 from qlstm_qiskit.hardware.interpreter.modules import last_derivative, require_unwatched
 from qlstm_qiskit.hardware.interpreter.reduction import reduced, unreduced
-from qlstm_qiskit.hardware.interpreter.sets import ParameterSets, expect
+from qlstm_qiskit.hardware.interpreter.sets import ParameterSets, alike, expect, rows_of
 from qlstm_qiskit.hardware.interpreter.shifts import AngleMap, Shifts
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 
@@ -116,11 +116,16 @@ class PrimitiveBank:
         samples: int = 1,
         calls: int = 1,
         gates: tuple[int, ...] | None = None,
+        shots: NDArray[np.int64] | None = None,
     ) -> BoundPrimitives:
-        """Fix angles and structural weights; arguments and errors as in `ExactBank.bind`."""
+        """Fix angles and structural weights; arguments and errors as in `SampledBank.bind`.
+
+        Shifted circuits of a backward pass have the executor's own shots.
+        """
         check_bank_parameters(self.n_weights, weights, mixing)
         pairs = np.ones((len(weights), self.n_candidates), dtype=np.bool_) if self._pairs is None else self._pairs
-        return BoundPrimitives(self, weights, mixing, pairs if self._pairs is None or gates is None else pairs[list(gates)])
+        own = pairs if self._pairs is None or gates is None else pairs[list(gates)]
+        return BoundPrimitives(self, weights, mixing, own, CallShots(shots))
 
     def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str:
         return "primitives"
@@ -129,27 +134,23 @@ class PrimitiveBank:
         """As `ExactBank.fourier`, from the circuits alone."""
         return StatevectorBackend().bank(self._candidates, self._n_outputs).fourier(weights, mixing)
 
-    def _evaluate(self, angles: Tensor, pairs: Pairs) -> Tensor:
+    def _evaluate(self, angles: Tensor, pairs: Pairs, shots: NDArray[np.int64] | None) -> Tensor:
         """Expectation values (gates, candidates, batch, outputs) at angles of gates (gates, batch, all of them): one job."""
         values = _finite(angles)
         gates, batch, _ = values.shape
-        owners = [np.flatnonzero(column) for column in pairs.T]
-        asked = [self.sets(index, _rows(values[own], self._columns[index])) for index, own in enumerate(owners)]
+        owners = [
+            (index, own, number) for index, column in enumerate(pairs.T) for own, number in alike(np.flatnonzero(column), shots)
+        ]
+        asked = [self.sets(index, rows_of(values[own], self._columns[index]), number) for index, own, number in owners]
         results = np.zeros((gates, self.n_candidates, batch, self.n_outputs))
-        for index, (own, found) in enumerate(zip(owners, expect(self.executor, asked), strict=True)):
+        for (index, own, _), found in zip(owners, expect(self.executor, asked), strict=True):
             results[own, index] = found.reshape(len(own), batch, self.n_outputs)
         return torch.from_numpy(results)
 
-    def sets(self, index: int, rows: Values) -> ParameterSets:
+    def sets(self, index: int, rows: Values, shots: int | None = None) -> ParameterSets:
         """A candidate at parameter sets (sets, angles of its own)."""
         source, sign = self._evaluations[index].source, self._evaluations[index].sign
-        return ParameterSets(None if source is None else self._circuits[source], sign, self.n_outputs, rows)
-
-
-def _rows(values: Values, columns: slice) -> Values:
-    """Parameter sets (gates x batch, columns) of values (gates, batch, all columns)."""
-    rows: Values = values.reshape(values.shape[0] * values.shape[1], values.shape[2])[:, columns]
-    return rows
+        return ParameterSets(None if source is None else self._circuits[source], sign, self.n_outputs, rows, shots)
 
 
 class BoundPrimitives:
@@ -157,8 +158,8 @@ class BoundPrimitives:
 
     is_native = False
 
-    def __init__(self, bank: PrimitiveBank, weights: Tensor, mixing: Tensor | None, pairs: Pairs) -> None:
-        self._bank, self._weights, self._mixing, self._pairs = bank, weights, mixing, pairs
+    def __init__(self, bank: PrimitiveBank, weights: Tensor, mixing: Tensor | None, pairs: Pairs, shots: CallShots) -> None:
+        self._bank, self._weights, self._mixing, self._pairs, self._shots = bank, weights, mixing, pairs, shots
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         """Mixed outputs ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); `inputs` is (batch, n_inputs), in radians.
@@ -167,16 +168,16 @@ class BoundPrimitives:
             inputs: Data angles.
             constant: The number of leading columns that get no gradient, which saves their shifts.
         """
-        values = self._expectations(inputs, constant)
+        values = self._expectations(inputs, constant, self._shots.take())
         if self._mixing is None:
             return values[:, 0].transpose(0, 1)
         return torch.einsum("gcbk,gc->bgk", values, self._mixing)
 
     def candidates(self, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate before mixing, (batch, gates, candidates, outputs)."""
-        return self._expectations(inputs, 0).permute(2, 0, 1, 3)
+        return self._expectations(inputs, 0, self._shots.here()).permute(2, 0, 1, 3)
 
-    def _expectations(self, inputs: Tensor, constant: int) -> Tensor:
+    def _expectations(self, inputs: Tensor, constant: int, shots: NDArray[np.int64] | None) -> Tensor:
         require_unwatched(_WHAT)
         bank, weights = self._bank, self._weights
         if inputs.dim() != 2 or inputs.shape[1] != bank.n_inputs:
@@ -188,7 +189,7 @@ class BoundPrimitives:
             wanted = bank._angles.wanted(
                 weights=weights.requires_grad, inputs=range(constant if inputs.requires_grad else bank.n_inputs, bank.n_inputs)
             )
-            values = _Expectation.apply(angles, bank, wanted, self._pairs)  # type: ignore[no-untyped-call]
+            values = _Expectation.apply(angles, bank, wanted, self._pairs, shots)  # type: ignore[no-untyped-call]
         return values.to(weights.device, weights.dtype)
 
 
@@ -196,13 +197,20 @@ class _Expectation(torch.autograd.Function):
     """Expectation values of a bank; see the module's docstring for the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, angles: Tensor, bank: PrimitiveBank, wanted: NDArray[np.bool_], pairs: Pairs) -> Tensor:
+    def forward(
+        ctx: Any,
+        angles: Tensor,
+        bank: PrimitiveBank,
+        wanted: NDArray[np.bool_],
+        pairs: Pairs,
+        shots: NDArray[np.int64] | None,
+    ) -> Tensor:
         ctx.bank, ctx.wanted, ctx.pairs, ctx.jacobian = bank, wanted, pairs, None
         ctx.save_for_backward(angles)
-        return bank._evaluate(angles, pairs)
+        return bank._evaluate(angles, pairs, shots)
 
     @staticmethod
-    def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.jacobian is None:  # the Jacobian stays with the node: a second pass over a retained graph costs no job
             _differentiate(_unresolved(ctx))
         with torch.no_grad():
@@ -210,7 +218,7 @@ class _Expectation(torch.autograd.Function):
             by_angles = torch.cat(parts, dim=-1)
         # Saved tensors are asked for only then: checkpointing gives them once.
         depends_on = (by_values, *ctx.saved_tensors) if torch.is_grad_enabled() else ()
-        return last_derivative(_WHAT, (by_angles,), depends_on)[0], None, None, None
+        return last_derivative(_WHAT, (by_angles,), depends_on)[0], None, None, None, None
 
 
 def _unresolved(node: Any) -> list[Any]:
@@ -248,7 +256,7 @@ class _Tape:
         gates, batch, _ = angles.shape
         values, sets = angles.detach().numpy(), []
         for index, (columns, shifts) in enumerate(zip(node.bank._columns, node.bank._shifts, strict=True)):
-            rows = _rows(values[np.flatnonzero(node.pairs[:, index])], columns)
+            rows = rows_of(values[np.flatnonzero(node.pairs[:, index])], columns)
             sets.append(shifts.sets(rows, node.wanted[columns]))
         return cls(node, (gates, batch), sets, [])
 

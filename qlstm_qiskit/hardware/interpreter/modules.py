@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from qlstm_qiskit.errors import UnsupportedError
 from qlstm_qiskit.exact import is_watched
@@ -57,6 +58,8 @@ def _without_autocast(method: Callable[..., Any], module: nn.Module, args: tuple
     own = next(module.parameters())
 
     def converted(value: Any) -> Any:
+        if isinstance(value, PackedSequence):
+            return value.to(own.dtype) if value.data.dtype in _HALF else value
         if isinstance(value, tuple | list):
             return tuple(map(converted, value))
         return value.to(own.dtype) if isinstance(value, Tensor) and value.dtype in _HALF else value

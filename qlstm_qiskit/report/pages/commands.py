@@ -24,6 +24,10 @@ from qlstm_qiskit.experiments import RunSpec, train_run
 
 train_run(RunSpec.model_validate_json(Path("config.json").read_text()), Path("again"))"""
 
+_FROM_FOLDER = """from qlstm_qiskit.experiments import load_spec, train_run
+
+train_run(load_spec("RUN"), "again")"""
+
 
 def again(spec: RunSpec, path: Path) -> str:
     """The command that makes a run again, in a folder `again`; Python lines for a genotype that no search is known of."""
@@ -34,6 +38,8 @@ def again(spec: RunSpec, path: Path) -> str:
             refit = [] if source.get("refit", True) else ["--no-refit"]
             return _joined("derive", source["run"], *options, *refit)
         return _PYTHON
+    if spec.start is None and spec.space is not None and spec.space.source is None:
+        return _FROM_FOLDER
     training = [name for name in OF_TRAINING if name not in _ALWAYS]
     words: list[Any] = []
     if spec.start is not None:
@@ -49,6 +55,7 @@ def again(spec: RunSpec, path: Path) -> str:
                 words += _options(SimpleNamespace(**{name: value}), [name]) if name != "na" else _repeated(name, value)
         known = RunSpec.model_fields
         words += _options(spec, [name for name in (*OF_MODEL, *training) if getattr(spec, name) != known[name].default])
+        words += [] if spec.space is None else ["--space", spec.space.source]
     if spec.search is not None:
         words += ["--strategy", spec.search.name]
         for key, value in _flat(spec.search.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)):

@@ -78,6 +78,9 @@ def _without_folders(spec: RunSpec) -> RunSpec:
     changes: dict[str, Any] = {}
     if spec.data.csv is not None:
         changes["data"] = spec.data.model_copy(update={"csv": Path(spec.data.csv).name})
+    if spec.space is not None and spec.space.source is not None:
+        place, colon, name = spec.space.source.rpartition(":")
+        changes["space"] = spec.space.model_copy(update={"source": f"{Path(place).name}{colon}{name}"})
     if spec.start is not None:
         changes["start"] = spec.start.model_copy(update={"run": Path(spec.start.run).name})
     if spec.genotype is not None and "run" in spec.genotype.provenance:
@@ -254,8 +257,10 @@ def _settings(spec: RunSpec) -> Section:
     rows += [
         [name, strict_json(value)]
         for name, value in content.items()
-        if name not in ("data", "genotype", "backend_options") and value is not None
+        if name not in ("data", "genotype", "backend_options", "space") and value is not None
     ]
+    if spec.space is not None:
+        rows.append(["space", spec.space.source or "own circuits"])
     grid = DataGrid("The series, the model and its training.", ["option", "value"], rows, left=("value",))
     listing = Listing(strict_json(content, indent=2), "config.json", json_file("config", content))
     return Section("Configuration", [grid, listing])

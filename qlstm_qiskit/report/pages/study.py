@@ -64,22 +64,22 @@ def _grid(part: TablePart, found: Table) -> DataGrid:
 
 
 def _figures(found: Table, records: list[Record]) -> Section:
-    rows = [row for row in found.study.rows if any(key[0] == row for key in found.cells)]
+    rows = found.rows
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in records:
         seeds.setdefault((record["row"], record["dataset"]), []).append(record["seed"])
     plots = [
         _panel(found, rows, dataset, place, seeds)
         for place, dataset in enumerate(found.study.datasets, 1)
-        if any(key[1] == dataset for key in found.cells)
+        if dataset in found.datasets
     ]
     text = f"{found.study.compared_by()} of each seed, with the median and its interval"
-    text += ", and what others have published." if found.study.published else "."
+    text += ", and what others have published." if found.published else "."
     return Section("Errors of all seeds", [Text(text), Panels(plots)])
 
 
 def _panel(found: Table, rows: list[str], dataset: str, place: int, seeds: dict[tuple[str, str], list[int]]) -> Plot:
-    study, what = found.study, found.study.compared_by()
+    study, what, published = found.study, found.study.compared_by(), _published(found, rows, dataset)
     each: dict[str, list[Any]] = {"model": [], "seed": [], study.primary: []}
     for row in rows:
         values = _values(found, row, dataset)
@@ -89,7 +89,7 @@ def _panel(found: Table, rows: list[str], dataset: str, place: int, seeds: dict[
     traces = [
         _each_seed(rows, each["model"], each["seed"], each[study.primary]),
         _medians(found, rows, dataset),
-        *([_published(found, rows, dataset)] if study.published else []),
+        *([published] if published["x"] else []),
     ]
     ticks = {"tickvals": list(range(len(rows))), "ticktext": [label(row) for row in rows], "range": [len(rows) - 0.4, -0.6]}
     drawn = [value for trace in traces for value in trace["x"]]

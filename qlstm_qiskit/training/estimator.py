@@ -1,0 +1,137 @@
+"""What the scikit-learn estimators have in common; the training loop is skorch's."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from qlstm_qiskit.errors import DataError
+from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.training.fitting import Fit, Seeds
+from qlstm_qiskit.training.inputs import as_windows, like_training, pair, require_finite
+from qlstm_qiskit.training.models import build_module
+from qlstm_qiskit.training.optimizers import check_optimizer
+from qlstm_qiskit.training.options import AllOptions
+from qlstm_qiskit.training.plain import CheckedOptions
+
+E = TypeVar("E", bound="Estimator")
+
+_NUMPY_DTYPES = MappingProxyType({"float64": np.float64, "float32": np.float32})
+
+
+class Estimator(BaseEstimator, AllOptions):
+    """An estimator of windows; a child says how y is read and what becomes of the model's outputs."""
+
+    def check_options(self) -> None:
+        """Check each option, and the training options together; the rest is checked when the model is built.
+
+        Numbers, names and switches may be numpy's; a fit and its checkpoint hold them as plain values.
+
+        Raises:
+            OptionError: An option has the wrong type, is out of range or unknown, or contradicts another option.
+        """
+        self._checked_options(held_out=False)
+
+    def build_module(
+        self,
+        input_size: int,
+        n_outputs: int,
+        *,
+        backend_seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Forecaster:
+        """Build an untrained model as `fit` trains it.
+
+        Args:
+            input_size: Features of a window.
+            n_outputs: Number of values to predict, or of classes.
+            backend_seed: Seed of simulated shots; derived from `seed` where None.
+            generator: Source of the initial parameters, on `device`; torch's default generator where None.
+
+        Raises:
+            OptionError: An option of the model is not allowed.
+            CapacityError: The circuits do not fit in memory.
+        """
+        options = CheckedOptions.of(self)
+        seed = Seeds.of(options.seed).backend if backend_seed is None else backend_seed
+        return build_module(options, input_size, n_outputs, backend_seed=seed, generator=generator)
+
+    def _checked_options(self, *, held_out: bool) -> CheckedOptions:
+        options = CheckedOptions.of(self)
+        options.check_together(held_out=held_out)
+        check_optimizer(options)
+        return options
+
+    def _fit(self: E, X: ArrayLike, y: ArrayLike, validation_data: tuple[ArrayLike, ArrayLike] | None) -> E:
+        before = dict(self.__dict__)
+        try:
+            self._fit_anew(X, y, validation_data)
+        except BaseException:  # also Ctrl-C: a model that was there goes on with its own classes and shapes
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit_anew(self, X: ArrayLike, y: ArrayLike, validation_data: tuple[ArrayLike, ArrayLike] | None) -> None:
+        options = self._checked_options(held_out=validation_data is not None)
+        checked, values = self._check_fit(X, y)
+        dtype, held_out = _NUMPY_DTYPES[options.dtype], None
+        if validation_data is not None:
+            windows, given = pair(validation_data)
+            windows, given = like_training(windows, self._read_validation(given), checked, values)
+            held_out = as_windows(windows), self._targets(given, dtype)
+        fit = Fit(options, as_windows(checked), self._targets(values, dtype), held_out)
+        self._check_parts(fit)
+        fitted = fit.run()
+        self._net, self.module_, self.history_, self.interrupted_ = (
+            fitted.net,
+            fitted.module,
+            fitted.history,
+            fitted.interrupted,
+        )
+        self._window_shape = checked.shape[1:]
+
+    def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """X as finite numbers in the model's dtype and y as numbers, or an error that says what is wrong."""
+        raise NotImplementedError
+
+    def _read_validation(self, y: ArrayLike) -> ArrayLike:
+        """The second part of validation data as the numbers that `_check_fit` gives for y."""
+        return y
+
+    def _targets(self, values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        """What `_check_fit` gives for y as the targets of training, (n, outputs)."""
+        return self.task.targets(values, dtype)
+
+    def _check_parts(self, fit: Fit) -> None:
+        """Raise `DataError` where a part of the windows cannot be trained or validated on."""
+
+    def _outputs(self, X: ArrayLike) -> NDArray[Any]:
+        """The outputs of the fitted model for windows, (n, outputs); errors as for `predict`."""
+        check_is_fitted(self, "module_")
+        require_finite("X", X)
+        shape = np.asarray(X).shape
+        # Ours comes first, because scikit-learn's check would call a window's length "features".
+        if len(shape) > 2 and shape[1:] != self._window_shape:
+            raise DataError(f"X has the shape {shape}; fit was given {self._window_shape} after n.")
+        dtype = torch.empty(0, dtype=next(self.module_.parameters()).dtype).numpy().dtype
+        checked = validate_data(self, X, reset=False, allow_nd=True, dtype=dtype)
+        outputs: NDArray[Any] = self._net.predict(as_windows(checked))
+        return outputs
+
+    def _checked(self, X: ArrayLike, y: ArrayLike, **about: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What scikit-learn makes of X and y; it is told `about` y."""
+        checked, values = validate_data(self, X, y, allow_nd=True, dtype=_NUMPY_DTYPES[self.dtype], **about)
+        return checked, values
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
