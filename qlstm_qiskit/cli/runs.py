@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qlstm_qiskit.cli.checks import require_file
 from qlstm_qiskit.cli.formats import encoded, require_format
 from qlstm_qiskit.cli.options import (
     AllocateShots,
@@ -23,7 +24,7 @@ from qlstm_qiskit.cli.options import (
     with_reading,
 )
 from qlstm_qiskit.cli.output import print_json, print_table
-from qlstm_qiskit.errors import DataError, OptionError
+from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,9 +109,8 @@ def predict(
     require_format(out)
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
+    require_file(csv)
     options, given = _entry(backend, backends), reading_of(reading)
-    if not exists(csv):
-        raise DataError(f"there is no file {csv}; check the path.")
     from qlstm_qiskit.experiments import predict_table, roll_out, table_of
 
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qlstm_qiskit.cli.checks import require_file, require_of_file, require_packages, require_place
 from qlstm_qiskit.cli.derive import print_stages
 from qlstm_qiskit.cli.options import (
     READING,
@@ -114,6 +115,8 @@ def train(
 
 def _require_together(values: dict[str, Any], given: set[str]) -> None:
     """Refuse options that do not go with one another or with the file, before anything that takes seconds to import."""
+    require_place(values["out"], resume=values["resume"])
+    require_packages(values["log"] or [])
     start = values["start"]
     if start is not None:
         allowed = {*OF_TRAINING, *_RESUME, "start", "recipe", "from_scratch", "backend", "backends", "confirm"}
@@ -130,19 +133,21 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
     elif values["dataset"] is not None and given & set(READING):
         name = sorted(given & set(READING))[0].replace("_", "-")
         raise OptionError(f"--{name} goes with --csv; the dataset {values['dataset']!r} is no file.")
+    require_of_file(values, given)
     _say_what_is_read(values)
 
 
 def _say_what_is_read(values: dict[str, Any]) -> None:
     """Print what is recognised in the file, and refuse what is wrong with it before torch and Qiskit are loaded."""
-    from qlstm_qiskit.data import load_csv
-
     if values["csv"] is None:
         return
     cut = {name: values[name] for name in ("window", "horizon", "train_fraction")}
     season = 1 if values["season"] is None else values["season"]
     if values["target"] is None:
         raise OptionError("a CSV file needs the name of the column to predict (--target).")
+    require_file(values["csv"])
+    from qlstm_qiskit.data import load_csv
+
     data = load_csv(values["csv"], values["target"], _columns(values), **cut, season=season, reading=reading_of(values))
     if data.said and not values["json"]:
         print(data.said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -89,6 +90,11 @@ def make_loggers(names: Sequence[str], out: Path, spec: RunSpec) -> list[Callbac
     try:
         return [LOGGERS[name](out, spec) for name in names]
     except ImportError as error:
+        if "mlflow" in names and find_spec("mlflow") is not None:  # its default store is a database
+            raise OptionError(
+                f"logging to mlflow: {error}, which its own database needs; set MLFLOW_TRACKING_URI to a server, or "
+                "pip install mlflow."
+            ) from None
         raise OptionError(f"logging to {' and '.join(names)}: {error}; {installing('logging')}.") from None
 
 

@@ -1,0 +1,81 @@
+"""What is wrong with files, folders and extras that options name, found before torch and Qiskit are loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from qlstm_qiskit.errors import DataError, OptionError, RunError, installing
+from qlstm_qiskit.storage import exists
+
+#: Options of a series that only a file has; a series with a name has its own.
+_OF_FILE = ("target", "features", "season")
+
+
+def require_file(path: Path) -> None:
+    """Refuse a file that is not there, before pandas is loaded.
+
+    Raises:
+        DataError: There is none.
+    """
+    if not exists(path):
+        raise DataError(f"there is no file {path}; check the path.")
+
+
+def require_place(out: Path | None, *, resume: bool) -> None:
+    """Refuse a file, or the folder of a run that is there already, as the place of a new run.
+
+    Args:
+        out: The folder, or None for one that is chosen later.
+        resume: Whether a run that is there is to be continued.
+
+    Raises:
+        RunError: It cannot be that.
+    """
+    if out is None or not exists(out):
+        return
+    if not out.is_dir():
+        raise RunError(f"cannot make the folder {out}: it is a file; choose another one.")
+    if resume or not exists(out / "config.json"):
+        return
+    if not _is_finished(out / "metrics.json"):
+        raise RunError(f"{out} holds an unfinished training; go on with: qlstm resume {out}")
+    raise RunError(f"{out} already holds a run (config.json); choose another folder or delete this one.")
+
+
+def _is_finished(metrics: Path) -> bool:
+    try:
+        return not json.loads(metrics.read_text())["interrupted"]
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):  # damaged, which is said where it is read
+        return True
+
+
+def require_packages(loggers: Collection[str]) -> None:
+    """Refuse loggers whose packages are not installed; a logger has its package's name.
+
+    Raises:
+        OptionError: One is not.
+    """
+    for name in loggers:
+        if find_spec(name) is None:
+            raise OptionError(f"logging to {name} needs {name}: {installing('logging')}.")
+
+
+def require_of_file(values: Mapping[str, Any], given: Collection[str]) -> None:
+    """Refuse options of a file beside a series that has a name.
+
+    Args:
+        values: Of all options.
+        given: Those that are on the command line.
+
+    Raises:
+        OptionError: There is one.
+    """
+    wrong = [name for name in _OF_FILE if name in given] if values["dataset"] is not None else []
+    if wrong:
+        raise OptionError(f"--{wrong[0]} goes with --csv; the dataset {values['dataset']!r} has its own.")
