@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
+from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
@@ -66,16 +67,22 @@ class Parsed(HTMLParser):
         """Of elements of these kinds, of all where none is given; scripts and styles are none."""
         return [text for tag, text in self.texts if (tag in tags if tags else tag not in ("script", "style"))]
 
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """What is packed in the page: plotly, figures and files."""
+        packed = max((text for tag, text in self.texts if tag == "script"), key=len).replace(".", "<")
+        return dict(json.loads(gzip.decompress(base64.b85decode(packed))))
+
     @property
     def downloads(self) -> dict[str, str]:
         """Files in the page: their names and contents."""
-        links = [own for tag, own in self.elements if tag == "a" and "download" in own]
-        return {str(own["download"]): base64.b64decode(unquote(str(own["href"]).split(",", 1)[1])).decode() for own in links}
+        links = [str(own["download"]) for tag, own in self.elements if tag == "a" and "download" in own]
+        return {name: self.content["files"][name][1] for name in links}
 
     @property
     def figures(self) -> dict[str, Any]:
         """What plotly draws."""
-        return dict(json.loads(next(text for tag, text in self.texts if tag == "script" and text.startswith("{"))))
+        return dict(self.content["figures"])
 
 
 def parsed(path: Path) -> Parsed:

@@ -173,7 +173,7 @@ def test_names_stay_text(kind: str, folder: Path, study: Path) -> None:
     assert "<img" not in html
     assert "<!--<" not in html
     found = parsed(folder / f"{kind}.html")
-    assert [own for tag, own in found.elements if tag == "script"] == [{"type": "application/json", "id": "figures"}, {}, {}]
+    assert [own for tag, own in found.elements if tag == "script"] == [{"type": "text/plain", "id": "content"}, {}]
     assert not [tag for tag, _ in found.elements if tag == "img"]
     assert any(RAW in text for text in found.text())
     drawn = json.dumps(found.figures)  # plotly reads markup in its texts

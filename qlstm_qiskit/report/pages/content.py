@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from collections.abc import Mapping, Sequence
@@ -25,11 +24,6 @@ class Download:
     name: str
     kind: str
     text: str
-
-    @property
-    def uri(self) -> str:
-        """The content as a `data:` URI."""
-        return f"data:{self.kind};charset=utf-8;base64,{base64.b64encode(self.text.encode()).decode()}"
 
 
 def csv_file(name: str, columns: Mapping[str, Sequence[Any]]) -> Download:
@@ -163,6 +157,16 @@ class Page:
             for part in section.parts:
                 found += [part] if isinstance(part, Plot) else list(part.plots) if isinstance(part, Panels) else []
         return found
+
+    @property
+    def files(self) -> dict[str, Download]:
+        """All files in the page, by their names, of which there are no two."""
+        parts: list[Element] = [*self.plots, *(part for section in self.sections for part in section.parts)]
+        holders = [part for part in parts if isinstance(part, (DataGrid, Plot, Listing))]
+        found = [part.download for part in holders if part.download is not None]
+        files = {file.name: file for file in found}
+        assert all(files[file.name] == file for file in found), "two files of one name"
+        return files
 
 
 def stacked(rows: Sequence[Sequence[str]]) -> list[list[str | tuple[str, str]]]:

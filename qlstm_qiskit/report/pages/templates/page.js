@@ -1,6 +1,32 @@
 "use strict";
-(() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+(async () => {
+  // What `packed` of write.py has made: base 85, of which five letters are four bytes, then gzip, then JSON.
+  const unpacked = async (text) => {
+    const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;.=>?@^_`{|}~";
+    const values = new Uint8Array(128);
+    [...letters].forEach((letter, value) => { values[letter.charCodeAt(0)] = value; });
+    const missing = (5 - (text.length % 5)) % 5, bytes = new DataView(new ArrayBuffer(((text.length + missing) / 5) * 4));
+    for (let place = 0, at = 0; place < text.length; place += 5, at += 4) {
+      let number = 0;
+      for (let k = place; k < place + 5; k++) number = number * 85 + (k < text.length ? values[text.charCodeAt(k)] : 84);
+      bytes.setUint32(at, number);
+    }
+    const whole = new Blob([new Uint8Array(bytes.buffer, 0, bytes.byteLength - missing)]);
+    return JSON.parse(await new Response(whole.stream().pipeThrough(new DecompressionStream("gzip"))).text());
+  };
+  if (!window.DecompressionStream) {
+    document.querySelector("header").append("Figures and files need a browser from 2023 or later.");
+    return;
+  }
+  const { plotly, figures, files } = await unpacked(document.getElementById("content").textContent);
+  const library = document.createElement("script");
+  library.textContent = plotly; // runs at once; the page's policy has its hash
+  document.body.append(library);
+  for (const link of document.querySelectorAll("a[download]")) {
+    const [type, text] = files[link.download];
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.hidden = false;
+  }
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const touch = window.matchMedia("(pointer: coarse)").matches;
   const numbered = ["blue", "orange", "green", "purple", "red", "teal", "brown", "olive", "navy", "magenta"];
