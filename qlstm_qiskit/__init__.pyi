@@ -1,4 +1,5 @@
 from .data import load_dataset as load_dataset
+from .experiments import load_run as load_run
 from .hardware import load_backend as load_backend
 from .nn import QGRU as QGRU
 from .nn import QLSTM as QLSTM

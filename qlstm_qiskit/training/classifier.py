@@ -18,6 +18,7 @@ from qlstm_qiskit.training.estimator import Estimator
 from qlstm_qiskit.training.fitting import Fit
 from qlstm_qiskit.training.inputs import require_finite
 from qlstm_qiskit.training.options import described
+from qlstm_qiskit.training.saved import labels_as_plain, labels_of_plain
 from qlstm_qiskit.training.task import CLASSIFICATION, Task
 
 #: Classes that a message names at most.
@@ -143,6 +144,12 @@ class QLSTMClassifier(ClassifierMixin, Estimator):
                 f"of the classes {_named(self.classes_[untrained])} all windows are among the last ones, which validate; put "
                 "the windows into another order, or give validation_data in place of valid_fraction."
             )
+
+    def _kept(self) -> dict[str, Any]:
+        return {"classes": labels_as_plain(self.classes_)}
+
+    def _take(self, kept: dict[str, Any]) -> None:
+        self.classes_ = labels_of_plain(kept["classes"])
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qlstm_qiskit.errors import DataError
+from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.training.fitting import Fit, Seeds
 from qlstm_qiskit.training.inputs import as_windows, like_training, pair, require_finite
@@ -20,6 +22,7 @@ from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import check_optimizer
 from qlstm_qiskit.training.options import AllOptions
 from qlstm_qiskit.training.plain import CheckedOptions
+from qlstm_qiskit.training.saved import load_estimator, save_estimator
 
 E = TypeVar("E", bound="Estimator")
 
@@ -62,6 +65,45 @@ class Estimator(BaseEstimator, AllOptions):
         options = CheckedOptions.of(self)
         seed = Seeds.of(options.seed).backend if backend_seed is None else backend_seed
         return build_module(options, input_size, n_outputs, backend_seed=seed, generator=generator)
+
+    def save(self, folder: Path | str) -> None:
+        """Write the fitted estimator into a folder, as `load` reads it; nothing is pickled.
+
+        The file, which is written at once or not at all, holds options, own circuits (as QPY) and trained parameters.
+        `start`, `checkpoint`, `callbacks` and `verbose`, which are of one fit, are left out.
+
+        Args:
+            folder: It is made where there is none; an estimator that it holds already is replaced.
+
+        Raises:
+            NotFittedError: It is not fitted.
+            OptionError: An option, or a class, is an object that a file cannot hold.
+            RunError: The folder cannot be written.
+        """
+        save_estimator(self, folder)
+
+    @classmethod
+    def load(cls: type[E], folder: Path | str, *, backend: Backend | BackendSpec | str | None = None) -> E:
+        """Read an estimator that `save` has written; it predicts the same. Nobody's code is run.
+
+        Args:
+            folder: Of `save`.
+            backend: In place of the backend that it was saved with, which must be given if that was an object or names a
+                provider's code.
+
+        Raises:
+            RunError: There is none, it is damaged, or it is of another class.
+            OptionError: A backend is needed, or an option is not allowed here, such as a device that is not there.
+        """
+        return load_estimator(cls, folder, backend)
+
+    def _kept(self) -> dict[str, Any]:
+        """What a fit leaves in a child beside the model, as plain JSON values."""
+        raise NotImplementedError
+
+    def _take(self, kept: dict[str, Any]) -> None:
+        """Put back what `_kept` gave; `KeyError` or `ValueError` where it is something else."""
+        raise NotImplementedError
 
     def _checked_options(self, *, held_out: bool) -> CheckedOptions:
         options = CheckedOptions.of(self)

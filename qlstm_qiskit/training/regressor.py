@@ -69,6 +69,12 @@ class QLSTMRegressor(RegressorMixin, Estimator):
         self._y_is_flat = values.ndim == 1
         return checked, values
 
+    def _kept(self) -> dict[str, Any]:
+        return {"flat": self._y_is_flat}
+
+    def _take(self, kept: dict[str, Any]) -> None:
+        self._y_is_flat = bool(kept["flat"])
+
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
