@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qlstm_qiskit.cli.changes import require_change, with_series
 from qlstm_qiskit.cli.derive import print_stages
 from qlstm_qiskit.cli.options import (
     READING,
@@ -39,7 +40,6 @@ from qlstm_qiskit.cli.options import (
     reading_of,
     split_names,
     with_options,
-    with_reading,
 )
 from qlstm_qiskit.cli.output import print_json
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
 
 
-@with_reading
+@with_series
 @with_options
 def train(
     ctx: typer.Context,
@@ -137,13 +137,15 @@ def _say_what_is_read(values: dict[str, Any]) -> None:
     """Print what is recognised in the file, and refuse what is wrong with it before torch and Qiskit are loaded."""
     from qlstm_qiskit.data import load_csv
 
+    require_change(values)
     if values["csv"] is None:
         return
-    cut = {name: values[name] for name in ("window", "horizon", "train_fraction")}
+    cut = {name: values[name] for name in ("window", "horizon", "train_fraction", "transform")}
     season = 1 if values["season"] is None else values["season"]
     if values["target"] is None:
         raise OptionError("a CSV file needs the name of the column to predict (--target).")
-    data = load_csv(values["csv"], values["target"], _columns(values), **cut, season=season, reading=reading_of(values))
+    cut |= {"season": season, "difference": values["difference"] or ()}
+    data = load_csv(values["csv"], values["target"], _columns(values), **cut, reading=reading_of(values))
     if data.said and not values["json"]:
         print(data.said)
 
@@ -234,7 +236,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     from qlstm_qiskit.search import make_strategy
 
     csv, columns = given["csv"], _columns(given)
-    data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season")}
+    data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season", "transform")}
     search = None
     if given["strategy"] is not None:
         search = make_strategy(given["strategy"], parsed_options(given["strategy_option"] or []))
@@ -243,6 +245,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
             csv=None if csv is None else str(csv),
             features=None if columns is None else tuple(columns),
             reading=reading_of(given),
+            difference=tuple(given["difference"] or ()),
             **data,
         ),
         search=search,

@@ -70,7 +70,8 @@ class Change:
         given = [difference] if isinstance(difference, int | str) else list(difference)
         if SEASON in given and season == 1:
             raise OptionError(
-                "difference is 'season', and the series has none that is known; give its rows as season, or a number of rows."
+                "difference is 'season', and no season of the series is known; give a number of rows, or the season (--season) "
+                "of a file."
             )
         for value in given:
             if isinstance(value, str) and value != SEASON:
@@ -107,6 +108,24 @@ class Change:
             changed = changed[..., rows:] - changed[..., :-rows]
         return changed
 
+    def columns(self, values: Floats, own: Sequence[bool]) -> Floats:
+        """What a model reads, (..., rows - reach, columns), of values in original units, (..., rows, columns).
+
+        Args:
+            values: (..., rows, columns).
+            own: Which columns are the target's own past, and are changed; the others are left as they are.
+        """
+        kept = values[..., self.reach :, :].copy()
+        for place in np.flatnonzero(own):
+            kept[..., place] = self.apply(values[..., place])
+        return kept
+
+    def past(self, values: Floats, first: int, n: int) -> Floats:
+        """The rows of a series (rows,) before each of `n` consecutive ones from `first` on, (n, reach), as a view."""
+        if not self.reach:
+            return np.empty((n, 0))
+        return np.lib.stride_tricks.sliding_window_view(values, self.reach)[first - self.reach :][:n]
+
     def ahead(self, values: Floats, past: Floats) -> Floats:
         """The changed values of rows that follow others: what `invert` turns back.
 
@@ -142,8 +161,8 @@ class Change:
         Raises:
             DataError: The first of them.
         """
-        bad = np.flatnonzero(~(values > 0)) if self.transform == "log" else ()
-        if len(bad):
+        bad = np.flatnonzero(~(values > 0))
+        if self.transform == "log" and len(bad):
             line = bad[0] + 1 if lines is None else lines[bad[0]]
             raise DataError(
                 f"{where} {line}, column {column!r}: {values[bad[0]]:g} has no logarithm ({len(bad)} such in all); "

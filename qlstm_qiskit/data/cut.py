@@ -98,11 +98,10 @@ class _Prepared:
             change.require_allowed(values, target_name, f"{name}, row")
             series_scaler, reach = scalers[1], change.reach
             scaled_rows(name, (target_name,), y, series_scaler)
-            y = change.apply(values)[:, None]
-            past = [feature == target_name for feature in features]  # the target's own
-            x = np.where(past, y, x[reach:])
+            own_past = [feature == target_name for feature in features]
+            x, y = change.columns(x, own_past), change.apply(values)[:, None]
             changed = _fitted(f"changed {name}", (target_name,), y[: known - reach])
-            scalers = _columns(past, changed, scalers[0]), changed
+            scalers = _columns(own_past, changed, scalers[0]), changed
         x = scaled_rows(name, features, x, scalers[0], before=reach)
         y = scaled_rows(name, (target_name,), y, scalers[1], before=reach)
         return cls(name, features, target_name, x, y, scalers, values, change, series_scaler)

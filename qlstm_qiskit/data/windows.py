@@ -101,12 +101,8 @@ class Dataset:
         return scaled if self.series_scaler is None else self.series_scaler.transform(self.original(scaled, first))
 
     def _past(self, first: int | None, n: int) -> Floats:
-        """For each of `n` consecutive windows the rows before the first that it predicts, (n, reach), in original units."""
         assert self.change is not None
-        start, reach = (self.n_known if first is None else first) - self.change.reach, self.change.reach
-        if not reach:
-            return np.empty((n, 0))
-        return np.lib.stride_tricks.sliding_window_view(self.values, reach)[start : start + n]
+        return self.change.past(self.values, self.n_known if first is None else first, n)
 
     def _scaled(self, values: Floats) -> Floats:
         """Forecasts of the test part in original units, (n, steps), as a model would give them."""
@@ -115,8 +111,12 @@ class Dataset:
 
     def validation(self, fraction: float) -> tuple[Floats, Floats]:
         """The last part of the training windows and their targets, at least one: what `valid_fraction` holds out."""
-        first = len(self.x_train) - max(part_of(fraction, len(self.x_train)), 1)
+        first = self.first_validation(fraction) - self.first_train
         return self.x_train[first:], self.y_train[first:]
+
+    def first_validation(self, fraction: float) -> int:
+        """The row that the first window of `validation` predicts."""
+        return self.first_train + len(self.x_train) - max(part_of(fraction, len(self.x_train)), 1)
 
     def persistence(self, horizon: int | None = None) -> Floats:
         """The test forecast that nothing changes: the target's last known value, (n, horizon), scaled.

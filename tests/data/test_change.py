@@ -171,7 +171,7 @@ def test_series_by_name() -> None:
     assert reference_errors(data)["persistence"]["mse"] == pytest.approx(
         reference_errors(plain)["persistence"]["mse"], rel=1e-9
     )
-    with pytest.raises(OptionError, match="has none that is known"):
+    with pytest.raises(OptionError, match="no season of the series is known"):
         load_dataset("nile", difference="season")
     paper = load_dataset("narma5", difference=[1])
     known = paper.n_known
@@ -194,7 +194,7 @@ def test_a_file_is_changed_as_an_array_is(tmp_path: Path) -> None:
     [
         ({"difference": 0}, "difference is 0; it must be an integer of at least 1."),
         ({"difference": "month"}, "difference is 'month'; it must be a number of rows of at least 1, or 'season'."),
-        ({"difference": "season"}, "has none that is known; give its rows as season"),
+        ({"difference": "season"}, "no season of the series is known; give a number of rows, or"),
         ({"difference": (1, 1, 1, 1)}, "difference has 4 values; give at most 3."),
         ({"difference": True}, "difference is True; it must be an integer"),
         ({"transform": "sqrt"}, "unknown transform 'sqrt'. Allowed: log."),
