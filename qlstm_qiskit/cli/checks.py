@@ -1,4 +1,4 @@
-"""What is wrong with files, folders and extras that options name, found before torch and Qiskit are loaded."""
+"""What is wrong with series, folders and extras that options name, found before torch and Qiskit are loaded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from qlstm_qiskit.cli.options import READING, reading_of, split_names
 from qlstm_qiskit.errors import DataError, OptionError, RunError, installing
 from qlstm_qiskit.storage import exists
 
@@ -76,6 +77,40 @@ def require_of_file(values: Mapping[str, Any], given: Collection[str]) -> None:
     Raises:
         OptionError: There is one.
     """
-    wrong = [name for name in _OF_FILE if name in given] if values["dataset"] is not None else []
-    if wrong:
-        raise OptionError(f"--{wrong[0]} goes with --csv; the dataset {values['dataset']!r} has its own.")
+    if values["dataset"] is None:
+        return
+    for names, why in ((_OF_FILE, "has its own"), (sorted(READING), "is no file")):
+        for name in names:
+            if name in given:
+                raise OptionError(f"--{name.replace('_', '-')} goes with --csv; the dataset {values['dataset']!r} {why}.")
+
+
+def require_series(values: Mapping[str, Any]) -> None:
+    """Read the file of a series, print what is recognised in it, and refuse what is wrong with it.
+
+    Raises:
+        DataError, OptionError: The file, a column or an option cannot be used.
+    """
+    if values["csv"] is None:
+        return
+    if values["target"] is None:
+        raise OptionError("a CSV file needs the name of the column to predict (--target).")
+    require_file(values["csv"])
+    from qlstm_qiskit.data import load_csv  # and pandas with it
+
+    cut = {name: values[name] for name in ("window", "horizon", "train_fraction", "transform")}
+    cut |= {"season": 1 if values["season"] is None else values["season"], "difference": values["difference"] or ()}
+    data = load_csv(values["csv"], values["target"], columns_of(values), **cut, reading=reading_of(values))
+    if data.said and not values["json"]:
+        print(data.said)
+
+
+def columns_of(values: Mapping[str, Any]) -> list[str] | None:
+    """The features that are named; None where none are."""
+    from qlstm_qiskit.data import read_table
+
+    features, csv = values["features"], values["csv"]
+    known: Collection[str] = ()
+    if csv is not None and any("," in value for value in features or ()):
+        known = list(read_table(csv, reading_of(values)).columns)  # a name may have a comma
+    return split_names(features or None, known)

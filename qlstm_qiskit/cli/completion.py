@@ -35,6 +35,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "derivation": ("perturbation", "contribution", "weight"),
     "study": ("device", "real", "recipe", "recipe-device", "search", "table2", "table2-tuned"),
     "impute": ("ffill", "linear", "time"),
+    "transform": ("log",),
     "format": ("qasm3", "qpy", "multilinear"),
     "logger": ("tensorboard", "mlflow"),
     "task": ("predict", "train"),

@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlstm_qiskit.cli.checks import require_file, require_of_file, require_packages, require_place
+from qlstm_qiskit.cli.changes import require_change, with_series
+from qlstm_qiskit.cli.checks import columns_of, require_of_file, require_packages, require_place, require_series
 from qlstm_qiskit.cli.derive import print_stages
 from qlstm_qiskit.cli.options import (
-    READING,
     BackendsFile,
     Confirm,
     Features,
@@ -38,9 +37,7 @@ from qlstm_qiskit.cli.options import (
     existing_run,
     parsed_options,
     reading_of,
-    split_names,
     with_options,
-    with_reading,
 )
 from qlstm_qiskit.cli.output import print_json
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
@@ -52,7 +49,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
 
 
-@with_reading
+@with_series
 @with_options
 def train(
     ctx: typer.Context,
@@ -130,27 +127,9 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
         raise OptionError("--strategy-option goes with --strategy.")
     elif (values["dataset"] is None) == (values["csv"] is None):
         raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
-    elif values["dataset"] is not None and given & set(READING):
-        name = sorted(given & set(READING))[0].replace("_", "-")
-        raise OptionError(f"--{name} goes with --csv; the dataset {values['dataset']!r} is no file.")
     require_of_file(values, given)
-    _say_what_is_read(values)
-
-
-def _say_what_is_read(values: dict[str, Any]) -> None:
-    """Print what is recognised in the file, and refuse what is wrong with it before torch and Qiskit are loaded."""
-    if values["csv"] is None:
-        return
-    cut = {name: values[name] for name in ("window", "horizon", "train_fraction")}
-    season = 1 if values["season"] is None else values["season"]
-    if values["target"] is None:
-        raise OptionError("a CSV file needs the name of the column to predict (--target).")
-    require_file(values["csv"])
-    from qlstm_qiskit.data import load_csv
-
-    data = load_csv(values["csv"], values["target"], _columns(values), **cut, season=season, reading=reading_of(values))
-    if data.said and not values["json"]:
-        print(data.said)
+    require_change(values)
+    require_series(values)
 
 
 def finish(out: Path | None, json: bool, loggers: list[str], *, trust: bool) -> None:
@@ -238,8 +217,8 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
     from qlstm_qiskit.experiments import DataSpec, RunSpec
     from qlstm_qiskit.search import make_strategy
 
-    csv, columns = given["csv"], _columns(given)
-    data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season")}
+    csv, columns = given["csv"], columns_of(given)
+    data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season", "transform")}
     search = None
     if given["strategy"] is not None:
         search = make_strategy(given["strategy"], parsed_options(given["strategy_option"] or []))
@@ -248,23 +227,13 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
             csv=None if csv is None else str(csv),
             features=None if columns is None else tuple(columns),
             reading=reading_of(given),
+            difference=tuple(given["difference"] or ()),
             **data,
         ),
         search=search,
         space=given["space"],
         **{key: given[key] for key in OF_RUN},
     )
-
-
-def _columns(given: dict[str, Any]) -> list[str] | None:
-    """The features that are named."""
-    from qlstm_qiskit.data import read_table
-
-    features, csv = given["features"], given["csv"]
-    known: Collection[str] = ()
-    if csv is not None and any("," in value for value in features or ()):
-        known = list(read_table(csv, reading_of(given)).columns)  # a name may have a comma
-    return split_names(features or None, known)
 
 
 def recipe_values(recipe: str, model: str, given: set[str]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Series to learn from: the paper's, measured ones, a user's CSV files; and windows of all of them."""
 
+from qlstm_qiskit.data.change import SEASON, TRANSFORMS, Change
+from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
@@ -11,13 +13,16 @@ from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out,
 from qlstm_qiskit.data.scaler import Scaler, scaled_rows
 from qlstm_qiskit.data.table import SeriesTable, read_series
 from qlstm_qiskit.data.times import Times
-from qlstm_qiskit.data.windows import Dataset, make_dataset, part_of, sliding_windows, split_validation
+from qlstm_qiskit.data.windows import Dataset, part_of, sliding_windows, split_validation
 
 __all__ = [
     "DATASETS",
     "IMPUTE",
     "PAPER_SERIES",
     "REAL_SERIES",
+    "SEASON",
+    "TRANSFORMS",
+    "Change",
     "Dataset",
     "Reading",
     "RealSeries",

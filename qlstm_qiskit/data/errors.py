@@ -38,16 +38,19 @@ def forecast_errors(dataset: Dataset, prediction: NDArray[np.float64]) -> dict[s
         prediction: Of its test windows, in scaled units, (n, horizon).
 
     Returns:
-        `mse` in scaled units, `rmse_original` and `mae_original` in original units; and `mase`, the MAE as a multiple of
-        `dataset.mase_scale()`, except for a constant training part, where it is not defined.
+        `mse` in scaled units of the series itself, whatever is learned (see `Dataset.as_series`); `rmse_original` and
+        `mae_original` in original units; and `mase`, the MAE as a multiple of `dataset.mase_scale()`, except for a constant
+        training part, where it is not defined.
 
     Raises:
         ShapeError: The prediction has another shape.
         DataError: An error is not a finite number.
     """
-    errors, scale = {"mse": mean_squared_error(prediction, dataset.y_test)}, dataset.mase_scale()
+    require_same_shape(prediction, dataset.y_test)
+    errors = {"mse": mean_squared_error(dataset.as_series(prediction), dataset.as_series(dataset.y_test))}
+    scale = dataset.mase_scale()
     with np.errstate(over="ignore", invalid="ignore"):
-        difference = dataset.target_scaler.inverse(prediction) - dataset.target_scaler.inverse(dataset.y_test)
+        difference = dataset.original(prediction) - dataset.original(dataset.y_test)
         errors["rmse_original"] = float(np.sqrt(np.mean(difference**2)))
         errors["mae_original"] = float(np.mean(np.abs(difference)))
     errors |= {"mase": errors["mae_original"] / scale} if scale else {}

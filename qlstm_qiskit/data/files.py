@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from qlstm_qiskit.data.cells import require_columns, require_numbers
+from qlstm_qiskit.data.change import Change
 from qlstm_qiskit.data.content import read_content
+from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.reading import Reading
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.data.table import read_series
-from qlstm_qiskit.data.windows import Dataset, make_dataset
+from qlstm_qiskit.data.windows import Dataset
 from qlstm_qiskit.errors import OptionError
 
 
@@ -62,6 +64,8 @@ def load_csv(
     train_fraction: float = 0.67,
     season: int = 1,
     reading: Reading | None = None,
+    difference: int | str | Sequence[int | str] = (),
+    transform: str | None = None,
 ) -> Dataset:
     """Read a series from a file or a DataFrame and cut it into windows; scaling is fitted on the training part alone.
 
@@ -73,6 +77,7 @@ def load_csv(
         features: Columns to predict from; by default the target's own past.
         window, horizon, train_fraction, season: As in `make_dataset`.
         reading: How to read it; what it leaves open is recognised.
+        difference, transform: As in `make_dataset`: what is learned in place of the target itself.
 
     Raises:
         DataError: The file, a column or a value cannot be used, rows cannot be put in order, or the series is too short.
@@ -82,6 +87,9 @@ def load_csv(
     if len(set(names)) < len(names):
         raise OptionError(f"features names a column twice: {', '.join(names)}.")
     table = read_series(path, (*names, target), target, reading)
+    change = Change.of(difference, transform, season)
+    if change is not None:
+        change.require_allowed(table.values[:, -1], target, f"{table.name}, {table.place}", table.lines)
     dataset = make_dataset(
         "DataFrame" if isinstance(path, pd.DataFrame) else Path(path).stem,
         table.values[:, :-1],
@@ -92,5 +100,7 @@ def load_csv(
         horizon=horizon,
         train_fraction=train_fraction,
         season=season,
+        difference=difference,
+        transform=transform,
     )
     return replace(dataset, times=table.times, reading=table.reading, said=table.said)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.generators import PAPER_SERIES
 from qlstm_qiskit.data.real import REAL_SERIES
-from qlstm_qiskit.data.windows import Dataset, make_dataset
+from qlstm_qiskit.data.windows import Dataset
 from qlstm_qiskit.errors import OptionError, unknown_option
 
 #: Names of all series, the paper's first.
@@ -14,7 +17,15 @@ DATASETS: tuple[str, ...] = (*PAPER_SERIES, *REAL_SERIES)
 PAPER_FRACTION = 0.67
 
 
-def load_dataset(name: str, *, window: int = 4, horizon: int = 1, train_fraction: float = PAPER_FRACTION) -> Dataset:
+def load_dataset(
+    name: str,
+    *,
+    window: int = 4,
+    horizon: int = 1,
+    train_fraction: float = PAPER_FRACTION,
+    difference: int | str | Sequence[int | str] = (),
+    transform: str | None = None,
+) -> Dataset:
     """Build a series by name.
 
     The paper's are built with its protocol: scaled over the whole series, the first 67 % of the windows train. Real series are
@@ -24,6 +35,7 @@ def load_dataset(name: str, *, window: int = 4, horizon: int = 1, train_fraction
         name: "bessel", "damped_shm", "delayed_quantum_control", "narma5" or "narma10"; or one of `REAL_SERIES`.
         window, horizon: Rows in a window and values to predict; 4 and 1 in the paper.
         train_fraction: Part of the windows (rounded down) before the first that tests; 0.67 for the paper's series.
+        difference, transform: As in `make_dataset`; what is changed is scaled by the training part in the paper's series too.
 
     Raises:
         OptionError: No series of that name, or an option out of range.
@@ -41,6 +53,8 @@ def load_dataset(name: str, *, window: int = 4, horizon: int = 1, train_fraction
             horizon=horizon,
             train_fraction=train_fraction,
             season=REAL_SERIES[name].season,
+            difference=difference,
+            transform=transform,
         )
     if name not in PAPER_SERIES:
         raise unknown_option("dataset", name, DATASETS)
@@ -59,4 +73,6 @@ def load_dataset(name: str, *, window: int = 4, horizon: int = 1, train_fraction
         horizon=horizon,
         scalers=(series.scaler, series.scaler),
         drop_last=1,  # the author's loop stops one window early
+        difference=difference,
+        transform=transform,
     )

@@ -61,7 +61,7 @@ def rolled_out(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int
         predictions[:, step] = dataset.target_scaler.inverse(given)[:, 0]
         fed = dataset.input_scaler.transform(predictions[:, step, None])
         windows = np.concatenate([windows[:, 1:], fed[:, None]], axis=1)
-    return predictions, _truth(dataset, steps)
+    return dataset.unchanged(predictions), _truth(dataset, steps)
 
 
 def horizon_errors(predictions: Floats, truth: Floats, scale: float) -> dict[str, list[float]]:
@@ -108,7 +108,7 @@ def rolled_errors(
     if dataset.season > 1:
         known["seasonal_naive"] = dataset.seasonal_naive(steps)
     truth = _truth(dataset, steps)
-    errors = {name: horizon_errors(dataset.target_scaler.inverse(one[:n]), truth, scale) for name, one in known.items()}
+    errors = {name: horizon_errors(dataset.original(one[:n]), truth, scale) for name, one in known.items()}
     return errors if predict is None else {"model": horizon_errors(*rolled_out(predict, dataset, steps), scale), **errors}
 
 

@@ -71,13 +71,14 @@ class Scaler:
         return (low + high) / 2, np.where(half == 0, 1.0, half)
 
 
-def scaled_rows(source: str, names: Sequence[str], values: Floats, scaler: Scaler) -> Floats:
+def scaled_rows(source: str, names: Sequence[str], values: Floats, scaler: Scaler, *, before: int = 0) -> Floats:
     """Scale rows (rows, columns), or refuse values that lie too far from those that the scaler was fitted on.
 
     Args:
         source, names: What the rows were read from, and their columns, for messages.
         values: In original units.
         scaler: From them to the model's.
+        before: Rows of the source before these.
 
     Raises:
         DataError: A scaled value is not a number, or too large for its square to be one.
@@ -87,8 +88,9 @@ def scaled_rows(source: str, names: Sequence[str], values: Floats, scaler: Scale
     bad = np.argwhere(~(np.abs(scaled) <= LARGEST))
     if len(bad):
         row, column = bad[0]
+        line = before + row + 2
         raise DataError(
-            f"{source}, row {row + 1} (line {row + 2} of a CSV file), column {names[column]!r}: {values[row, column]:g} is too "
+            f"{source}, row {line - 1} (line {line} of a CSV file), column {names[column]!r}: {values[row, column]:g} is too "
             f"far from what is trained on, {scaler.low[column]:g} to {scaler.high[column]:g} ({len(bad)} such in all); "
             "correct or remove such rows."
         )

@@ -34,6 +34,8 @@ class SeriesTable:
         times: The dates of the rows, where there are any.
         reading: What has to be said to read the file in the same way again; None for a plain one.
         said: What was recognised, in words.
+        lines: Line of each row in what it was read from, or its number; 0 for rows that were filled in. (rows,).
+        place: What these are called, "line" or "row".
     """
 
     name: str
@@ -42,6 +44,8 @@ class SeriesTable:
     times: Times | None
     reading: Reading | None
     said: str
+    lines: np.ndarray | None = None
+    place: str = "row"
 
     @property
     def is_plain(self) -> bool:
@@ -234,6 +238,8 @@ class _Read:
             times=times,
             reading=None if reading == Reading() else reading,
             said=f"{name}: {', '.join(words)}" if words else "",
+            lines=self.lines,
+            place=content.place,
         )
 
 

@@ -1,18 +1,18 @@
-"""Supervised windows of a series: scaled, cut and split in time order."""
+"""Supervised windows of a series, and what forecasts of them mean in its own units."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
+from qlstm_qiskit.data.change import Change
 from qlstm_qiskit.data.reading import Reading
-from qlstm_qiskit.data.scaler import Floats, Scaler, scaled_rows
+from qlstm_qiskit.data.scaler import Floats, Scaler
 from qlstm_qiskit.data.times import Times
-from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+from qlstm_qiskit.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +24,16 @@ class Dataset:
         features, target: Names of the input columns and of the column to predict.
         x_train, x_test: Inputs, (n, window, features), scaled.
         y_train, y_test: The next `horizon` values of the target, (n, horizon), scaled.
-        input_scaler, target_scaler: What was applied; `inverse` gives original units.
+        input_scaler, target_scaler: What was applied; `inverse` gives original units, where nothing is changed.
         last_test: The target at the last step of each test window, (n, 1), scaled.
         values: The target over all rows, (rows,), in original units.
         season: Rows after which the target comes back to about the same; 1 where that is unknown.
         times: The dates of all rows, where a file has any.
         reading: What has to be said to read the file in the same way again; None for a plain one.
         said: What was recognised in the file, in words.
+        change: What is learned in place of the series; None for the series itself. Inputs, targets and predictions are then
+            of the changed one, see `original` and `as_series`.
+        series_scaler: Scaler of the series itself, fitted as if nothing were changed; None where nothing is.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Dataset:
     times: Times | None = None
     reading: Reading | None = None
     said: str = ""
+    change: Change | None = None
+    series_scaler: Scaler | None = None
 
     @property
     def window(self) -> int:
@@ -60,19 +65,69 @@ class Dataset:
     @property
     def n_known(self) -> int:
         """Rows before the first that a test window predicts: those that training windows read."""
-        return len(self.x_train) + self.window + self.horizon - 1
+        return self.first_train + len(self.x_train) + self.horizon - 1
+
+    @property
+    def first_train(self) -> int:
+        """The row of the series, from 0, that the first training window predicts."""
+        return self.window + (0 if self.change is None else self.change.reach)
+
+    def original(self, scaled: Floats, first: int | None = None) -> Floats:
+        """Predictions, or targets, in original units, (n, horizon), from scaled ones of consecutive windows.
+
+        Args:
+            scaled: (n, horizon).
+            first: The row that the first window predicts, from 0, at least `first_train`; by default that of the test part.
+        """
+        return self.unchanged(self.target_scaler.inverse(scaled), first)
+
+    def unchanged(self, values: Floats, first: int | None = None) -> Floats:
+        """The same from values of the changed series that are not scaled, (n, steps), for any number of steps.
+
+        Args:
+            values: (n, steps).
+            first: As in `original`.
+        """
+        return values if self.change is None else self.change.invert(values, self._past(first, len(values)))
+
+    def as_series(self, scaled: Floats, first: int | None = None) -> Floats:
+        """Scaled predictions, or targets, as those of the series itself, scaled, which errors are measured on; (n, horizon).
+
+        So errors can be compared whatever is learned. Where nothing is changed they are what is given.
+
+        Args:
+            scaled, first: As in `original`.
+        """
+        return scaled if self.series_scaler is None else self.series_scaler.transform(self.original(scaled, first))
+
+    def _past(self, first: int | None, n: int) -> Floats:
+        assert self.change is not None
+        return self.change.past(self.values, self.n_known if first is None else first, n)
+
+    def _scaled(self, values: Floats) -> Floats:
+        """Forecasts of the test part in original units, (n, steps), as a model would give them."""
+        changed = values if self.change is None else self.change.ahead(values, self._past(None, len(values)))
+        return self.target_scaler.transform(changed)
 
     def validation(self, fraction: float) -> tuple[Floats, Floats]:
         """The last part of the training windows and their targets, at least one: what `valid_fraction` holds out."""
-        first = len(self.x_train) - max(part_of(fraction, len(self.x_train)), 1)
+        first = self.first_validation(fraction) - self.first_train
         return self.x_train[first:], self.y_train[first:]
+
+    def first_validation(self, fraction: float) -> int:
+        """The row that the first window of `validation` predicts."""
+        return self.first_train + len(self.x_train) - max(part_of(fraction, len(self.x_train)), 1)
 
     def persistence(self, horizon: int | None = None) -> Floats:
         """The test forecast that nothing changes: the target's last known value, (n, horizon), scaled.
 
         `horizon` is the data set's own by default, here and in `seasonal_naive`.
         """
-        return np.repeat(self.last_test, self.horizon if horizon is None else horizon, axis=1)
+        steps = self.horizon if horizon is None else horizon
+        if self.change is None:
+            return np.repeat(self.last_test, steps, axis=1)
+        last = self.values[self.n_known - 1 + np.arange(len(self.x_test))]
+        return self._scaled(np.repeat(last[:, None], steps, axis=1))
 
     def seasonal_naive(self, horizon: int | None = None) -> Floats:
         """The test forecast that each season is as the last one: the target one season before, (n, horizon), scaled.
@@ -81,7 +136,7 @@ class Dataset:
         """
         steps = np.arange(self.horizon if horizon is None else horizon) % self.season - self.season
         rows = self.n_known + np.arange(len(self.x_test))  # the first one that each window predicts
-        return self.target_scaler.transform(self.values[rows[:, None] + steps])
+        return self._scaled(self.values[rows[:, None] + steps])
 
     def mase_scale(self) -> float:
         """What MASE divides a mean absolute error by: the mean of ``|y_t - y_(t - season)|`` in the training part.
@@ -137,89 +192,3 @@ def sliding_windows(values: Floats, window: int) -> Floats:
         (rows - window + 1, window, columns), a copy.
     """
     return np.lib.stride_tricks.sliding_window_view(values, window, axis=0).transpose(0, 2, 1).copy()
-
-
-def make_dataset(
-    name: str,
-    inputs: Floats,
-    target: Floats,
-    *,
-    features: Sequence[str],
-    target_name: str,
-    window: int = 4,
-    horizon: int = 1,
-    train_fraction: float = 0.67,
-    scalers: tuple[Scaler, Scaler] | None = None,
-    drop_last: int = 0,
-    season: int = 1,
-) -> Dataset:
-    """Scale a series, cut it into windows and split them in time order.
-
-    Args:
-        name: Name for messages and results.
-        inputs: (rows, features), in time order, in original units.
-        target: (rows,): the value to predict, at the same times.
-        features, target_name: Their names.
-        window: Rows in each input window.
-        horizon: How many of the target's next values a window predicts.
-        train_fraction: Part of the windows (rounded down) before the first that tests. They train, except for the last
-            horizon - 1, whose targets test windows predict too.
-        scalers: For inputs and target; by default fitted on the rows that training windows read, and no others.
-        drop_last: Windows to leave out at the end.
-        season: Rows in a season of the target; 1 where it has none.
-
-    Raises:
-        DataError: The series is too short to give a window to each part, or a season before the first test row; or a value is
-            no number, or too large.
-        OptionError: An option is out of range.
-    """
-    n_windows = len(inputs) - window - horizon + 1 - drop_last
-    first, n_train = _split(name, len(inputs), n_windows, window, horizon, train_fraction, season)
-    known = first + window  # rows before the first that is tested
-    column = np.asarray(target, dtype=np.float64)[:, None]
-    if scalers is None:
-        named = [f"column {feature!r} of {name}" for feature in features]
-        scalers = Scaler.fit(inputs[:known], named), Scaler.fit(column[:known], [f"column {target_name!r} of {name}"])
-    input_scaler, target_scaler = scalers
-    scaled = scaled_rows(name, features, np.asarray(inputs, dtype=np.float64), input_scaler)
-    scaled_target = scaled_rows(name, (target_name,), column, target_scaler)
-    x = sliding_windows(scaled, window)[:n_windows]
-    y = sliding_windows(scaled_target[window:], horizon)[:n_windows, :, 0]
-    return Dataset(
-        name=name,
-        features=tuple(features),
-        target=target_name,
-        x_train=x[:n_train],
-        y_train=y[:n_train],
-        x_test=x[first:],
-        y_test=y[first:],
-        input_scaler=input_scaler,
-        target_scaler=target_scaler,
-        last_test=scaled_target[window - 1 + first : window - 1 + n_windows],
-        values=column[:, 0].copy(),
-        season=season,
-    )
-
-
-def _split(
-    name: str, n_rows: int, n_windows: int, window: int, horizon: int, train_fraction: float, season: int
-) -> tuple[int, int]:
-    """The first window that tests, and how many train; errors as of `make_dataset`."""
-    require_at_least("window", window, 1)
-    require_at_least("horizon", horizon, 1)
-    require_at_least("season", season, 1)
-    if not 0 < train_fraction < 1:
-        raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
-    first = part_of(train_fraction, max(n_windows, 0))  # that tests
-    n_train = first - (horizon - 1)
-    if n_windows < 2 or n_train < 1:
-        raise DataError(
-            f"{name} has {n_rows} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict, "
-            f"{max(n_train, 0)} of them to train; give a longer series, a smaller window or a smaller horizon."
-        )
-    if first + window <= season:
-        raise DataError(
-            f"{name} has {first + window} rows before the first that tests, and a season of {season} needs {season + 1}; "
-            "give a larger train_fraction, a longer series or a smaller season."
-        )
-    return first, n_train

@@ -54,10 +54,10 @@ def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
         windows first, a gap of horizon - 1 rows before the test part.
     """
     data = run.dataset
-    predicted = np.concatenate([run.predict(data.x_train), run.predict(data.x_test)])[:, :1]
-    rows = np.concatenate([data.window + np.arange(len(data.x_train)), data.n_known + np.arange(len(data.x_test))])
-    truth = np.concatenate([data.y_train, data.y_test])[:, :1]
-    truth, predicted = (data.target_scaler.inverse(values)[:, 0] for values in (truth, predicted))
+    parts = ((data.x_train, data.y_train, data.first_train), (data.x_test, data.y_test, data.n_known))
+    predicted = np.concatenate([data.original(run.predict(x)[:, :1], first)[:, 0] for x, _, first in parts])
+    rows = np.concatenate([first + np.arange(len(x)) for x, _, first in parts])
+    truth = np.concatenate([data.original(y[:, :1], first)[:, 0] for _, y, first in parts])
     return {"row": rows, "truth": truth, "prediction": predicted, "persistence": data.values[rows - 1]}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qlstm_qiskit.cli.completion import NAMES, backend_names, known
+from qlstm_qiskit.data.change import TRANSFORMS
 from qlstm_qiskit.data.named import DATASETS
 from qlstm_qiskit.data.reading import IMPUTE
 from qlstm_qiskit.errors import OptionError
@@ -40,6 +41,7 @@ ROOMS = {
     "logger": set(LOGGERS),
     "dtype": set(DTYPES),
     "impute": set(IMPUTE),
+    "transform": set(TRANSFORMS),
     "input_map": set(INPUT_MAPS),
     "cell": set(CELLS),
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},

@@ -26,9 +26,15 @@ def multilinear_model(forecaster: Forecaster, header: ModelHeader) -> dict[str, 
     0, 1, 2 of product p, and ``u = factors @ values + offsets``. A layer adds up one series per set of data angles.
 
     Raises:
-        CircuitError: A candidate has no such form, or reads an expression of the data that is not linear.
+        CircuitError: A candidate has no such form, or reads an expression of the data that is not linear; or the model predicts
+            differences or logarithms of a target that it does not read.
     """
     assert forecaster.circuits is not None
+    if header.change is not None and header.target not in header.features:
+        raise CircuitError(
+            f"this model predicts {header.change.words} of {header.target!r} without reading it, and predict.py could not turn "
+            "them back; export qasm3 or qpy, or train with the target among the features."
+        )
     content, layer = header.model_dump(mode="json", exclude={"format"}), forecaster.circuits
     more = {"cell": cell_of(layer.gate_names), "bidirectional": layer.bidirectional}
     defaults = {"cell": "lstm", "bidirectional": False}  # left out, as in files from before there was a choice

@@ -37,12 +37,15 @@ def load(path: Path | str) -> dict[str, Any]:
 def predict(model: dict[str, Any], windows: Any, scaled: bool = False) -> Any:
     """Predictions (n, horizon) for windows (n, window, features), both in original units or both scaled.
 
-    `ValueError` if a window has other features or a value that is not finite, or if the model overflows.
+    A model of differences needs, in original units, as many rows before its window as they reach back. `ValueError` if a window
+    has other features or a value that is not finite, or if the model overflows.
     """
     centre, half = _affine(model["input_scaler"])
     windows, n_features = np.asarray(windows, dtype=float), len(model["features"])
     if windows.ndim != 3 or not windows.shape[1] or windows.shape[2] != n_features or not np.isfinite(windows).all():
         raise ValueError(f"windows have the shape {windows.shape}; expected finite numbers (n, window, {n_features})")
+    change = None if scaled else model["change"]
+    windows, before = (windows, []) if change is None else _changed(model, change, windows)
     with np.errstate(all="ignore"):
         sequence = windows if scaled else (windows - centre) / half
         layers = list(model["layers"])
@@ -56,9 +59,33 @@ def predict(model: dict[str, Any], windows: Any, scaled: bool = False) -> Any:
             sequence = forwards
         centre, half = (0, 1) if scaled else _affine(model["target_scaler"])
         result = _linear(model["head"], last) * half + centre
+        result = result if change is None else _restored(change, result, before)
     if not np.isfinite(result).all():
         raise ValueError("predictions are no finite numbers: the data, or numbers of the model, are too large")
     return result
+
+
+def _changed(model: dict[str, Any], change: dict[str, Any], windows: Any) -> tuple[Any, list[Any]]:
+    """What the model reads of rows in original units, and the target before each of its differences, (n, rows)."""
+    place = model["features"].index(model["target"])
+    if change["transform"] == "log" and not (windows[..., place] > 0).all():
+        raise ValueError(f"a value of {model['target']!r} is not positive, and has no logarithm")
+    steps = [np.log(windows[..., place]) if change["transform"] == "log" else windows[..., place]]
+    for rows in change["difference"]:
+        steps.append(steps[-1][:, rows:] - steps[-1][:, :-rows])
+    windows = windows[:, sum(change["difference"]) :].copy()
+    if not windows.shape[1]:
+        raise ValueError(f"differences over {change['difference']} rows leave nothing of windows that are so short")
+    windows[..., place] = steps.pop()
+    return windows, steps
+
+
+def _restored(change: dict[str, Any], values: Any, before: list[Any]) -> Any:
+    """The target in original units, (n, horizon), of its changed values: one difference undone after another."""
+    for rows, known in zip(change["difference"][::-1], before[::-1], strict=True):
+        for step in range(values.shape[1]):
+            values[:, step] += values[:, step - rows] if step >= rows else known[:, step - rows]
+    return np.exp(values) if change["transform"] == "log" else values
 
 
 def _run(model: dict[str, Any], layer: dict[str, Any], sequence: Any) -> Any:
@@ -108,10 +135,10 @@ def _affine(scaler: dict[str, Any]) -> tuple[Any, Any]:
 
 def _model(content: dict[str, Any]) -> dict[str, Any]:
     """What `predict` uses of a file, checked, numbers as arrays; `ValueError` with the place of what is wrong."""
-    model = {name: _count(content, name) for name in ("window", "horizon", "hidden_size")}
-    features, hidden = _strings(content, "features"), model["hidden_size"]
-    if len(set(features)) < len(features):
-        raise ValueError("features: a name occurs twice")
+    model: dict[str, Any] = {name: _count(content, name) for name in ("window", "horizon", "hidden_size")}
+    features, hidden = _take(content, "features", list, "a list"), model["hidden_size"]
+    if not all(isinstance(name, str) for name in features) or not 0 < len(features) == len(set(features)):
+        raise ValueError("features is no list of names, each of them once")
     cell, both = content.get("cell", "lstm"), content.get("bidirectional", False)
     if cell not in GATES or not isinstance(both, bool):
         raise ValueError(f"cell is {cell!r:.30}, bidirectional {both!r:.30}; known are {', '.join(GATES)}, and true and false")
@@ -128,8 +155,16 @@ def _model(content: dict[str, Any]) -> dict[str, Any]:
     }
     head = _pair(_object(content.get("head"), "head"), "head.", model["horizon"], outputs)
     target = _take(content, "target", str, "a text")
-    model |= {"cell": cell, "bidirectional": both}
+    change = None if content.get("change") is None else _change(_object(content["change"], "change"), target in features)
+    model |= {"cell": cell, "bidirectional": both, "change": change}
     return {**content, **model, "features": features, "target": target, "layers": found, "head": head, **scalers}
+
+
+def _change(change: dict[str, Any], known: bool) -> dict[str, Any]:
+    difference, transform = _take(change, "difference", list, "a list", "change."), change.get("transform")
+    if transform not in (None, "log") or not known:
+        raise ValueError(f"change: transform is {transform!r:.30}, log is known; and the target must be a feature")
+    return {"difference": [_count({"change.difference": n}, "change.difference") for n in difference], "transform": transform}
 
 
 def _layer(layer: dict[str, Any], place: str, inputs: int, hidden: int, gates: int) -> dict[str, Any]:
@@ -199,13 +234,6 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     return _take({place: value}, place, dict, "an object")
 
 
-def _strings(content: dict[str, Any], name: str) -> list[str]:
-    values = _take(content, name, list, "a list")
-    if not values or not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{name} is no list of names")
-    return list(values)
-
-
 def _count(content: dict[str, Any], name: str) -> int:
     value = content.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
@@ -248,6 +276,7 @@ def main(arguments: list[str]) -> int:
     try:
         model = load(Path(__file__).with_name("multilinear.json"))
         rows, window = read_rows(arguments[0], model["features"]), model["window"]
+        window += sum(model["change"]["difference"]) if model["change"] else 0
         if len(rows) < window:
             raise ValueError(f"{arguments[0]} has {len(rows)} rows; a window needs {window}")
         windows = np.array([rows[end - window : end] for end in range(window, len(rows) + 1)])

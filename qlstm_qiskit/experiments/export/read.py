@@ -56,11 +56,27 @@ class Exported:
         return self.model.header
 
     def predict(self, windows: NDArray[np.float64], *, scaled: bool = True) -> NDArray[np.float64]:
-        """Predictions (n, horizon) for windows (n, window, features), both scaled or both in original units."""
+        """Predictions (n, horizon) for windows (n, window, features), both scaled or both in original units.
+
+        In original units, a model of differences needs `header.reach` rows more, before the window.
+
+        Raises:
+            OptionError: It predicts differences or logarithms of a target that it does not read, and they are not scaled.
+        """
         if scaled:
             return predict_windows(self.forecaster, windows)
-        inputs, target = self.header.input_scaler, self.header.target_scaler
-        return target.inverse(predict_windows(self.forecaster, inputs.transform(windows)))
+        header = self.header
+        change, past = header.change, windows[..., 0]
+        if change is not None:
+            if header.target not in header.features:
+                raise OptionError(
+                    f"this model predicts {change.words} of {header.target!r} without reading it; give scaled windows, and "
+                    "turn its predictions back with header.change.invert."
+                )
+            past = windows[..., header.features.index(header.target)]
+            windows = change.columns(windows, [name == header.target for name in header.features])
+        values = header.target_scaler.inverse(predict_windows(self.forecaster, header.input_scaler.transform(windows)))
+        return values if change is None else change.invert(values, past)
 
 
 def load_exported(path: Path | str, *, backend: Backend | str = "statevector", bound: bool = False) -> Exported:

@@ -78,6 +78,7 @@ def read_architecture(path: Path, header: ModelHeader) -> list[dict[str, Any]]:
 def _of_header(spec: RunSpec, header: ModelHeader) -> Iterator[_Difference]:
     yield "data.window", spec.data.window, header.window
     yield "data.horizon", spec.data.horizon, header.horizon
+    yield "data.difference and data.transform", spec.data.change, header.change
     if spec.data.csv is not None:
         yield "data.target", spec.data.target, header.target
         yield "data.features", list(spec.data.features or [str(spec.data.target)]), list(header.features)
@@ -88,7 +89,7 @@ def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
     if header.config is None:
         return
     defaults: dict[str, Any] = {name: known.default for name, known in OF_RUN.items()}
-    defaults |= {"space": None, "data.reading": None}
+    defaults |= {"space": None, "data.reading": None, "data.difference": [], "data.transform": None}
     here, there = defaults | _flat(spec.lasting()), defaults | _flat(header.config)
     yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from qlstm_qiskit.data import Reading, SeriesTable, read_series, scaled_rows, sliding_windows
 from qlstm_qiskit.data.content import read_content
+from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.run import Run
@@ -58,25 +59,29 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
         DataError, OptionError: The file or a column cannot be used.
         BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
-    window = run.header.window
-    series, scaled = _scaled(run, path, window + 1)
+    header, window = run.header, run.header.window
+    series, _, scaled = _scaled(run, path, window + 1)
+    first = window + header.reach
     table = series.cells.copy()
     taken = sorted({"prediction", "persistence"} & set(table.columns))
     if taken:
         raise DataError(f"{series.name} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
     if not series.is_plain:
-        for place, name in enumerate(run.header.features):
+        for place, name in enumerate(header.features):
             table[name] = series.values[:, place]
     if series.times is not None and series.times.column in table.columns:
         table[series.times.column] = series.times.written()
     table["prediction"] = np.nan
-    known = series.values[:, -1] if run.header.target in table.columns else None
+    known = series.values[:, -1] if header.target in table.columns else None
     windows = sliding_windows(scaled, window)[:-1]
     require_affordable_evaluation(run, len(windows))
-    table.loc[window:, "prediction"] = run.header.target_scaler.inverse(run.predict(windows)[:, :1])[:, 0]
+    found = header.target_scaler.inverse(run.predict(windows)[:, :1])
+    if header.change is not None:
+        found = header.change.invert(found, header.change.past(series.values[:, -1], first, len(found)))
+    table.loc[first:, "prediction"] = found[:, 0]
     if known is not None:
-        table[run.header.target] = known
-        table["persistence"] = table[run.header.target].shift(1).where(np.arange(len(table)) >= window)
+        table[header.target] = known
+        table["persistence"] = table[header.target].shift(1).where(np.arange(len(table)) >= first)
     return table
 
 
@@ -99,8 +104,7 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
         BudgetError: As of `predict_table`.
     """
     require_at_least("horizon", horizon, 1, MOST_ROWS)
-    series, _ = _scaled(run, path, run.header.window)
-    values = series.values[:, : len(run.header.features)]
+    series, values, _ = _scaled(run, path, run.header.window)
     header, at_once = run.header, run.header.horizon
     if horizon > at_once and header.features != (header.target,):
         raise OptionError(
@@ -115,6 +119,10 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
         prediction = header.target_scaler.inverse(run.predict(header.input_scaler.transform(known)[None])[0][:, None])
         steps += prediction[:, 0].tolist()
         known = np.concatenate([known, prediction])[-run.header.window :] if len(steps) < horizon else known
+    if header.change is not None:
+        steps = header.change.invert(np.array(steps[:horizon]), series.values[:, -1]).tolist()
+        if not np.isfinite(steps).all():
+            raise DataError("predictions that are fed back grow beyond all numbers; ask for fewer rows, or train again.")
     result = pd.DataFrame({"step": np.arange(1, horizon + 1)})
     dates = None if series.times is None else series.times.after(horizon)
     if series.times is not None and dates is not None:
@@ -126,9 +134,23 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
     return result
 
 
-def _scaled(run: Run, path: Path | str | pd.DataFrame | SeriesTable, n_rows: int) -> tuple[SeriesTable, np.ndarray]:
-    """The file as a table, and the features' values scaled; at least `n_rows` rows."""
+def _scaled(run: Run, path: Path | str | pd.DataFrame | SeriesTable, n_rows: int) -> tuple[SeriesTable, Floats, Floats]:
+    """The file as a table, and the features' values, changed as for training, and scaled; at least `n_rows` rows of them."""
     table, header = path if isinstance(path, SeriesTable) else table_of(run, path), run.header
-    if len(table.values) < n_rows:
-        raise DataError(f"{table.name} has {len(table.values)} rows; a window of {header.window} needs at least {n_rows}.")
-    return table, scaled_rows(table.name, header.features, table.values[:, : len(header.features)], header.input_scaler)
+    if len(table.values) < n_rows + header.reach:
+        more = f" after {header.reach} that differences need" if header.reach else ""
+        raise DataError(
+            f"{table.name} has {len(table.values)} rows; a window of {header.window}{more} needs at least "
+            f"{n_rows + header.reach}."
+        )
+    values = table.values[:, : len(header.features)]
+    if header.change is not None:
+        if header.target not in table.cells.columns:
+            raise DataError(
+                f"{table.name} has no column {header.target!r}; this run predicts its {header.change.words}, and goes on from "
+                "its values. Add the column."
+            )
+        where = f"{table.name}, {table.place}"
+        header.change.require_allowed(table.values[:, -1], header.target, where, table.lines)
+        values = header.change.columns(values, [name == header.target for name in header.features])
+    return table, values, scaled_rows(table.name, header.features, values, header.input_scaler, before=header.reach)

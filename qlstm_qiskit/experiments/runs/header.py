@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from torch import Tensor
 from typing_extensions import Self
 
 from qlstm_qiskit import __version__
-from qlstm_qiskit.data import Scaler
+from qlstm_qiskit.data import Change, Scaler
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.reading import validated
 from qlstm_qiskit.training.tensors import read_weights
@@ -28,8 +35,9 @@ class ModelHeader(BaseModel):
         epoch: Number of finished epochs.
         features, target: Names of the columns that the model reads and predicts.
         window, horizon: Numbers of rows that it reads and predicts.
-        input_scaler, target_scaler: Scalers from original units to the model's.
+        input_scaler, target_scaler: Scalers from original units to the model's, of changed values where there are such.
         gates: For each layer and gate, the candidates that are left, if a search has dropped some.
+        change: What the model has learned in place of the target itself, and reads where the target is a feature.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +52,20 @@ class ModelHeader(BaseModel):
     input_scaler: Scaler
     target_scaler: Scaler
     gates: Gates | None = None
+    change: Change | None = None
+
+    @property
+    def reach(self) -> int:
+        """Rows before a window that its changed values depend on."""
+        return 0 if self.change is None else self.change.reach
+
+    @model_serializer(mode="wrap")
+    def _changed_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `change` where there is none, so that files say what they always did."""
+        content = dump(self)
+        if self.change is None:
+            content.pop("change", None)
+        return content
 
     @model_validator(mode="after")
     def _check_scalers(self) -> Self:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlstm_qiskit.data import Dataset, split_validation
+from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.experiments.runs.agreement import METRICS
 from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.own import OwnSpace
@@ -27,8 +28,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, fraction)
     valid = {}
     if fraction:
-        windows, targets = dataset.validation(fraction)
-        valid = {task.valid: task.error(run.predict(windows), targets)}
+        valid = {task.valid: error_of(run, dataset, *dataset.validation(fraction), dataset.first_validation(fraction))}
     return {
         "dataset": dataset.name,
         "model": spec.model,
@@ -40,7 +40,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         **({"space": spec.space.digest} if isinstance(spec.space, OwnSpace) else {}),
         "backend": spec.backend,
         "evaluated_on": spec.backend,
-        task.train: task.error(run.predict(dataset.x_train[:n_trained]), dataset.y_train[:n_trained]),
+        task.train: error_of(run, dataset, dataset.x_train[:n_trained], dataset.y_train[:n_trained], dataset.first_train),
         **valid,
         task.test: test[task.metric],
         "test": test,
@@ -56,6 +56,11 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def error_of(run: Run, dataset: Dataset, windows: Floats, targets: Floats, first: int | None = None) -> float:
+    """The error of consecutive windows of a series, in scaled units of the series itself; `first` as of `Dataset.original`."""
+    return run.spec.task.error(dataset.as_series(run.predict(windows), first), dataset.as_series(targets, first))
+
+
 def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:
     """Metrics of a stage on the way to a derived model: errors (scaled) and number of circuits.
 
@@ -66,10 +71,9 @@ def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:
             was trained on it.
     """
     task = run.spec.task
-    parts = {task.test: (dataset.x_test, dataset.y_test)}
+    errors = {task.test: error_of(run, dataset, dataset.x_test, dataset.y_test)}
     if 0 < held_out <= run.valid_fraction:
-        parts[task.valid] = dataset.validation(held_out)
-    errors = {name: task.error(run.predict(windows), targets) for name, (windows, targets) in parts.items()}
+        errors[task.valid] = error_of(run, dataset, *dataset.validation(held_out), dataset.first_validation(held_out))
     layer = run.forecaster.circuits
     circuits = layer.n_circuits if layer is not None else 0
     found = {task.valid: errors.get(task.valid), task.test: errors[task.test]}

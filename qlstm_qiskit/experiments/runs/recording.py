@@ -99,6 +99,7 @@ def header_of(data: Dataset, epoch: int, gates: Gates | None = None) -> ModelHea
         horizon=data.horizon,
         input_scaler=data.input_scaler,
         target_scaler=data.target_scaler,
+        change=data.change,
         gates=gates,
     )
 

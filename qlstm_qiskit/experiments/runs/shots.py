@@ -133,13 +133,13 @@ def shot_curve(
     if not backends:
         raise OptionError(f"the model {sampled.spec.model} of {path} has no circuits, and needs no shots.")
     dataset, task = sampled.dataset, sampled.spec.task
-    windows, targets = np.tile(dataset.x_test, (repeats, 1, 1)), dataset.y_test
+    windows, targets = np.tile(dataset.x_test, (repeats, 1, 1)), dataset.as_series(dataset.y_test)
     found = []
     for number in numbers:
         for own in backends:
             own.shots = number
         predictions = predict_windows(sampled.forecaster, windows).reshape(repeats, *targets.shape)
-        found.append([task.error(own, targets) for own in predictions])
+        found.append([task.error(dataset.as_series(own), targets) for own in predictions])
     model = _error(load_run(path, backend=EXACT))
     exact = {"shots": None, "sampling": "gaussian", "seed": None}
     noisy = model if spec.noise is None else _error(load_run(path, backend=spec.model_copy(update=exact)))
@@ -166,7 +166,8 @@ def expected_errors(path: Path | str, backend: BackendSpec, shots: Sequence[int]
 
 
 def _error(run: Run) -> float:
-    return run.spec.task.error(predict_windows(run.forecaster, run.dataset.x_test), run.dataset.y_test)
+    data = run.dataset
+    return run.spec.task.error(data.as_series(predict_windows(run.forecaster, data.x_test)), data.as_series(data.y_test))
 
 
 def _backends(run: Run) -> list[SampledBackend]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -16,7 +16,7 @@ from pydantic import (
     model_serializer,
 )
 
-from qlstm_qiskit.data import Dataset, Reading, load_csv, load_dataset, read_series
+from qlstm_qiskit.data import REAL_SERIES, Change, Dataset, Reading, load_csv, load_dataset, read_series
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, own_space, require_own_circuits
 from qlstm_qiskit.hardware import BackendSpec, find_spec
@@ -50,6 +50,8 @@ class DataSpec(BaseModel):
         season: Rows in a season of a CSV file's target; 1 where None.
         reading: How the file is read, where it is no plain one; what it leaves open is recognised. None together with
             `csv_sha256` is a plain file whose rows were in order, which is read as it is.
+        difference: Numbers of rows that the target is differenced over, or "season"; one or several.
+        transform: "log" to take the logarithm of the target first; see `Change`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,11 +66,31 @@ class DataSpec(BaseModel):
     train_fraction: float = 0.67
     season: int | None = None
     reading: Reading | None = None
+    difference: tuple[int | Literal["season"], ...] = ()
+    transform: str | None = None
+
+    @field_validator("difference", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: object) -> object:
+        return (given,) if isinstance(given, int | str) else given
+
+    @property
+    def change(self) -> Change | None:
+        """What is learned in place of the series.
+
+        Raises:
+            OptionError: A value is not allowed, or a season is asked for and there is none.
+        """
+        known = REAL_SERIES.get(self.dataset or "")
+        return Change.of(self.difference, self.transform, known.season if known is not None else self.season or 1)
 
     @model_serializer(mode="wrap")
     def _given_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `reading` where the file is a plain one, so that files say of it what they always did."""
+        """Without `reading` where the file is a plain one, and what is not changed, so that files say what they always did."""
         content = dump(self)
+        for name in ("difference", "transform"):
+            if not getattr(self, name):
+                content.pop(name, None)
         if content.get("reading", self) is None:
             del content["reading"]
         elif self.reading is not None and "reading" in content:
@@ -88,7 +110,7 @@ class DataSpec(BaseModel):
             for name in ("target", "features", "season", "reading"):
                 if getattr(self, name) is not None:
                     raise OptionError(f"{name} goes with a CSV file; the dataset {self.dataset!r} has its own.")
-            return load_dataset(self.dataset, window=self.window, horizon=self.horizon, train_fraction=self.train_fraction)
+            return load_dataset(self.dataset, **self._cut)
         if self.target is None:
             raise OptionError("a CSV file needs the name of the column to predict (--target).")
         if self.csv_sha256 is not None and self.csv_sha256 != self._digest():
@@ -97,12 +119,14 @@ class DataSpec(BaseModel):
             str(self.csv),
             self.target,
             self.features,
-            window=self.window,
-            horizon=self.horizon,
-            train_fraction=self.train_fraction,
+            **self._cut,
             season=1 if self.season is None else self.season,
             reading=replace(Reading(), sort=False) if self.csv_sha256 is not None and self.reading is None else self.reading,
         )
+
+    @property
+    def _cut(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("window", "horizon", "train_fraction", "difference", "transform")}
 
     def pinned(self, dataset: Dataset | None = None) -> DataSpec:
         """The same, with the file's absolute path, the hash of its content, and what was recognised in it.

@@ -72,7 +72,7 @@ def evaluate(run: Path, asked: PinnedEvaluation, seed: int) -> list[float]:
     with closing(load_run(run, backend=spec)) as loaded:
         task, data = loaded.spec.task, loaded.dataset
         return [
-            task.error(predict_windows(loaded.forecaster, data.x_test), data.y_test)
+            task.error(data.as_series(predict_windows(loaded.forecaster, data.x_test)), data.as_series(data.y_test))
             for _ in range(asked.repeats if loaded.forecaster.circuits is not None else 1)
         ]
 

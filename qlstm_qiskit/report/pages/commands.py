@@ -14,7 +14,7 @@ from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.options import OF_MODEL, OF_TRAINING
 
 #: Fields of the data that `qlstm train` has an option for.
-_DATA = ("dataset", "csv", "target", "window", "horizon", "train_fraction", "season")
+_DATA = ("dataset", "csv", "target", "window", "horizon", "train_fraction", "season", "transform")
 
 #: What is said even where it is the default.
 _ALWAYS = ("epochs", "valid_fraction", "seed")
@@ -46,6 +46,7 @@ def again(spec: RunSpec, path: Path) -> str:
         words += ["--from", spec.start.run, *_options(spec, training)]
     else:
         words += _options(spec.data, _DATA)
+        words += [word for value in spec.data.difference for word in ("--difference", value)]
         if spec.data.features is not None and spec.data.csv is not None:
             names = spec.data.features
             odd = any(set(name) & set(',"') for name in names)  # each is then an option of its own, which is a name as it is

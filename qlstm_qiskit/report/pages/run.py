@@ -109,11 +109,13 @@ def _lead(spec: RunSpec, run: Run) -> list[str]:
 
 
 def _forecast(run: Run) -> Section:
-    text = Text(
+    text = (
         "One step ahead, in the series' own units. The buttons show a part of it; with a mouse, drag over what is to be "
         "larger, and double-click for all."
     )
-    return Section("Forecast", [text, forecast_plot(run)])
+    if run.dataset.change is not None:
+        text += f" The model learns {run.dataset.change.words}; forecasts and errors are of the series itself."
+    return Section("Forecast", [Text(text), forecast_plot(run)])
 
 
 def _errors(run: Run) -> Section:
@@ -154,6 +156,8 @@ def _losses(run: Run) -> Section:
     text = "The test part is recorded and never used to choose anything."
     if "fine_tuned" not in run.metrics.get("stages", {}) and "stages" in run.metrics:
         text = "The history is that of the search that this model was derived from. " + text
+    if run.dataset.change is not None:
+        text += f" Its errors are those of {run.dataset.change.words}, scaled: what is trained on."
     return Section("Training", [Text(text), loss_plot(run)])
 
 

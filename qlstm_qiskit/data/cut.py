@@ -1,0 +1,163 @@
+"""Cutting a series into windows: scaled, changed where that is asked for, and split in time order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qlstm_qiskit.data.change import Change
+from qlstm_qiskit.data.scaler import Floats, Scaler, scaled_rows
+from qlstm_qiskit.data.windows import Dataset, part_of, sliding_windows
+from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+
+
+def make_dataset(
+    name: str,
+    inputs: Floats,
+    target: Floats,
+    *,
+    features: Sequence[str],
+    target_name: str,
+    window: int = 4,
+    horizon: int = 1,
+    train_fraction: float = 0.67,
+    scalers: tuple[Scaler, Scaler] | None = None,
+    drop_last: int = 0,
+    season: int = 1,
+    difference: int | str | Sequence[int | str] = (),
+    transform: str | None = None,
+) -> Dataset:
+    """Scale a series, cut it into windows and split them in time order.
+
+    With `difference` or `transform` the change of the target is learned, see `Change`; the test part is the same as without.
+    The target's own past among the inputs is changed alike. Other columns are left as they are: differences of a mark, or a
+    logarithm of a temperature, say nothing.
+
+    Args:
+        name: Name for messages and results.
+        inputs: (rows, features), in time order, in original units.
+        target: (rows,): the value to predict, at the same times.
+        features, target_name: Their names.
+        window: Rows in each input window.
+        horizon: How many of the target's next values a window predicts.
+        train_fraction: Part of the windows (rounded down) before the first that tests. They train, except for the last
+            horizon - 1, whose targets test windows predict too.
+        scalers: For inputs and target; by default fitted on the rows that training windows read, and no others, as those of
+            changed columns always are.
+        drop_last: Windows to leave out at the end.
+        season: Rows in a season of the target; 1 where it has none.
+        difference: Numbers of rows that the target is differenced over, or "season"; one or several.
+        transform: "log" to take the logarithm of the target first.
+
+    Raises:
+        DataError: The series is too short to give a window to each part, or a season before the first test row; or a value is
+            no number, or too large, or has no logarithm where one is taken.
+        OptionError: An option is out of range.
+    """
+    change, own = Change.of(difference, transform, season), (name, tuple(features), target_name)
+    n_windows = len(inputs) - window - horizon + 1 - drop_last
+    reach = 0 if change is None else change.reach
+    first, n_train = _split(name, len(inputs), n_windows, window, horizon, train_fraction, season, reach)
+    prepared = _Prepared.of(own, inputs, target, first + window, change, scalers)
+    return prepared.cut(window, horizon, n_windows - reach, first - reach, n_train, season)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A series scaled, and changed where that is asked for; the fields of `Dataset`, and the rows that windows are cut of."""
+
+    name: str
+    features: tuple[str, ...]
+    target: str
+    x: Floats
+    y: Floats
+    scalers: tuple[Scaler, Scaler]
+    values: Floats
+    change: Change | None
+    series_scaler: Scaler | None
+
+    @classmethod
+    def of(
+        cls,
+        own: tuple[str, tuple[str, ...], str],
+        inputs: Floats,
+        target: Floats,
+        known: int,
+        change: Change | None,
+        scalers: tuple[Scaler, Scaler] | None,
+    ) -> _Prepared:
+        """From name, features, target, and rows in original units, of which those before `known` are fitted on."""
+        name, features, target_name = own
+        x, y = np.asarray(inputs, dtype=np.float64), np.asarray(target, dtype=np.float64)[:, None]
+        values, series_scaler, reach = y[:, 0].copy(), None, 0
+        if scalers is None:
+            scalers = _fitted(name, features, x[:known]), _fitted(name, (target_name,), y[:known])
+        if change is not None:
+            change.require_allowed(values, target_name, f"{name}, row")
+            series_scaler, reach = scalers[1], change.reach
+            scaled_rows(name, (target_name,), y, series_scaler)
+            own_past = [feature == target_name for feature in features]
+            x, y = change.columns(x, own_past), change.apply(values)[:, None]
+            changed = _fitted(f"changed {name}", (target_name,), y[: known - reach])
+            scalers = _columns(own_past, changed, scalers[0]), changed
+        x = scaled_rows(name, features, x, scalers[0], before=reach)
+        y = scaled_rows(name, (target_name,), y, scalers[1], before=reach)
+        return cls(name, features, target_name, x, y, scalers, values, change, series_scaler)
+
+    def cut(self, window: int, horizon: int, n_windows: int, first: int, n_train: int, season: int) -> Dataset:
+        """Windows in time order, of which the first `n_train` train, and those from `first` on test."""
+        x = sliding_windows(self.x, window)[:n_windows]
+        y = sliding_windows(self.y[window:], horizon)[:n_windows, :, 0]
+        return Dataset(
+            name=self.name,
+            features=self.features,
+            target=self.target,
+            x_train=x[:n_train],
+            y_train=y[:n_train],
+            x_test=x[first:],
+            y_test=y[first:],
+            input_scaler=self.scalers[0],
+            target_scaler=self.scalers[1],
+            last_test=self.y[window - 1 + first : window - 1 + n_windows],
+            values=self.values,
+            season=season,
+            change=self.change,
+            series_scaler=self.series_scaler,
+        )
+
+
+def _fitted(name: str, columns: Sequence[str], values: Floats) -> Scaler:
+    return Scaler.fit(values, [f"column {column!r} of {name}" for column in columns])
+
+
+def _columns(which: Sequence[bool], one: Scaler, others: Scaler) -> Scaler:
+    """A scaler with some columns as the only one of another scaler."""
+    low, high = np.where(which, one.low, others.low), np.where(which, one.high, others.high)
+    return Scaler(tuple(low.tolist()), tuple(high.tolist()))
+
+
+def _split(
+    name: str, n_rows: int, n_windows: int, window: int, horizon: int, train_fraction: float, season: int, reach: int
+) -> tuple[int, int]:
+    """The first window that tests, and how many train; errors as of `make_dataset`."""
+    require_at_least("window", window, 1)
+    require_at_least("horizon", horizon, 1)
+    require_at_least("season", season, 1)
+    if not 0 < train_fraction < 1:
+        raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
+    first = part_of(train_fraction, max(n_windows, 0))  # that tests
+    n_train = first - (horizon - 1) - reach
+    if n_windows < 2 or n_train < 1:
+        raise DataError(
+            f"{name} has {n_rows} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict, "
+            f"{max(n_train, 0)} of them to train{f' after {reach} rows that differences need' if reach else ''}; give a longer "
+            f"series, a smaller window{', a smaller horizon or smaller differences' if reach else ' or a smaller horizon'}."
+        )
+    if first + window <= season:
+        raise DataError(
+            f"{name} has {first + window} rows before the first that tests, and a season of {season} needs {season + 1}; "
+            "give a larger train_fraction, a longer series or a smaller season."
+        )
+    return first, n_train
