@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class Estimator(BaseEstimator, AllOptions):
             RunError: There is none, it is damaged, or it is of another class.
             OptionError: A backend is needed, or an option is not allowed here, such as a device that is not there.
         """
-        return load_estimator(cls, folder, backend)
+        return cast(E, load_estimator(cls, folder, backend))
 
     def _kept(self) -> dict[str, Any]:
         """What a fit leaves in a child beside the model, as plain JSON values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.searching import SearchNet
 from qlstm_qiskit.training.tensors import read_weights, write_tensors
 
-if TYPE_CHECKING:
-    from qlstm_qiskit.training.estimator import Estimator
+#: `training.estimator.Estimator`, which has this file's functions as its methods.
+Estimator = Any
 
 FILE = "estimator.safetensors"
 
