@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from qlstm_qiskit.data import Reading, SeriesTable, read_series, scaled_rows, sliding_windows
-from qlstm_qiskit.data.content import read_content
+from qlstm_qiskit.data import Reading, SeriesTable, sliding_windows
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.run import Run
+from qlstm_qiskit.experiments.runs.units import scaled_series, series_of
 
 #: Rows of a forecast; more would take an hour, one after another.
 MOST_ROWS = 1_000_000
@@ -33,15 +32,7 @@ def table_of(run: Run, source: Path | str | pd.DataFrame, reading: Reading | Non
     Raises:
         DataError, OptionError: The file or a column cannot be used.
     """
-    header, given = run.header, reading or Reading()
-    own = (run.spec.data.reading or Reading()).with_given(reading)
-    content = read_content(source, own, header.features)
-    if not set(header.features) <= set(content.cells.columns):  # of another kind than the file that was trained on
-        own = replace(given, impute=own.impute, na=own.na)
-        content = read_content(source, own, header.features)
-    own = own.for_columns(list(content.cells.columns)) if given.date_column is None else own
-    target = [header.target] if header.target in content.cells.columns else []
-    return read_series(source, (*header.features, *target), header.target, own)
+    return series_of(run.header, run.spec.data.reading, source, reading)
 
 
 def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd.DataFrame:
@@ -136,21 +127,5 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
 
 def _scaled(run: Run, path: Path | str | pd.DataFrame | SeriesTable, n_rows: int) -> tuple[SeriesTable, Floats, Floats]:
     """The file as a table, and the features' values, changed as for training, and scaled; at least `n_rows` rows of them."""
-    table, header = path if isinstance(path, SeriesTable) else table_of(run, path), run.header
-    if len(table.values) < n_rows + header.reach:
-        more = f" after {header.reach} that differences need" if header.reach else ""
-        raise DataError(
-            f"{table.name} has {len(table.values)} rows; a window of {header.window}{more} needs at least "
-            f"{n_rows + header.reach}."
-        )
-    values = table.values[:, : len(header.features)]
-    if header.change is not None:
-        if header.target not in table.cells.columns:
-            raise DataError(
-                f"{table.name} has no column {header.target!r}; this run predicts its {header.change.words}, and goes on from "
-                "its values. Add the column."
-            )
-        where = f"{table.name}, {table.place}"
-        header.change.require_allowed(table.values[:, -1], header.target, where, table.lines)
-        values = header.change.columns(values, [name == header.target for name in header.features])
-    return table, values, scaled_rows(table.name, header.features, values, header.input_scaler, before=header.reach)
+    table = path if isinstance(path, SeriesTable) else table_of(run, path)
+    return table, *scaled_series(run.header, table, n_rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -34,6 +35,7 @@ from qlstm_qiskit.experiments.runs.own import read_back
 from qlstm_qiskit.experiments.runs.reading import read_json, read_lines, read_metrics, validated
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.runs.trust import require_trusted
+from qlstm_qiskit.experiments.runs.units import array_windows, frame_windows, original, require_scaled, require_units
 from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows, trace_windows
@@ -161,12 +163,28 @@ class Run:
             for cell in self.forecaster.circuits.layers():
                 cell.bank.backend.close()
 
-    def predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Predictions (n, horizon) for scaled windows (n, window, features), scaled.
+    def predict(self, windows: NDArray[np.float64] | pd.DataFrame, *, units: str = "scaled") -> NDArray[np.float64]:
+        """Predictions (n, horizon) for windows, in the same units.
+
+        Args:
+            windows: (n, window, features), or in original units (n, window + reach, features), where reach is the number of
+                rows that differences are over in all. Or a DataFrame with the run's columns in original units, of whose rows
+                all windows are predicted from, the last of them what follows the frame; rows are sorted by date.
+            units: "scaled" or "original"; a DataFrame is in original units always.
 
         Raises:
-            DataError: A prediction is not finite.
+            DataError: A prediction is not finite, windows are of another shape or other units, or the frame cannot be used.
+            OptionError: There are no such units, or no such column.
         """
+        require_units(units)
+        if isinstance(windows, pd.DataFrame):
+            return original(self.header, self._predict, *frame_windows(self.header, self.spec.data.reading, windows))
+        if units == "original":
+            return original(self.header, self._predict, *array_windows(self.header, windows))
+        require_scaled(self.header, windows)
+        return self._predict(windows)
+
+    def _predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
         outputs, predictions = trace_windows(self.forecaster, windows)
         lost = int((~np.isfinite(predictions)).any(axis=1).sum())
         if lost:

@@ -1,0 +1,154 @@
+"""Series in original units as the scaled windows that a run's model reads, and its predictions back in those units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qlstm_qiskit.data import Reading, SeriesTable, read_series, scaled_rows, sliding_windows
+from qlstm_qiskit.data.content import read_content
+from qlstm_qiskit.data.scaler import Floats
+from qlstm_qiskit.errors import DataError, OptionError, unknown_option
+from qlstm_qiskit.experiments.runs.header import ModelHeader
+
+#: Units of windows and predictions.
+UNITS = ("scaled", "original")
+
+#: Scaled values of the training part lie from -1 to 1; where all of a column lie beyond these, and all within the column's own
+#: range, they are in original units.
+_SCALED = (-2.0, 2.0)
+
+
+def series_of(
+    header: ModelHeader, own: Reading | None, source: Path | str | pd.DataFrame, reading: Reading | None = None
+) -> SeriesTable:
+    """Read a series with a run's columns; see `table_of`.
+
+    Args:
+        header: Of the run.
+        own: How the run's own file is read.
+        source, reading: As in `table_of`.
+    """
+    given = reading or Reading()
+    chosen = (own or Reading()).with_given(reading)
+    content = read_content(source, chosen, header.features)
+    if not set(header.features) <= set(content.cells.columns):  # of another kind than the file that was trained on
+        chosen = replace(given, impute=chosen.impute, na=chosen.na)
+        content = read_content(source, chosen, header.features)
+    chosen = chosen.for_columns(list(content.cells.columns)) if given.date_column is None else chosen
+    target = [header.target] if header.target in content.cells.columns else []
+    return read_series(source, (*header.features, *target), header.target, chosen)
+
+
+def scaled_series(header: ModelHeader, table: SeriesTable, n_rows: int) -> tuple[Floats, Floats]:
+    """The features' values, changed as for training, and the same scaled; (rows, features), of at least `n_rows` rows.
+
+    Raises:
+        DataError: There are too few rows, the target is needed and not there, or a value cannot be used.
+    """
+    if len(table.values) < n_rows + header.reach:
+        more = f" after {header.reach} that differences need" if header.reach else ""
+        raise DataError(
+            f"{table.name} has {len(table.values)} rows; a window of {header.window}{more} needs at least "
+            f"{n_rows + header.reach}."
+        )
+    values = table.values[:, : len(header.features)]
+    if header.change is not None:
+        if header.target not in table.cells.columns:
+            raise DataError(
+                f"{table.name} has no column {header.target!r}; this run predicts its {header.change.words}, and goes on from "
+                "its values. Add the column."
+            )
+        where = f"{table.name}, {table.place}"
+        header.change.require_allowed(table.values[:, -1], header.target, where, table.lines)
+        values = header.change.columns(values, [name == header.target for name in header.features])
+    return values, scaled_rows(table.name, header.features, values, header.input_scaler, before=header.reach)
+
+
+def frame_windows(header: ModelHeader, own: Reading | None, frame: pd.DataFrame) -> tuple[Floats, Floats | None]:
+    """All windows of a frame, the last one before the row that follows it.
+
+    Args:
+        header: Of the run.
+        own: How the run's own file is read.
+        frame: Rows in original units, with the run's columns.
+
+    Returns:
+        Scaled windows, (n, window, features), and the rows that predictions go on from, (n, reach), where differences or
+        logarithms are learned.
+
+    Raises:
+        DataError, OptionError: The frame or a column cannot be used.
+    """
+    table = series_of(header, own, frame)
+    windows = sliding_windows(scaled_series(header, table, header.window)[1], header.window)
+    first = header.window + header.reach
+    return windows, None if header.change is None else header.change.past(table.values[:, -1], first, len(windows))
+
+
+def array_windows(header: ModelHeader, windows: Floats) -> tuple[Floats, Floats | None]:
+    """Scaled windows of windows in original units; returns as `frame_windows`.
+
+    Args:
+        header: Of the run.
+        windows: (n, window + reach, features); reach is the number of rows that differences are over in all, else 0.
+
+    Raises:
+        DataError: The shape does not fit, or a value cannot be used.
+        OptionError: The target is needed, and is no feature.
+    """
+    rows, features, change = header.window + header.reach, header.features, header.change
+    given = np.asarray(windows, dtype=np.float64)
+    if given.ndim != 3 or given.shape[1:] != (rows, len(features)):
+        before = f" ({header.window} of the window after {header.reach} that differences need)" if header.reach else ""
+        raise DataError(
+            f"windows in original units have the shape {given.shape}; give (n, {rows}, {len(features)}): n windows of {rows} "
+            f"rows{before} of {', '.join(map(repr, features))}."
+        )
+    past = None
+    if change is not None:
+        if header.target not in features:
+            raise OptionError(
+                f"this run predicts the {change.words} of {header.target!r} and goes on from its values, which are no feature; "
+                "give a DataFrame with that column."
+            )
+        past = given[:, :, features.index(header.target)]
+        change.require_allowed(past.ravel(), header.target, "the windows, value")
+        given = change.columns(given, [name == header.target for name in features])
+    scaled = scaled_rows("the windows", features, given.reshape(-1, len(features)), header.input_scaler)
+    return scaled.reshape(given.shape), past
+
+
+def original(header: ModelHeader, predict: Callable[[Floats], Floats], windows: Floats, past: Floats | None) -> Floats:
+    """What a scaled prediction is in original units, (n, horizon); `windows` and `past` as `frame_windows` gives them."""
+    values = header.target_scaler.inverse(predict(windows))
+    return values if header.change is None or past is None else header.change.invert(values, past)
+
+
+def require_units(units: str) -> None:
+    """Raise `OptionError` if there are no such units."""
+    if units not in UNITS:
+        raise unknown_option("units", units, UNITS)
+
+
+def require_scaled(header: ModelHeader, windows: Floats) -> None:
+    """Refuse windows that are given as scaled ones, and are in original units.
+
+    Raises:
+        DataError: All values of a column lie far outside of what scaled ones do, and within the column's range in training.
+    """
+    if not len(windows) or np.ndim(windows) != 3 or np.shape(windows)[2] != len(header.features) or header.change is not None:
+        return
+    for place, name in enumerate(header.features):
+        low, high = header.input_scaler.low[place], header.input_scaler.high[place]
+        column = windows[:, :, place]
+        least, most, span = float(np.min(column)), float(np.max(column)), high - low
+        if (least > _SCALED[1] or most < _SCALED[0]) and low - span <= least and most <= high + span:
+            raise DataError(
+                f"the values of {name!r} run from {least:g} to {most:g}: these are its original units; scaled ones lie from -1 "
+                'to 1. Give units="original", or a DataFrame.'
+            )
