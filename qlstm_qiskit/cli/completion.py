@@ -34,6 +34,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "derivation": ("perturbation", "contribution", "weight"),
     "study": ("device", "real", "recipe", "recipe-device", "search", "table2", "table2-tuned"),
+    "interval_method": ("split", "adaptive"),
     "impute": ("ffill", "linear", "time"),
     "format": ("qasm3", "qpy", "multilinear"),
     "logger": ("tensorboard", "mlflow"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.derive import print_stages
+from qlstm_qiskit.cli.intervals import intervals_of, with_intervals
 from qlstm_qiskit.cli.options import (
     READING,
     BackendsFile,
@@ -39,7 +40,6 @@ from qlstm_qiskit.cli.options import (
     reading_of,
     split_names,
     with_options,
-    with_reading,
 )
 from qlstm_qiskit.cli.output import print_json
 from qlstm_qiskit.cli.runs import print_dry_run, print_errors
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
 
 
-@with_reading
+@with_intervals
 @with_options
 def train(
     ctx: typer.Context,
@@ -137,6 +137,7 @@ def _say_what_is_read(values: dict[str, Any]) -> None:
     """Print what is recognised in the file, and refuse what is wrong with it before torch and Qiskit are loaded."""
     from qlstm_qiskit.data import load_csv
 
+    interval = intervals_of(values)
     if values["csv"] is None:
         return
     cut = {name: values[name] for name in ("window", "horizon", "train_fraction")}
@@ -144,6 +145,8 @@ def _say_what_is_read(values: dict[str, Any]) -> None:
     if values["target"] is None:
         raise OptionError("a CSV file needs the name of the column to predict (--target).")
     data = load_csv(values["csv"], values["target"], _columns(values), **cut, season=season, reading=reading_of(values))
+    if interval is not None:
+        interval.cut(data)
     if data.said and not values["json"]:
         print(data.said)
 
@@ -243,6 +246,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
             csv=None if csv is None else str(csv),
             features=None if columns is None else tuple(columns),
             reading=reading_of(given),
+            interval=intervals_of(given),
             **data,
         ),
         search=search,

@@ -1,5 +1,6 @@
 """Series to learn from: the paper's, measured ones, a user's CSV files; and windows of all of them."""
 
+from qlstm_qiskit.data.conformal import METHODS, Intervals, conformal_radius, require_level, tracked, windows_needed
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
@@ -16,14 +17,17 @@ from qlstm_qiskit.data.windows import Dataset, make_dataset, part_of, sliding_wi
 __all__ = [
     "DATASETS",
     "IMPUTE",
+    "METHODS",
     "PAPER_SERIES",
     "REAL_SERIES",
     "Dataset",
+    "Intervals",
     "Reading",
     "RealSeries",
     "Scaler",
     "SeriesTable",
     "Times",
+    "conformal_radius",
     "forecast_errors",
     "horizon_errors",
     "load_csv",
@@ -35,6 +39,7 @@ __all__ = [
     "read_series",
     "read_table",
     "reference_errors",
+    "require_level",
     "require_time_order",
     "rolled_errors",
     "rolled_out",
@@ -42,4 +47,6 @@ __all__ = [
     "scaled_rows",
     "sliding_windows",
     "split_validation",
+    "tracked",
+    "windows_needed",
 ]

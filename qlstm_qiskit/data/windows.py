@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qlstm_qiskit.data.reading import Reading
 from qlstm_qiskit.data.scaler import Floats, Scaler, scaled_rows
@@ -31,6 +32,7 @@ class Dataset:
         times: The dates of all rows, where a file has any.
         reading: What has to be said to read the file in the same way again; None for a plain one.
         said: What was recognised in the file, in words.
+        calibration: Windows and their targets, as of training, that were set aside to calibrate intervals; None for none.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Dataset:
     times: Times | None = None
     reading: Reading | None = None
     said: str = ""
+    calibration: tuple[Floats, Floats] | None = None
 
     @property
     def window(self) -> int:
@@ -59,8 +62,20 @@ class Dataset:
 
     @property
     def n_known(self) -> int:
-        """Rows before the first that a test window predicts: those that training windows read."""
-        return len(self.x_train) + self.window + self.horizon - 1
+        """Rows before the first that a test window predicts: those that training windows, and calibrating ones, read."""
+        aside = 0 if self.calibration is None else len(self.calibration[0]) + self.horizon - 1
+        return len(self.x_train) + aside + self.window + self.horizon - 1
+
+    @property
+    def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The first row that each window predicts, from 0: of those that train, calibrate and test."""
+        n_own = 0 if self.calibration is None else len(self.calibration[0])
+        first = self.n_known - self.horizon + 1 - n_own
+        return (
+            self.window + np.arange(len(self.x_train)),
+            first + np.arange(n_own),
+            self.n_known + np.arange(len(self.x_test)),
+        )
 
     def validation(self, fraction: float) -> tuple[Floats, Floats]:
         """The last part of the training windows and their targets, at least one: what `valid_fraction` holds out."""

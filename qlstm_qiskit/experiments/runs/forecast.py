@@ -11,6 +11,14 @@ import pandas as pd
 from qlstm_qiskit.data import Reading, SeriesTable, read_series, scaled_rows, sliding_windows
 from qlstm_qiskit.data.content import read_content
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+from qlstm_qiskit.experiments.runs.intervals import (
+    calibrated,
+    calibration_windows,
+    followed_windows,
+    following,
+    radii,
+    with_ends,
+)
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.run import Run
 
@@ -51,8 +59,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
         path: A CSV or Parquet file or a DataFrame with the run's columns, in original units; or what `table_of` gives of it.
 
     Returns:
-        The file's columns, and `prediction` and (where the target is in the file) `persistence`, empty in the first rows; in
-        time order.
+        The file's columns, and `prediction`, of a run with intervals `lower` and `upper`, and (where the target is in the file)
+        `persistence`, empty in the first rows; in time order. Adaptive intervals follow the rows before.
 
     Raises:
         DataError, OptionError: The file or a column cannot be used.
@@ -61,7 +69,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     window = run.header.window
     series, scaled = _scaled(run, path, window + 1)
     table = series.cells.copy()
-    taken = sorted({"prediction", "persistence"} & set(table.columns))
+    ends = () if run.spec.data.interval is None else ("lower", "upper")
+    taken = sorted({"prediction", "persistence", *ends} & set(table.columns))
     if taken:
         raise DataError(f"{series.name} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
     if not series.is_plain:
@@ -72,8 +81,15 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     table["prediction"] = np.nan
     known = series.values[:, -1] if run.header.target in table.columns else None
     windows = sliding_windows(scaled, window)[:-1]
-    require_affordable_evaluation(run, len(windows))
+    require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
     table.loc[window:, "prediction"] = run.header.target_scaler.inverse(run.predict(windows)[:, :1])[:, 0]
+    found = calibrated(run)
+    if found is not None:
+        predicted = table["prediction"].to_numpy()[window:]
+        scores = np.full(len(predicted), np.nan) if known is None else np.abs(predicted - known[window:])
+        one_step = radii(replace(found, radius=found.radius[:1]), scores[:, None])[:-1, 0]
+        for name, values in with_ends(predicted, one_step).items():
+            table[name] = np.concatenate([np.full(window, np.nan), values])
     if known is not None:
         table[run.header.target] = known
         table["persistence"] = table[run.header.target].shift(1).where(np.arange(len(table)) >= window)
@@ -91,15 +107,16 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
         horizon: Rows to forecast, at least 1.
 
     Returns:
-        Columns `step` (1, 2, ...), the dates, named as in the file, where they follow a rule, `prediction` and, where the
-        target is in the file, `persistence` (its last value).
+        Columns `step` (1, 2, ...), the dates, named as in the file, where they follow a rule, `prediction`, `lower` and `upper`
+        (of a run with intervals; empty for steps that too few calibration windows reach) and, where the target is in the file,
+        `persistence` (its last value).
 
     Raises:
         DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
         BudgetError: As of `predict_table`.
     """
     require_at_least("horizon", horizon, 1, MOST_ROWS)
-    series, _ = _scaled(run, path, run.header.window)
+    series, scaled = _scaled(run, path, run.header.window)
     values = series.values[:, : len(run.header.features)]
     header, at_once = run.header, run.header.horizon
     if horizon > at_once and header.features != (header.target,):
@@ -108,7 +125,8 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
             f"whose future is unknown; "
             f"ask for a horizon of at most {at_once}, or train with --horizon {horizon}."
         )
-    require_affordable_evaluation(run, 1, calls=-(-horizon // at_once))
+    besides = followed_windows(run, len(scaled), horizon)
+    require_affordable_evaluation(run, 1, calls=-(-horizon // at_once), besides=besides)
     known = values[-run.header.window :]
     steps: list[float] = []
     while len(steps) < horizon:
@@ -119,9 +137,14 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
     dates = None if series.times is None else series.times.after(horizon)
     if series.times is not None and dates is not None:
         name = series.times.column
-        result["date" if name in ("step", "prediction", "persistence") else name] = series.times.written(dates)
+        taken = ("step", "prediction", "persistence", *(() if run.spec.data.interval is None else ("lower", "upper")))
+        result["date" if name in taken else name] = series.times.written(dates)
     result["prediction"] = steps[:horizon]
-    if header.target in series.cells.columns:
+    is_there = header.target in series.cells.columns
+    radius = following(run, series.values[:, -1], scaled, horizon, target_known=is_there)
+    if radius is not None:
+        result = result.assign(**with_ends(result["prediction"].to_numpy(), radius))
+    if is_there:
         result["persistence"] = series.values[-1, -1]
     return result
 

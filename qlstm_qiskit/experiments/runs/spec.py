@@ -16,7 +16,7 @@ from pydantic import (
     model_serializer,
 )
 
-from qlstm_qiskit.data import Dataset, Reading, load_csv, load_dataset, read_series
+from qlstm_qiskit.data import Dataset, Intervals, Reading, load_csv, load_dataset, read_series
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, own_space, require_own_circuits
 from qlstm_qiskit.hardware import BackendSpec, find_spec
@@ -50,6 +50,7 @@ class DataSpec(BaseModel):
         season: Rows in a season of a CSV file's target; 1 where None.
         reading: How the file is read, where it is no plain one; what it leaves open is recognised. None together with
             `csv_sha256` is a plain file whose rows were in order, which is read as it is.
+        interval: Intervals of forecasts, and the part of the windows that is set aside for them; None for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,11 +65,14 @@ class DataSpec(BaseModel):
     train_fraction: float = 0.67
     season: int | None = None
     reading: Reading | None = None
+    interval: Intervals | None = None
 
     @model_serializer(mode="wrap")
     def _given_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `reading` where the file is a plain one, so that files say of it what they always did."""
+        """Without `reading` where the file is a plain one, so that files say of it what they always did; so with `interval`."""
         content = dump(self)
+        if content.get("interval", self) is None:
+            del content["interval"]
         if content.get("reading", self) is None:
             del content["reading"]
         elif self.reading is not None and "reading" in content:
@@ -80,8 +84,13 @@ class DataSpec(BaseModel):
 
         Raises:
             OptionError: Not exactly one of `dataset` and `csv`, or an option that the source would ignore.
-            DataError: The file cannot be used, or has changed since the run was made.
+            DataError: The file cannot be used, or has changed since the run was made; or the part for intervals is too small.
         """
+        whole = self._whole()
+        return whole if self.interval is None else self.interval.cut(whole)
+
+    def _whole(self) -> Dataset:
+        """The series before a part is set aside."""
         if (self.dataset is None) == (self.csv is None):
             raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
         if self.dataset is not None:
