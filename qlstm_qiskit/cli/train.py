@@ -135,11 +135,11 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
 
 def _say_what_is_read(values: dict[str, Any]) -> None:
     """Print what is recognised in the file, and refuse what is wrong with it before torch and Qiskit are loaded."""
-    from qlstm_qiskit.data import load_csv
-
     interval = intervals_of(values)
     if values["csv"] is None:
         return
+    from qlstm_qiskit.data import load_csv
+
     cut = {name: values[name] for name in ("window", "horizon", "train_fraction")}
     season = 1 if values["season"] is None else values["season"]
     if values["target"] is None:

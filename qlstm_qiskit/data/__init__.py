@@ -1,6 +1,6 @@
 """Series to learn from: the paper's, measured ones, a user's CSV files; and windows of all of them."""
 
-from qlstm_qiskit.data.conformal import METHODS, Intervals, conformal_radius, require_level, tracked, windows_needed
+from qlstm_qiskit.data.conformal import INTERVAL_METHODS, Intervals, conformal_radius, require_level, tracked, windows_needed
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
@@ -17,7 +17,7 @@ from qlstm_qiskit.data.windows import Dataset, make_dataset, part_of, sliding_wi
 __all__ = [
     "DATASETS",
     "IMPUTE",
-    "METHODS",
+    "INTERVAL_METHODS",
     "PAPER_SERIES",
     "REAL_SERIES",
     "Dataset",

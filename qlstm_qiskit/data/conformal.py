@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qlstm_qiskit.data.scaler import Floats
-from qlstm_qiskit.data.windows import Dataset, split_validation
+from qlstm_qiskit.data.windows import Dataset, part_of
 from qlstm_qiskit.errors import DataError, OptionError, ShapeError, unknown_option
 
 #: How half-widths come about: from the calibration part alone, or following what is observed after it.
-METHODS = ("split", "adaptive")
+INTERVAL_METHODS = ("split", "adaptive")
 
 #: Of the logarithm of an adaptive half-width: three misses in a row at level 0.9 double it.
 STEP = 0.25
@@ -44,8 +44,8 @@ class Intervals:
         require_level(self.level, "interval")
         if not 0 < self.calibration_fraction < 1:
             raise OptionError(f"calibration_fraction is {self.calibration_fraction}; it must lie between 0 and 1.")
-        if self.method not in METHODS:
-            raise unknown_option("interval_method", self.method, METHODS)
+        if self.method not in INTERVAL_METHODS:
+            raise unknown_option("interval_method", self.method, INTERVAL_METHODS)
 
     def cut(self, dataset: Dataset) -> Dataset:
         """The same series with the last part of its training windows set aside, in `Dataset.calibration`.
@@ -60,7 +60,8 @@ class Intervals:
             DataError: The part has too few windows for the level, or leaves none to train.
         """
         count, least = len(dataset.x_train), windows_needed(self.level)
-        n_train, n_own = split_validation(count, dataset.horizon, self.calibration_fraction) if count > 1 else (0, 0)
+        n_own = part_of(self.calibration_fraction, count)
+        n_train = count - n_own - (dataset.horizon - 1)
         if n_own < least:
             raise DataError(
                 f"intervals of level {self.level:g} need {least} calibration windows, and {self.calibration_fraction:g} of the "
