@@ -312,6 +312,8 @@ class TestFigures:
         assert len(low["x"]) == len(high["x"]) == len(adaptive.dataset.x_test)
         widths = np.array(high["y"]) - np.array(low["y"])
         assert widths.mean() == pytest.approx(adaptive.metrics["interval"]["width"][0])
+        share = adaptive.metrics["interval"]["coverage"][0]
+        assert plot.caption.endswith(f"an interval of level 0.9 (adaptive), holds {share:.1%} of the test values.")
         assert "12 calibration and 33 test windows" in forecast_plot(split).caption
         assert forecast_plot(split).download.text.splitlines()[0] == "row,part,truth,prediction,persistence,lower,upper"
 

@@ -62,7 +62,7 @@ def forecast_plot(run: Run) -> Plot:
     )
     said = [f"{count} {name}" for name, count in counts.items() if count]
     caption = f"{data.target} and its forecasts one step ahead, {', '.join(said[:-1])} and {said[-1]} windows."
-    return Plot("forecast", caption, figure, download, height=400, views=views)
+    return Plot("forecast", caption + _within(run, columns), figure, download, height=400, views=views)
 
 
 def _band(run: Run, x: Sequence[Any], drawn: Mapping[str, list[float | None]]) -> list[dict[str, Any]]:
@@ -79,6 +79,16 @@ def _band(run: Run, x: Sequence[Any], drawn: Mapping[str, list[float | None]]) -
         line(f"{name}, lower end", places, low, "blue", showlegend=False, **unseen),
         line(name, places, high, "blue", fill="tonexty", fillcolor=_SHADE, **unseen),
     ]
+
+
+def _within(run: Run, columns: Mapping[str, Any]) -> str:
+    """How many test values lie within their intervals, as a sentence; empty for a run without intervals."""
+    interval = run.spec.data.interval
+    if interval is None:
+        return ""
+    inside = (columns["lower"] <= columns["truth"]) & (columns["truth"] <= columns["upper"])
+    share = inside.sum() / len(run.dataset.x_test)
+    return f" The band, an interval of level {interval.level:g} ({interval.method}), holds {share:.1%} of the test values."
 
 
 def _border(edge: Any) -> dict[str, Any]:
