@@ -39,6 +39,10 @@ class Given(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def fit(self, X: Any, y: Any) -> Given:
+        """MAPIE asks for it, and does not call it."""
+        return self
+
     def predict(self, X: Any) -> Any:
         """They are what is given."""
         return np.asarray(X)[:, 0]
