@@ -34,7 +34,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "derivation": ("perturbation", "contribution", "weight"),
     "study": ("device", "real", "recipe", "recipe-device", "search", "table2", "table2-tuned"),
-    "interval_method": ("split", "adaptive"),
+    "interval_method": ("adaptive", "split"),
     "impute": ("ffill", "linear", "time"),
     "format": ("qasm3", "qpy", "multilinear"),
     "logger": ("tensorboard", "mlflow"),

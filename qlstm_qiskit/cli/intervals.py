@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from qlstm_qiskit.cli.completion import known, names
 from qlstm_qiskit.cli.options import with_keywords, with_reading
 from qlstm_qiskit.cli.output import print_table
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, QLSTMError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.data import Intervals
@@ -57,10 +58,10 @@ INTERVALS: dict[str, Any] = {
     "interval_method": Annotated[
         str | None,
         _of_intervals(
-            "split (widths from the calibration part alone) or adaptive (they follow what is observed after it).",
+            "adaptive (widths begin with the calibration part, and follow what is observed) or split (from that part alone).",
             autocompletion=names("interval_method"),
             callback=known("interval_method"),
-            show_default="split",
+            show_default="adaptive",
         ),
     ],
 }
@@ -103,8 +104,8 @@ def print_intervals(facts: Mapping[str, Any] | None) -> None:
         print(f"Calibrated with this backend's own predictions: {facts['evaluated']} windows{circuits}")
     if method == "split" and min(facts["coverage"]) < level - 0.05:
         print(
-            f"Clearly fewer than {level:g} of the values lie within them: errors grow after the calibration part. A run with "
-            "--interval-method adaptive follows that."
+            f"Clearly fewer than {level:g} of the values lie within them: errors grow after the calibration part. "
+            "Intervals of --interval-method adaptive follow that."
         )
 
 
@@ -117,7 +118,11 @@ def interval_facts_of(run: Run, predictions: Any) -> dict[str, object]:
     if found is None:
         return {}
     facts = interval_facts(run, found, predictions)
-    return {"interval": facts | ({"evaluated": count, "circuits": circuits_of_evaluation(run, count)} if count else {})}
+    if count:
+        facts |= {"evaluated": count, "circuits": None}
+        with suppress(QLSTMError):  # it is planned after the results are there, and a device may be out of reach by then
+            facts["circuits"] = circuits_of_evaluation(run, count)
+    return {"interval": facts}
 
 
 def interval_said(run: Run, horizon: int | None) -> dict[str, object]:

@@ -13,8 +13,8 @@ from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.data.windows import Dataset, part_of
 from qlstm_qiskit.errors import DataError, OptionError, ShapeError, unknown_option
 
-#: How half-widths come about: from the calibration part alone, or following what is observed after it.
-INTERVAL_METHODS = ("split", "adaptive")
+#: How half-widths come about: beginning with the calibration part and following what is observed, or from that part alone.
+INTERVAL_METHODS = ("adaptive", "split")
 
 #: Of the logarithm of an adaptive half-width: three misses in a row at level 0.9 double it.
 STEP = 0.25
@@ -28,7 +28,7 @@ class Intervals:
         level: Part of the values that is to lie within them, above 0 and below 1.
         calibration_fraction: Part of the windows before the test part, the last of them, that calibrates and does not train.
         method: "split" for half-widths from the calibration part alone, "adaptive" for ones that begin with those and follow
-            what is observed, see `tracked`.
+            what is observed, see `tracked`: series are seldom so steady that what held in one part holds in the next.
 
     Raises:
         OptionError: A value is not allowed.
@@ -38,7 +38,7 @@ class Intervals:
 
     level: float
     calibration_fraction: float = 0.2
-    method: str = "split"
+    method: str = "adaptive"
 
     def __post_init__(self) -> None:
         require_level(self.level, "interval")

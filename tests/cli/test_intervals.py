@@ -14,7 +14,7 @@ MODEL = "--model config1 --hidden-size 1 --depth 1 --epochs 1"
 def test_from_training_to_a_forecast(qlstm: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     values = load_dataset("nile").values
     pd.DataFrame({"flow": values}).to_csv(tmp_path / "nile.csv", index=False)
-    options = f"--csv nile.csv --target flow {MODEL} --interval 0.8 --calibration-fraction 0.25 --interval-method adaptive"
+    options = f"--csv nile.csv --target flow {MODEL} --interval 0.8 --calibration-fraction 0.25"
     code, out, _ = qlstm("train", *options.split(), "--out", "run")
     assert code == 0
     assert "Intervals of level 0.8 on the test part (adaptive, 16 calibration windows), original units" in out
@@ -53,6 +53,14 @@ def test_mistakes_are_one_line(qlstm: Callable[..., tuple[int, str, str]], tmp_p
 
 
 def test_a_hint_where_the_test_part_is_another(qlstm: Callable[..., tuple[int, str, str]]) -> None:
-    options = {"dataset": "co2", "model": "lstm", "hidden-size": 2, "epochs": 2, "interval": 0.9, "out": "run"}
+    options = {
+        "dataset": "co2",
+        "model": "lstm",
+        "hidden-size": 2,
+        "epochs": 2,
+        "interval": 0.9,
+        "interval-method": "split",
+        "out": "run",
+    }
     _, out, _ = qlstm("train", *(word for name, value in options.items() for word in (f"--{name}", value)))
     assert "Clearly fewer than 0.9 of the values lie within them" in out

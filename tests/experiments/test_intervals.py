@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ from qlstm_qiskit.report import draw_run, forecast_figure
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.report.pages.run_figures import forecast_plot
 
-N, WINDOW, SPLIT = 100, 3, Intervals(0.9)
+N, WINDOW, SPLIT = 100, 3, Intervals(0.9, method="split")
 #: Of 97 windows the first 64 are before the test part; the last 12 of these calibrate.
 CALIBRATING, FIRST_TESTED = range(52 + WINDOW, 64 + WINDOW), 64 + WINDOW
 
@@ -65,12 +65,25 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def adaptive(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return trained(tmp_path_factory.mktemp("adaptive"), series(), Intervals(0.9, method="adaptive"), horizon=2)
+    return trained(tmp_path_factory.mktemp("adaptive"), series(), Intervals(0.9), horizon=2)
 
 
 @pytest.fixture(scope="module")
 def quantum(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return trained(tmp_path_factory.mktemp("quantum"), series(), model="config1", hidden_size=1, depth=1, epochs=1)
+
+
+@contextmanager
+def edited(path: Path, change: Callable[[dict], object]) -> Iterator[None]:
+    """A JSON file with a change, put back afterwards."""
+    text = path.read_text()
+    content = json.loads(text)
+    change(content)
+    path.write_text(json.dumps(content))
+    try:
+        yield
+    finally:
+        path.write_text(text)
 
 
 def residuals(run: Run, rows: range) -> np.ndarray:
@@ -185,8 +198,9 @@ def test_steps_beyond_the_horizon_are_calibrated_by_feeding_back(split: Run) -> 
     )
 
 
-def test_the_folder_alone_is_enough_within_the_horizon(tmp_path: Path) -> None:
-    run = trained(tmp_path, series())
+@pytest.mark.parametrize("method", ["split", "adaptive"])
+def test_the_folder_alone_is_enough_within_the_horizon(tmp_path: Path, method: str) -> None:
+    run = trained(tmp_path, series(), Intervals(0.9, method=method))
     (tmp_path / "tide.csv").unlink()
     moved = load_run(run.path)
     table = roll_out(moved, series(), 2)
@@ -217,13 +231,9 @@ class TestBackends:
         assert calibration_windows(own) == 0
 
     def test_what_an_earlier_epoch_wrote_is_not_read(self, quantum: Run) -> None:
-        text = (quantum.path / "metrics.json").read_text()
-        stale = json.loads(text) | {"epochs": 7, "interrupted": True}
-        (quantum.path / "metrics.json").write_text(json.dumps(stale))
-        try:
+        stale = {"epochs": 7, "interrupted": True}
+        with edited(quantum.path / "metrics.json", lambda content: content.update(stale)):
             found = calibrated(load_run(quantum.path))
-        finally:
-            (quantum.path / "metrics.json").write_text(text)
         assert found is not None
         assert not found.recorded
         np.testing.assert_allclose(found.radius, quantum.metrics["interval"]["radius"])
@@ -261,35 +271,34 @@ class TestBackends:
 
 class TestReadBack:
     @pytest.mark.parametrize(
-        "change",
+        ("change", "said"),
         [
-            lambda content: content["data"].pop("interval"),
-            lambda content: content["data"]["interval"].update(level=0.5),
-            lambda content: content["data"]["interval"].update(calibration_fraction=0.3),
+            (lambda data: data.pop("interval"), r"says data\.interval"),
+            (lambda data: data["interval"].update(level=0.5), r"says data\.interval"),
+            (lambda data: data["interval"].update(calibration_fraction=0.3), r"says data\.interval"),
+            (
+                lambda data: data["interval"].update(level=2.0),
+                r"damaged .* data\.interval.* between 0 and 1",
+            ),
         ],
-        ids=["none", "level", "part"],
+        ids=["none", "level", "part", "no level"],
     )
-    def test_a_config_that_was_changed_is_refused(self, split: Run, change: Callable[[dict], object]) -> None:
-        text = (split.path / "config.json").read_text()
-        content = json.loads(text)
-        change(content)
-        (split.path / "config.json").write_text(json.dumps(content))
-        try:
-            with pytest.raises(RunError, match=r"says data\.interval"):
-                load_run(split.path)
-        finally:
-            (split.path / "config.json").write_text(text)
+    def test_a_config_that_was_changed_is_refused(self, split: Run, change: Callable[[dict], object], said: str) -> None:
+        with (
+            edited(split.path / "config.json", lambda content: change(content["data"])),
+            pytest.raises(RunError, match=said),
+        ):
+            load_run(split.path)
 
-    def test_a_damaged_record_is_refused(self, split: Run) -> None:
-        text = (split.path / "metrics.json").read_text()
-        content = json.loads(text)
-        content["interval"]["radius"] = ["wide"]
-        (split.path / "metrics.json").write_text(json.dumps(content))
-        try:
-            with pytest.raises(RunError, match=r"damaged or of another version: interval\.radius\.0"):
-                load_run(split.path)
-        finally:
-            (split.path / "metrics.json").write_text(text)
+    @pytest.mark.parametrize(
+        ("radius", "said"), [(["wide"], r"interval\.radius\.0"), ([], "radius, coverage and width are not of the same steps")]
+    )
+    def test_a_damaged_record_is_refused(self, split: Run, radius: list, said: str) -> None:
+        with (
+            edited(split.path / "metrics.json", lambda content: content["interval"].update(radius=radius)),
+            pytest.raises(RunError, match=f"damaged or of another version: .*{said}"),
+        ):
+            load_run(split.path)
 
     def test_the_command_that_makes_it_again_has_them(self, adaptive: Run) -> None:
         said = again(adaptive.spec, adaptive.path)

@@ -200,7 +200,9 @@ def followed_windows(run: Run, n_rows: int, steps: int) -> int:
         return 0
     count = calibration_windows(run, steps)
     if interval.method == "adaptive":
-        count += max(min(_n_calibration(run), n_rows - run.header.window), 0) * -(-steps // run.header.horizon)
+        known = recorded(run)
+        own = _n_calibration(run) if known is None else known.windows
+        count += max(min(own, n_rows - run.header.window), 0) * -(-steps // run.header.horizon)
     return count
 
 

@@ -94,6 +94,12 @@ class IntervalFacts(BaseModel):
     coverage: list[float]
     width: list[float]
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not len(self.radius) == len(self.coverage) == len(self.width) > 0:
+            raise ValueError("radius, coverage and width are not of the same steps")
+        return self
+
 
 class _Metrics(Environment):
     """The fields of metrics.json that are read; files of older versions may lack any of them."""
