@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.completion import known, names
-from qlstm_qiskit.cli.options import READING, Command, split_names, with_reading
+from qlstm_qiskit.cli.options import READING, Command, split_names, with_keywords
 
 
 def _differences(given: Iterable[str] | None) -> list[int | str] | None:
@@ -43,7 +43,7 @@ CHANGE: dict[str, Any] = {
 
 def with_series(command: Command) -> Command:
     """Give a command that takes keywords the options of `CHANGE` and `READING`, at its end."""
-    return with_reading(command, CHANGE | READING)
+    return with_keywords(command, CHANGE | READING)
 
 
 def require_change(values: Mapping[str, Any]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qlstm_qiskit.cli.options import READING, reading_of, split_names
 from qlstm_qiskit.errors import DataError, OptionError, RunError, installing
 from qlstm_qiskit.storage import exists
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.data import Dataset
 
 #: Options of a series that only a file has; a series with a name has its own.
 _OF_FILE = ("target", "features", "season")
@@ -85,8 +88,12 @@ def require_of_file(values: Mapping[str, Any], given: Collection[str]) -> None:
                 raise OptionError(f"--{name.replace('_', '-')} goes with --csv; the dataset {values['dataset']!r} {why}.")
 
 
-def require_series(values: Mapping[str, Any]) -> None:
+def require_series(values: Mapping[str, Any], cut: Callable[[Dataset], object] | None) -> None:
     """Read the file of a series, print what is recognised in it, and refuse what is wrong with it.
+
+    Args:
+        values: Of all options.
+        cut: What sets a part of it aside, or refuses to.
 
     Raises:
         DataError, OptionError: The file, a column or an option cannot be used.
@@ -98,9 +105,11 @@ def require_series(values: Mapping[str, Any]) -> None:
     require_file(values["csv"])
     from qlstm_qiskit.data import load_csv  # and pandas with it
 
-    cut = {name: values[name] for name in ("window", "horizon", "train_fraction", "transform")}
-    cut |= {"season": 1 if values["season"] is None else values["season"], "difference": values["difference"] or ()}
-    data = load_csv(values["csv"], values["target"], columns_of(values), **cut, reading=reading_of(values))
+    options = {name: values[name] for name in ("window", "horizon", "train_fraction", "transform")}
+    options |= {"season": 1 if values["season"] is None else values["season"], "difference": values["difference"] or ()}
+    data = load_csv(values["csv"], values["target"], columns_of(values), **options, reading=reading_of(values))
+    if cut is not None:
+        cut(data)
     if data.said and not values["json"]:
         print(data.said)
 

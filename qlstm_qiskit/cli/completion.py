@@ -34,6 +34,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "derivation": ("perturbation", "contribution", "weight"),
     "study": ("device", "real", "recipe", "recipe-device", "search", "table2", "table2-tuned"),
+    "interval_method": ("adaptive", "split"),
     "impute": ("ffill", "linear", "time"),
     "transform": ("log",),
     "format": ("qasm3", "qpy", "multilinear"),

@@ -204,8 +204,13 @@ READING: dict[str, Any] = {
 }
 
 
-def with_reading(command: Command, options: Mapping[str, Any] = READING) -> Command:
-    """Give a command that takes keywords the options of `READING`, or others, at its end."""
+def with_reading(command: Command) -> Command:
+    """Give a command that takes keywords the options of `READING`, at its end."""
+    return with_keywords(command, READING)
+
+
+def with_keywords(command: Command, options: Mapping[str, Any]) -> Command:
+    """Give a command that takes keywords further options, by name, at its end; None where they are left out."""
     own = inspect.signature(command, eval_str=True)
     parameters = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
     made = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options[name]) for name in options]

@@ -12,6 +12,7 @@ import typer
 
 from qlstm_qiskit.cli.checks import require_file
 from qlstm_qiskit.cli.formats import encoded, require_format
+from qlstm_qiskit.cli.intervals import interval_facts_of, interval_said, print_ahead, print_intervals
 from qlstm_qiskit.cli.options import (
     AllocateShots,
     BackendsFile,
@@ -58,19 +59,23 @@ def evaluate(
     """
     options = _entry(backend, backends)
     from qlstm_qiskit.experiments import require_affordable_evaluation, rolled_errors, rolled_windows
+    from qlstm_qiskit.experiments.runs.intervals import calibration_windows
 
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
         data = loaded.dataset
         n_rolled = 0 if steps is None else rolled_windows(data, steps)
-        require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0))
+        besides = calibration_windows(loaded)
+        require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0), besides=besides)
         allocation = _allocation(loaded, allocate_shots)
         before = loaded.n_jobs
         task = loaded.spec.task
-        test = task.errors(data, loaded.predict(data.x_test))
+        predictions = loaded.predict(data.x_test)
+        test = task.errors(data, predictions)
         rolled = None if steps is None else rolled_errors(loaded.predict, data, steps)
+        intervals = interval_facts_of(loaded, predictions)
         after = loaded.n_jobs
     name = loaded.spec.backend
-    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)}
+    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)} | intervals
     if json:
         facts |= {} if rolled is None else {"rolled_out": {"windows": n_rolled, **rolled}}
         print_json(facts | _difference(loaded) | _allocated(allocation))
@@ -123,7 +128,7 @@ def predict(
     if json:
         facts = {"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.header.target}
         facts |= {"read": series.said} if series.said else {}
-        facts |= {"backend": loaded.spec.backend} | _difference(loaded)
+        facts |= {"backend": loaded.spec.backend} | _difference(loaded) | interval_said(loaded, horizon)
         print_json(facts | _allocated(allocation), table=table)
         return
     if series.said:
@@ -136,6 +141,7 @@ def predict(
             ["forecast", "RMSE (original units)"],
             [list(item) for item in scores.items()],
         )
+    print_ahead(loaded, horizon)
     _print_difference(loaded)
     _print_allocation(allocation)
     _print_jobs(before, after)
@@ -233,6 +239,7 @@ def print_errors(facts: dict[str, Any], task: Task) -> None:
         print(
             f"The model is no better than {' and '.join(better)}: train it longer, with another recipe, or take another model."
         )
+    print_intervals(facts.get("interval"))
 
 
 def _print_rolled(rolled: dict[str, dict[str, list[float]]], n_windows: int) -> None:

@@ -13,6 +13,7 @@ import typer
 from qlstm_qiskit.cli.changes import require_change, with_series
 from qlstm_qiskit.cli.checks import columns_of, require_of_file, require_packages, require_place, require_series
 from qlstm_qiskit.cli.derive import print_stages
+from qlstm_qiskit.cli.intervals import intervals_of, with_intervals
 from qlstm_qiskit.cli.options import (
     BackendsFile,
     Confirm,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
 
 
+@with_intervals
 @with_series
 @with_options
 def train(
@@ -129,7 +131,8 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
         raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
     require_of_file(values, given)
     require_change(values)
-    require_series(values)
+    interval = intervals_of(values)
+    require_series(values, None if interval is None else interval.cut)
 
 
 def finish(out: Path | None, json: bool, loggers: list[str], *, trust: bool) -> None:
@@ -228,6 +231,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
             features=None if columns is None else tuple(columns),
             reading=reading_of(given),
             difference=tuple(given["difference"] or ()),
+            interval=intervals_of(given),
             **data,
         ),
         search=search,

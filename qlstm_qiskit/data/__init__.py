@@ -1,6 +1,7 @@
 """Series to learn from: the paper's, measured ones, a user's CSV files; and windows of all of them."""
 
 from qlstm_qiskit.data.change import SEASON, TRANSFORMS, Change
+from qlstm_qiskit.data.conformal import INTERVAL_METHODS, Intervals, conformal_radius, require_level, tracked, windows_needed
 from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
@@ -18,17 +19,20 @@ from qlstm_qiskit.data.windows import Dataset, part_of, sliding_windows, split_v
 __all__ = [
     "DATASETS",
     "IMPUTE",
+    "INTERVAL_METHODS",
     "PAPER_SERIES",
     "REAL_SERIES",
     "SEASON",
     "TRANSFORMS",
     "Change",
     "Dataset",
+    "Intervals",
     "Reading",
     "RealSeries",
     "Scaler",
     "SeriesTable",
     "Times",
+    "conformal_radius",
     "forecast_errors",
     "horizon_errors",
     "load_csv",
@@ -40,6 +44,7 @@ __all__ = [
     "read_series",
     "read_table",
     "reference_errors",
+    "require_level",
     "require_time_order",
     "rolled_errors",
     "rolled_out",
@@ -47,4 +52,6 @@ __all__ = [
     "scaled_rows",
     "sliding_windows",
     "split_validation",
+    "tracked",
+    "windows_needed",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qlstm_qiskit.data.change import Change
 from qlstm_qiskit.data.reading import Reading
@@ -34,6 +35,7 @@ class Dataset:
         change: What is learned in place of the series; None for the series itself. Inputs, targets and predictions are then
             of the changed one, see `original` and `as_series`.
         series_scaler: Scaler of the series itself, fitted as if nothing were changed; None where nothing is.
+        calibration: Windows and their targets, as of training, that were set aside to calibrate intervals; None for none.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Dataset:
     said: str = ""
     change: Change | None = None
     series_scaler: Scaler | None = None
+    calibration: tuple[Floats, Floats] | None = None
 
     @property
     def window(self) -> int:
@@ -64,13 +67,25 @@ class Dataset:
 
     @property
     def n_known(self) -> int:
-        """Rows before the first that a test window predicts: those that training windows read."""
-        return self.first_train + len(self.x_train) + self.horizon - 1
+        """Rows before the first that a test window predicts: those that training windows, and calibrating ones, read."""
+        aside = 0 if self.calibration is None else len(self.calibration[0]) + self.horizon - 1
+        return self.first_train + len(self.x_train) + aside + self.horizon - 1
 
     @property
     def first_train(self) -> int:
         """The row of the series, from 0, that the first training window predicts."""
         return self.window + (0 if self.change is None else self.change.reach)
+
+    @property
+    def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The first row that each window predicts, from 0: of those that train, calibrate and test."""
+        n_own = 0 if self.calibration is None else len(self.calibration[0])
+        first = self.n_known - self.horizon + 1 - n_own
+        return (
+            self.first_train + np.arange(len(self.x_train)),
+            first + np.arange(n_own),
+            self.n_known + np.arange(len(self.x_test)),
+        )
 
     def original(self, scaled: Floats, first: int | None = None) -> Floats:
         """Predictions, or targets, in original units, (n, horizon), from scaled ones of consecutive windows.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.experiments import Run
+from qlstm_qiskit.experiments.runs.intervals import calibrated, radii_of_test, with_ends
 from qlstm_qiskit.report.architecture import draw_architecture
 from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.storage import write_atomically
@@ -51,14 +52,26 @@ def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
 
     Returns:
         `row` of the series that is predicted, from 0; `truth`, `prediction` and `persistence` there; each (n,), training
-        windows first, a gap of horizon - 1 rows before the test part.
+        windows first, then those that calibrate intervals, with a gap of horizon - 1 rows before each next part. Of a run with
+        intervals also `lower` and `upper`, NaN before the test part.
     """
     data = run.dataset
-    parts = ((data.x_train, data.y_train, data.first_train), (data.x_test, data.y_test, data.n_known))
-    predicted = np.concatenate([data.original(run.predict(x)[:, :1], first)[:, 0] for x, _, first in parts])
-    rows = np.concatenate([first + np.arange(len(x)) for x, _, first in parts])
-    truth = np.concatenate([data.original(y[:, :1], first)[:, 0] for _, y, first in parts])
-    return {"row": rows, "truth": truth, "prediction": predicted, "persistence": data.values[rows - 1]}
+    aside = [] if data.calibration is None else [data.calibration]
+    parts = [(data.x_train, data.y_train), *aside, (data.x_test, data.y_test)]
+    firsts = [int(rows[0]) for rows in data.rows if len(rows)]
+    made = [run.predict(windows) for windows, _ in parts]
+    rows = np.concatenate(data.rows)
+    truth, predicted = (
+        np.concatenate([data.original(values[:, :1], first)[:, 0] for values, first in zip(part, firsts, strict=True)])
+        for part in ([targets for _, targets in parts], made)
+    )
+    columns = {"row": rows, "truth": truth, "prediction": predicted, "persistence": data.values[rows - 1]}
+    found = calibrated(run)
+    if found is not None:
+        radius = np.full(len(rows), np.nan)
+        radius[len(rows) - len(data.x_test) :] = radii_of_test(run, found, made[-1])[0][:, 0]
+        columns |= with_ends(predicted, radius)
+    return columns
 
 
 def forecast_figure(run: Run) -> Figure:
@@ -82,6 +95,10 @@ def forecast_figure(run: Run) -> Figure:
     for axes, last in zip(panels, (False, True), strict=False):
         shown = slice(-LAST_ROWS, None) if last else slice(None)
         wide = (0.5, 0.4) if many and not last else (1.6, 1.0)
+        if "lower" in broken:
+            level = f"{run.spec.data.interval.level:.3g}" if run.spec.data.interval is not None else ""
+            ends = broken["lower"][shown], broken["upper"][shown]
+            axes.fill_between(x[shown], *ends, color="C0", alpha=0.2, linewidth=0, label=f"{level} interval, test part")
         axes.plot(x[shown], broken["truth"][shown], color="0.45", linewidth=wide[0], label=in_legend(data.target))
         axes.plot(x[shown], broken["prediction"][shown], color="C0", linewidth=wide[1], label="prediction, one step ahead")
         if not last or x[shown][0] <= edge:

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 
+from qlstm_qiskit.data import conformal_radius, windows_needed
+from qlstm_qiskit.errors import DataError
 from qlstm_qiskit.training.estimator import Estimator
 from qlstm_qiskit.training.inputs import require_finite
 from qlstm_qiskit.training.options import described
@@ -33,6 +36,7 @@ class QLSTMRegressor(RegressorMixin, Estimator):
         interrupted_: Whether Ctrl-C, or a callback such as skorch's EarlyStopping, ended training before `max_epochs`.
             An unfinished epoch leaves no trace.
         n_features_in_: Size of the second axis of X, the window, as scikit-learn counts it.
+        calibration_scores_: After `calibrate`, the absolute residuals of its windows, (n, outputs).
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike, *, validation_data: tuple[ArrayLike, ArrayLike] | None = None) -> QLSTMRegressor:
@@ -51,7 +55,54 @@ class QLSTMRegressor(RegressorMixin, Estimator):
             RunError: The checkpoint is damaged, or belongs to another training.
             KeyboardInterrupt: Ctrl-C before the first epoch was finished.
         """
-        return self._fit(X, y, validation_data)
+        self._fit(X, y, validation_data)
+        self.__dict__.pop("calibration_scores_", None)  # those of the model before
+        return self
+
+    def calibrate(self, X: ArrayLike, y: ArrayLike) -> QLSTMRegressor:
+        """Calibrate the intervals of the fitted model, which stays as it is, on windows that `fit` has not seen.
+
+        Predictions are those of its backend, so that noise and shots are part of the intervals.
+
+        Args:
+            X: Windows that neither trained nor validated, such as the rows after those.
+            y: The values that follow them, like those that `fit` was given.
+
+        Raises:
+            DataError: A value is missing or infinite, or the shapes do not fit.
+        """
+        require_finite("y", y)
+        predicted, truth = self.predict(X), np.asarray(y, dtype=np.float64)
+        if truth.shape != predicted.shape:
+            raise DataError(f"y has the shape {truth.shape}; the predictions of X have {predicted.shape}.")
+        self.calibration_scores_ = np.abs(predicted - truth).reshape(len(truth), -1)
+        return self
+
+    def predict_interval(self, X: ArrayLike, level: float = 0.9) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+        """Intervals that hold each value with the probability `level`, where windows are like those of `calibrate`.
+
+        They are as wide for all windows, for each output by itself; see `qlstm_qiskit.data.conformal_radius`.
+
+        Args:
+            X: Windows of the fitted shape.
+            level: Between 0 and 1.
+
+        Returns:
+            Lower and upper ends, each (n,) or (n, outputs), like y.
+
+        Raises:
+            NotFittedError: `fit`, or `calibrate`, has not been called.
+            DataError: `calibrate` was given too few windows for the level, or as of `predict`.
+            OptionError: The level does not lie between 0 and 1.
+        """
+        check_is_fitted(self, "module_")
+        check_is_fitted(self, "calibration_scores_", msg="%(name)s has no intervals yet; call calibrate(X, y) first.")
+        count, least = len(self.calibration_scores_), windows_needed(level)
+        if count < least:
+            raise DataError(f"intervals of level {level:g} need {least} calibration windows; calibrate was given {count}.")
+        predicted, radius = self.predict(X), conformal_radius(self.calibration_scores_, level)
+        radius = radius[0] if self._y_is_flat else radius
+        return predicted - radius, predicted + radius
 
     def predict(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Predict the values that follow windows of the fitted shape: (n,) or (n, outputs), like y.

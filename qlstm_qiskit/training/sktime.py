@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from qlstm_qiskit.data import Scaler, sliding_windows
+from qlstm_qiskit.data import Scaler, conformal_radius, part_of, sliding_windows, windows_needed
 from qlstm_qiskit.errors import DataError, installing, require_at_least
+from qlstm_qiskit.training.declare import Real
 from qlstm_qiskit.training.regressor import QLSTMRegressor
 from qlstm_qiskit.training.rows import Grid
 
@@ -34,6 +35,8 @@ class QLSTMForecaster(BaseForecaster):
         regressor: A `QLSTMRegressor` with the options of model and training; one with its defaults where None. It is cloned,
             so fitting does not change it.
         window_length: Number of rows that it reads.
+        calibration_fraction: Part of the windows, the last of them, that calibrates intervals and does not train; 0 for none,
+            and then there are no intervals and no quantiles. Rows of updates that are not trained on calibrate too.
 
     Attributes:
         regressor_: The fitted regressor.
@@ -42,7 +45,7 @@ class QLSTMForecaster(BaseForecaster):
     Raises:
         DataError: On fitting, before anything is trained: fewer than window_length + 2 rows, missing or duplicate rows,
             dates without a frequency, or infinite values. On forecasting: a horizon of a different kind from the index, or
-            one that falls between rows.
+            one that falls between rows; or too few calibration windows for the coverage that far ahead.
 
     Examples:
         >>> from sktime.datasets import load_airline
@@ -62,6 +65,8 @@ class QLSTMForecaster(BaseForecaster):
         "capability:exogenous": False,
         "capability:insample": False,
         "capability:update": True,
+        "capability:pred_int": True,
+        "capability:pred_int:insample": False,
         "y_inner_mtype": "pd.DataFrame",
         "X_inner_mtype": "pd.DataFrame",
         "requires-fh-in-fit": False,
@@ -69,10 +74,15 @@ class QLSTMForecaster(BaseForecaster):
 
     _config: ClassVar[dict[str, Any]] = {"remember_data": False}  # this class keeps the rows that it needs
 
-    def __init__(self, regressor: QLSTMRegressor | None = None, window_length: int = 12) -> None:
+    def __init__(
+        self, regressor: QLSTMRegressor | None = None, window_length: int = 12, calibration_fraction: float = 0.0
+    ) -> None:
         self.regressor = regressor
         self.window_length = window_length
+        self.calibration_fraction = calibration_fraction
         super().__init__()
+        if calibration_fraction == 0:
+            self.set_tags(**{"capability:pred_int": False})
 
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> QLSTMForecaster:
         window = require_at_least("window_length", self.window_length, 1)
@@ -85,7 +95,11 @@ class QLSTMForecaster(BaseForecaster):
         self.scaler_ = Scaler.fit(values)
         scaled = self.scaler_.transform(values)
         self.regressor_ = QLSTMRegressor() if self.regressor is None else clone(self.regressor)
-        self.regressor_.fit(sliding_windows(scaled, window)[:-1], scaled[window:])
+        windows, targets = sliding_windows(scaled, window)[:-1], scaled[window:]
+        fraction = Real(0, below=1).checked("calibration_fraction", self.calibration_fraction)
+        n_train = len(windows) - part_of(fraction, len(windows))
+        self.regressor_.fit(windows[:n_train], targets[:n_train])
+        self._last_seen = y.index[window + n_train - 1]  # by the model; rows after it calibrate
         return self
 
     def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> QLSTMForecaster:
@@ -105,17 +119,56 @@ class QLSTMForecaster(BaseForecaster):
 
     def _predict(self, fh: Any, X: pd.DataFrame | None) -> pd.DataFrame:
         steps = self._steps(fh)
+        predicted = self.scaler_.inverse(self._fed_back(self._known()[None, -self.window_length :], steps.max())[0, steps - 1])
+        return pd.DataFrame(predicted, index=fh.to_absolute_index(self.cutoff), columns=self._rows.columns)
+
+    def _known(self) -> NDArray[np.float64]:
+        """All rows up to the cutoff, scaled."""
         rows = self._rows.loc[: self.cutoff[0]]
         if len(rows) < self.window_length:
             raise DataError(f"there are {len(rows)} rows up to {self.cutoff[0]}; a window has {self.window_length}.")
         if rows.index[-1] != self.cutoff[0]:
             raise DataError(f"there is no row at {self.cutoff[0]}: an update was refused. Fill the gap, and update again.")
-        known = np.empty((self.window_length + steps.max(), rows.shape[1]))
-        known[: self.window_length] = self.scaler_.transform(rows.to_numpy(dtype=np.float64)[-self.window_length :])
-        for row in range(self.window_length, len(known)):
-            known[row] = self.regressor_.predict(known[None, row - self.window_length : row]).reshape(-1)
-        predicted = self.scaler_.inverse(known[self.window_length + steps - 1])
-        return pd.DataFrame(predicted, index=fh.to_absolute_index(self.cutoff), columns=self._rows.columns)
+        return self.scaler_.transform(rows.to_numpy(dtype=np.float64))
+
+    def _fed_back(self, windows: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
+        """Scaled predictions (n, steps, columns) of scaled windows (n, rows, columns), fed back for later steps."""
+        found = np.empty((len(windows), steps, windows.shape[2]))
+        for step in range(steps):
+            found[:, step] = self.regressor_.predict(windows).reshape(len(windows), -1)
+            windows = np.concatenate([windows[:, 1:], found[:, step, None]], axis=1)
+        return found
+
+    def _predict_interval(self, fh: Any, X: pd.DataFrame | None, coverage: list[float]) -> pd.DataFrame:
+        """Symmetric conformal intervals for each step, calibrated by feeding back over rows that did not train."""
+        steps, forecast = self._steps(fh), self._predict(fh, X)
+        scores = self._scores(int(steps.max()))[:, steps - 1]
+        columns = pd.MultiIndex.from_product([self._get_varnames(), coverage, ["lower", "upper"]])
+        ends = pd.DataFrame(index=forecast.index, columns=columns, dtype=np.float64)
+        for level in coverage:
+            exact = round(level, 12)  # sktime's are computed from quantiles; that of the median is 0
+            least, counts = windows_needed(exact) if exact else 0, (~np.isnan(scores[:, :, 0])).sum(axis=0)
+            if counts.min() < least:
+                raise DataError(
+                    f"intervals of coverage {level:g} need {least} calibration windows, and {counts.min()} reach "
+                    f"{steps[counts.argmin()]} steps ahead; give a larger calibration_fraction, more rows or a lower coverage."
+                )
+            for place, name in enumerate(self._get_varnames()):
+                radius = conformal_radius(scores[:, :, place], exact) if exact else np.zeros(len(steps))
+                for end, sign in (("lower", -1), ("upper", 1)):
+                    ends[(name, level, end)] = forecast.iloc[:, place].to_numpy() + sign * radius
+        return ends
+
+    def _scores(self, steps: int) -> NDArray[np.float64]:
+        """Absolute residuals of the windows that calibrate, (n, steps, columns), in the units of y; NaN where not known yet."""
+        known, window = self._known(), self.window_length
+        first = int((self._rows.loc[: self.cutoff[0]].index <= self._last_seen).sum())
+        if first == len(known):
+            return np.empty((0, steps, known.shape[1]))
+        windows = sliding_windows(known, window)[first - window : -1]
+        after = np.concatenate([known[first:], np.full((steps, known.shape[1]), np.nan)])
+        truth = np.lib.stride_tricks.sliding_window_view(after, steps, axis=0)[: len(windows)].transpose(0, 2, 1)
+        return np.abs(self.scaler_.inverse(self._fed_back(windows, steps)) - self.scaler_.inverse(truth))
 
     def _steps(self, fh: Any) -> NDArray[np.int64]:
         """Numbers of rows from the last row to those of a horizon."""
@@ -144,4 +197,5 @@ class QLSTMForecaster(BaseForecaster):
         return [
             {"regressor": QLSTMRegressor("config1", **small), "window_length": 3},
             {"regressor": QLSTMRegressor("lstm", hidden_size=2, max_epochs=1), "window_length": 2},
+            {"regressor": QLSTMRegressor("lstm", hidden_size=2, max_epochs=1), "window_length": 2, "calibration_fraction": 0.5},
         ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qlstm_qiskit.cli.completion import NAMES, backend_names, known
+from qlstm_qiskit.data import INTERVAL_METHODS
 from qlstm_qiskit.data.change import TRANSFORMS
 from qlstm_qiskit.data.named import DATASETS
 from qlstm_qiskit.data.reading import IMPUTE
@@ -42,6 +43,7 @@ ROOMS = {
     "dtype": set(DTYPES),
     "impute": set(IMPUTE),
     "transform": set(TRANSFORMS),
+    "interval_method": set(INTERVAL_METHODS),
     "input_map": set(INPUT_MAPS),
     "cell": set(CELLS),
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},
@@ -74,6 +76,9 @@ WRONG = {
     "train --dataset bessel --optimizer adm": "unknown optimizer 'adm'. Did you mean 'adam'?",
     "train --dataset bessel --log mlfloww": "unknown logger 'mlfloww'. Did you mean 'mlflow'?",
     "train --dataset bessel --hidden-size 0": "hidden_size is 0; it must be an integer of at least 1.",
+    "train --dataset bessel --interval 1": "interval is 1.0; it must lie between 0 and 1.",
+    "train --dataset bessel --interval 0.9 --interval-method splt": "unknown interval_method 'splt'. Did you mean 'split'?",
+    "train --dataset bessel --calibration-fraction 0.1": "--calibration-fraction goes with --interval LEVEL.",
     "train --dataset bessel --dropout 1": "dropout is 1.0; it must be at least 0 and below 1.",
     "train --dataset bessel --strategy-option keep=1": "--strategy-option goes with --strategy.",
     "train": "give exactly one of a dataset's name and a CSV file",

@@ -89,7 +89,7 @@ def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
     if header.config is None:
         return
     defaults: dict[str, Any] = {name: known.default for name, known in OF_RUN.items()}
-    defaults |= {"space": None, "data.reading": None, "data.difference": [], "data.transform": None}
+    defaults |= {"space": None, "data.reading": None, "data.difference": [], "data.transform": None, "data.interval": None}
     here, there = defaults | _flat(spec.lasting()), defaults | _flat(header.config)
     yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")
 

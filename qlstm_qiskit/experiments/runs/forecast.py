@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,14 @@ import pandas as pd
 from qlstm_qiskit.data import Reading, SeriesTable, sliding_windows
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+from qlstm_qiskit.experiments.runs.intervals import (
+    calibrated,
+    calibration_windows,
+    followed_windows,
+    following,
+    radii,
+    with_ends,
+)
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.run import Run
 from qlstm_qiskit.experiments.runs.units import scaled_series, series_of
@@ -43,8 +52,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
         path: A CSV or Parquet file or a DataFrame with the run's columns, in original units; or what `table_of` gives of it.
 
     Returns:
-        The file's columns, and `prediction` and (where the target is in the file) `persistence`, empty in the first rows; in
-        time order.
+        The file's columns, and `prediction`, of a run with intervals `lower` and `upper`, and (where the target is in the file)
+        `persistence`, empty in the first rows; in time order. Adaptive intervals follow the rows before.
 
     Raises:
         DataError, OptionError: The file or a column cannot be used.
@@ -54,7 +63,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     series, _, scaled = _scaled(run, path, window + 1)
     first = window + header.reach
     table = series.cells.copy()
-    taken = sorted({"prediction", "persistence"} & set(table.columns))
+    ends = () if run.spec.data.interval is None else ("lower", "upper")
+    taken = sorted({"prediction", "persistence", *ends} & set(table.columns))
     if taken:
         raise DataError(f"{series.name} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
     if not series.is_plain:
@@ -65,11 +75,17 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     table["prediction"] = np.nan
     known = series.values[:, -1] if header.target in table.columns else None
     windows = sliding_windows(scaled, window)[:-1]
-    require_affordable_evaluation(run, len(windows))
-    found = header.target_scaler.inverse(run.predict(windows)[:, :1])
+    require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
+    predicted = header.target_scaler.inverse(run.predict(windows)[:, :1])
     if header.change is not None:
-        found = header.change.invert(found, header.change.past(series.values[:, -1], first, len(found)))
-    table.loc[first:, "prediction"] = found[:, 0]
+        predicted = header.change.invert(predicted, header.change.past(series.values[:, -1], first, len(predicted)))
+    table.loc[first:, "prediction"] = predicted[:, 0]
+    found = calibrated(run)
+    if found is not None:
+        scores = np.full(predicted.shape, np.nan) if known is None else np.abs(predicted - known[first:, None])
+        one_step = radii(replace(found, radius=found.radius[:1]), scores)[:-1, 0]
+        for name, values in with_ends(predicted[:, 0], one_step).items():
+            table[name] = np.concatenate([np.full(first, np.nan), values])
     if known is not None:
         table[header.target] = known
         table["persistence"] = table[header.target].shift(1).where(np.arange(len(table)) >= first)
@@ -87,15 +103,16 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
         horizon: Rows to forecast, at least 1.
 
     Returns:
-        Columns `step` (1, 2, ...), the dates, named as in the file, where they follow a rule, `prediction` and, where the
-        target is in the file, `persistence` (its last value).
+        Columns `step` (1, 2, ...), the dates, named as in the file, where they follow a rule, `prediction`, `lower` and `upper`
+        (of a run with intervals; empty for steps that too few calibration windows reach) and, where the target is in the file,
+        `persistence` (its last value).
 
     Raises:
         DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
         BudgetError: As of `predict_table`.
     """
     require_at_least("horizon", horizon, 1, MOST_ROWS)
-    series, values, _ = _scaled(run, path, run.header.window)
+    series, values, scaled = _scaled(run, path, run.header.window)
     header, at_once = run.header, run.header.horizon
     if horizon > at_once and header.features != (header.target,):
         raise OptionError(
@@ -103,7 +120,8 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
             f"whose future is unknown; "
             f"ask for a horizon of at most {at_once}, or train with --horizon {horizon}."
         )
-    require_affordable_evaluation(run, 1, calls=-(-horizon // at_once))
+    besides = followed_windows(run, len(scaled), horizon)
+    require_affordable_evaluation(run, 1, calls=-(-horizon // at_once), besides=besides)
     known = values[-run.header.window :]
     steps: list[float] = []
     while len(steps) < horizon:
@@ -118,9 +136,14 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
     dates = None if series.times is None else series.times.after(horizon)
     if series.times is not None and dates is not None:
         name = series.times.column
-        result["date" if name in ("step", "prediction", "persistence") else name] = series.times.written(dates)
+        taken = ("step", "prediction", "persistence", *(() if run.spec.data.interval is None else ("lower", "upper")))
+        result["date" if name in taken else name] = series.times.written(dates)
     result["prediction"] = steps[:horizon]
-    if header.target in series.cells.columns:
+    is_there = header.target in series.cells.columns
+    radius = following(run, series.values[:, -1], scaled, horizon, target_known=is_there)
+    if radius is not None:
+        result = result.assign(**with_ends(result["prediction"].to_numpy(), radius))
+    if is_there:
         result["persistence"] = series.values[-1, -1]
     return result
 

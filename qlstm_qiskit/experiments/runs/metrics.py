@@ -9,6 +9,7 @@ from qlstm_qiskit.data import Dataset, split_validation
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.experiments.runs.agreement import METRICS
 from qlstm_qiskit.experiments.runs.environment import environment
+from qlstm_qiskit.experiments.runs.intervals import interval_metrics
 from qlstm_qiskit.experiments.runs.own import OwnSpace
 from qlstm_qiskit.experiments.runs.reading import read_metrics
 from qlstm_qiskit.storage import exists
@@ -24,7 +25,8 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     """
     spec, fraction, module, recurrent = run.spec, run.valid_fraction, run.forecaster, run.forecaster.circuits
     task = spec.task
-    test = task.errors(dataset, run.predict(dataset.x_test))
+    predictions = run.predict(dataset.x_test)
+    test = task.errors(dataset, predictions)
     n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, fraction)
     valid = {}
     if fraction:
@@ -45,6 +47,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         task.test: test[task.metric],
         "test": test,
         **task.references(dataset),
+        **interval_metrics(run, dataset, predictions),
         "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "n_circuits": recurrent.n_circuits if recurrent is not None else 0,
         "path": next(recurrent.layers()).bank.path(

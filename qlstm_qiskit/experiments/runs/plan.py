@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from qiskit.transpiler import Target
 
 from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import OptionError, require_at_least
@@ -16,19 +17,21 @@ from qlstm_qiskit.experiments.runs.run import ModelHeader, Run, load_header, loa
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.executors.cost import Plan, Workload, require_affordable
+from qlstm_qiskit.hardware.interpreter.backend import PlanBackend, PrimitiveBackend
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster, Recurrent
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.search import Strategy
 from qlstm_qiskit.training.searching import SearchLoop
 
 
-def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> None:
+def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1, besides: int = 0) -> None:
     """Refuse predictions that the guard would stop halfway, before anything is submitted.
 
     Args:
         run: A trained run, on the backend that would evaluate it.
         windows: Number of windows per call.
         calls: Number of calls.
+        besides: Further windows that are evaluated once, as those that calibrate intervals.
 
     Raises:
         BudgetError: They exceed a limit of the guard, and `confirm` is not set.
@@ -40,7 +43,28 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1) -> 
         return
     shape = (header.window, len(header.features), header.horizon)
     work = plan_work(run.spec, options, "predict", windows, shape, header=header).work * calls
-    require_affordable(work, options, f"evaluating {windows * calls} windows")
+    if besides:
+        work += plan_work(run.spec, options, "predict", besides, shape, header=header).work
+    require_affordable(work, options, f"evaluating {windows * calls + besides} windows")
+
+
+def circuits_of_evaluation(run: Run, windows: int) -> int | None:
+    """How many circuits (parameter sets x measured bases) predictions take on a run's backend; None where it runs none.
+
+    Args:
+        run: A trained run.
+        windows: Number of windows; those of real data that repeat themselves take less.
+    """
+    options, header = run.spec.backend_options, run.header
+    if options is None or options.kind == "statevector" or run.forecaster.circuits is None:
+        return None
+    shape = (header.window, len(header.features), header.horizon)
+    planned = None
+    if options.kind == "aer":
+        backend = next(run.forecaster.circuits.layers()).bank.backend
+        assert isinstance(backend, PrimitiveBackend)
+        planned = PlanBackend(options, backend.prepare, Target())
+    return plan_work(run.spec, options, "predict", windows, shape, header=header, planned=planned).work.circuits
 
 
 def plan_run(
@@ -59,7 +83,8 @@ def plan_run(
         path: The folder.
         backend: The backend on which it would run.
         task: "predict": evaluate windows. "train": train it again, with its own optimiser and epochs.
-        windows: Number of windows; where None, those of the test part, or of the training part for "train".
+        windows: Number of windows; where None, those of the test part and the calibration part of intervals, or of the training
+            part for "train".
         horizon: Plan a forecast of `horizon` rows beyond the data, as in `roll_out`, in place of windows; only with "predict".
         device: A fake device to plan for, which needs no account.
         look: Called with the untrained layer whose circuits are planned.
@@ -81,7 +106,8 @@ def plan_run(
     if windows is None:
         dataset = spec.data.load()
         require_same_cut(dataset.name, Path(path), spec, header)
-        windows = len(dataset.x_test if task == "predict" else dataset.x_train)
+        aside = 0 if dataset.calibration is None else len(dataset.calibration[0])  # evaluated anew on another backend
+        windows = len(dataset.x_test) + aside if task == "predict" else len(dataset.x_train)
     require_at_least("windows", windows, 1)
     return plan_work(spec, backend, task, windows, shape, device=device, header=header, look=look)
 
@@ -96,6 +122,7 @@ def plan_work(
     device: str | None = None,
     header: ModelHeader | None = None,
     look: Callable[[Recurrent[Any]], object] | None = None,
+    planned: PlanBackend | None = None,
 ) -> Plan:
     """The plan for a model on windows of `shape` (window, features, outputs), from a run against a backend that only counts.
 
@@ -103,8 +130,9 @@ def plan_work(
     because equal parameter sets of a call are evaluated once. A search that drops candidates is planned as if it kept them.
 
     `header` is the header of a trained model, which may have dropped candidates; for "predict". `look` is as in `plan_run`.
+    `planned` counts in place of a backend made for it.
     """
-    planned = plan_backend(backend, device)
+    planned = planned or plan_backend(backend, device)
     regressor = spec.regressor(backend=planned)
     window, features, outputs = shape
     generator = torch.Generator()

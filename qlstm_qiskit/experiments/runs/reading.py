@@ -82,6 +82,25 @@ class _Stage(BaseModel):
     n_circuits: int
 
 
+class IntervalFacts(BaseModel):
+    """Intervals of a run: half-width, coverage and mean width on the test part, for each step ahead."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    level: float
+    method: str
+    windows: int
+    radius: list[float]
+    coverage: list[float]
+    width: list[float]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not len(self.radius) == len(self.coverage) == len(self.width) > 0:
+            raise ValueError("radius, coverage and width are not of the same steps")
+        return self
+
+
 class _Metrics(Environment):
     """The fields of metrics.json that are read; files of older versions may lack any of them."""
 
@@ -96,6 +115,7 @@ class _Metrics(Environment):
     n_circuits: int | None = None
     test: dict[str, float] = {}
     wall_seconds: float | None = None
+    interval: IntervalFacts | None = None
 
 
 _STAGE: Any = with_errors(_Stage, **{REGRESSION.valid: MAYBE, REGRESSION.test: (float, ...)})

@@ -16,7 +16,7 @@ from pydantic import (
     model_serializer,
 )
 
-from qlstm_qiskit.data import REAL_SERIES, Change, Dataset, Reading, load_csv, load_dataset, read_series
+from qlstm_qiskit.data import REAL_SERIES, Change, Dataset, Intervals, Reading, load_csv, load_dataset, read_series
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, own_space, require_own_circuits
 from qlstm_qiskit.hardware import BackendSpec, find_spec
@@ -52,6 +52,7 @@ class DataSpec(BaseModel):
             `csv_sha256` is a plain file whose rows were in order, which is read as it is.
         difference: Numbers of rows that the target is differenced over, or "season"; one or several.
         transform: "log" to take the logarithm of the target first; see `Change`.
+        interval: Intervals of forecasts, and the part of the windows that is set aside for them; None for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +69,7 @@ class DataSpec(BaseModel):
     reading: Reading | None = None
     difference: tuple[int | Literal["season"], ...] = ()
     transform: str | None = None
+    interval: Intervals | None = None
 
     @field_validator("difference", mode="before")
     @classmethod
@@ -86,9 +88,9 @@ class DataSpec(BaseModel):
 
     @model_serializer(mode="wrap")
     def _given_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `reading` where the file is a plain one, and what is not changed, so that files say what they always did."""
+        """Without `reading` where the file is a plain one, and other fields that are not given, so that files stay the same."""
         content = dump(self)
-        for name in ("difference", "transform"):
+        for name in ("difference", "transform", "interval"):
             if not getattr(self, name):
                 content.pop(name, None)
         if content.get("reading", self) is None:
@@ -102,8 +104,13 @@ class DataSpec(BaseModel):
 
         Raises:
             OptionError: Not exactly one of `dataset` and `csv`, or an option that the source would ignore.
-            DataError: The file cannot be used, or has changed since the run was made.
+            DataError: The file cannot be used, or has changed since the run was made; or the part for intervals is too small.
         """
+        whole = self._whole()
+        return whole if self.interval is None else self.interval.cut(whole)
+
+    def _whole(self) -> Dataset:
+        """The series before a part is set aside."""
         if (self.dataset is None) == (self.csv is None):
             raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
         if self.dataset is not None:

@@ -54,6 +54,10 @@ def again(spec: RunSpec, path: Path) -> str:
         if spec.data.reading is not None:
             for name, value in spec.data.reading.given.items():
                 words += _options(SimpleNamespace(**{name: value}), [name]) if name != "na" else _repeated(name, value)
+        if spec.data.interval is not None:
+            own = spec.data.interval
+            words += ["--interval", own.level, "--calibration-fraction", own.calibration_fraction]
+            words += ["--interval-method", own.method]
         known = RunSpec.model_fields
         words += _options(spec, [name for name in (*OF_MODEL, *training) if getattr(spec, name) != known[name].default])
         words += [] if spec.space is None else ["--space", spec.space.source]

@@ -15,6 +15,9 @@ from qlstm_qiskit.report.figures import broken_at, forecast_columns, gaps_of
 from qlstm_qiskit.report.pages.content import Plot, csv_file
 from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, epoch_axis, label, line, log_axis, plotted
 
+#: Of an interval: blue through which lines are seen, on light and dark paper.
+_SHADE = "rgba(70, 130, 220, 0.25)"
+
 #: Candidates of a gate that are drawn in colour.
 _MOST_NAMED = 3
 
@@ -22,7 +25,8 @@ _MOST_NAMED = 3
 def forecast_plot(run: Run) -> Plot:
     """Truth, prediction and persistence of all windows, with buttons for each part."""
     data, columns = run.dataset, forecast_columns(run)
-    n_train, rows = len(data.x_train), columns["row"].tolist()
+    n_test, rows = len(data.x_test), columns["row"].tolist()
+    n_train = len(rows) - n_test  # and those that calibrate
     ends = rows[0] - 0.5, rows[n_train] - 0.5, rows[-1] + 0.5
     broken = broken_at(columns, gaps_of(data)) if len(gaps_of(data)) else columns
     x, name, dates = broken["row"].tolist(), "row of the series (time step)", {}
@@ -31,8 +35,9 @@ def forecast_plot(run: Run) -> Plot:
         x, name, dates = [known[math.ceil(row)] for row in x], data.times.column, {"type": "date"}
         ends = known[rows[0]], known[rows[n_train]], known[rows[-1]]
     first, edge, last = ends
-    drawn = {key: _plain(broken[key]) for key in ("truth", "persistence", "prediction")}
+    drawn = {key: _plain(broken[key]) for key in list(broken)[1:]}
     traces = [
+        *_band(run, x, drawn),
         line(data.target, x, drawn["truth"], INK, width=2.4, mode="lines", opacity=0.55),
         line("persistence", x, drawn["persistence"], "orange", "dot", 1.4, mode="lines"),
         line("prediction", x, drawn["prediction"], "blue", width=1.6, mode="lines"),
@@ -44,7 +49,8 @@ def forecast_plot(run: Run) -> Plot:
         hovermode="x unified",
         **_border(edge),
     )
-    parts = ["training"] * n_train + ["test"] * (len(rows) - n_train)
+    counts = {"training": len(data.x_train), "calibration": n_train - len(data.x_train), "test": n_test}
+    parts = [name for name, count in counts.items() for _ in range(count)]
     views = {
         "whole series": (first, last),
         "training part": (first, edge),
@@ -52,10 +58,37 @@ def forecast_plot(run: Run) -> Plot:
     }
     when = {} if data.times is None else {"date": [known[row] for row in rows]}
     download = csv_file(
-        "forecast", {"row": rows, **when, "part": parts, **{key: columns[key].tolist() for key in list(columns)[1:]}}
+        "forecast", {"row": rows, **when, "part": parts, **{key: _plain(columns[key]) for key in list(columns)[1:]}}
     )
-    caption = f"{data.target} and its forecasts one step ahead, {n_train} training and {len(rows) - n_train} test windows."
-    return Plot("forecast", caption, figure, download, height=400, views=views)
+    said = [f"{count} {name}" for name, count in counts.items() if count]
+    caption = f"{data.target} and its forecasts one step ahead, {', '.join(said[:-1])} and {said[-1]} windows."
+    return Plot("forecast", caption + _within(run, columns), figure, download, height=400, views=views)
+
+
+def _band(run: Run, x: Sequence[Any], drawn: Mapping[str, list[float | None]]) -> list[dict[str, Any]]:
+    """The interval of each test window, as an area between two lines that are not drawn; nothing of a run without intervals."""
+    interval = run.spec.data.interval
+    if interval is None:
+        return []
+    known = [place for place, end in enumerate(drawn["lower"]) if end is not None]
+    places = [x[place] for place in known]
+    unseen: dict[str, Any] = {"mode": "lines", "width": 0, "legendgroup": "interval"}
+    low, high = ([drawn[name][place] for place in known] for name in ("lower", "upper"))
+    name = f"{interval.level:.3g} interval"
+    return [
+        line(f"{name}, lower end", places, low, "blue", showlegend=False, **unseen),
+        line(name, places, high, "blue", fill="tonexty", fillcolor=_SHADE, **unseen),
+    ]
+
+
+def _within(run: Run, columns: Mapping[str, Any]) -> str:
+    """How many test values lie within their intervals, as a sentence; empty for a run without intervals."""
+    interval = run.spec.data.interval
+    if interval is None:
+        return ""
+    inside = (columns["lower"] <= columns["truth"]) & (columns["truth"] <= columns["upper"])
+    share = inside.sum() / len(run.dataset.x_test)
+    return f" The band, an interval of level {interval.level:g} ({interval.method}), holds {share:.1%} of the test values."
 
 
 def _border(edge: Any) -> dict[str, Any]:
