@@ -114,8 +114,8 @@ def predict(
     require_format(out)
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
-    require_file(csv)
     options, given = _entry(backend, backends), reading_of(reading)
+    require_file(csv)
     from qlstm_qiskit.experiments import predict_table, roll_out, table_of
 
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:

@@ -96,3 +96,29 @@ def test_what_a_frame_lacks_is_one_line(runs: dict[str, Run], tmp_path: Path) ->
         runs["differences of no feature"].predict(FRAME[["day", "b"]])
     with pytest.raises(DataError, match="has no logarithm"):
         runs["logarithms"].predict(FRAME.assign(a=-FRAME["a"]))
+
+
+@pytest.mark.parametrize("horizon", [1, 2])
+def test_intervals_of_differences_are_of_the_series_itself(tmp_path: Path, horizon: int) -> None:
+    t = np.arange(120)
+    values = 500 + 80 * np.sin(t) + 9.0 * t
+    pd.DataFrame({"a": values}).to_csv(tmp_path / "s.csv", index=False)
+    data = {"target": "a", "difference": (1,), "horizon": horizon}
+    interval = {"level": 0.8, "method": "split"}
+    spec = RunSpec(data=DataSpec(csv=str(tmp_path / "s.csv"), interval=interval, **data), model="lstm", hidden_size=2, epochs=2)
+    run = load_run(train_run(spec, tmp_path / "run").path)
+    aside = run.dataset.calibration
+    assert aside is not None
+    scaler, rows = run.header.target_scaler, run.dataset.rows[1]
+    steps = np.stack([values[row : row + horizon] for row in rows])
+    predicted = values[rows - 1][:, None] + np.cumsum(scaler.inverse(run.predict(aside[0])), axis=1)
+    np.testing.assert_allclose(values[rows - 1][:, None] + np.cumsum(scaler.inverse(aside[1]), axis=1), steps, rtol=1e-12)
+    place = int(np.ceil((len(rows) + 1) * 0.8)) - 1
+    radius = np.sort(np.abs(predicted - steps), axis=0)[place]
+    np.testing.assert_allclose(run.metrics["interval"]["radius"], radius, rtol=1e-9)
+    table = predict_table(run, tmp_path / "s.csv")
+    np.testing.assert_allclose((table["upper"] - table["prediction"])[5:], radius[0], rtol=1e-9)
+    ahead = roll_out(run, tmp_path / "s.csv", horizon)
+    np.testing.assert_allclose((ahead["prediction"] - ahead["lower"]), radius, rtol=1e-9)
+    scores = np.abs(run.dataset.original(run.predict(run.dataset.x_test)) - run.dataset.original(run.dataset.y_test))
+    np.testing.assert_allclose(run.metrics["interval"]["coverage"], (scores <= radius).mean(axis=0))
