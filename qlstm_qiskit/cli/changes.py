@@ -13,7 +13,8 @@ from qlstm_qiskit.cli.options import READING, Command, split_names, with_keyword
 
 def _differences(given: Iterable[str] | None) -> list[int | str] | None:
     """Numbers of rows, and words, of an option that may be repeated."""
-    return [int(part) if part.isdecimal() else part for part in split_names(given) or ()] or None
+    parts = split_names(given) or ()
+    return [int(part) if part.isdecimal() and len(part) < 20 else part for part in parts] or None  # Python reads 4300 digits
 
 
 _PANEL = "What is learned in place of the series (errors and forecasts are of the series itself)"
@@ -52,6 +53,6 @@ def require_change(values: Mapping[str, Any]) -> None:
         return
     from qlstm_qiskit.data import REAL_SERIES, Change
 
-    known = REAL_SERIES.get(values["dataset"] or "")
-    season = values["season"] or 1 if known is None else known.season
+    own = REAL_SERIES.get(values["dataset"] or "")
+    season = (values["season"] or 1) if own is None else own.season
     Change.of(values["difference"] or (), values["transform"], season)

@@ -33,7 +33,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("random", "best-of-random", "uniform", "frozen"),
     ),
     "derivation": ("perturbation", "contribution", "weight"),
-    "study": ("device", "real", "recipe", "recipe-device", "search", "table2", "table2-tuned"),
+    "study": ("device", "real", "recipe", "recipe-device", "search", "table2", "table2-tuned", "trends"),
     "interval_method": ("adaptive", "split"),
     "impute": ("ffill", "linear", "time"),
     "transform": ("log",),

@@ -29,7 +29,7 @@ def _known_study(study: str) -> str:
 _StudyName = Annotated[
     str,
     typer.Option(
-        help="Study to run: table2, table2-tuned, device, real, search, recipe, recipe-device, or a YAML file of your own.",
+        help="Study to run: table2, table2-tuned, device, real, trends, search, recipe, recipe-device, or your YAML file.",
         autocompletion=names("study"),
         callback=_known_study,
     ),

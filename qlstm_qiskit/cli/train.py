@@ -199,6 +199,8 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
         f"{spec.title} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
         f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits per step, seed {spec.seed}"
     )
+    if run.header.change is not None:
+        print(f"Learned: {run.header.change.words}; errors and forecasts are of the series itself")
     if metrics["path"]:
         print(f"Circuits evaluated as: {metrics['path'].replace('form', 'multilinear form')}")
     print_dry_run(spec.backend_options is not None and spec.backend_options.guard.dry_run)

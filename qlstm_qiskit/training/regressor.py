@@ -121,10 +121,13 @@ class QLSTMRegressor(RegressorMixin, Estimator):
         return checked, values
 
     def _kept(self) -> dict[str, Any]:
-        return {"flat": self._y_is_flat}
+        scores = getattr(self, "calibration_scores_", None)
+        return {"flat": self._y_is_flat} | ({} if scores is None else {"calibration_scores": scores.tolist()})
 
     def _take(self, kept: dict[str, Any]) -> None:
         self._y_is_flat = bool(kept["flat"])
+        if "calibration_scores" in kept:
+            self.calibration_scores_ = np.array(kept["calibration_scores"], dtype=np.float64)
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

@@ -18,6 +18,8 @@ SMALL = ("--model", "lstm", "--hidden-size", 1, "--epochs", 1)
         (["--difference", "season"], "difference is 'season', and no season of the series is known; give a number of rows, or"),
         (["--difference", "0"], "difference is 0; it must be an integer of at least 1."),
         (["--difference", "-1"], "difference is '-1'; it must be a number of rows of at least 1, or 'season'."),
+        (["--difference", "9" * 5000], "it must be a number of rows of at least 1, or 'season'."),
+        (["--difference", "99999999999"], "difference is 99999999999; it must be an integer of at most 2,147,483,647."),
         (["--difference", "week"], "difference is 'week'; it must be a number of rows of at least 1, or 'season'."),
         (["--difference", "1,1,1,1"], "difference has 4 values; give at most 3."),
         (["--difference", "58"], "0 of them to train after 58 rows that differences need; give a longer series"),
@@ -52,6 +54,8 @@ def test_a_series_that_grows_is_followed_to_its_end(qlstm) -> None:
     facts = json.loads(out)
     assert facts["test"]["mase"] < 0.2 * facts["persistence"]["mase"]
     assert json.loads(Path("o/config.json").read_text())["data"]["difference"] == [1, 1]
+    code, out, _ = qlstm("train", "--resume", "--out", "o")
+    assert "Learned: differences over 1 row and 1 row; errors and forecasts are of the series itself" in out
     code, out, _ = qlstm("evaluate", "o", "--steps", 3, "--json")
     assert json.loads(out)["test"] == facts["test"]
     code, _, err = qlstm("predict", "o", "--csv", "s.csv", "--horizon", 5, "--out", "ahead.csv")

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.data import Change, Scaler, rolled_out
-from qlstm_qiskit.errors import CircuitError, DataError, OptionError, RunError
+from qlstm_qiskit.errors import CircuitError, DataError, OptionError, QLSTMError, RunError
 from qlstm_qiskit.experiments import (
     DataSpec,
     Run,
@@ -21,6 +23,7 @@ from qlstm_qiskit.experiments import (
     load_run,
     predict_table,
     require_same,
+    resume_run,
     roll_out,
     train_run,
 )
@@ -33,6 +36,7 @@ from qlstm_qiskit.experiments.studies.evaluations import EvaluationSpec, evaluat
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.report.figures import forecast_columns
 from qlstm_qiskit.report.pages.commands import again
+from tests.experiments.resumable import interrupted_in
 
 ROWS, WINDOW = 70, 4
 SERIES = np.exp(0.03 * np.arange(ROWS) + 0.2 * np.sin(np.arange(ROWS) * 2 * np.pi / 6)) + 1
@@ -269,3 +273,47 @@ def test_shots_and_other_backends_are_compared_on_the_same_scale(circuits: dict[
     assert curve.naive == {name: run.metrics[name]["mse"] for name in ("persistence", "seasonal_naive")}
     asked = EvaluationSpec(backend="statevector").asked(find_spec)
     assert evaluate(run.path, asked, 0) == pytest.approx([run.metrics["test_mse"]], rel=1e-12)
+
+
+def test_going_on_after_ctrl_c_gives_the_same_bits(csv: Path, runs: dict[str, Run], tmp_path: Path) -> None:
+    with interrupted_in(1):
+        cut = train_run(spec(csv, CASES["both, log"][0]), tmp_path / "cut")
+    assert cut.metrics["interrupted"]
+    resume_run(tmp_path / "cut")
+    whole = runs["both, log"].path
+    assert (tmp_path / "cut" / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"difference": "x"},
+        {"difference": [0]},
+        {"difference": [-3]},
+        {"difference": [1.5]},
+        {"difference": [10**12]},
+        {"difference": [1, 1, 1, 1]},
+        {"difference": None},
+        {"difference": [[1]]},
+        {"difference": [1], "transform": "sqrt"},
+        {"difference": [1], "transform": 3},
+        {"difference": [1], "transform": []},
+    ],
+    ids=str,
+)
+def test_damage_is_one_line(file: str, change: dict[str, object], runs: dict[str, Run], tmp_path: Path) -> None:
+    folder = shutil.copytree(runs["first"].path, tmp_path / "copy")
+    if file == "config.json":
+        config = json.loads((folder / file).read_text())
+        config["data"] |= change
+        (folder / file).write_text(json.dumps(config))
+    else:
+        with safe_open(folder / file, "pt") as opened:
+            header = json.loads(opened.metadata()["qlstm_qiskit"])
+        header["change"] |= change
+        save_file(load_file(folder / file), folder / file, metadata={"qlstm_qiskit": json.dumps(header)})
+    with pytest.raises(QLSTMError) as caught:
+        load_run(folder).dataset  # noqa: B018
+    assert "\n" not in str(caught.value)
+    assert "difference" in str(caught.value) or "change" in str(caught.value) or "transform" in str(caught.value)

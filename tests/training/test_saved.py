@@ -80,6 +80,13 @@ def test_what_is_read_back_predicts_the_same(tmp_path: Path, kind: str) -> None:
     assert len(again.history_) == model.max_epochs
 
 
+def test_intervals_are_kept(tmp_path: Path) -> None:
+    model = FITTED["regressor"]().calibrate(X, Y)
+    model.save(tmp_path)
+    ends, wanted = (one.predict_interval(X, level=0.8) for one in (QLSTMRegressor.load(tmp_path), model))
+    np.testing.assert_array_equal(ends, wanted)
+
+
 def test_an_object_as_the_backend_is_given_again(tmp_path: Path) -> None:
     backend = load_backend("statevector")
     model = QLSTMRegressor("config1", backend=backend, **SMALL).fit(X, Y)
