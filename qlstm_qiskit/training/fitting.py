@@ -20,11 +20,13 @@ from qlstm_qiskit.hardware.contract.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.checks import require_parameters
 from qlstm_qiskit.nn.noise import drawing_from, seeded
-from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
+from qlstm_qiskit.training.bar import ProgressBar
+from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch
 from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start
 from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
+from qlstm_qiskit.training.outlook import Advice
 from qlstm_qiskit.training.plain import CheckedOptions
 from qlstm_qiskit.training.searching import SearchLoop, SearchNet, Shuffled
 from qlstm_qiskit.training.verify import Expected
@@ -169,7 +171,8 @@ class Fit:
         best = BestEpoch(options.patience) if options.patience else None
         if checkpoint is not None:
             checkpoint.attach(loop, module, seed, best, stream)
-        bar = [ProgressBar(trial or options.model, options.task.title)] if options.verbose else []
+        advice = Advice(options, *self.train)
+        bar = [ProgressBar(trial or options.model, options.task.title, advice)] if options.verbose else []
         callbacks = [("search", loop), keeper, *([best] if best else []), *bar]
         if options.schedule != "constant":
             callbacks.append(Schedule(options.schedule, -(-len(self.train[0]) // self._batch_size)))

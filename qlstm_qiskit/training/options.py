@@ -220,7 +220,11 @@ class FitOptions:
         "without a seed, and for callbacks with a state of their own, such as EarlyStopping, which begin anew.",
     )
     callbacks: "Sequence[Callback] | None" = option(None, "Further skorch callbacks.")
-    verbose: int = option(0, "1 shows a progress bar on a terminal.")
+    verbose: int = option(
+        0,
+        "1 shows on standard error how far training is: a bar on a terminal, elsewhere a line each minute. If it takes more "
+        "than ten minutes, that is said after the first batches, and what would be shorter.",
+    )
 
 
 @dataclass(eq=False, repr=False)

@@ -52,6 +52,12 @@ class CheckedOptions(AllOptions):
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise FrozenInstanceError(f"cannot assign to {name!r}: the options of a fit do not change")
 
+    def but(self, **changes: Any) -> CheckedOptions:
+        """The same with other values, which are not checked."""
+        made = type(self).__new__(type(self))
+        vars(made).update(vars(self) | changes)
+        return made
+
     def of_model(self) -> ModelOptions:
         """The options of the trained model. A search strategy sets its mixing; the option does so only without a search."""
         values = {name: getattr(self, name) for name in spoken(ModelOptions)}

@@ -61,7 +61,7 @@ def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), ve
         spec: The run to train.
         out: The folder; it must not hold a run yet.
         loggers: Names in `LOGGERS` of further logs of the epochs.
-        verbose: 1 shows a progress bar on a terminal.
+        verbose: 1 shows how far training is, and how long it will take; see `ProgressBar`.
 
     Raises:
         QLSTMError: A fault in the spec, the data or the folder, in one line; or training diverged.
