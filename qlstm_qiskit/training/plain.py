@@ -121,7 +121,7 @@ def _switch(name: str, value: Any) -> bool:
 def _plain_objects(given: Mapping[str, Any]) -> dict[str, Any]:
     """Options that are objects, or names of them; `OptionError` if one has the wrong type."""
     space, start, search, backend = (given[name] for name in ("space", "start", "search", "backend"))
-    require_device(given["device"])
+    require_device(given["device"], DTYPES.get(given["dtype"]))
     layers = [space] if isinstance(space, SearchSpace) else space
     if layers is not None and not (isinstance(layers, Sequence) and all(isinstance(layer, SearchSpace) for layer in layers)):
         raise OptionError(f"space is {space!r}; it must be a SearchSpace, or a sequence with one for each layer.")

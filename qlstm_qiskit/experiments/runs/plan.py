@@ -105,7 +105,7 @@ def plan_work(
     `header` is the header of a trained model, which may have dropped candidates; for "predict". `look` is as in `plan_run`.
     """
     planned = plan_backend(backend, device)
-    regressor = spec.regressor(backend=planned)
+    regressor = spec.regressor(backend=planned, device="cpu")
     window, features, outputs = shape
     generator = torch.Generator()
     module = regressor.build_module(features, outputs, generator=generator)

@@ -262,7 +262,7 @@ def _build(
     spec: RunSpec, header: RunHeader, tensors: dict[str, torch.Tensor], path: Path, work: str | None = None
 ) -> Forecaster:
     """The model with these parameters, in evaluation mode; with `work`, its jobs are recorded under that name."""
-    regressor, options = spec.regressor(), spec.backend_options
+    regressor, options = spec.regressor(device="cpu"), spec.backend_options  # read where there is no other device, too
     if options is not None and work is not None:
         name = f"{work} {options.name} {hashlib.sha256((path / MODEL).read_bytes()).hexdigest()[:8]}"
         seed = Seeds.of(spec.seed).backend if options.local else None  # shots on a device have no seed
