@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch.callbacks import Callback
-from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
 from qlstm_qiskit.data import split_validation
@@ -21,6 +20,7 @@ from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.checks import require_parameters
 from qlstm_qiskit.nn.noise import drawing_from, seeded
 from qlstm_qiskit.training.bar import ProgressBar
+from qlstm_qiskit.training.batches import Windows, as_it_is
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch
 from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start
@@ -207,9 +207,12 @@ class Fit:
             lr=options.learning_rate,
             max_epochs=options.max_epochs,
             batch_size=self._batch_size,
+            dataset=Windows,
+            iterator_train__collate_fn=as_it_is,
+            iterator_valid__collate_fn=as_it_is,
             iterator_train__sampler=Shuffled(len(self.train[0]), stream) if options.shuffle else None,
             iterator_valid__batch_size=EVALUATION_BATCH,
-            train_split=None if self.valid is None else predefined_split(Dataset(*self.valid)),
+            train_split=None if self.valid is None else predefined_split(Windows(*self.valid)),
             callbacks=callbacks,
             callbacks__print_log=None,
             predict_nonlinearity=None,  # skorch would apply one that it derives from the criterion
