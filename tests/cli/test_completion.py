@@ -39,6 +39,7 @@ ROOMS = {
     "format": set(FORMATS),
     "logger": set(LOGGERS),
     "dtype": set(DTYPES),
+    "device": {"cpu", "cuda", "mps"},
     "impute": set(IMPUTE),
     "input_map": set(INPUT_MAPS),
     "cell": set(CELLS),
@@ -49,7 +50,7 @@ ROOMS = {
 
 
 #: What is not completed, and allowed where names are looked up.
-MORE = {"model": {"derived"}, "mixing": set(MIXINGS)}
+MORE = {"model": {"derived"}, "mixing": set(MIXINGS), "device": {"cuda:0", "cuda:1"}}
 
 
 @pytest.mark.parametrize("kind", NAMES)

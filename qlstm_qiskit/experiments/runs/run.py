@@ -167,7 +167,10 @@ class Run:
         Raises:
             DataError: A prediction is not finite.
         """
-        outputs, predictions = trace_windows(self.forecaster, windows)
+        if self.exact is None:
+            predictions = predict_windows(self.forecaster, windows)
+        else:
+            outputs, predictions = trace_windows(self.forecaster, windows)
         lost = int((~np.isfinite(predictions)).any(axis=1).sum())
         if lost:
             raise DataError(

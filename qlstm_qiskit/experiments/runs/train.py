@@ -177,6 +177,7 @@ def _train_into(
             backend.close()
     interrupted = failed is not None or regressor.interrupted_
     run = load_run(out, backend=EXACT if options.leaves else None, trust=True)
+    run.__dict__["dataset"] = dataset  # the file need not be read once more
     try:
         _finish(run, dataset, options, seconds=time.perf_counter() - started, interrupted=interrupted)
     except DataError as error:  # the data is finite, so the last step diverged
