@@ -154,10 +154,12 @@ def kept_epoch(run: Run) -> tuple[int, str] | None:
     Args:
         run: A trained run.
     """
-    shown = [line["epoch"] for line in run.history if run.spec.task.valid in line]
-    if not shown or run.epochs not in shown:
+    name = run.spec.task.valid
+    shown = {line["epoch"]: line[name] for line in run.history if name in line}
+    if run.epochs not in shown:
         return None
-    why = "lowest validation error" if run.spec.patience else "the last"
+    best = run.spec.patience and shown[run.epochs] == min(shown.values())  # an interrupted training has its last epoch
+    why = "lowest validation error" if best else "the last"
     return run.epochs, f"kept: epoch {run.epochs}, {why}"
 
 

@@ -37,7 +37,7 @@ def test_a_validation_part_has_a_curve(tmp_path: Path) -> None:
     assert [line.get_xdata()[0] for line in axes.lines if line.get_label() == "kept: epoch 3, the last"] == [3]
     layout = loss_plot(run).figure["layout"]
     assert [(shape["x0"], shape["x1"]) for shape in layout["shapes"]] == [(3, 3)]
-    assert layout["annotations"][0]["text"] == "kept: epoch 3, the last "
+    assert layout["annotations"][0]["text"].strip() == "kept: epoch 3, the last"
 
 
 def test_the_kept_epoch_is_the_best_with_patience(tmp_path: Path) -> None:
@@ -45,6 +45,9 @@ def test_the_kept_epoch_is_the_best_with_patience(tmp_path: Path) -> None:
     assert run.epochs < 12
     labels = [line.get_label() for line in loss_figure(run).axes[0].lines]
     assert f"kept: epoch {run.epochs}, lowest validation error" in labels
+    run.history[0]["valid_mse"] = 0.0  # as after Ctrl-C, which leaves the last epoch
+    labels = [line.get_label() for line in loss_figure(run).axes[0].lines]
+    assert f"kept: epoch {run.epochs}, the last" in labels
 
 
 def test_without_a_validation_part_there_are_two_curves(tmp_path: Path) -> None:
