@@ -43,3 +43,12 @@ def test_a_training_has_the_bits_of_single_windows(options: dict, monkeypatch: p
     assert (predicted == single.predict(X)).all()
     for first, second in zip(model.history_, single.history_, strict=True):
         assert {k: v for k, v in first.items() if k != "dur"} == {k: v for k, v in second.items() if k != "dur"}
+
+
+def test_arrays_that_cannot_be_written_to_give_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    values = X.copy(), Y.copy()
+    for part in values:
+        part.setflags(write=False)
+    (batch,) = DataLoader(Windows(*values), batch_size=23, collate_fn=as_it_is)
+    assert torch.equal(batch[0], torch.tensor(X))
+    assert len(recwarn) == 0
