@@ -44,7 +44,11 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 
 #: Beside the names of a kind, what is refused in words of its own where it is looked up, or is allowed there, too.
-_ALSO = {"model": ("derived",), "mixing": ("gumbel-softmax", "gumbel-straight-through")}
+_ALSO = {
+    "model": ("derived",),
+    "mixing": ("gumbel-softmax", "gumbel-straight-through"),
+    "device": tuple(f"cuda:{number}" for number in range(8)),
+}
 #: What a kind is called where its names are looked up.
 _CALLED = {"strategy": "search strategy", "derivation": "derivation strategy"}
 

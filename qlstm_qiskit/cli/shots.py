@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run
     from qlstm_qiskit.experiments.runs.shots import ShotCurve
 
+#: Windows of a test part up to which a training ends with what its model would score with shots: these take some seconds.
+MOST_WINDOWS = 20_000
+
 
 def shots(
     run: RunFolder,
@@ -70,6 +73,8 @@ def shots_line(run: Run) -> list[str]:
 
     if run.forecaster.circuits is None:
         return []
+    if len(run.dataset.x_test) > MOST_WINDOWS:
+        return [f"What it would score with shots takes a while for {len(run.dataset.x_test):,} windows: qlstm shots {run.path}"]
     try:
         trained_on = run.spec.backend_options or EXACT
         curve = expected_errors(run.path, trained_on.inside(), (256, 1024, 4096), repeats=4)

@@ -88,15 +88,16 @@ def require_known(sharing: str, circuits: str, mixing: str) -> None:
             raise unknown_option(kind, given, allowed)
 
 
-def require_device(device: torch.device | str | None) -> None:
-    """Raise `OptionError` unless tensors can be created on a device and read back; None is torch's default."""
+def require_device(device: torch.device | str | None, dtype: torch.dtype | None = None) -> None:
+    """Raise `OptionError` unless tensors, of a dtype, can be created on a device and read back; None is torch's default."""
+    advice = "use 'cpu', or leave it out"
     try:
         torch.empty(1, device=device).cpu()
+        advice = "give dtype 'float32', or use 'cpu'"
+        torch.empty(1, device=device, dtype=dtype).cpu()
     except (RuntimeError, AssertionError, TypeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
-        raise OptionError(
-            f"device is {device!r}, which this installation of torch cannot use ({reason}); use 'cpu', or leave it out."
-        ) from error
+        raise OptionError(f"device is {device!r}, which this installation of torch cannot use ({reason}); {advice}.") from error
 
 
 def space_of_each_cell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def predict_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> NDA
         forecaster: The model.
         windows: (n, window, features), scaled.
     """
-    return trace_windows(forecaster, windows)[1]
+    return _joined([predictions for _, predictions in _traced(forecaster, windows)])
 
 
 def trace_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -67,12 +68,22 @@ def trace_windows(forecaster: Forecaster, windows: NDArray[np.float64]) -> tuple
         forecaster: The model.
         windows: (n, window, features), scaled.
     """
+    outputs, predictions = zip(*_traced(forecaster, windows), strict=True)
+    return _joined(outputs), _joined(predictions)
+
+
+def _traced(forecaster: Forecaster, windows: NDArray[np.float64]) -> Iterator[tuple[Tensor, Tensor]]:
+    """What `Forecaster.trace` gives for some windows after the others."""
     parameter = next(forecaster.parameters())
     inputs = torch.as_tensor(windows, dtype=parameter.dtype, device=parameter.device)
     training = forecaster.training
     forecaster.eval()
-    with torch.no_grad():
-        parts = [forecaster.trace(part) for part in torch.split(inputs, EVALUATION_BATCH)]
+    for part in torch.split(inputs, EVALUATION_BATCH):
+        with torch.no_grad():
+            traced = forecaster.trace(part)
+        yield traced
     forecaster.train(training)
-    outputs, predictions = (torch.cat(values).cpu().numpy().astype(np.float64) for values in zip(*parts, strict=True))
-    return outputs, predictions
+
+
+def _joined(parts: Sequence[Tensor]) -> NDArray[np.float64]:
+    return torch.cat(tuple(parts)).cpu().numpy().astype(np.float64)

@@ -138,21 +138,52 @@ def broken_at(columns: dict[str, NDArray[Any]], rows: NDArray[np.int64]) -> dict
 
 
 def loss_figure(run: Run) -> Figure:
-    """Training and test error after each epoch, on a logarithmic axis.
+    """Training, validation and test error after each epoch, on a logarithmic axis, and the epoch whose parameters are kept.
 
     Args:
         run: A trained run.
     """
     figure, axes = _figure(6, 3.6)
-    epochs = [line["epoch"] for line in run.history]
-    task = run.spec.task
-    for key, label in ((task.train, "training (mean over the epoch)"), (task.test, "test (end of the epoch)")):
-        axes.plot(epochs, [line[key] for line in run.history], label=label, marker="." if len(epochs) < 20 else None)
+    epochs, task, few = [line["epoch"] for line in run.history], run.spec.task, len(run.history) < 20
+    lines = (
+        (task.train, "training (mean over the epoch)", "C0", "-", "."),
+        (task.valid, "validation (end of the epoch)", "C2", "--", "x"),
+        (task.test, "test (end of the epoch)", "C1", "-", "."),
+    )
+    for key, label, colour, dash, marker in lines:
+        if any(key in line for line in run.history):
+            errors = [line.get(key, np.nan) for line in run.history]
+            axes.plot(epochs, errors, label=label, color=colour, linestyle=dash, marker=marker if few else None)
+    if (kept := kept_epoch(run)) is not None:
+        axes.axvline(kept[0], color="0.45", linestyle=":", linewidth=1.2, label=kept[1])
     axes.set(xlabel="epoch", ylabel=f"{task.title} (scaled units)", yscale="log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    if epochs:
+        axes.set_xlim(*_room(epochs))
     axes.set_title(f"{run.spec.title} on {drawn(run.dataset.name)}, seed {run.spec.seed}")
     axes.legend(fontsize="small")
     return figure
+
+
+def kept_epoch(run: Run) -> tuple[int, str] | None:
+    """The epoch whose parameters a run has, and why in words; None where no validation part was recorded with it.
+
+    Args:
+        run: A trained run.
+    """
+    name = run.spec.task.valid
+    shown = {line["epoch"]: line[name] for line in run.history if name in line}
+    if run.epochs not in shown:
+        return None
+    best = run.spec.patience and shown[run.epochs] == min(shown.values())  # an interrupted training has its last epoch
+    why = "lowest validation error" if best else "the last"
+    return run.epochs, f"kept: epoch {run.epochs}, {why}"
+
+
+def _room(epochs: list[float]) -> tuple[float, float]:
+    """Limits of the axis of epochs, which never show a part of one alone."""
+    margin = max(0.05 * (epochs[-1] - epochs[0]), 0.5)
+    return epochs[0] - margin, epochs[-1] + margin
 
 
 def structural_weights_figure(run: Run) -> Figure | None:

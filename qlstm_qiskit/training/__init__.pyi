@@ -1,6 +1,7 @@
-from .callbacks import ProgressBar as ProgressBar
+from .bar import ProgressBar as ProgressBar
 from .classifier import QLSTMClassifier as QLSTMClassifier
 from .models import MODELS as MODELS
 from .models import build_forecaster as build_forecaster
+from .outlook import propose_batch_size as propose_batch_size
 from .regressor import QLSTMRegressor as QLSTMRegressor
 from .spsa import SPSA as SPSA

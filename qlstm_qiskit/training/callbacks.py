@@ -1,4 +1,4 @@
-"""Callbacks of training: they keep the last or the best epoch, detect divergence and show progress."""
+"""Callbacks of training: they keep the last or the best epoch, and detect divergence."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
@@ -26,6 +24,10 @@ class LastEpoch(Callback):
         self.epochs_ = 0
         self.state_: dict[str, torch.Tensor] = {}
         self.gates_: tuple[tuple[tuple[str, ...], ...], ...] | None = None
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        if len(net.history) > 1:
+            net.history[-2]["batches"] = []  # skorch keeps the loss of each batch, 2 GB for 100 epochs of a million rows
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         loss = net.history[-1, "train_loss"]
@@ -78,42 +80,3 @@ class BestEpoch(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         if self.best(net.history) == len(net.history):
             self.state_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
-
-
-class ProgressBar(Callback):
-    """A bar on standard error with the loss and the time left; silent if standard error is not a terminal.
-
-    Args:
-        description: Text before the bar.
-        title: Name of the loss.
-    """
-
-    def __init__(self, description: str = "training", title: str = "MSE") -> None:
-        self.description, self.title = description, title
-        self.progress_: Progress | None = None
-
-    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        console = Console(stderr=True)
-        progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(f"epochs  train {self.title} {{task.fields[loss]}}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        done = len(net.history)  # above 0 in a resumed training
-        self.task_ = progress.add_task(self.description, total=net.max_epochs, completed=done, loss="...")
-        self.progress_ = progress
-        progress.start()
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        assert self.progress_ is not None
-        self.progress_.update(self.task_, advance=1, loss=f"{net.history[-1, 'train_loss']:.3g}")
-
-    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if self.progress_ is not None:  # Ctrl-C may come before training begins
-            self.progress_.stop()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -186,7 +187,9 @@ def digest(*arrays: NDArray[Any] | None) -> str:
     """SHA-256 of arrays, including shapes and types."""
     total = hashlib.sha256()
     for array in arrays:
-        total.update(b"none" if array is None else f"{array.shape} {array.dtype.str} ".encode() + array.tobytes())
+        total.update(b"none" if array is None else f"{array.shape} {array.dtype.str} ".encode())
+        if array is not None:
+            total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch.callbacks import Callback
-from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
 from qlstm_qiskit.data import split_validation
@@ -20,11 +19,14 @@ from qlstm_qiskit.hardware.contract.executor import Draws
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.checks import require_parameters
 from qlstm_qiskit.nn.noise import drawing_from, seeded
-from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch, ProgressBar
+from qlstm_qiskit.training.bar import ProgressBar
+from qlstm_qiskit.training.batches import Windows, as_it_is
+from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch
 from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start
 from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import Schedule, optimizer_options
+from qlstm_qiskit.training.outlook import Advice
 from qlstm_qiskit.training.plain import CheckedOptions
 from qlstm_qiskit.training.searching import SearchLoop, SearchNet, Shuffled
 from qlstm_qiskit.training.verify import Expected
@@ -169,7 +171,8 @@ class Fit:
         best = BestEpoch(options.patience) if options.patience else None
         if checkpoint is not None:
             checkpoint.attach(loop, module, seed, best, stream)
-        bar = [ProgressBar(trial or options.model, options.task.title)] if options.verbose else []
+        advice = Advice(options, *self.train)
+        bar = [ProgressBar(trial or options.model, options.task.title, advice)] if options.verbose else []
         callbacks = [("search", loop), keeper, *([best] if best else []), *bar]
         if options.schedule != "constant":
             callbacks.append(Schedule(options.schedule, -(-len(self.train[0]) // self._batch_size)))
@@ -204,9 +207,12 @@ class Fit:
             lr=options.learning_rate,
             max_epochs=options.max_epochs,
             batch_size=self._batch_size,
+            dataset=Windows,
+            iterator_train__collate_fn=as_it_is,
+            iterator_valid__collate_fn=as_it_is,
             iterator_train__sampler=Shuffled(len(self.train[0]), stream) if options.shuffle else None,
             iterator_valid__batch_size=EVALUATION_BATCH,
-            train_split=None if self.valid is None else predefined_split(Dataset(*self.valid)),
+            train_split=None if self.valid is None else predefined_split(Windows(*self.valid)),
             callbacks=callbacks,
             callbacks__print_log=None,
             predict_nonlinearity=None,  # skorch would apply one that it derives from the criterion

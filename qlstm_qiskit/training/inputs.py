@@ -30,7 +30,7 @@ def require_finite(name: str, values: ArrayLike) -> None:
     """Raise `DataError` with the first row that holds NaN or an infinite value; other faults are left to scikit-learn."""
     try:
         array = np.asarray(values)
-        array = array.astype(np.float64) if not np.iscomplexobj(array) else array
+        array = array.astype(np.float64, copy=False) if not np.iscomplexobj(array) else array
     except (TypeError, ValueError):
         return
     bad = ~np.isfinite(array)

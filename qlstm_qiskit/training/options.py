@@ -189,6 +189,12 @@ class TrainingOptions:
         "share, so that fits in threads are those that run alone; callbacks that draw bring a generator of their own.",
         limits=Whole(0, 2**128 - 1),  # what numpy's seeds hold
     )
+    device: str = option(
+        "cpu",
+        "What trains the model: cpu, cuda (or cuda:1 and so on), or mps. A trained run is read on any machine.",
+        doc="A torch device.",
+        choices=("cpu", "cuda", "mps"),
+    )
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -212,7 +218,6 @@ class FitOptions:
     backend: "Backend | BackendSpec | str" = option(
         "statevector", "What evaluates the circuits, as in `QLSTM`; a name, or an entry of backends.yaml, is loaded."
     )
-    device: str = option("cpu", "A torch device.")
     checkpoint: Path | str | None = option(
         None,
         "A file that all of a training's state is written to after each epoch. Where it is there, `fit` goes on from it, to "
@@ -220,7 +225,11 @@ class FitOptions:
         "without a seed, and for callbacks with a state of their own, such as EarlyStopping, which begin anew.",
     )
     callbacks: "Sequence[Callback] | None" = option(None, "Further skorch callbacks.")
-    verbose: int = option(0, "1 shows a progress bar on a terminal.")
+    verbose: int = option(
+        0,
+        "1 shows on standard error how far training is: a bar on a terminal, elsewhere a line each minute. If it takes more "
+        "than ten minutes, that is said after the first batches, and what would be shorter.",
+    )
 
 
 @dataclass(eq=False, repr=False)

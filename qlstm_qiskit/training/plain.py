@@ -52,6 +52,12 @@ class CheckedOptions(AllOptions):
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise FrozenInstanceError(f"cannot assign to {name!r}: the options of a fit do not change")
 
+    def but(self, **changes: Any) -> CheckedOptions:
+        """The same with other values, which are not checked."""
+        made = type(self).__new__(type(self))
+        vars(made).update(vars(self) | changes)
+        return made
+
     def of_model(self) -> ModelOptions:
         """The options of the trained model. A search strategy sets its mixing; the option does so only without a search."""
         values = {name: getattr(self, name) for name in spoken(ModelOptions)}
@@ -115,7 +121,7 @@ def _switch(name: str, value: Any) -> bool:
 def _plain_objects(given: Mapping[str, Any]) -> dict[str, Any]:
     """Options that are objects, or names of them; `OptionError` if one has the wrong type."""
     space, start, search, backend = (given[name] for name in ("space", "start", "search", "backend"))
-    require_device(given["device"])
+    require_device(given["device"], DTYPES.get(given["dtype"]))
     layers = [space] if isinstance(space, SearchSpace) else space
     if layers is not None and not (isinstance(layers, Sequence) and all(isinstance(layer, SearchSpace) for layer in layers)):
         raise OptionError(f"space is {space!r}; it must be a SearchSpace, or a sequence with one for each layer.")

@@ -41,6 +41,7 @@ ROOMS = {
     "format": set(FORMATS),
     "logger": set(LOGGERS),
     "dtype": set(DTYPES),
+    "device": {"cpu", "cuda", "mps"},
     "impute": set(IMPUTE),
     "transform": set(TRANSFORMS),
     "interval_method": set(INTERVAL_METHODS),
@@ -53,7 +54,7 @@ ROOMS = {
 
 
 #: What is not completed, and allowed where names are looked up.
-MORE = {"model": {"derived"}, "mixing": set(MIXINGS)}
+MORE = {"model": {"derived"}, "mixing": set(MIXINGS), "device": {"cuda:0", "cuda:1"}}
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -118,7 +118,7 @@ def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) 
     }
     spec = run.spec.model_copy(update=changes | {"mixing": "linear", "epochs": run.epochs})
     sizes = len(run.header.features), run.header.horizon
-    module = spec.regressor().build_module(*sizes, generator=torch.Generator())
+    module = spec.regressor(device="cpu").build_module(*sizes, generator=torch.Generator())
     module.load_state_dict(state)
     return Run(out, spec.on(EXACT), module.eval(), header_of(run.dataset, run.epochs))
 

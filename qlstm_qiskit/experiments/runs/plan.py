@@ -133,7 +133,7 @@ def plan_work(
     `planned` counts in place of a backend made for it.
     """
     planned = planned or plan_backend(backend, device)
-    regressor = spec.regressor(backend=planned)
+    regressor = spec.regressor(backend=planned, device="cpu")
     window, features, outputs = shape
     generator = torch.Generator()
     module = regressor.build_module(features, outputs, generator=generator)

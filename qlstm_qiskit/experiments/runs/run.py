@@ -35,7 +35,7 @@ from qlstm_qiskit.experiments.runs.own import read_back
 from qlstm_qiskit.experiments.runs.reading import read_json, read_lines, read_metrics, validated
 from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
 from qlstm_qiskit.experiments.runs.trust import require_trusted
-from qlstm_qiskit.experiments.runs.units import array_windows, frame_windows, original, require_scaled, require_units
+from qlstm_qiskit.experiments.runs.units import predicted
 from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows, trace_windows
@@ -176,16 +176,13 @@ class Run:
             DataError: A prediction is not finite, windows are of another shape or other units, or the frame cannot be used.
             OptionError: There are no such units, or no such column.
         """
-        require_units(units)
-        if isinstance(windows, pd.DataFrame):
-            return original(self.header, self._predict, *frame_windows(self.header, self.spec.data.reading, windows))
-        if units == "original":
-            return original(self.header, self._predict, *array_windows(self.header, windows))
-        require_scaled(self.header, windows)
-        return self._predict(windows)
+        return predicted(self._predict, self.header, self.spec.data.reading, windows, units)
 
     def _predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-        outputs, predictions = trace_windows(self.forecaster, windows)
+        if self.exact is None:
+            predictions = predict_windows(self.forecaster, windows)
+        else:
+            outputs, predictions = trace_windows(self.forecaster, windows)
         lost = int((~np.isfinite(predictions)).any(axis=1).sum())
         if lost:
             raise DataError(
@@ -280,7 +277,7 @@ def _build(
     spec: RunSpec, header: RunHeader, tensors: dict[str, torch.Tensor], path: Path, work: str | None = None
 ) -> Forecaster:
     """The model with these parameters, in evaluation mode; with `work`, its jobs are recorded under that name."""
-    regressor, options = spec.regressor(), spec.backend_options
+    regressor, options = spec.regressor(device="cpu"), spec.backend_options  # read where there is no other device, too
     if options is not None and work is not None:
         name = f"{work} {options.name} {hashlib.sha256((path / MODEL).read_bytes()).hexdigest()[:8]}"
         seed = Seeds.of(spec.seed).backend if options.local else None  # shots on a device have no seed

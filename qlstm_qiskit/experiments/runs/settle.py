@@ -62,7 +62,8 @@ def require_same(out: Path | str, spec: RunSpec) -> None:
         RunError: They differ; the message says where.
     """
     there, here = (
-        one.model_dump(mode="json") | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None}
+        one.model_dump(mode="json")
+        | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None, "device": one.device}
         for one in (load_spec(out), settle(spec)[0])
     )
     if spec.data.reading is None and "reading" not in there["data"]:
@@ -85,6 +86,7 @@ def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, 
         The circuits' depth, and the untrained model.
     """
     regressor.check_options()
+    regressor.set_params(device="cpu")  # where the data is
     generator = torch.Generator()
     module = regressor.build_module(len(dataset.features), dataset.horizon, generator=generator)
     _require_squares(dataset, next(module.parameters()).dtype)

@@ -226,6 +226,8 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     @model_serializer(mode="wrap")
     def _in_order(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content = dump(self)
+        if content.get("device") == type(self).model_fields["device"].default:  # files of the CPU say nothing of it
+            del content["device"]
         return {name: content[name] for name in (*_ORDER, *content) if name in content}
 
     def lasting(self) -> dict[str, Any]:

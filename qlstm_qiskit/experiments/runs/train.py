@@ -61,7 +61,7 @@ def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), ve
         spec: The run to train.
         out: The folder; it must not hold a run yet.
         loggers: Names in `LOGGERS` of further logs of the epochs.
-        verbose: 1 shows a progress bar on a terminal.
+        verbose: 1 shows how far training is, and how long it will take; see `ProgressBar`.
 
     Raises:
         QLSTMError: A fault in the spec, the data or the folder, in one line; or training diverged.
@@ -177,6 +177,7 @@ def _train_into(
             backend.close()
     interrupted = failed is not None or regressor.interrupted_
     run = load_run(out, backend=EXACT if options.leaves else None, trust=True)
+    run.__dict__["dataset"] = dataset  # the file need not be read once more
     try:
         _finish(run, dataset, options, seconds=time.perf_counter() - started, interrupted=interrupted)
     except DataError as error:  # the data is finite, so the last step diverged

@@ -123,16 +123,28 @@ def array_windows(header: ModelHeader, windows: Floats) -> tuple[Floats, Floats 
     return scaled.reshape(given.shape), past
 
 
-def original(header: ModelHeader, predict: Callable[[Floats], Floats], windows: Floats, past: Floats | None) -> Floats:
-    """What a scaled prediction is in original units, (n, horizon); `windows` and `past` as `frame_windows` gives them."""
-    values = header.target_scaler.inverse(predict(windows))
-    return values if header.change is None or past is None else header.change.invert(values, past)
+def predicted(
+    predict: Callable[[Floats], Floats], header: ModelHeader, own: Reading | None, windows: Floats | pd.DataFrame, units: str
+) -> Floats:
+    """Predictions in the units of the windows; see `Run.predict`.
 
-
-def require_units(units: str) -> None:
-    """Raise `OptionError` if there are no such units."""
+    Args:
+        predict: Scaled predictions of scaled windows.
+        header: Of the run.
+        own: How the run's own file is read.
+        windows, units: As in `Run.predict`.
+    """
     if units not in UNITS:
         raise unknown_option("units", units, UNITS)
+    if isinstance(windows, pd.DataFrame):
+        scaled, past = frame_windows(header, own, windows)
+    elif units == "original":
+        scaled, past = array_windows(header, windows)
+    else:
+        require_scaled(header, windows)
+        return predict(windows)
+    values = header.target_scaler.inverse(predict(scaled))
+    return values if header.change is None or past is None else header.change.invert(values, past)
 
 
 def require_scaled(header: ModelHeader, windows: Floats) -> None:

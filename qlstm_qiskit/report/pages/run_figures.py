@@ -11,7 +11,7 @@ import numpy as np
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import Recurrent
 from qlstm_qiskit.report.architecture import LayerHistory, gate_title, layer_histories
-from qlstm_qiskit.report.figures import broken_at, forecast_columns, gaps_of
+from qlstm_qiskit.report.figures import broken_at, forecast_columns, gaps_of, kept_epoch
 from qlstm_qiskit.report.pages.content import Plot, csv_file
 from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, epoch_axis, label, line, log_axis, plotted
 
@@ -116,9 +116,18 @@ def loss_plot(run: Run) -> Plot:
         epoch_axis(epochs),
         log_axis(f"{task.title} (scaled units)", [value for values in kept.values() for value in values]),
         hovermode="x unified",
+        **({} if (marked := kept_epoch(run)) is None else _kept(*marked, late=2 * marked[0] > epochs[-1])),
     )
     caption = f"{task.words.capitalize()} after each epoch, logarithmic axis."
     return Plot("loss", caption, figure, csv_file("loss", {"epoch": epochs, **kept}))
+
+
+def _kept(epoch: int, words: str, *, late: bool) -> dict[str, Any]:
+    """The line at the epoch whose parameters are kept, with words on the side that has room: the left one if it is late."""
+    dotted = {"color": INK, "dash": "dot", "width": 1}
+    line = {"type": "line", "x0": epoch, "x1": epoch, "y0": 0, "y1": 1, "yref": "paper", "line": dotted}
+    place = {"x": epoch, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": "right" if late else "left"}
+    return {"shapes": [line], "annotations": [place | {"text": f" {words} ", "showarrow": False}]}
 
 
 def weight_plots(history: Sequence[Mapping[str, Any]], recurrent: Recurrent[Any] | None = None) -> Iterator[Plot]:
