@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import Recurrent
@@ -18,6 +19,9 @@ from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis,
 #: Of an interval: blue through which lines are seen, on light and dark paper.
 _SHADE = "rgba(70, 130, 220, 0.25)"
 
+#: Rows beyond which a page holds some of them, so that it stays below 2 MB, and how many of the last ones are whole then.
+MOST_ROWS, LAST_ROWS = 1500, 300
+
 #: Candidates of a gate that are drawn in colour.
 _MOST_NAMED = 3
 
@@ -28,7 +32,7 @@ def forecast_plot(run: Run) -> Plot:
     n_test, rows = len(data.x_test), columns["row"].tolist()
     n_train = len(rows) - n_test  # and those that calibrate
     ends = rows[0] - 0.5, rows[n_train] - 0.5, rows[-1] + 0.5
-    broken = broken_at(columns, gaps_of(data)) if len(gaps_of(data)) else columns
+    broken, thinned = thin(broken_at(columns, gaps_of(data)) if len(gaps_of(data)) else columns)
     x, name, dates = broken["row"].tolist(), "row of the series (time step)", {}
     if data.times is not None:
         known = [f"{day}-01-01" if data.times.years else str(day) for day in data.times.written()]
@@ -57,12 +61,40 @@ def forecast_plot(run: Run) -> Plot:
         "test part": (edge, last),
     }
     when = {} if data.times is None else {"date": [known[row] for row in rows]}
-    download = csv_file(
-        "forecast", {"row": rows, **when, "part": parts, **{key: _plain(columns[key]) for key in list(columns)[1:]}}
-    )
+    content = {"row": rows, **when, "part": parts, **{key: _plain(columns[key]) for key in list(columns)[1:]}}
+    download = csv_file("forecast", {key: values[-MOST_ROWS:] for key, values in content.items()})
     said = [f"{count} {name}" for name, count in counts.items() if count]
     caption = f"{data.target} and its forecasts one step ahead, {', '.join(said[:-1])} and {said[-1]} windows."
-    return Plot("forecast", caption + _within(run, columns), figure, download, height=400, views=views)
+    caption += _within(run, columns) + thinned
+    return Plot("forecast", caption, figure, download, height=400, views=views)
+
+
+def thin(columns: Mapping[str, NDArray[Any]]) -> tuple[Mapping[str, NDArray[Any]], str]:
+    """Columns of many rows as fewer: the lowest and the highest of each line among so many rows, and the last ones whole.
+
+    Args:
+        columns: As `forecast_columns` gives them, with empty places at gaps, which are kept.
+
+    Returns:
+        The columns, and what was left out as a sentence; empty where nothing was.
+    """
+    n, names = len(columns["row"]), list(columns)[1:]
+    if n <= MOST_ROWS:
+        return columns, ""
+    group = -(-(n - LAST_ROWS) * 2 * len(names) // (MOST_ROWS - LAST_ROWS))
+    kept = [np.arange(n - LAST_ROWS, n), np.flatnonzero(np.isnan(columns["truth"]))]
+    for start in range(0, n - LAST_ROWS, group):
+        for name in names:
+            part = columns[name][start : min(start + group, n - LAST_ROWS)]
+            known = np.flatnonzero(~np.isnan(part))
+            if len(known):
+                kept.append(start + known[[np.argmin(part[known]), np.argmax(part[known])]])
+    places = np.unique(np.concatenate(kept))
+    said = (
+        f" Lines show the lowest and the highest of each {group} rows, and all of the last {LAST_ROWS}; the file holds the "
+        f"last {MOST_ROWS:,} of {n:,} rows."
+    )
+    return {name: values[places] for name, values in columns.items()}, said
 
 
 def _band(run: Run, x: Sequence[Any], drawn: Mapping[str, list[float | None]]) -> list[dict[str, Any]]:
