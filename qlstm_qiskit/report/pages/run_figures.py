@@ -60,6 +60,8 @@ def forecast_plot(run: Run) -> Plot:
         "training part": (first, edge),
         "test part": (edge, last),
     }
+    if thinned:
+        views[f"last {LAST_ROWS} rows"] = (x[-LAST_ROWS], last)
     when = {} if data.times is None else {"date": [known[row] for row in rows]}
     content = {"row": rows, **when, "part": parts, **{key: _plain(columns[key]) for key in list(columns)[1:]}}
     download = csv_file("forecast", {key: values[-MOST_ROWS:] for key, values in content.items()})
