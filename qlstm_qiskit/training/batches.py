@@ -12,6 +12,11 @@ from skorch.dataset import Dataset
 from torch import Tensor
 
 
+def as_tensor(values: NDArray[Any]) -> Tensor:
+    """An array as a tensor, with a copy where it cannot be written to, which torch wants."""
+    return torch.as_tensor(np.require(values, requirements="W"))
+
+
 class Windows(Dataset):
     """skorch's data set of arrays, from which torch's loader takes a batch at once rather than window by window.
 
@@ -20,10 +25,7 @@ class Windows(Dataset):
 
     def __init__(self, X: NDArray[Any], y: NDArray[Any] | None = None, length: int | None = None) -> None:
         super().__init__(X, y, length)
-        # torch wants arrays that can be written to
-        self.windows, self.targets = (
-            None if part is None else torch.as_tensor(np.require(part, requirements="W")) for part in (X, y)
-        )
+        self.windows, self.targets = (None if part is None else as_tensor(part) for part in (X, y))
 
     def __getitems__(self, places: Sequence[int]) -> list[Tensor]:
         """The windows at these places, (n, window, features), and their targets, (n, outputs); zeros where there are none."""

@@ -20,7 +20,7 @@ from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.nn.checks import require_parameters
 from qlstm_qiskit.nn.noise import drawing_from, seeded
 from qlstm_qiskit.training.bar import ProgressBar
-from qlstm_qiskit.training.batches import Windows, as_it_is
+from qlstm_qiskit.training.batches import Windows, as_it_is, as_tensor
 from qlstm_qiskit.training.callbacks import BestEpoch, LastEpoch
 from qlstm_qiskit.training.checkpoint import Checkpoint, digest, plain_row
 from qlstm_qiskit.training.inputs import describe, load_start
@@ -166,7 +166,7 @@ class Fit:
         require_parameters(2 * count, "gradients and the optimiser's state", options.device)
         if options.start is not None:
             load_start(module, options.start)
-        tensors = None if self.valid is None else (torch.as_tensor(self.valid[0]), torch.as_tensor(self.valid[1]))
+        tensors = None if self.valid is None else (as_tensor(self.valid[0]), as_tensor(self.valid[1]))
         loop, keeper = SearchLoop(options.strategy, module, tensors, self._batch_size, stream), LastEpoch()
         best = BestEpoch(options.patience) if options.patience else None
         if checkpoint is not None:
