@@ -69,7 +69,7 @@ def evaluate(
         allocation = _allocation(loaded, allocate_shots)
         before = loaded.n_jobs
         task = loaded.spec.task
-        predictions = loaded.predict(data.x_test)
+        predictions = loaded.predict_scaled(data.x_test)
         test = task.errors(data, predictions)
         rolled = None if steps is None else rolled_errors(loaded.predict, data, steps)
         intervals = interval_facts_of(loaded, predictions)

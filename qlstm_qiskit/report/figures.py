@@ -59,7 +59,7 @@ def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
     aside = [] if data.calibration is None else [data.calibration]
     parts = [(data.x_train, data.y_train), *aside, (data.x_test, data.y_test)]
     firsts = [int(rows[0]) for rows in data.rows if len(rows)]
-    made = [run.predict(windows) for windows, _ in parts]
+    made = [run.predict_scaled(windows) for windows, _ in parts]
     rows = np.concatenate(data.rows)
     truth, predicted = (
         np.concatenate([data.original(values[:, :1], first)[:, 0] for values, first in zip(part, firsts, strict=True)])

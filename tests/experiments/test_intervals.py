@@ -223,7 +223,7 @@ class TestBackends:
 
     def test_its_own_backend_reads_what_training_wrote(self, quantum: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         own = load_run(quantum.path)
-        monkeypatch.setattr(Run, "predict", None)
+        monkeypatch.setattr(Run, "predict_scaled", None)
         found = calibrated(own)
         assert found is not None
         assert found.recorded

@@ -76,7 +76,7 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     known = series.values[:, -1] if header.target in table.columns else None
     windows = sliding_windows(scaled, window)[:-1]
     require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
-    predicted = header.target_scaler.inverse(run.predict(windows)[:, :1])
+    predicted = header.target_scaler.inverse(run.predict_scaled(windows)[:, :1])
     if header.change is not None:
         predicted = header.change.invert(predicted, header.change.past(series.values[:, -1], first, len(predicted)))
     table.loc[first:, "prediction"] = predicted[:, 0]
@@ -125,7 +125,7 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
     known = values[-run.header.window :]
     steps: list[float] = []
     while len(steps) < horizon:
-        prediction = header.target_scaler.inverse(run.predict(header.input_scaler.transform(known)[None])[0][:, None])
+        prediction = header.target_scaler.inverse(run.predict_scaled(header.input_scaler.transform(known)[None])[0][:, None])
         steps += prediction[:, 0].tolist()
         known = np.concatenate([known, prediction])[-run.header.window :] if len(steps) < horizon else known
     if header.change is not None:

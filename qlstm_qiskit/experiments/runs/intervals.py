@@ -248,7 +248,7 @@ def _fed_back(run: Run, windows: Floats, steps: int) -> Floats:
     """Scaled predictions (n, steps) of scaled windows; those beyond the horizon are of predictions."""
     header, found = run.header, np.empty((len(windows), 0))
     while found.shape[1] < steps:
-        predicted = run.predict(windows)
+        predicted = run.predict_scaled(windows)
         found = np.concatenate([found, predicted], axis=1)
         if found.shape[1] < steps:
             fed = header.input_scaler.transform(header.target_scaler.inverse(predicted)[:, :, None])

@@ -25,7 +25,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
     """
     spec, fraction, module, recurrent = run.spec, run.valid_fraction, run.forecaster, run.forecaster.circuits
     task = spec.task
-    predictions = run.predict(dataset.x_test)
+    predictions = run.predict_scaled(dataset.x_test)
     test = task.errors(dataset, predictions)
     n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, fraction)
     valid = {}
@@ -61,7 +61,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
 
 def error_of(run: Run, dataset: Dataset, windows: Floats, targets: Floats, first: int | None = None) -> float:
     """The error of consecutive windows of a series, in scaled units of the series itself; `first` as of `Dataset.original`."""
-    return run.spec.task.error(dataset.as_series(run.predict(windows), first), dataset.as_series(targets, first))
+    return run.spec.task.error(dataset.as_series(run.predict_scaled(windows), first), dataset.as_series(targets, first))
 
 
 def errors_of(run: Run, dataset: Dataset, held_out: float) -> dict[str, Any]:

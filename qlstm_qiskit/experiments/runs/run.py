@@ -176,9 +176,10 @@ class Run:
             DataError: A prediction is not finite, windows are of another shape or other units, or the frame cannot be used.
             OptionError: There are no such units, or no such column.
         """
-        return predicted(self._predict, self.header, self.spec.data.reading, windows, units)
+        return predicted(self.predict_scaled, self.header, self.spec.data.reading, windows, units)
 
-    def _predict(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict_scaled(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scaled predictions, (n, horizon), of windows that are known to be scaled; `DataError` where one is not finite."""
         if self.exact is None:
             predictions = predict_windows(self.forecaster, windows)
         else:

@@ -18,7 +18,7 @@ from qlstm_qiskit.experiments.runs.header import ModelHeader
 #: Units of windows and predictions.
 UNITS = ("scaled", "original")
 
-#: Scaled values of the training part lie from -1 to 1; where all of a column lie beyond these, and all within the column's own
+#: Scaled values of the training part lie from -1 to 1; where a column's own range lies beyond these, and all values within that
 #: range, they are in original units.
 _SCALED = (-2.0, 2.0)
 
@@ -151,7 +151,7 @@ def require_scaled(header: ModelHeader, windows: Floats) -> None:
     """Refuse windows that are given as scaled ones, and are in original units.
 
     Raises:
-        DataError: All values of a column lie far outside of what scaled ones do, and within the column's range in training.
+        DataError: All values of a column lie outside of what scaled ones do, and about within the column's range in training.
     """
     if not len(windows) or np.ndim(windows) != 3 or np.shape(windows)[2] != len(header.features) or header.change is not None:
         return
@@ -159,7 +159,8 @@ def require_scaled(header: ModelHeader, windows: Floats) -> None:
         low, high = header.input_scaler.low[place], header.input_scaler.high[place]
         column = windows[:, :, place]
         least, most, span = float(np.min(column)), float(np.max(column)), high - low
-        if (least > _SCALED[1] or most < _SCALED[0]) and low - span <= least and most <= high + span:
+        beyond = min(least, low) > _SCALED[1] or max(most, high) < _SCALED[0]
+        if beyond and low - span <= least and most <= high + span:
             raise DataError(
                 f"the values of {name!r} run from {least:g} to {most:g}: these are its original units; scaled ones lie from -1 "
                 'to 1. Give units="original", or a DataFrame.'

@@ -100,7 +100,7 @@ def _lead(spec: RunSpec, run: Run) -> list[str]:
     metrics, task = run.metrics, spec.task
     lines = [
         f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
-        f"{metrics['n_circuits']:,} circuits per time step. {task.words.capitalize()} on the test part {metrics[task.test]:.3g}, "
+        f"{metrics['n_circuits']:,} circuits per step. {task.words.capitalize()} on the test part {metrics[task.test]:.3g}, "
         f"of the persistence forecast (nothing changes) {metrics['persistence'][task.metric]:.3g}, scaled units."
     ]
     if metrics.get("interrupted"):
