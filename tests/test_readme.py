@@ -66,5 +66,9 @@ def test_its_picture_is_made_of_committed_results(tmp_path: Path, monkeypatch: p
         for number, name in enumerate(picture.RECIPES)
         for rows in picture.ROWS.values()
         for series in picture.SERIES
+    } | {
+        picture.cells("device")[row, series]["summary"]["median"]
+        for row, _ in picture.TRAINED.values()
+        for series in picture.SERIES
     }
     assert shown == medians
