@@ -424,9 +424,14 @@ def test_of_training_for_a_device() -> None:
         said(words)
         measured = [value for cell in cells for value in cell.measured.values()]
         assert {f"{min(measured):.2f}", f"{max(measured):.2f}"} == set(words.replace("it ", "").split()[1:4:2])
-    said("113 of its 720 runs are made")
+    said("116 of its 720 runs are made")
     made = sum(len(cell.values) for cell in table.cells.values())
-    assert (made, made + table.missing) == (113, 720)
+    assert (made, made + table.missing) == (116, 720)
+    plain, searched, noisy = (table.cells[row, "bessel"] for row in ("config1", "derived", "derived-noisy"))
+    medians = [f"{cell.summary.median:.2g}" for cell in (plain, searched, noisy)]
+    said(f"{medians[0]} without linear layers, {medians[1]} with circuits from a search without noise, {medians[2]} from one")
+    measured = [value for cell in (plain, searched, noisy) for value in cell.measured.values()]
+    said(f"measured errors are {min(measured):.2f} to {max(measured):.2f} times the predicted ones")
     said("errors are 150 times and more below those of models trained exactly", README)
     assert min(ratios) > 150
 

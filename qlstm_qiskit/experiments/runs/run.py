@@ -167,9 +167,8 @@ class Run:
         """Predictions (n, horizon) for windows, in the same units.
 
         Args:
-            windows: (n, window, features), or in original units (n, window + reach, features), where reach is the number of
-                rows that differences are over in all. Or a DataFrame with the run's columns in original units, of whose rows
-                all windows are predicted from, the last of them what follows the frame; rows are sorted by date.
+            windows: (n, window, features), or in original units (n, window + reach, features): reach is what differences are
+                over in all. Or a DataFrame with the run's columns, sorted by date, of which every window is taken.
             units: "scaled" or "original"; a DataFrame is in original units always.
 
         Raises:
@@ -179,7 +178,11 @@ class Run:
         return predicted(self.predict_scaled, self.header, self.spec.data.reading, windows, units)
 
     def predict_scaled(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scaled predictions, (n, horizon), of windows that are known to be scaled; `DataError` where one is not finite."""
+        """Scaled predictions, (n, horizon), of windows that are known to be scaled.
+
+        Raises:
+            DataError: A prediction is not finite.
+        """
         if self.exact is None:
             predictions = predict_windows(self.forecaster, windows)
         else:
