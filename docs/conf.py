@@ -55,7 +55,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(torch|nn|qiskit\w*|numpy|np|pandas|pd|matplotlib|sklearn|skorch|pydantic|annotated_types|typing)\..*"),
     (
         r"py:.*",
-        r"(collections|pathlib|types|fractions)\..*|Tensor|Callback|Path|Any|FieldInfo|ValidationError|NoneType|Positive(Int|Float)|EstimatorQNN|TorchConnector",
+        r"(collections|pathlib|types|fractions)\..*|Tensor|Callback|Path|Any|FieldInfo|ValidationError|NotFittedError|NoneType|Positive(Int|Float)|EstimatorQNN|TorchConnector",
     ),
     # types that appear in signatures and are not public: they live in modules below the public packages
     (r"py:.*", r"qlstm_qiskit\.\w+\.\w+(\.\w+)+|PlanBackend|TranspileReport"),

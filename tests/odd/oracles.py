@@ -31,35 +31,69 @@ from tests.odd.cases import Wrong, require, same
 EXACT = BackendSpec(name="statevector", kind="statevector")
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}([, '\u00a0\u202f\u2019])\d{3}(\1\d{3})*(\.\d*)?", re.ASCII)
+#: A decimal comma, which there is where commas do not separate columns.
+COMMA = re.compile(r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$", re.ASCII)
 
-def table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a CSV file, read by the letter."""
-    text = path.read_bytes().decode("utf-8-sig")
+
+def table(path: Path, wanted: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a CSV file, read by the letter; separated by whatever makes a header of the wanted names."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252")
     require("\x00" not in text, "a file with a zero byte was taken")
-    rows = [
-        [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    ]
-    while rows and not any(rows[-1]):
-        rows.pop()
-    require(rows, "an empty file was taken")
-    header = rows[0]
-    for number, row in enumerate(rows[1:], 2):
+    found: list[list[str]] = []
+    for separator in (",", ";", "\t", "|"):
+        rows = _rows(text, separator)
+        if set(wanted) <= set(rows[0] if rows else []):
+            found = rows if separator == "," else [[COMMA.sub(r"\1.\2", cell) for cell in row] for row in rows]
+            break
+    require(found, "an empty file, or one without a column, was taken")
+    header = found[0]
+    for number, row in enumerate(found[1:], 2):
         require(len(row) <= len(header), f"line {number} with {len(row)} cells was taken")
     require(all(header.count(name) == 1 for name in header if name), "a name that is there twice was taken")
-    return header, rows[1:]
+    return header, found[1:]
+
+
+def _rows(text: str, separator: str) -> list[list[str]]:
+    """Cells; without lines that are empty or comments above the header, empty ones at the end, and a line of units below it."""
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    rows = [[cell.strip() for cell in row] for row in lines]
+    while rows and (not any(rows[0]) or rows[0][0].startswith("#")):
+        del rows[0]
+    while rows and not any(rows[-1]):
+        rows.pop()
+    if len(rows) > 2 and not any(map(NUMBER.fullmatch, rows[1])) and any(map(NUMBER.fullmatch, rows[2])):
+        del rows[1]
+    if len(rows) > 2 and rows[0][0] == "date" and rows[1][0] > rows[-1][0]:  # the newest first
+        rows[1:] = rows[:0:-1]
+    return rows
 
 
 def columns(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
     """Columns of a CSV file as numbers, every one of them finite; (rows, columns)."""
-    header, rows = table(path)
+    header, rows = table(path, names)
     places = [header.index(name) for name in names]
     values = np.empty((len(rows), len(names)))
     for number, row in enumerate(rows):
         for column, where in enumerate(places):
-            require(where < len(row) and NUMBER.fullmatch(row[where]), f"{row!r} in line {number + 2} was taken for numbers")
-            values[number, column] = float(row[where])
+            value = _number(row[where]) if where < len(row) else None
+            require(value is not None, f"{row!r} in line {number + 2} was taken for numbers")
+            values[number, column] = value
     require(np.isfinite(values).all(), "numbers that are not finite were taken")
     return values
+
+
+def _number(cell: str) -> float | None:
+    """A number with a decimal point, or with its digits in groups of three."""
+    if NUMBER.fullmatch(cell):
+        return float(cell)
+    if GROUPED.fullmatch(cell):
+        return float(re.sub(r"[^\d.+-]", "", cell))
+    return None
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
