@@ -75,6 +75,15 @@ class Task:
         """Name in files of the error on the test part."""
         return f"test_{self.metric}"
 
+    def best_naive(self, errors: Mapping[str, Any]) -> tuple[str, float]:
+        """Of the naive forecasts the one with the lowest error: its name in tables, and the error.
+
+        Args:
+            errors: At least, by name, all errors of those naive forecasts that there are.
+        """
+        known = {shown: float(errors[name][self.metric]) for name, shown in self.naive.items() if errors.get(name)}
+        return min(known.items(), key=lambda item: item[1])
+
 
 def _linear(n_in: int, n_out: int, *, generator: torch.Generator | None, device: str, dtype: torch.dtype) -> nn.Linear:
     """`torch.nn.Linear` with torch's own initialisation, bit for bit, drawn from a generator."""

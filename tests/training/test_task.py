@@ -94,3 +94,10 @@ def test_nobody_asks_which_task_it_is() -> None:
     free = PACKAGE / "training" / "task.py"
     assert [path for path in PACKAGE.rglob("*.py") if path != free and wanted.search(path.read_text())] == []
     assert wanted.search(free.read_text())
+
+
+def test_the_best_naive_forecast_is_the_one_with_the_lowest_error() -> None:
+    errors = {"persistence": {"mse": 2.0}, "seasonal_naive": {"mse": 1.0}, "test": {"mse": 0.5}}
+    assert REGRESSION.best_naive(errors) == ("seasonal naive", 1.0)
+    assert REGRESSION.best_naive(errors | {"seasonal_naive": None}) == ("persistence", 2.0)
+    assert REGRESSION.best_naive({"persistence": {"mse": 3.0}}) == ("persistence", 3.0)

@@ -98,10 +98,11 @@ def _on_this_machine(name: str, backends: Path | None) -> BackendSpec:
 
 def _lead(spec: RunSpec, run: Run) -> list[str]:
     metrics, task = run.metrics, spec.task
+    naive, error = task.best_naive(metrics)
     lines = [
         f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
         f"{metrics['n_circuits']:,} circuits per step. {task.words.capitalize()} on the test part {metrics[task.test]:.3g}, "
-        f"of the persistence forecast (nothing changes) {metrics['persistence'][task.metric]:.3g}, scaled units."
+        f"of the {naive} forecast {error:.3g}, scaled units."
     ]
     if metrics.get("interrupted"):
         lines.append(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs.")
