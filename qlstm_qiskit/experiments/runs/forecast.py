@@ -21,7 +21,7 @@ from qlstm_qiskit.experiments.runs.intervals import (
 )
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.run import Run
-from qlstm_qiskit.experiments.runs.units import scaled_series, series_of
+from qlstm_qiskit.experiments.runs.units import original_units, scaled_series, series_of
 
 #: Rows of a forecast; more would take an hour, one after another.
 MOST_ROWS = 1_000_000
@@ -76,9 +76,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     known = series.values[:, -1] if header.target in table.columns else None
     windows = sliding_windows(scaled, window)[:-1]
     require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
-    predicted = header.target_scaler.inverse(run.predict_scaled(windows)[:, :1])
-    if header.change is not None:
-        predicted = header.change.invert(predicted, header.change.past(series.values[:, -1], first, len(predicted)))
+    rows = first + np.arange(len(windows))
+    predicted = original_units(header, run.predict_scaled(windows)[:, :1], series.values[:, -1], rows)
     table.loc[first:, "prediction"] = predicted[:, 0]
     found = calibrated(run)
     if found is not None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from qlstm_qiskit.data import Dataset, Intervals, conformal_radius, sliding_windows, tracked, windows_needed
 from qlstm_qiskit.errors import DataError
 from qlstm_qiskit.experiments.runs.agreement import METRICS
-from qlstm_qiskit.experiments.runs.header import ModelHeader
 from qlstm_qiskit.experiments.runs.run import Run, load_metrics, load_spec
+from qlstm_qiskit.experiments.runs.units import original_units
 from qlstm_qiskit.storage import exists
 
 Floats = NDArray[np.float64]
@@ -44,21 +44,6 @@ class Calibration:
     def adaptive(self) -> bool:
         """Whether half-widths follow what is observed."""
         return self.interval.method == "adaptive"
-
-
-def original_units(header: ModelHeader, predictions: Floats, values: Floats, rows: NDArray[np.int64]) -> Floats:
-    """Predictions (n, steps) of successive rows, scaled, in the units of the series.
-
-    Args:
-        header: What the model reads and predicts.
-        predictions: Scaled, (n, steps).
-        values: The target in all rows, in original units, (rows,), as far as it is known.
-        rows: The first row that each window predicts, (n,).
-    """
-    found = header.target_scaler.inverse(predictions)
-    if header.change is None:
-        return found
-    return header.change.invert(found, values[rows[:, None] + np.arange(-header.reach, 0)])
 
 
 def calibrate(run: Run, steps: int | None = None) -> Calibration | None:

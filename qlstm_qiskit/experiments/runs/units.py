@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Reading, SeriesTable, read_series, scaled_rows, sliding_windows
 from qlstm_qiskit.data.content import read_content
@@ -145,6 +146,21 @@ def predicted(
         return predict(windows)
     values = header.target_scaler.inverse(predict(scaled))
     return values if header.change is None or past is None else header.change.invert(values, past)
+
+
+def original_units(header: ModelHeader, predictions: Floats, values: Floats, rows: NDArray[np.int64]) -> Floats:
+    """Predictions (n, steps) of successive rows, scaled, in the units of the series.
+
+    Args:
+        header: What the model reads and predicts.
+        predictions: Scaled, (n, steps).
+        values: The target in all rows, in original units, (rows,), as far as it is known.
+        rows: The first row that each window predicts, (n,).
+    """
+    found = header.target_scaler.inverse(predictions)
+    if header.change is None:
+        return found
+    return header.change.invert(found, values[rows[:, None] + np.arange(-header.reach, 0)])
 
 
 def require_scaled(header: ModelHeader, windows: Floats) -> None:
