@@ -250,6 +250,29 @@ def test_forecasts_have_the_dates_that_come_next(qlstm) -> None:
     assert list(pd.read_csv("h.csv").columns) == ["step", "prediction", "persistence"], "rows are counted"
 
 
+def test_metrics_say_from_when_to_when_each_part_predicts(qlstm) -> None:
+    """Of 60 rows, windows of 4 rows and 3 to predict: 54 windows; the first that tests is number 36, and 2 before it do not train."""
+    Path("s.csv").write_bytes(newest_first()[0])
+    cut = ["--horizon", 3, "--interval", 0.5, "--calibration-fraction", 0.25]
+    assert qlstm("train", "--csv", "s.csv", *SMALL, *cut, "--out", "o")[0] == 0
+    days = [f"{day:%Y-%m-%d}" for day in BUSINESS]
+    found = json.loads(Path("o/metrics.json").read_text())["dates"]
+    assert found.pop("column") == "Date"
+    assert found.pop("frequency") == "B"
+    n_aside = 8  # a quarter of the 34 that would train
+    assert found == {
+        "train": [days[4], days[4 + 34 - n_aside - 2 - 1 + 2]],
+        "calibration": [days[4 + 34 - n_aside], days[4 + 34 - 1 + 2]],
+        "test": [days[36 + 4], days[59]],
+    }
+    assert qlstm("report", "o", "--out", "o.html")[0] == 0
+    assert f"{days[40]} to {days[59]}" in Path("o.html").read_text()
+    Path("s.csv").write_bytes(blanks()[0])
+    assert qlstm("train", "--csv", "s.csv", *SMALL, "--out", "years")[0] == 0
+    years = json.loads(Path("years/metrics.json").read_text())["dates"]
+    assert years["test"] == [years["train"][1] + 1, 1959]
+
+
 def test_a_short_file_is_read_as_the_run_was(qlstm) -> None:
     """Its few dates and numbers would leave open what they mean."""
     Path("s.csv").write_bytes(excel()[0])

@@ -48,6 +48,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "test": test,
         **task.references(dataset),
         **interval_metrics(run, dataset, predictions),
+        **_dates(dataset),
         "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "n_circuits": recurrent.n_circuits if recurrent is not None else 0,
         "path": next(recurrent.layers()).bank.path(
@@ -57,6 +58,16 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         else None,
         **environment(),
     }
+
+
+def _dates(dataset: Dataset) -> dict[str, Any]:
+    """The first and last date that each part of the windows predicts, as files write dates; nothing for a series without."""
+    if dataset.times is None:
+        return {}
+    known, last = dataset.times.written(), dataset.horizon - 1
+    parts = {name: rows for name, rows in zip(("train", "calibration", "test"), dataset.rows, strict=True) if len(rows)}
+    spans = {name: [known[rows[0]], known[rows[-1] + last]] for name, rows in parts.items()}
+    return {"dates": {"column": dataset.times.column, "frequency": dataset.times.freq, **spans}}
 
 
 def error_of(run: Run, dataset: Dataset, windows: Floats, targets: Floats, first: int | None = None) -> float:

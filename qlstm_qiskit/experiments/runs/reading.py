@@ -101,6 +101,18 @@ class IntervalFacts(BaseModel):
         return self
 
 
+class Dates(BaseModel):
+    """The first and last date that each part of the windows predicts; whole numbers are years."""
+
+    model_config = ConfigDict(strict=True)
+
+    column: str
+    frequency: str | None = None
+    train: list[str] | list[int] = []
+    calibration: list[str] | list[int] = []
+    test: list[str] | list[int] = []
+
+
 class _Metrics(Environment):
     """The fields of metrics.json that are read; files of older versions may lack any of them."""
 
@@ -116,6 +128,7 @@ class _Metrics(Environment):
     test: dict[str, float] = {}
     wall_seconds: float | None = None
     interval: IntervalFacts | None = None
+    dates: Dates | None = None
 
 
 _STAGE: Any = with_errors(_Stage, **{REGRESSION.valid: MAYBE, REGRESSION.test: (float, ...)})

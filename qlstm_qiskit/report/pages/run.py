@@ -32,6 +32,7 @@ from qlstm_qiskit.report.pages.content import (
 from qlstm_qiskit.report.pages.run_figures import forecast_plot, loss_plot, weight_plots
 from qlstm_qiskit.report.pages.shots import shots_section
 from qlstm_qiskit.storage import exists, strict_json
+from qlstm_qiskit.training.task import Task
 
 #: Of a backend's entry: names of accounts, which a page that is handed on need not say.
 _PRIVATE = ("account", "instance", "token_env")
@@ -132,9 +133,7 @@ def _errors(run: Run) -> Section:
     parts: list[Element] = [
         DataGrid(caption, ["forecast", *task.figures.values()], rows, download=json_file("metrics", metrics))
     ]
-    named = {"training": task.train, "validation": task.valid, "test": task.test}
-    rows = [[name, number(metrics[key])] for name, key in named.items() if key in metrics]
-    parts.append(DataGrid("The model on each part of the series.", ["part", task.shown], rows))
+    parts.append(_each_part(metrics, task))
     if "stages" in metrics:
         rows = [
             [
@@ -149,6 +148,19 @@ def _errors(run: Run) -> Section:
         header = ["stage", "epochs", "circuits per step", f"validation {task.shown}", f"test {task.shown}"]
         parts.append(DataGrid("From the search to one model.", header, rows))
     return Section("Errors", parts)
+
+
+def _each_part(metrics: dict[str, Any], task: Task) -> DataGrid:
+    """The error on each part, and from when to when it goes where the series has dates."""
+    named = {"training": (task.train, "train"), "validation": (task.valid, ""), "test": (task.test, "test")}
+    dates = metrics.get("dates") or {}
+    rows = [
+        [name, number(metrics[key]), *([" to ".join(map(str, dates.get(part, ["within training"])))] if dates else [])]
+        for name, (key, part) in named.items()
+        if key in metrics
+    ]
+    header = ["part", task.shown, *(["predicts"] if dates else [])]
+    return DataGrid("The model on each part of the series.", header, rows, left=("predicts",))
 
 
 def _losses(run: Run) -> Section:
