@@ -188,6 +188,7 @@ def _resumed(spec: RunSpec | None, out: Path, loggers: list[str], trust: bool) -
 def _print_result(run: Run, figures: list[str], json: bool) -> None:
     """What a training has come to."""
     from qlstm_qiskit.experiments import resume_command
+    from qlstm_qiskit.training.outlook import duration
 
     metrics, spec, out = run.metrics, run.spec, run.path
     if json:
@@ -196,7 +197,7 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
     if metrics["interrupted"]:
         print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs. Go on with: {resume_command(out)}")
     print(
-        f"{spec.title} on {metrics['dataset']}: {run.epochs} epochs in {metrics['wall_seconds']:.0f} s, "
+        f"{spec.title} on {metrics['dataset']}: {run.epochs} epochs in {duration(metrics['wall_seconds'])}, "
         f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits per step, seed {spec.seed}"
     )
     if run.header.change is not None:

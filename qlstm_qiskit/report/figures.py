@@ -112,7 +112,10 @@ def forecast_figure(run: Run) -> Figure:
         panels[1].set_title(f"the last {LAST_ROWS} rows", fontsize="medium")
     panels[-1].set_xlabel("time step (row of the series)" if data.times is None else drawn(data.times.column))
     panels[0].set_title(f"{run.spec.title} on {drawn(data.name)}, {run.epochs} epochs, seed {run.spec.seed}")
-    panels[0].legend(loc="best" if not many else "upper left", fontsize="small")
+    if many:  # there is no room among so many rows
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    else:
+        panels[0].legend(loc="best", fontsize="small")
     return figure
 
 

@@ -38,7 +38,7 @@ def test_numbers_are_never_cut(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "A title that is longer than the table" in lines[0]
     rows = [line for line in lines if "1.23456e-07" in line]
     assert len(rows) == 1
-    assert "123456" in rows[0]
+    assert "123,456" in rows[0]
     assert (sum("a name" in line for line in lines) > 1) == is_terminal, "wraps on a narrow terminal alone"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from qlstm_qiskit.data import Intervals
 from qlstm_qiskit.experiments import DataSpec, RunSpec, train_run
 from qlstm_qiskit.report.pages.run_figures import LAST_ROWS, MOST_ROWS, thin
 from qlstm_qiskit.report.pages.write import write_report
@@ -35,17 +36,18 @@ def test_extremes_and_the_last_rows_are_kept() -> None:
 def test_a_page_of_20_000_rows_is_below_2_mb(tmp_path: Path) -> None:
     n = 20_000
     hours = pd.date_range("2020-01-01", periods=n, freq="h").delete(slice(9000, 9500))
-    values = np.sin(np.arange(len(hours)) / 4) + np.random.default_rng(0).normal(size=len(hours))
+    values = 12_345 + np.sin(np.arange(len(hours)) / 4) + np.random.default_rng(0).normal(size=len(hours))
     pd.DataFrame({"date": hours, "y": values}).to_csv(tmp_path / "s.csv", index=False)
-    data = DataSpec(csv=str(tmp_path / "s.csv"), target="y", window=2)
+    data = DataSpec(csv=str(tmp_path / "s.csv"), target="y", window=2, interval=Intervals(level=0.9))
     run = train_run(RunSpec(data=data, model="lstm", hidden_size=1, epochs=1, batch_size=1000), tmp_path / "run")
     written = write_report(run.path, tmp_path / "page.html")
     assert written.size < 2e6
     page = parsed(tmp_path / "page.html")
     line = next(trace for trace in page.figures["forecast"]["data"] if trace["name"] == "y")
     gap = line["y"].index(None)
+    assert page.figures["forecast"]["layout"]["yaxis"]["minexponent"] == 9  # 12,345 and not 1.2345 x 10^4
     assert line["x"][gap - 1] < "2021-01-10" < line["x"][gap + 1]  # no line across it
     rows = page.downloads["forecast.csv"].splitlines()
     assert len(rows) == MOST_ROWS + 1
     assert rows[-1].split(",")[:2] == [str(len(hours) - 1), str(hours[-1].isoformat())]
-    assert any("the last 1,500 of 19,4" in text for text in page.text("figcaption"))
+    assert any("the last 1,000 of 19,4" in text for text in page.text("figcaption"))

@@ -180,5 +180,7 @@ def _pair(cell: str) -> str | tuple[str, str]:
 
 
 def number(value: float | None) -> str:
-    """Three digits, and nothing for a number that is not there."""
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+    """Three digits at least, as people write numbers up to a billion, and nothing for a number that is not there."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if isinstance(value, int) or 999.5 <= abs(value) < 1e9 else f"{value:.3g}"

@@ -32,6 +32,7 @@ from qlstm_qiskit.report.pages.content import (
 from qlstm_qiskit.report.pages.run_figures import forecast_plot, loss_plot, weight_plots
 from qlstm_qiskit.report.pages.shots import shots_section
 from qlstm_qiskit.storage import exists, strict_json
+from qlstm_qiskit.training.outlook import duration
 from qlstm_qiskit.training.task import Task
 
 #: Of a backend's entry: names of accounts, which a page that is handed on need not say.
@@ -212,7 +213,7 @@ def _architecture(run: Run) -> Iterator[Section]:
 def _cost(run: Run, chosen: BackendSpec | None, backends: Path | None) -> Iterator[Section]:
     metrics = run.metrics
     rows = [["circuits per time step", f"{metrics['n_circuits']:,}"], ["trained parameters", f"{metrics['n_parameters']:,}"]]
-    rows.append(["time of the training", f"{metrics['wall_seconds']:.3g} s"])
+    rows.append(["time of the training", duration(metrics["wall_seconds"])])
     if metrics.get("path"):
         rows.append(["circuits evaluated as", metrics["path"].replace("form", "multilinear form")])
     yield Section(

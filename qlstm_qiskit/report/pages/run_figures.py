@@ -20,7 +20,7 @@ from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis,
 _SHADE = "rgba(70, 130, 220, 0.25)"
 
 #: Rows beyond which a page holds some of them, so that it stays below 2 MB, and how many of the last ones are whole then.
-MOST_ROWS, LAST_ROWS = 1500, 300
+MOST_ROWS, LAST_ROWS = 1000, 300
 
 #: Candidates of a gate that are drawn in colour.
 _MOST_NAMED = 3
@@ -39,7 +39,7 @@ def forecast_plot(run: Run) -> Plot:
         x, name, dates = [known[math.ceil(row)] for row in x], data.times.column, {"type": "date"}
         ends = known[rows[0]], known[rows[n_train]], known[rows[-1]]
     first, edge, last = ends
-    drawn = {key: _plain(broken[key]) for key in list(broken)[1:]}
+    drawn = {key: _plain(broken[key], digits=7) for key in list(broken)[1:]}  # more are not seen, and do not compress
     traces = [
         *_band(run, x, drawn),
         line(data.target, x, drawn["truth"], INK, width=2.4, mode="lines", opacity=0.55),
@@ -49,7 +49,7 @@ def forecast_plot(run: Run) -> Plot:
     figure = plotted(
         traces,
         axis(name, range=[first, last], **dates),
-        axis(f"{data.target} (original units)", exponentformat="power"),
+        axis(f"{data.target} (original units)", exponentformat="power", minexponent=9, separatethousands=True),
         hovermode="x unified",
         **_border(edge),
     )
@@ -65,7 +65,7 @@ def forecast_plot(run: Run) -> Plot:
     when = {} if data.times is None else {"date": [known[row] for row in rows]}
     content = {"row": rows, **when, "part": parts, **{key: _plain(columns[key]) for key in list(columns)[1:]}}
     download = csv_file("forecast", {key: values[-MOST_ROWS:] for key, values in content.items()})
-    said = [f"{count} {name}" for name, count in counts.items() if count]
+    said = [f"{count:,} {name}" for name, count in counts.items() if count]
     caption = f"{data.target} and its forecasts one step ahead, {', '.join(said[:-1])} and {said[-1]} windows."
     caption += _within(run, columns) + thinned
     return Plot("forecast", caption, figure, download, height=400, views=views)
@@ -197,5 +197,5 @@ def _weights(layer: LayerHistory, gate: int, where: str, name: str) -> Plot:
     return Plot(name, caption, figure, csv_file(name, columns), height=320)
 
 
-def _plain(values: Any) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]
+def _plain(values: Any, digits: int = 17) -> list[float | None]:
+    return [None if np.isnan(value) else float(f"{value:.{digits}g}") for value in values]
