@@ -1,6 +1,6 @@
 """Labelled series that come with sktime: circuits beside an LSTM, a logistic regression and ROCKET.
 
-    python -m benchmarks.classes [--seeds 5] [--epochs 60] [--json FILE]
+    python -m benchmarks.classes [--seeds 5] [--epochs 60] [--out FOLDER]
 
 ItalyPowerDemand: days of 24 hours, from October to March or from April to September, 67 to train and 1029 to test.
 BasicMotions: 6 channels of a watch during four motions, 40 to train and 40 to test, of whose 100 rows every fourth is read.
@@ -12,7 +12,6 @@ Values are scaled to [-1, 1] by the range of the training part. All recurrent mo
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sktime.classification.kernel_based import RocketClassifier
 from sktime.datasets import load_basic_motions, load_italy_power_demand
 
+from benchmarks.kept import keep
 from qlstm_qiskit import QLSTMClassifier
 from qlstm_qiskit.experiments.studies.statistics import summarise
 from qlstm_qiskit.training.task import CLASSIFICATION
@@ -128,13 +128,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--json", type=Path, help="A file for the errors of each run, written after each.")
+    parser.add_argument("--out", type=Path, help="A folder for the errors of each run and the table, written after each.")
     arguments = parser.parse_args()
     found: list[dict[str, Any]] = []
     for record in records(arguments.seeds, arguments.epochs):
         found.append(record)
-        if arguments.json is not None:
-            arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        if arguments.out is not None:
+            keep(arguments.out, found, table)
     print("\n".join(table(found)))
 
 

@@ -1,6 +1,7 @@
 """Coverage and width of forecast intervals on nine series, beside a plain quantile of the residuals and MAPIE's.
 
-    python -m benchmarks.intervals [--model config1] [--epochs 10] [--level 0.9] [--backends statevector exact-shots] [--json]
+    python -m benchmarks.intervals [--model config1] [--epochs 10] [--level 0.9] [--backends statevector exact-shots]
+        [--out FOLDER]
 
 A model is trained on each series for each horizon; the last fifth of the windows before the test part calibrates. For each
 step: the part of the test values that lie within, and the mean width in units of the series. `residuals` is the quantile of the
@@ -11,7 +12,6 @@ absolute residuals of the windows that trained. `mapie` is its split conformal r
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from contextlib import closing
 from dataclasses import replace
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from benchmarks.kept import keep
 from qlstm_qiskit.data import DATASETS, Intervals
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, load_run, train_run
 from qlstm_qiskit.experiments.runs.intervals import calibrate, interval_facts
@@ -95,8 +96,27 @@ def rows(options: argparse.Namespace) -> list[dict[str, Any]]:
                 train_run(RunSpec(data=data, model=options.model, epochs=options.epochs, **size), path)
                 for backend in ["statevector"] if classical else options.backends:
                     with closing(load_run(path, backend=backend)) as run:
-                        found.append({"series": name, "horizon": horizon, "backend": backend, **measure(run)})
+                        cell = {"series": name, "horizon": horizon, "backend": backend, "level": options.level}
+                        found.append(cell | {"n_test": len(run.dataset.x_test)} | measure(run))
     return found
+
+
+def table(found: list[dict[str, Any]]) -> list[str]:
+    """Rows of a Markdown table, and for each method a sentence."""
+    methods = [name for name in ("split", "adaptive", "residuals", "mapie") if name in found[0]]
+    lines = [f"| series | horizon | step | backend | {' | '.join(f'{name}: coverage, width' for name in methods)} |"]
+    lines.append("|" + "---|" * (4 + len(methods)))
+    for row in found:
+        for step in range(row["horizon"]):
+            cells = [f"{row[name]['coverage'][step]:.3f}, {row[name]['width'][step]:.4g}" for name in methods]
+            lines.append(f"| {row['series']} | {row['horizon']} | {step + 1} | {row['backend']} | {' | '.join(cells)} |")
+    level = found[0]["level"]
+    for name in methods:
+        covered = [value for row in found for value in row[name]["coverage"]]
+        within = sum(abs(value - level) <= 0.05 for value in covered)
+        text = f"{name}: {within} of {len(covered)} within 0.05 of {level:g}, {min(covered):.3f} to {max(covered):.3f}"
+        lines += ["", f"{text}."]
+    return lines
 
 
 def main() -> None:
@@ -109,24 +129,13 @@ def main() -> None:
     parser.add_argument("--horizons", nargs="+", type=int, default=[1, 3])
     parser.add_argument("--series", nargs="+", default=list(DATASETS))
     parser.add_argument("--backends", nargs="+", default=["statevector", "exact-shots"])
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, help="A folder for what is measured and the table.")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = rows(options)
-    if options.json:
-        print(json.dumps(found, indent=2))
-        return
-    methods = [name for name in ("split", "adaptive", "residuals", "mapie") if name in found[0]]
-    print("| series | horizon | step | backend |", " | ".join(f"{name}: coverage, width" for name in methods), "|")
-    print("|" + "---|" * (4 + len(methods)))
-    for row in found:
-        for step in range(row["horizon"]):
-            cells = [f"{row[name]['coverage'][step]:.3f}, {row[name]['width'][step]:.4g}" for name in methods]
-            print(f"| {row['series']} | {row['horizon']} | {step + 1} | {row['backend']} |", " | ".join(cells), "|")
-    for name in methods:
-        covered = [value for row in found for value in row[name]["coverage"]]
-        within = sum(abs(value - options.level) <= 0.05 for value in covered)
-        print(f"{name}: {within} of {len(covered)} within 0.05 of {options.level:g}, {min(covered):.3f} to {max(covered):.3f}")
+    print("\n".join(table(found)))
+    if options.out is not None:
+        keep(options.out, found, table)
 
 
 if __name__ == "__main__":
