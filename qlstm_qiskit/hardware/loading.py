@@ -129,9 +129,10 @@ def _inside(spec: BackendSpec, seed: int | None) -> Backend:
     device = None
     if spec.noise is not None:
         from qlstm_qiskit.hardware.device.named import device_named_in
+        from qlstm_qiskit.hardware.device.readout import noise_target
 
         own = device_named_in(spec)
-        device = Device(own.target, _transpiler(spec, own), spec.noise.readout)
+        device = Device(noise_target(own), _transpiler(spec, own), spec.noise.readout)
     circuits = spec.model_copy(update={"kind": "aer", "sampling": "gaussian"})
     if spec.exact:
         assert device is not None
@@ -142,6 +143,7 @@ def _inside(spec: BackendSpec, seed: int | None) -> Backend:
 def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Backend:
     from qlstm_qiskit.hardware.device.compact import compact
     from qlstm_qiskit.hardware.device.named import device_named_in
+    from qlstm_qiskit.hardware.device.readout import noise_target
     from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
     from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 
@@ -150,7 +152,8 @@ def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Bac
         executor = AerExecutor(spec.shots, seed=seed, method=spec.method, draws=draws)
         return PrimitiveBackend(spec, executor, prepare_for_aer, draws=draws)
     device, readout = device_named_in(spec), spec.noise.readout
-    executor = AerExecutor(spec.shots, seed=seed, method=spec.method, noise=device.target, readout=readout, draws=draws)
+    noise = noise_target(device)
+    executor = AerExecutor(spec.shots, seed=seed, method=spec.method, noise=noise, readout=readout, draws=draws)
     on_device = _transpiler(spec, device)
 
     def prepare(

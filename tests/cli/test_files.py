@@ -251,7 +251,7 @@ def test_forecasts_have_the_dates_that_come_next(qlstm) -> None:
 
 
 def test_metrics_say_from_when_to_when_each_part_predicts(qlstm) -> None:
-    """Of 60 rows, windows of 4 rows and 3 to predict: 54 windows; the first that tests is number 36, and 2 before it do not train."""
+    """60 rows are 54 windows of 4 rows and 3 to predict; number 36 is the first that tests, and the 2 before do not train."""
     Path("s.csv").write_bytes(newest_first()[0])
     cut = ["--horizon", 3, "--interval", 0.5, "--calibration-fraction", 0.25]
     assert qlstm("train", "--csv", "s.csv", *SMALL, *cut, "--out", "o")[0] == 0

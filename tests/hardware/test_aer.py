@@ -11,8 +11,9 @@ from qlstm_qiskit.circuits import GENERATORS
 from qlstm_qiskit.circuits.gates import LIBRARY
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
 from qlstm_qiskit.hardware.contract.measurement import read_out
-from qlstm_qiskit.hardware.device.compact import compact, readout_errors
+from qlstm_qiskit.hardware.device.compact import compact
 from qlstm_qiskit.hardware.device.named import find_device
+from qlstm_qiskit.hardware.device.readout import readout_errors
 from qlstm_qiskit.hardware.device.transpile import Transpiler
 from qlstm_qiskit.hardware.executors import aer
 from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2, Options, QubitProperties
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
 from qlstm_qiskit.hardware.contract.executor import ISACircuit
+from qlstm_qiskit.hardware.device.readout import noise_target, readout_errors
 
 if TYPE_CHECKING:
     from qiskit_aer import AerSimulator
@@ -94,31 +94,12 @@ def noise_model(target: Target, qubits: Sequence[int], *, readout: bool = False)
     return NoiseModel.from_backend(_SubDevice(target, qubits), readout_error=readout)
 
 
-def readout_errors(target: Target, qubits: Sequence[int]) -> NDArray[np.float64]:
-    """Probabilities of reading a bit as m where it is t: entry [q, m, t] of an array (qubits, 2, 2), as Aer takes them.
-
-    Each matrix times the probabilities (p0, p1) of a qubit gives those of its measured bit. The identity where the
-    target has no rate.
-    """
-    result = np.tile(np.eye(2), (len(qubits), 1, 1))
-    known = target["measure"] if "measure" in target.operation_names else {}
-    for position, qubit in enumerate(qubits):
-        properties = (known or {}).get((qubit,))
-        if properties is None:
-            continue
-        error = properties.error or 0.0
-        one_for_zero = getattr(properties, "prob_meas1_prep0", error)
-        zero_for_one = getattr(properties, "prob_meas0_prep1", error)
-        result[position] = [[1 - one_for_zero, zero_for_one], [one_for_zero, 1 - zero_for_one]]
-    return result
-
-
 def compact_backend(backend: BackendV2, qubits: Sequence[int]) -> BackendV2:
     """A device of `qubits` alone, which become 0, 1, ...; `run` simulates it with its noise and readout errors by Aer.
 
     It stands in for the whole device wherever a `BackendV2` is wanted, such as IBM Runtime's local testing mode.
     """
-    return _SubDevice(backend.target, qubits, f"{backend.name}[{len(qubits)}]")
+    return _SubDevice(noise_target(backend), qubits, f"{backend.name}[{len(qubits)}]")
 
 
 class _SubDevice(BackendV2):

@@ -23,8 +23,9 @@ from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.exact import require_bytes
 from qlstm_qiskit.hardware.contract.executor import Draws, ISACircuit, Request, Values, circuit_bytes
 from qlstm_qiskit.hardware.contract.measurement import Basis, read_out, rotated
-from qlstm_qiskit.hardware.device.compact import noise_model, readout_errors
+from qlstm_qiskit.hardware.device.compact import noise_model
 from qlstm_qiskit.hardware.device.delays import without_delays
+from qlstm_qiskit.hardware.device.readout import readout_errors
 
 #: Gates that circuits are opened to. Aer 0.18 knows the controlled rotations too, but binds their parameters wrongly.
 _BASIS_GATES = ["h", "x", "y", "z", "s", "sdg", "t", "tdg", "sx", "sxdg", "rx", "ry", "rz", "p", "u"]

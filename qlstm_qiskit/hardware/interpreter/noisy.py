@@ -32,7 +32,8 @@ from qlstm_qiskit.hardware.contract.backend import CandidateLike
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Prepare
 from qlstm_qiskit.hardware.contract.measurement import Basis, Measurement, rotated
 from qlstm_qiskit.hardware.device.channels import gate_errors, relaxation
-from qlstm_qiskit.hardware.device.compact import compact, readout_errors, sub_target
+from qlstm_qiskit.hardware.device.compact import compact, sub_target
+from qlstm_qiskit.hardware.device.readout import readout_errors
 from qlstm_qiskit.hardware.interpreter.reduction import Evaluation, reduced, unreduced
 
 Operation = Fixed | Rotation | Channel
