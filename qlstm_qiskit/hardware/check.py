@@ -41,7 +41,7 @@ def check_backend(spec: BackendSpec) -> dict[str, Any]:
         if backend.connection is not None:
             device = backend.connection.device
             facts |= {"account": "ok" if backend.connection.service is not None else "none needed"}
-            facts |= {"device": f"{device.name}, {device.num_qubits} qubits"}
+            facts |= {"device": f"{device.name}, {device.num_qubits or 'any number of'} qubits"}
         facts |= _calibration(spec, backend)
         theta = Parameter("theta")
         circuit = QuantumCircuit(1, name="check")

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler.exceptions import TranspilerError
+
+from qlstm_qiskit.errors import CircuitError
 
 Values = NDArray[np.float64]
 
@@ -126,4 +129,12 @@ def _change(letter: str, basis_gates: frozenset[str] | None) -> QuantumCircuit:
     if letter == "Y":
         change.sdg(0)
     change.h(0)
-    return change if basis_gates is None else transpile(change, basis_gates=sorted(basis_gates), optimization_level=1)
+    if basis_gates is None:
+        return change
+    try:
+        return transpile(change, basis_gates=sorted(basis_gates), optimization_level=1)
+    except TranspilerError:
+        raise CircuitError(
+            f"an observable with {letter} cannot be measured on a device whose gates are {', '.join(sorted(basis_gates))}, as "
+            "it has to be turned into Z; take observables of Z, or another device."
+        ) from None

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qiskit import QuantumCircuit, transpile
+from qiskit import QuantumCircuit
 from qiskit import __version__ as qiskit_version
-from qiskit.circuit import Gate, Parameter
+from qiskit.circuit import Parameter
 from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
-from qiskit.transpiler.exceptions import TranspilerError
 
 from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit
 from qlstm_qiskit.hardware.device.compact import active_qubits, compact, moved
 from qlstm_qiskit.hardware.device.delays import on_the_clock
+from qlstm_qiskit.hardware.device.fit import UnfitError, fitted, gate_names, gates_on, of_one_kind, stages_of
 from qlstm_qiskit.hardware.device.isa_cache import read_entry, write_entry
 from qlstm_qiskit.hardware.device.layout import ErrorMap, Footprint, alive, best_place, estimated_success
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport, compare
@@ -52,8 +51,9 @@ class Transpiler:
         self.target: Target = backend.target
         self.count = 0
         self._errors = ErrorMap(self.target) if self.target.num_qubits else None
-        self._basis = _gate_names(self.target)
-        self._setting = repr((2, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items())))
+        self._basis = gate_names(self.target)
+        setting = (3, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items()))
+        self._setting = repr((*setting, *stages_of(backend)))
         self._made: dict[str, tuple[ISACircuit, TranspileReport]] = {}
         self._given: dict[tuple[str, str, tuple[Parameter, ...]], ISACircuit] = {}
         self._reports: dict[str, TranspileReport] = {}
@@ -74,7 +74,7 @@ class Transpiler:
             own have become is in its `report`; `compact` leaves the idle ones out.
 
         Raises:
-            CircuitError: It has more qubits than the device, or parameters that are not listed.
+            CircuitError: It has more qubits than the device, parameters that are not listed, or does not fit the device.
             OptionError: The layout of the spec does not fit the circuit or the device.
         """
         self._check(name, circuit, parameters)
@@ -83,7 +83,10 @@ class Transpiler:
         given = (key, name, tuple(parameters))
         if given not in self._given:
             if key not in self._made:
-                self._made[key] = self._read(key, parameters) or self._make(key, circuit, parameters, observables)
+                try:
+                    self._made[key] = self._read(key, parameters) or self._make(key, circuit, parameters, observables)
+                except UnfitError as error:
+                    raise CircuitError(error.words(name, self.backend.name)) from None
             made, report = self._made[key]
             isa = replace(made, name=name, parameters=tuple(parameters), circuit=_with_parameters(made.circuit, parameters))
             self._given[given] = isa
@@ -134,17 +137,33 @@ class Transpiler:
 
     def _search(self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp]) -> _Found:
         found: list[_Found] = []
+        failed: list[UnfitError] = []
         for seed in range(self.spec.seed, self.spec.seed + self.spec.seeds):
-            found.append(self._settled(self._transpiled(circuit, observables, seed)))
+            try:
+                found.append(self._settled(self._transpiled(circuit, observables, seed)))
+            except UnfitError as error:
+                failed.append(error)
+                continue
             if not found[-1].swaps and (self._errors is None or found[-1].score > 0):
                 break
+        if not found:
+            found += self._first(circuit, observables, of_one_kind(self.target))
+        if not found:
+            raise failed[0]
         best = max(found, key=lambda item: (item.score, -item.swaps))  # the first of equals
         if self._errors is None or best.score > 0 or self.spec.layout is not None:
             return best
-        with suppress(TranspilerError):  # nothing that is alive is large enough
-            other = self._settled(self._transpiled(circuit, observables, self.spec.seed, alive(self.target)))
-            return other if other.score > 0 else best
-        return best
+        others = self._first(circuit, observables, [alive(self.target)])  # none where nothing that is alive is large enough
+        return max(others, key=lambda item: item.score) if any(other.score > 0 for other in others) else best
+
+    def _first(self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp], targets: Iterable[Target]) -> list[_Found]:
+        """The circuit fitted to the first of some targets that it fits, in place of the device; nothing where it fits none."""
+        for target in targets:
+            try:
+                return [self._settled(self._transpiled(circuit, observables, self.spec.seed, target))]
+            except UnfitError:
+                continue
+        return []
 
     def _transpiled(
         self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp], seed: int, target: Target | None = None
@@ -171,8 +190,7 @@ class Transpiler:
 
     def _run(self, circuit: QuantumCircuit, seed: int, target: Target | None, **options: Any) -> QuantumCircuit:
         """Transpile for the device, or for a target in its place."""
-        where: dict[str, Any] = {"backend": self.backend} if target is None else {"target": target}
-        return transpile(circuit, **where, optimization_level=self.spec.level, seed_transpiler=seed, **options)
+        return fitted(circuit, self.backend, target, optimization_level=self.spec.level, seed_transpiler=seed, **options)
 
     def _settled(self, found: _Found) -> _Found:
         """The circuit at the best place that takes it as it is, unless the layout is prescribed; and its score."""
@@ -195,7 +213,8 @@ class Transpiler:
         self, circuit: QuantumCircuit, parameters: Sequence[Parameter], observables: Sequence[SparsePauliOp]
     ) -> ISACircuit:
         qubits = tuple(range(circuit.num_qubits))
-        return ISACircuit("", circuit, tuple(parameters), tuple(observables), qubits, self._basis)
+        gates = gates_on(self.target, self._basis, _measured(observables))
+        return ISACircuit("", circuit, tuple(parameters), tuple(observables), qubits, gates)
 
 
 @dataclass(frozen=True)
@@ -221,10 +240,6 @@ def target_hash(target: Target) -> str:
             lines.append(repr((name, qubits, (properties.error, properties.duration) if properties is not None else None)))
         lines.append(name)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _gate_names(target: Target) -> frozenset[str]:
-    return frozenset(name for name in target.operation_names if isinstance(target.operation_from_name(name), Gate))
 
 
 def _measured(observables: Sequence[SparsePauliOp]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ for the circuits of today, or nothing that was submitted would be found again.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from typing import Any
@@ -15,11 +16,14 @@ from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.errors import LedgerError
 from qlstm_qiskit.hardware.device.compact import empty_target
+from qlstm_qiskit.hardware.device.fit import STAGES
 from qlstm_qiskit.hardware.jobs.ledger_file import DAMAGED
 
 
 class PinnedDevice(BackendV2):
     """The qubits and errors that were written down, for transpilation and layouts; it runs nothing.
+
+    It has the device's own stages of transpilation, since a maker's device may take no circuits without them.
 
     Args:
         device: The device today, which gives the kinds of instructions.
@@ -32,6 +36,9 @@ class PinnedDevice(BackendV2):
     def __init__(self, device: BackendV2, calibration: str) -> None:
         super().__init__(name=device.name)
         self._target = _read(device, calibration)
+        for stage in STAGES:
+            if hasattr(device, stage):
+                setattr(self, stage, getattr(device, stage))
 
     @property
     def target(self) -> Target:
@@ -51,6 +58,15 @@ class PinnedDevice(BackendV2):
 
 def calibration_of(target: Target) -> str:
     """All that changes from calibration to calibration, as JSON."""
+    qubits = target.qubit_properties
+    facts = {
+        "qubits": None if qubits is None else [None if q is None else [q.t1, q.t2, q.frequency] for q in qubits],
+        "instructions": _written(target),
+    }
+    return json.dumps(facts | {"digest": _digest(facts)})
+
+
+def _written(target: Target) -> dict[str, Any]:
     instructions: dict[str, Any] = {}
     for name in sorted(target.operation_names):
         known = target[name]
@@ -59,12 +75,24 @@ def calibration_of(target: Target) -> str:
             continue
         rows = [[list(qubits), *_figures(properties)] for qubits, properties in known.items()]
         instructions[name] = sorted(rows, key=lambda row: row[0])
-    qubits = target.qubit_properties
-    facts = {
-        "qubits": None if qubits is None else [None if q is None else [q.t1, q.t2, q.frequency] for q in qubits],
-        "instructions": instructions,
-    }
-    return json.dumps(facts | {"digest": _digest(facts)})
+    return instructions
+
+
+def _places(instructions: dict[str, Any]) -> dict[str, Any]:
+    """Which instructions there are, and between which qubits."""
+    return {name: rows and [row[0] for row in rows] for name, rows in instructions.items()}
+
+
+def _with_bounds(today: Target, facts: dict[str, Any]) -> Target:
+    """A target with the figures of that time. Which angles its gates take can be copied, and not read."""
+    target = copy.deepcopy(today)
+    for name, rows in facts["instructions"].items():
+        for wires, *figures in rows or ():
+            own = InstructionProperties(error=figures[0], duration=figures[1]) if figures else None
+            target.update_instruction_properties(name, tuple(wires), own)
+    if facts["qubits"] is not None and None not in facts["qubits"]:
+        target.qubit_properties = [QubitProperties(*q) for q in facts["qubits"]]
+    return target
 
 
 def _read(device: BackendV2, calibration: str) -> Target:
@@ -99,6 +127,8 @@ def _restored(device: str, today: Target, facts: dict[str, Any]) -> Target:
             "folder."
         )
     qubits = facts["qubits"]
+    if getattr(today, "has_angle_bounds", bool)() and _places(facts["instructions"]) == _places(_written(today)):
+        return _with_bounds(today, facts)
     target = empty_target(
         today, today.num_qubits, None if qubits is None else [None if q is None else QubitProperties(*q) for q in qubits]
     )

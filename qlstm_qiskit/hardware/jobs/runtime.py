@@ -108,7 +108,7 @@ def connect(spec: BackendSpec, n_qubits: int = 1, device: str | None = None) -> 
     else:
         service = open_service(spec)
         connection = Connection(service, _device(service, spec, spec.device or device, n_qubits), spec)
-    if connection.device.num_qubits < n_qubits:
+    if (connection.device.num_qubits or n_qubits) < n_qubits:  # simulators may leave it open
         raise OptionError(
             f"backend {spec.name}: {connection.device.name} has {connection.device.num_qubits} qubits and {n_qubits} are "
             "needed; name a larger device or use fewer qubits."

@@ -1,0 +1,103 @@
+"""Qiskit's transpiler, whose failures are said in words: which circuit, which device, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import Gate
+from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit.providers import BackendV2
+from qiskit.transpiler import Target
+
+from qlstm_qiskit.hardware.config.secrets import scrub
+from qlstm_qiskit.hardware.device.compact import empty_target
+
+#: Methods by which a device names transpiler stages of its maker.
+STAGES = ("get_translation_stage_plugin", "get_scheduling_stage_plugin")
+
+
+class UnfitError(Exception):
+    """A circuit cannot be fitted to a device; the reason, without the circuit's name."""
+
+    def words(self, name: str, device: str) -> str:
+        """The error as users read it."""
+        return (
+            f"circuit {name!r} does not fit {device} ({self}). Choose another device, a circuit of its gates and couplers, or "
+            "place it yourself (transpile.layout in the backend's entry)."
+        )
+
+
+def fitted(circuit: QuantumCircuit, backend: BackendV2, target: Target | None = None, **options: Any) -> QuantumCircuit:
+    """A circuit transpiled for a device with its own transpiler stages, or for a target in its place.
+
+    Gates that take a part of all angles only, as R_ZZ on some of IBM's devices, are left to fixed angles: a parameter may get
+    any value, and shifted ones. A circuit with a parameter in one of them is fitted to the other gates.
+
+    Args:
+        circuit: Any.
+        backend: The device.
+        target: Taken in place of the device where one is given.
+        options: Of `qiskit.transpile`.
+
+    Raises:
+        UnfitError: The transpiler, or a stage of the device's maker, fails.
+    """
+    where: dict[str, Any] = {"backend": backend} if target is None else {"target": target}
+    try:
+        found = transpile(circuit, **where, **options)
+        own = backend.target if target is None else target
+        is_limited = getattr(own, "gate_has_angle_bounds", lambda _: False)  # Qiskit before 2.2 knows no bounds
+        limited = {item.name for item in found.data if item.is_parameterized() and is_limited(item.name)}
+        return transpile(circuit, target=_without(own, sorted(limited)), **options) if limited else found
+    except Exception as error:  # noqa: BLE001 - stages of makers raise what they like
+        said = " ".join(scrub(str(error)).strip("'\"").split()).rstrip(".") or "it gives no reason"
+        raise UnfitError(f"{type(error).__name__}: {said}") from None
+
+
+def stages_of(backend: BackendV2) -> list[str | None]:
+    """Names of the transpiler stages of a device's maker; nothing for a device that names none."""
+    return [getattr(backend, stage)() for stage in STAGES if hasattr(backend, stage)]
+
+
+def of_one_kind(target: Target) -> Iterator[Target]:
+    """The device with one of its two-qubit gates at a time, where couplers have different ones; the most frequent first.
+
+    Qiskit 2.6.2 does not turn a gate round on a coupler that has it in the other direction where other couplers have another
+    gate.
+    """
+    pairs = {name: len(known) for name in target.operation_names if (known := target[name]) and _is_pair(known)}
+    if len(pairs) < 2:
+        return
+    for kept in sorted(pairs, key=lambda name: (-pairs[name], name)):
+        yield _without(target, [name for name in pairs if name != kept])
+
+
+def gate_names(target: Target) -> frozenset[str]:
+    """Names of a device's gates that Qiskit knows, so that circuits can be written in them."""
+    names = set(target.operation_names) & set(get_standard_gate_name_mapping())
+    return frozenset(name for name in names if isinstance(target.operation_from_name(name), Gate))
+
+
+def gates_on(target: Target, names: frozenset[str], qubits: Sequence[int]) -> frozenset[str]:
+    """Those of some gates that a device has on each of some qubits; of gates for several qubits, all."""
+    return frozenset(name for name in names if all(_is_on(target, name, qubit) for qubit in qubits))
+
+
+def _is_on(target: Target, name: str, qubit: int) -> bool:
+    known = target[name]
+    return not known or None in known or len(next(iter(known))) > 1 or (qubit,) in known
+
+
+def _is_pair(known: Any) -> bool:
+    return all(wires is not None and len(wires) == 2 for wires in known)
+
+
+def _without(target: Target, left_out: Sequence[str]) -> Target:
+    result = empty_target(target, target.num_qubits, target.qubit_properties)
+    for name in sorted(set(target.operation_names) - set(left_out)):
+        known = target[name]
+        given = (known,) if known and None not in known else ()
+        result.add_instruction(target.operation_from_name(name), *given, name=name)
+    return result
