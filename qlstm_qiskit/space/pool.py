@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import Parameter, ParameterVector, ParameterVectorElement
+from qiskit.circuit import Parameter, ParameterVector
 
 from qlstm_qiskit.circuits import ObservableLike, checked
 from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least, unknown_option
@@ -15,6 +15,7 @@ from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS, Builder
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import Draft
 from qlstm_qiskit.space.sizes import require_buildable
+from qlstm_qiskit.space.vectors import in_order, vector_named
 
 #: Axes (encoding, rotation) of the paper's handcrafted circuits 1 to 6; all have Hadamards and the linear entangler.
 _HANDCRAFTED = {1: ("Y", "Y"), 2: ("Z", "Y"), 3: ("Z", "Z"), 4: ("Y", "Z"), 5: ("X", "Z"), 6: ("X", "Y")}
@@ -101,7 +102,8 @@ class SearchSpace:
         Args:
             circuits: Circuits, all on the same number of qubits, or `Candidate`s (taken as they are).
             inputs: Which parameters carry data: the name of a `ParameterVector`, or the parameters in the order of the
-                columns of the data. All other parameters are weights, in Qiskit's order.
+                columns of the data. All other parameters are weights, in Qiskit's order; those that OpenQASM 3 calls
+                ``_w_2_`` and ``_w_10_`` by their numbers.
             observables: What to measure, for all circuits, or a single one; see `Candidate`. By default Z on qubit 0, 1, 2, ...
 
         Raises:
@@ -252,23 +254,10 @@ def _candidate(
         raise CircuitError(f"a circuit is a {type(circuit).__name__}; give QuantumCircuit or Candidate objects.")
     if isinstance(inputs, Parameter):
         inputs = [inputs]
-    data = _vector(circuit, inputs) if isinstance(inputs, str) else tuple(inputs)
+    data = vector_named(circuit, inputs) if isinstance(inputs, str) else tuple(inputs)
     for parameter in data:
         if not isinstance(inputs, str) and parameter not in circuit.parameters:
             raise CircuitError(f"the input {parameter!r} is not a parameter of the circuit {circuit.name!r}.")
-    weights = tuple(parameter for parameter in circuit.parameters if parameter not in set(data))
+    weights = tuple(parameter for parameter in in_order(circuit) if parameter not in set(data))
     name = f"circuit-{index}" if _AUTOMATIC_NAME.fullmatch(circuit.name) else circuit.name
     return Candidate(name, circuit, data, weights, observables)  # type: ignore[arg-type]
-
-
-def _vector(circuit: QuantumCircuit, name: str) -> tuple[Parameter, ...]:
-    for parameter in circuit.parameters:
-        if isinstance(parameter, ParameterVectorElement) and parameter.vector.name == name:
-            return tuple(parameter.vector)
-        if parameter.name == name:
-            return (parameter,)
-    found = ", ".join(parameter.name for parameter in circuit.parameters) or "none"
-    raise CircuitError(
-        f"the circuit {circuit.name!r} has no parameter or ParameterVector {name!r} to carry the data (found: {found}); "
-        f"say which parameters are inputs with inputs=[...]."
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from qiskit import QuantumCircuit, qasm3
+from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
 from qlstm_qiskit.circuits import lower_observable
@@ -28,6 +28,7 @@ from qlstm_qiskit.experiments.export.manifest import (
     Term,
 )
 from qlstm_qiskit.experiments.export.multilinear import multilinear_model
+from qlstm_qiskit.experiments.export.qasm import to_qasm3
 from qlstm_qiskit.experiments.export.read import load_exported
 from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_windows
 from qlstm_qiskit.hardware import EXACT
@@ -203,10 +204,7 @@ def _add(files: _Files, stem: str, circuit: QuantumCircuit, kind: str) -> Stored
     if kind == "qpy":
         content = to_qpy(circuit)
     else:
-        try:  # with constants, angles would be rounded to multiples of pi
-            content = qasm3.Exporter(disable_constants=True).dumps(circuit).encode()
-        except qasm3.QASM3ExporterError as error:
-            raise CircuitError(f"{stem} cannot be written in OpenQASM 3: {error.message}; use --format qpy.") from None
+        content = to_qasm3(circuit, stem).encode()
     path = f"circuits/{stem}{CIRCUIT_FORMATS[kind]}"
     files[path] = content
     return StoredFile.of(path, content)
