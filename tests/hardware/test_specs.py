@@ -67,7 +67,9 @@ def test_what_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert ibm.guard.max_qpu_seconds == 300
     assert not ibm.guard.confirm
-    assert (specs["ibm-local"].channel, specs["ibm-local"].device) == ("local", "fez")
+    local = specs["ibm-local"]
+    assert (local.channel, local.device) == ("local", "fez")
+    assert local.pack == ibm.pack, "a rehearsal sends as many circuits as the real one"
     assert [spec.name for spec in specs.values() if not spec.local] == ["ibm"]
     assert [spec.name for spec in specs.values() if spec.exact] == ["statevector", "aer-exact"]
     assert specs["ibm"].about() == "IBM Runtime's sampler, job mode"
