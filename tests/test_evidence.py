@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.kept import kept
 from benchmarks.stages import costs, stages
 from qlstm_qiskit import load_dataset
 from qlstm_qiskit.experiments.scaling.measure import load_scaling
@@ -494,3 +495,38 @@ def test_of_searches() -> None:
     said("shrinking with convex weights has the lowest medians on three series")
     lowest = [min((float(own[place]), name) for name, own in tuned.items())[1][0] for place in range(5)]
     assert lowest.count("shrinking, convex") == 3
+
+
+def test_of_intervals() -> None:
+    _, cells = kept(ROOT / "results" / "intervals")
+    cases = [
+        (cell["series"], step + 1, value, cell["n_test"])
+        for cell in cells
+        for step, value in enumerate(cell["adaptive"]["coverage"])
+    ]
+    said("hold 84 to 94 %, in 70 of 72 cases 85 to 95 %")
+    values = [value for *_, value, _ in cases]
+    assert (f"{min(values):.0%}", f"{max(values):.0%}") == ("84%", "94%")
+    outside = [case for case in cases if not 0.85 <= case[2] <= 0.95]
+    assert (len(outside), len(cases)) == (2, 72)
+    said("the two others are three steps ahead on the Nile, 27 of 32 test windows")
+    assert {(name, step, round(value * n), n) for name, step, value, n in outside} == {("nile", 3, 27, 32)}
+    said("intervals are 53 wide where the fixed ones are 21")
+    (one,) = [cell for cell in cells if (cell["series"], cell["horizon"], cell["backend"]) == ("co2", 1, "statevector")]
+    assert [f"{one[name]['width'][0]:.0f}" for name in ("adaptive", "split")] == ["53", "21"]
+
+
+def test_of_classes() -> None:
+    _, runs = kept(ROOT / "results" / "classes")
+
+    def middle(series: str, model: str) -> float:
+        return float(np.median([run["accuracy"] for run in runs if (run["series"], run["model"]) == (series, model)]))
+
+    said("worse than an LSTM of the same size and training on both series, in the median")
+    for series, chance in (("ItalyPowerDemand", 0.5), ("BasicMotions", 0.25)):
+        for model in ("config1", "diffqas"):
+            assert 1.8 * chance < middle(series, model) < middle(series, "lstm")
+    said("a logistic regression on the 24 values is as good as anything")
+    assert abs(middle("ItalyPowerDemand", "logistic regression") - middle("ItalyPowerDemand", "ROCKET")) < 0.01
+    said("On BasicMotions ROCKET is far ahead")
+    assert middle("BasicMotions", "ROCKET") > middle("BasicMotions", "lstm") + 0.1

@@ -1,12 +1,17 @@
 """Committed results: they are what the studies of the package ask for, and tables are made of them."""
 
 import json
+from collections.abc import Callable
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import classes, intervals
+from benchmarks.kept import kept
+from qlstm_qiskit.data import DATASETS
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.records import read_records
 from qlstm_qiskit.experiments.studies.runner import run_task
@@ -53,6 +58,25 @@ def test_records_are_those_of_a_packaged_study(folder: Path) -> None:
     environments = json.loads((folder / "environments.json").read_text())
     assert {record["environment"] for record in records} <= set(environments)
     assert all(one["commit"] and one["changed"] is False for one in environments.values()), "made by committed code"
+
+
+@pytest.mark.parametrize(("name", "made"), [("classes", classes.table), ("intervals", intervals.table)])
+def test_tables_of_measurements_are_made_of_their_records(name: str, made: Callable[[list[dict[str, Any]]], list[str]]) -> None:
+    environment, records = kept(ROOT / "results" / name)
+    assert environment["commit"]
+    assert environment["changed"] is False, "made by committed code"
+    assert (ROOT / "results" / name / "table.md").read_text() == "\n".join(made(records)) + "\n"
+
+
+def test_measurements_are_complete() -> None:
+    """Each model of each labelled series with five seeds; each series with each horizon and backend."""
+    _, runs = kept(ROOT / "results" / "classes")
+    for series in ("ItalyPowerDemand", "BasicMotions"):
+        for model in (*classes.MODELS, "ROCKET"):
+            assert [run["seed"] for run in runs if (run["series"], run["model"]) == (series, model)] == [0, 1, 2, 3, 4]
+    _, cells = kept(ROOT / "results" / "intervals")
+    found = {(cell["series"], cell["horizon"], cell["backend"]) for cell in cells}
+    assert found == set(product(DATASETS, (1, 3), ("statevector", "exact-shots")))
 
 
 def without_fractions(text: str) -> tuple[Any, list[float]]:
