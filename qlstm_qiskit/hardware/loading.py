@@ -233,7 +233,7 @@ def _local(spec: BackendSpec, device: BackendV2, seed: int | None, submit: Submi
     if spec.guard.dry_run:
         draws = submit.draws if isinstance(submit, Direct) else Draws()
         ideal = AerExecutor(spec.shots, seed=seed, draws=draws)
-        return LocalExecutor(device, lambda _: ideal)
+        return LocalExecutor(device, lambda _: ideal, noisy=False)
     return LocalExecutor(
         device,
         lambda part: _executor(spec, lambda number, tags: make_primitive(spec, part, seed_of_job(seed, number), tags), submit),

@@ -13,6 +13,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.providers import BackendV2
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qlstm_qiskit.errors import JobError, LedgerError, OptionError
@@ -140,6 +141,29 @@ class TestLocalExecutor:
         (values,) = LocalExecutor(torino, make).expect([Request(isa, np.array([[0.4], [1.0]]))])
         np.testing.assert_allclose(values[:, 0], np.cos([0.4, 1.0]), atol=1e-12)
         assert [device.num_qubits for device in made] == [2]
+
+    @pytest.mark.parametrize(("n_qubits", "noisy", "warned"), [(12, True, 0), (13, True, 1), (13, False, 0)])
+    def test_what_takes_long_is_said_once_and_before(self, n_qubits: int, noisy: bool, warned: int) -> None:
+        isas = []
+        for _ in range(2):
+            chain = QuantumCircuit(20)
+            for qubit in range(n_qubits - 1):
+                chain.cx(qubit, qubit + 1)
+            isas.append(ISACircuit("chain", chain, (), (SparsePauliOp("I" * 19 + "Z"),), tuple(range(20))))
+        device, begun = GenericBackendV2(20, seed=1), []
+
+        def make(part: BackendV2) -> AerExecutor:
+            begun.append(len(caught))
+            return AerExecutor()
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            executor = LocalExecutor(device, make, noisy)
+            for isa in isas:
+                executor.expect([Request(isa, np.empty((1, 0)))])
+        said = f"{device.name} is simulated on this machine, 13 qubits with noise"
+        assert [str(one.message).startswith(said) for one in caught] == warned * [True]
+        assert begun[0] == warned, "said before the first is simulated"
 
     def test_nothing_asked(self) -> None:
         assert LocalExecutor(DEVICE, lambda device: AerExecutor()).expect([]) == []

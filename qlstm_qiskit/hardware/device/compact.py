@@ -157,6 +157,14 @@ class _SubDevice(BackendV2):
         return self._simulators[readout]
 
 
+def simulated_slowly(n_qubits: int) -> str | None:
+    """Why the noise of so many qubits takes long on this machine, in words; None where it does not."""
+    if n_qubits <= DENSITY_QUBITS:
+        return None
+    how = "state vectors" if n_qubits <= STATE_QUBITS else "matrix product states"
+    return f"{n_qubits} qubits with noise by {how}, shot by shot: seconds per circuit at 13 qubits, minutes at 20"
+
+
 def _method(circuits: Sequence[QuantumCircuit]) -> str:
     n_qubits = max((len(active_qubits(circuit)) for circuit in circuits), default=0)  # Aer leaves idle ones out
     if n_qubits <= DENSITY_QUBITS:

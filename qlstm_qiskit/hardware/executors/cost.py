@@ -11,6 +11,7 @@ import numpy as np
 from qlstm_qiskit.errors import BudgetError
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import Executor, Request, Values
+from qlstm_qiskit.hardware.device.compact import simulated_slowly
 from qlstm_qiskit.hardware.executors.chunks import chunks
 
 #: Seconds of QPU time that a job takes beside its shots (loading, calibration checks); assumed.
@@ -165,14 +166,17 @@ class Plan:
         spec: The backend.
         work: Of the whole run.
         unpacked: The same run without packing, to show what packing saves; None where nothing is packed.
+        simulated: The most qubits that a simulation on this machine has at once; 0 where nothing is simulated.
     """
 
     spec: BackendSpec
     work: Workload
     unpacked: Workload | None = None
+    simulated: int = 0
 
     def __mul__(self, times: int) -> Plan:
-        return Plan(self.spec, self.work * times, None if self.unpacked is None else self.unpacked * times)
+        unpacked = None if self.unpacked is None else self.unpacked * times
+        return Plan(self.spec, self.work * times, unpacked, self.simulated)
 
     @property
     def monthly_share(self) -> float:
@@ -188,6 +192,8 @@ class Plan:
             "monthly_share": self.monthly_share,
             "over_budget": excess(self.work, self.spec),
         }
+        if self.simulated:
+            facts["simulated_qubits"] = self.simulated
         if self.unpacked is not None:
             facts["unpacked"] = {**asdict(self.unpacked), "qpu_seconds": qpu_seconds(self.unpacked, self.spec)}
         return facts
@@ -204,6 +210,9 @@ class Plan:
             ("QPU time", duration(qpu_seconds(work, spec))),
             (f"share of {duration(spec.guard.monthly_seconds)} per month", f"{self.monthly_share:.1%}"),
         ]
+        slow = simulated_slowly(self.simulated)
+        if slow is not None:
+            rows.append(("on this machine", slow))
         if self.unpacked is not None:
             time = duration(qpu_seconds(self.unpacked, spec))
             rows.append(("without packing", f"{self.unpacked.circuits:,} circuits, {time}"))

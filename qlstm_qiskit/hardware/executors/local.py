@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2
 
+from qlstm_qiskit.errors import QLSTMWarning
 from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Request, Values
-from qlstm_qiskit.hardware.device.compact import active_qubits, compact_backend, compact_together
+from qlstm_qiskit.hardware.device.compact import active_qubits, compact_backend, compact_together, simulated_slowly
 
 
 class LocalExecutor:
@@ -24,10 +26,12 @@ class LocalExecutor:
     Args:
         device: Whose qubits and noise the simulation has.
         make: Makes the executor for a simulated device of some of its qubits.
+        noisy: Whether that has the device's noise; circuits that take minutes then are warned of.
     """
 
-    def __init__(self, device: BackendV2, make: Callable[[BackendV2], Executor]) -> None:
-        self._device, self._make = device, make
+    def __init__(self, device: BackendV2, make: Callable[[BackendV2], Executor], noisy: bool = True) -> None:
+        self._device, self._make, self._noisy = device, make, noisy
+        self._said = 0
         self._parts: WeakKeyDictionary[ISACircuit, list[_Component]] = WeakKeyDictionary()
         self._small: dict[tuple[ISACircuit, ...], list[ISACircuit]] = {}
         self._executors: dict[tuple[int, ...], Executor] = {}
@@ -52,7 +56,19 @@ class LocalExecutor:
     def _split(self, circuit: ISACircuit) -> list[_Component]:
         if circuit not in self._parts:
             self._parts[circuit] = split_apart(circuit)
+            self._warn(widest_part(circuit))
         return self._parts[circuit]
+
+    def _warn(self, n_qubits: int) -> None:
+        slow = simulated_slowly(n_qubits) if self._noisy and n_qubits > self._said else None
+        if slow is not None:
+            self._said = n_qubits
+            warnings.warn(
+                f"{self._device.name} is simulated on this machine, {slow}. Fewer shots, windows or qubits take less time; "
+                "kind: statevector or aer, without noise, takes none of it.",
+                QLSTMWarning,
+                stacklevel=2,
+            )
 
     def _on(self, qubits: tuple[int, ...]) -> Executor:
         if qubits not in self._executors:
@@ -67,6 +83,11 @@ class _Component:
     circuit: ISACircuit
     columns: NDArray[np.intp]
     observables: NDArray[np.intp]
+
+
+def widest_part(isa: ISACircuit) -> int:
+    """The most qubits that a simulation of a circuit has at once."""
+    return max(len(active_qubits(part.circuit.circuit, part.circuit.observables)) for part in split_apart(isa))
 
 
 def split_apart(isa: ISACircuit) -> list[_Component]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from qiskit.primitives import BaseEstimatorV2
 from qiskit.transpiler import Target
 
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
-from qlstm_qiskit.hardware.contract.executor import Draws, Executor, Prepare, Request, Values
+from qlstm_qiskit.hardware.contract.executor import Draws, Executor, ISACircuit, Prepare, Request, Values
 from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, Workload
+from qlstm_qiskit.hardware.executors.local import widest_part
 from qlstm_qiskit.hardware.executors.packing import PackingExecutor
 from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 from qlstm_qiskit.hardware.interpreter.estimator import ExecutorEstimator
@@ -80,10 +82,15 @@ class PlanBackend(PrimitiveBackend):
     def __init__(self, spec: BackendSpec, prepare: Prepare, target: Target) -> None:
         self._packed, self._unpacked = MeteredExecutor(None, spec), MeteredExecutor(None, spec)
         self._packing = PackingExecutor(self._packed, target, spec.pack)
+        self._seen: WeakSet[ISACircuit] = WeakSet()
+        self.widest = 0  # qubits that a simulation on this machine would have at once
         super().__init__(spec, self, prepare)
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Random numbers, (sets, observables) for each request."""
+        for circuit in {request.circuit for request in requests} - set(self._seen) if self.spec.local else ():
+            self._seen.add(circuit)
+            self.widest = max(self.widest, widest_part(circuit))
         self._unpacked.expect(requests)
         return self._packing.expect(requests)
 
