@@ -74,9 +74,7 @@ class Known:
             OptionError: A value is not allowed.
         """
         if target in columns:
-            raise OptionError(
-                f"known names {target!r}, the column to predict; its past is read where it is among the features."
-            )
+            raise OptionError(f"known names {target!r}, the column to predict; leave it out there.")
         return cls(tuple(columns), tuple(calendar)) if len(columns) or len(calendar) else None
 
     @property
@@ -111,8 +109,7 @@ class Known:
             return values
         if dates is None:
             raise DataError(
-                f"{source} has no dates that --calendar {','.join(self.calendar)} could be made from; name their column by "
-                "--date-column, or leave it out."
+                f"{source} has no dates that {', '.join(self.calendar)} could be made from; name their column by --date-column."
             )
         made = np.full((len(values), len(self.channels)), np.nan)
         made[:, : len(self.columns)] = values
