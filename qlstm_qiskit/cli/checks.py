@@ -82,7 +82,11 @@ def require_of_file(values: Mapping[str, Any], given: Collection[str]) -> None:
     """
     if values["dataset"] is None:
         return
-    for names, why in ((_OF_FILE, "has its own"), (("known", "calendar"), "knows none"), (sorted(READING), "is no file")):
+    for names, why in (
+        (_OF_FILE, "has its own"),
+        (("known", "calendar"), "has no such columns"),
+        (sorted(READING), "is no file"),
+    ):
         for name in names:
             if name in given:
                 raise OptionError(f"--{name.replace('_', '-')} goes with --csv; the dataset {values['dataset']!r} {why}.")

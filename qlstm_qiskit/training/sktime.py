@@ -68,6 +68,7 @@ class QLSTMForecaster(BaseForecaster):
         "capability:multivariate": True,
         "capability:exogenous": True,
         "capability:non_contiguous_X": False,
+        "X-y-must-have-same-index": False,  # X may go on after y; what it lacks is said in words
         "capability:missing_values": False,
         "capability:insample": False,
         "capability:update": True,
