@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.completion import known, names
+from qlstm_qiskit.cli.known import KNOWN
 from qlstm_qiskit.cli.options import READING, Command, split_names, with_keywords
 
 
@@ -43,8 +44,8 @@ CHANGE: dict[str, Any] = {
 
 
 def with_series(command: Command) -> Command:
-    """Give a command that takes keywords the options of `CHANGE` and `READING`, at its end."""
-    return with_keywords(command, CHANGE | READING)
+    """Give a command that takes keywords the options of `KNOWN`, `CHANGE` and `READING`, at its end."""
+    return with_keywords(command, KNOWN | CHANGE | READING)
 
 
 def require_change(values: Mapping[str, Any]) -> None:

@@ -82,7 +82,11 @@ def require_of_file(values: Mapping[str, Any], given: Collection[str]) -> None:
     """
     if values["dataset"] is None:
         return
-    for names, why in ((_OF_FILE, "has its own"), (sorted(READING), "is no file")):
+    for names, why in (
+        (_OF_FILE, "has its own"),
+        (("known", "calendar"), "has no such columns"),
+        (sorted(READING), "is no file"),
+    ):
         for name in names:
             if name in given:
                 raise OptionError(f"--{name.replace('_', '-')} goes with --csv; the dataset {values['dataset']!r} {why}.")
@@ -106,6 +110,7 @@ def require_series(values: Mapping[str, Any], cut: Callable[[Dataset], object] |
     from qlstm_qiskit.data import load_csv  # and pandas with it
 
     options = {name: values[name] for name in ("window", "horizon", "train_fraction", "transform")}
+    options |= {"known": columns_of(values, "known") or (), "calendar": values["calendar"] or ()}
     options |= {"season": 1 if values["season"] is None else values["season"], "difference": values["difference"] or ()}
     data = load_csv(values["csv"], values["target"], columns_of(values), **options, reading=reading_of(values))
     if cut is not None:
@@ -114,11 +119,11 @@ def require_series(values: Mapping[str, Any], cut: Callable[[Dataset], object] |
         print(data.said)
 
 
-def columns_of(values: Mapping[str, Any]) -> list[str] | None:
-    """The features that are named; None where none are."""
+def columns_of(values: Mapping[str, Any], option: str = "features") -> list[str] | None:
+    """The features, or other columns, that are named; None where none are."""
     from qlstm_qiskit.data import read_table
 
-    features, csv = values["features"], values["csv"]
+    features, csv = values[option], values["csv"]
     known: Collection[str] = ()
     if csv is not None and any("," in value for value in features or ()):
         known = list(read_table(csv, reading_of(values)).columns)  # a name may have a comma

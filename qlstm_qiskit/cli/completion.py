@@ -37,6 +37,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "interval_method": ("adaptive", "split"),
     "impute": ("ffill", "linear", "time"),
     "transform": ("log",),
+    "calendar": ("minute", "hour", "weekday", "day", "month", "quarter", "dayofyear", "weekend"),
     "format": ("qasm3", "qpy", "multilinear"),
     "logger": ("tensorboard", "mlflow"),
     "task": ("predict", "train"),

@@ -105,7 +105,8 @@ def predict(
 ) -> None:
     """Predict each row of a file from the rows before it or, with --horizon, the rows after its end.
 
-    The file is read as the training file was, unless options say otherwise; its rows are sorted by date.
+    The file is read as the training file was, unless options say otherwise; its rows are sorted by date. If the run has inputs
+    that are known ahead, rows at the end without the target are those to predict, and hold what is known.
 
     Example: qlstm predict runs/sunspots --csv examples/sunspots.csv --horizon 11 --out forecast.csv
     """
@@ -134,7 +135,8 @@ def predict(
     if series.said:
         print(series.said)
     if horizon is not None:
-        print_table(f"{loaded.header.target}, the {horizon} rows after {csv}", list(table.columns), table.to_numpy().tolist())
+        where = f"the next {horizon} rows in {csv}" if series.ahead else f"the {horizon} rows after {csv}"
+        print_table(f"{loaded.header.target}, {where}", list(table.columns), table.to_numpy().tolist())
     elif scores is not None:
         print_table(
             f"{loaded.header.target}, one step ahead over all rows of the file that have a whole window before them",

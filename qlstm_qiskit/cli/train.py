@@ -234,6 +234,8 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
             features=None if columns is None else tuple(columns),
             reading=reading_of(given),
             difference=tuple(given["difference"] or ()),
+            known=tuple(columns_of(given, "known") or ()),
+            calendar=tuple(given["calendar"] or ()),
             interval=intervals_of(given),
             **data,
         ),

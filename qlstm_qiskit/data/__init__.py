@@ -6,17 +6,20 @@ from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
+from qlstm_qiskit.data.known import CALENDAR, Known
 from qlstm_qiskit.data.named import DATASETS, load_dataset
 from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.reading import IMPUTE, Reading
 from qlstm_qiskit.data.real import REAL_SERIES, RealSeries
 from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
 from qlstm_qiskit.data.scaler import Scaler, scaled_rows
-from qlstm_qiskit.data.table import SeriesTable, read_series
+from qlstm_qiskit.data.series import SeriesTable
+from qlstm_qiskit.data.table import read_series
 from qlstm_qiskit.data.times import Times
 from qlstm_qiskit.data.windows import Dataset, part_of, sliding_windows, split_validation
 
 __all__ = [
+    "CALENDAR",
     "DATASETS",
     "IMPUTE",
     "INTERVAL_METHODS",
@@ -27,6 +30,7 @@ __all__ = [
     "Change",
     "Dataset",
     "Intervals",
+    "Known",
     "Reading",
     "RealSeries",
     "Scaler",

@@ -58,12 +58,13 @@ def is_text(column: pd.Series) -> bool:
     return not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column))
 
 
-def values_of(content: Content, columns: Sequence[str]) -> tuple[Floats, np.ndarray]:
-    """Columns as numbers, and which of them are missing and may be; (rows, columns) both."""
+def values_of(content: Content, columns: Sequence[str], *, may_miss: bool = False) -> tuple[Floats, np.ndarray]:
+    """Columns as numbers, and which of them are missing and may be, as all with `may_miss`; (rows, columns) both."""
     reading = content.reading
+    may_miss = may_miss or reading.impute is not None
     values = np.empty((len(content.cells), len(columns)))
     missing = np.zeros(values.shape, bool)
-    marks = [*(reading.na or ()), *(MISSING if reading.impute else ())]
+    marks = [*(reading.na or ()), *(MISSING if may_miss else ())]
     for place, name in enumerate(columns):
         column = content.cells[name]
         if is_text(column):
@@ -81,7 +82,7 @@ def values_of(content: Content, columns: Sequence[str]) -> tuple[Floats, np.ndar
             column,
             content.lines,
             f"{content.name}, {content.place}",
-            missing=lost if reading.impute else None,
+            missing=lost if may_miss else None,
         )
     return values, missing
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qlstm_qiskit.data.change import Change
+from qlstm_qiskit.data.known import Known
 from qlstm_qiskit.data.scaler import Floats, Scaler, scaled_rows
 from qlstm_qiskit.data.windows import Dataset, part_of, sliding_windows
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
@@ -28,6 +29,7 @@ def make_dataset(
     season: int = 1,
     difference: int | str | Sequence[int | str] = (),
     transform: str | None = None,
+    known: tuple[Known, Floats] | None = None,
 ) -> Dataset:
     """Scale a series, cut it into windows and split them in time order.
 
@@ -50,17 +52,21 @@ def make_dataset(
         season: Rows in a season of the target; 1 where it has none.
         difference: Numbers of rows that the target is differenced over, or "season"; one or several.
         transform: "log" to take the logarithm of the target first.
+        known: Further inputs that are known ahead, and `Known.rows` of all rows, (rows, channels), in original units. They are
+            scaled by the same rows as the others, and never changed.
 
     Raises:
         DataError: The series is too short to give a window to each part, or a season before the first test row; or a value is
             no number, or too large, or has no logarithm where one is taken.
-        OptionError: An option is out of range.
+        OptionError: An option is out of range, or two inputs have one name.
     """
     change, own = Change.of(difference, transform, season), (name, tuple(features), target_name)
     n_windows = len(inputs) - window - horizon + 1 - drop_last
     reach = 0 if change is None else change.reach
     first, n_train = _split(name, len(inputs), n_windows, window, horizon, train_fraction, season, reach)
     prepared = _Prepared.of(own, inputs, target, first + window, change, scalers)
+    if known is not None:
+        prepared = prepared.with_known(*known, first + window, horizon)
     return prepared.cut(window, horizon, n_windows - reach, first - reach, n_train, season)
 
 
@@ -77,6 +83,7 @@ class _Prepared:
     values: Floats
     change: Change | None
     series_scaler: Scaler | None
+    known: Known | None = None
 
     @classmethod
     def of(
@@ -106,6 +113,18 @@ class _Prepared:
         y = scaled_rows(name, (target_name,), y, scalers[1], before=reach)
         return cls(name, features, target_name, x, y, scalers, values, change, series_scaler)
 
+    def with_known(self, known: Known, rows: Floats, seen: int, horizon: int) -> _Prepared:
+        """With inputs that are known ahead; rows in original units, of which those before `seen` are fitted on."""
+        features = (*self.features, *known.inputs(horizon))
+        if len(set(features)) < len(features):
+            raise OptionError(f"two inputs have one name; rename a column: {', '.join(features)}.")
+        channels = known.fitted(self.name, rows[:seen])
+        ahead = known.scaled(self.name, rows, channels, horizon)[len(rows) - len(self.x) :]
+        one, other = self.scalers[0], known.of_inputs(channels, horizon)
+        scaler = Scaler((*one.low, *other.low), (*one.high, *other.high))
+        x = np.concatenate([self.x, ahead], axis=1)
+        return replace(self, features=features, x=x, scalers=(scaler, self.scalers[1]), known=known)
+
     def cut(self, window: int, horizon: int, n_windows: int, first: int, n_train: int, season: int) -> Dataset:
         """Windows in time order, of which the first `n_train` train, and those from `first` on test."""
         x = sliding_windows(self.x, window)[:n_windows]
@@ -125,7 +144,14 @@ class _Prepared:
             season=season,
             change=self.change,
             series_scaler=self.series_scaler,
+            known=self.known,
+            inputs=None if self.known is None else self._aligned(),
         )
+
+    def _aligned(self) -> Floats:
+        """The inputs, a row per row of the series."""
+        before = np.full((len(self.values) - len(self.x), self.x.shape[1]), np.nan)
+        return np.concatenate([before, self.x])
 
 
 def _fitted(name: str, columns: Sequence[str], values: Floats) -> Scaler:

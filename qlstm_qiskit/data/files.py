@@ -13,6 +13,7 @@ from qlstm_qiskit.data.cells import require_columns, require_numbers
 from qlstm_qiskit.data.change import Change
 from qlstm_qiskit.data.content import read_content
 from qlstm_qiskit.data.cut import make_dataset
+from qlstm_qiskit.data.known import Known
 from qlstm_qiskit.data.reading import Reading
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.data.table import read_series
@@ -66,6 +67,8 @@ def load_csv(
     reading: Reading | None = None,
     difference: int | str | Sequence[int | str] = (),
     transform: str | None = None,
+    known: Sequence[str] = (),
+    calendar: Sequence[str] = (),
 ) -> Dataset:
     """Read a series from a file or a DataFrame and cut it into windows; scaling is fitted on the training part alone.
 
@@ -78,6 +81,9 @@ def load_csv(
         window, horizon, train_fraction, season: As in `make_dataset`.
         reading: How to read it; what it leaves open is recognised.
         difference, transform: As in `make_dataset`: what is learned in place of the target itself.
+        known: Columns whose values are known ahead, read in the rows that are predicted. Rows after the last one with the
+            target, which are for `predict`, are then left out.
+        calendar: Names in `CALENDAR` of what is read of the dates of these rows.
 
     Raises:
         DataError: The file, a column or a value cannot be used, rows cannot be put in order, or the series is too short.
@@ -86,13 +92,16 @@ def load_csv(
     names = tuple(features) if features else (target,)
     if len(set(names)) < len(names):
         raise OptionError(f"features names a column twice: {', '.join(names)}.")
-    table = read_series(path, (*names, target), target, reading)
+    ahead = Known.of(known, calendar, target)
+    columns = (*names, *known, target)
+    table = read_series(path, columns, target, reading, None if ahead is None else known)
+    table, said = table.before(), table.said
     change = Change.of(difference, transform, season)
     if change is not None:
         change.require_allowed(table.values[:, -1], target, f"{table.name}, {table.place}", table.lines)
     dataset = make_dataset(
         "DataFrame" if isinstance(path, pd.DataFrame) else Path(path).stem,
-        table.values[:, :-1],
+        table.values[:, : len(names)],
         table.values[:, -1],
         features=names,
         target_name=target,
@@ -102,5 +111,6 @@ def load_csv(
         season=season,
         difference=difference,
         transform=transform,
+        known=None if ahead is None else (ahead, table.known_rows(ahead, len(names))),
     )
-    return replace(dataset, times=table.times, reading=table.reading, said=table.said)
+    return replace(dataset, times=table.times, reading=table.reading, said=said)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.data.errors import require_same_shape
+from qlstm_qiskit.data.feedback import fed_back, rows_after, unknown_later
 from qlstm_qiskit.data.windows import Dataset, sliding_windows
 from qlstm_qiskit.errors import DataError, OptionError, ShapeError, require_at_least
 
@@ -25,10 +26,11 @@ def rolled_windows(dataset: Dataset, steps: int) -> int:
         OptionError: None has, or predictions of this series cannot be fed back.
     """
     require_at_least("steps", steps, 1)
-    if dataset.features != (dataset.target,) or dataset.horizon != 1:
+    if unknown_later(dataset) or dataset.horizon != 1:
         raise OptionError(
             f"{dataset.horizon} rows of {dataset.target!r} are predicted from {', '.join(dataset.features)}; rolling out feeds "
-            "predictions back one by one, so take a series that is predicted from its own past, with horizon 1."
+            "predictions back one by one, so take a series that is predicted from its own past, and what is known ahead, with "
+            "horizon 1."
         )
     if steps > len(dataset.x_test):
         raise OptionError(
@@ -41,8 +43,8 @@ def rolled_out(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int
     """Forecast `steps` rows after each test window whose future is known, all windows at once: `steps` calls of `predict`.
 
     Args:
-        predict: From scaled windows (n, window, 1) to scaled predictions (n, 1).
-        dataset: A series that is predicted from its own past, with horizon 1.
+        predict: From scaled windows (n, window, features) to scaled predictions (n, 1).
+        dataset: A series that is predicted from its own past, and what is known ahead, with horizon 1.
         steps: How far.
 
     Returns:
@@ -53,14 +55,15 @@ def rolled_out(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int
         ShapeError: `predict` gives another shape.
     """
     n = rolled_windows(dataset, steps)
-    windows, predictions = dataset.x_test[:n], np.empty((n, steps))
-    for step in range(steps):
+
+    def checked(windows: Floats) -> Floats:
         given = predict(windows)
-        if given.shape != (n, 1):
-            raise ShapeError(f"predict gave {given.shape} for windows {windows.shape}; it must give {(n, 1)}.")
-        predictions[:, step] = dataset.target_scaler.inverse(given)[:, 0]
-        fed = dataset.input_scaler.transform(predictions[:, step, None])
-        windows = np.concatenate([windows[:, 1:], fed[:, None]], axis=1)
+        if given.shape != (len(windows), 1):
+            raise ShapeError(f"predict gave {given.shape} for windows {windows.shape}; it must give {(len(windows), 1)}.")
+        return given
+
+    after = None if dataset.inputs is None else rows_after(dataset.inputs, dataset.rows[2][:n], steps)
+    predictions = dataset.target_scaler.inverse(fed_back(checked, dataset, dataset.x_test[:n], steps, after))
     return dataset.unchanged(predictions), _truth(dataset, steps)
 
 

@@ -1,21 +1,22 @@
-"""A series as it is used: numbers in time order, with the dates of its rows, and what reading it has come to in words."""
+"""Reading of a series: its rows in time order, what is missing in them, and what was recognised in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from qlstm_qiskit.data.cells import is_text, require_columns, values_of, without_units
+from qlstm_qiskit.data.cells import is_text, require_columns, require_numbers, values_of, without_units
 from qlstm_qiskit.data.content import Content, read_content
 from qlstm_qiskit.data.dates import NoDateError, parse_dates
 from qlstm_qiskit.data.numbers import numbers, with_convention
 from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.reading import NO_DATES, Reading
 from qlstm_qiskit.data.scaler import Floats
+from qlstm_qiskit.data.series import SeriesTable
 from qlstm_qiskit.data.times import Times, find_times, time_order
 from qlstm_qiskit.errors import DataError, OptionError
 
@@ -23,39 +24,12 @@ from qlstm_qiskit.errors import DataError, OptionError
 _NAMED = 3
 
 
-@dataclass(frozen=True, eq=False)
-class SeriesTable:
-    """Columns of a series in time order.
-
-    Attributes:
-        name: What it was read from.
-        cells: All columns, as text where the file is text; (rows, columns).
-        values: The columns that are needed, in original units; (rows, needed).
-        times: The dates of the rows, where there are any.
-        reading: What has to be said to read the file in the same way again; None for a plain one.
-        said: What was recognised, in words.
-        lines: Line of each row in what it was read from, or its number; 0 for rows that were filled in. (rows,).
-        place: What these are called, "line" or "row".
-    """
-
-    name: str
-    cells: pd.DataFrame
-    values: Floats
-    times: Times | None
-    reading: Reading | None
-    said: str
-    lines: np.ndarray | None = None
-    place: str = "row"
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether cells hold the values as they are used, in plain numbers."""
-        reading = self.reading or Reading()
-        return reading.decimal is None and reading.thousands is None and reading.impute is None and reading.na is None
-
-
 def read_series(
-    source: Path | str | pd.DataFrame, columns: Sequence[str], target: str, reading: Reading | None = None
+    source: Path | str | pd.DataFrame,
+    columns: Sequence[str],
+    target: str,
+    reading: Reading | None = None,
+    known: Sequence[str] | None = None,
 ) -> SeriesTable:
     """Read a series, its rows in time order.
 
@@ -64,6 +38,8 @@ def read_series(
         columns: That must be numbers.
         target: The column to predict, whether or not it is one of them.
         reading: How to read it; what it leaves open is recognised.
+        known: Those of the columns that are known ahead. Rows after the last one that has the target are then allowed, as those
+            to predict; without it they are refused.
 
     Raises:
         DataError: It cannot be read, a value is missing or no number, or rows cannot be put in the order of their dates.
@@ -78,9 +54,11 @@ def read_series(
         own = with_convention(content.cells[texts], asked, content.reading, content.separator or ",", content.name)
         content = replace(content, reading=own)
     content, units = without_units(content, asked)
-    values, missing = values_of(content, columns)
-    read = _Read(content, values, missing, target, [list(columns).index(name) for name in dict.fromkeys(columns)])
+    values, missing = values_of(content, columns, may_miss=known is not None)
+    read = _Read(content, values, missing, target, columns)
     read.put_in_order()
+    if known is not None:
+        read.open_end(known)
     read.fill()
     return read.table(units)
 
@@ -88,8 +66,12 @@ def read_series(
 class _Read:
     """A series on its way from the cells of a file to a table."""
 
-    def __init__(self, content: Content, values: Floats, missing: np.ndarray, target: str, once: list[int]) -> None:
-        self.once = once  # the columns, each of them
+    def __init__(self, content: Content, values: Floats, missing: np.ndarray, target: str, columns: Sequence[str]) -> None:
+        self.columns, self.open = (
+            list(columns),
+            np.zeros(len(columns), bool),
+        )  # those not known ahead, where rows are to predict
+        self.once = [self.columns.index(name) for name in dict.fromkeys(columns)]  # the columns, each of them
         self.content, self.values, self.missing, self.target = content, values, missing, target
         self.reading, self.lines = content.reading, content.lines
         self.times: Times | None = None
@@ -154,6 +136,24 @@ class _Read:
         self.content = replace(self.content, cells=self.content.cells.iloc[places].reset_index(drop=True))
         self.values, self.missing, self.lines = self.values[places], self.missing[places], self.lines[places]
 
+    def open_end(self, known: Sequence[str]) -> None:
+        """Find the rows to predict; refuse what is missing before them, unless it is to be filled in."""
+        self.open = np.array([name not in known for name in self.columns])
+        end = self.end
+        self.values[end:, self.open], self.missing[end:, self.open] = np.nan, False  # whatever they hold
+        if self.reading.impute is None:
+            for place, name in enumerate(self.columns):
+                blank = pd.Series("", index=range(end), name=name)
+                where = f"{self.content.name}, {self.content.place}"
+                require_numbers(self.values[:end, place], blank, self.lines[:end], where)
+
+    @property
+    def end(self) -> int:
+        """The row after the last one that has the target, or any column that is not known ahead where there is no target."""
+        marks = [self.columns.index(self.target)] if self.target in self.columns else np.flatnonzero(self.open)
+        given = np.flatnonzero(~np.isnan(self.values[:, marks]).all(axis=1))
+        return int(given[-1]) + 1 if self.open.any() and len(given) else len(self.values)
+
     def fill(self) -> None:
         """Say which dates are repeated or missing, and fill in what is missing where that is asked for."""
         times, method = self.times, self.reading.impute
@@ -176,10 +176,14 @@ class _Read:
         inserted = 0
         if times is not None and gaps and len(times.gaps()) and not len(repeated):
             inserted = self._insert(times)
-        n_missing = int(self.missing[:, self.once].sum())
         frame = pd.DataFrame(self.values, index=None if self.times is None else self.times.dates)
         filled = frame.ffill() if method == "ffill" else frame.interpolate(method, limit_area="inside")
-        left = np.argwhere(filled.isna().to_numpy())
+        end, values = self.end, filled.to_numpy(np.float64, copy=True)
+        for place, is_open in enumerate(self.open):  # nothing is carried into the rows to predict, or beyond what is known
+            given = np.flatnonzero(frame[place].notna())
+            values[end if is_open else max([end, *given[-1:] + 1]) :, place] = np.nan
+        n_missing = int((self.missing & ~np.isnan(values))[:, self.once].sum())
+        left = np.argwhere(np.isnan(values[:end]))
         if len(left):
             row = int(left[0][0])
             raise DataError(
@@ -187,7 +191,7 @@ class _Read:
                 f"{'the start' if np.isnan(self.values[: row + 1, left[0][1]]).all() else 'the end'} of the series, where "
                 f"--impute {method} has nothing to fill it from; remove such rows first."
             )
-        self.values = filled.to_numpy(np.float64)
+        self.values = values
         if n_missing or inserted:
             what = [_count(n_missing, "value")] * bool(n_missing) + [_count(inserted, "row")] * bool(inserted)
             self.words.append(f"{' and '.join(what)} filled in ({method})")
@@ -230,6 +234,8 @@ class _Read:
                 kind.append(str(times.dates.tz))
             words.append(f"dates in column {times.column!r} ({', '.join(kind)})")
         words += self.words
+        n_ahead = len(self.values) - self.end
+        words += [f"{_count(n_ahead, 'row')} at the end to predict"] * bool(n_ahead)
         name = Path(content.name).name if content.place == "line" or "DataFrame" not in content.name else content.name
         return SeriesTable(
             name=content.name,
@@ -240,6 +246,7 @@ class _Read:
             said=f"{name}: {', '.join(words)}" if words else "",
             lines=self.lines,
             place=content.place,
+            ahead=n_ahead,
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.data.change import Change
+from qlstm_qiskit.data.known import Known
 from qlstm_qiskit.data.reading import Reading
 from qlstm_qiskit.data.scaler import Floats, Scaler
 from qlstm_qiskit.data.times import Times
@@ -22,7 +23,7 @@ class Dataset:
 
     Attributes:
         name: Name of the series or of its file.
-        features, target: Names of the input columns and of the column to predict.
+        features, target: Names of the inputs and of the column to predict.
         x_train, x_test: Inputs, (n, window, features), scaled.
         y_train, y_test: The next `horizon` values of the target, (n, horizon), scaled.
         input_scaler, target_scaler: What was applied; `inverse` gives original units, where nothing is changed.
@@ -36,6 +37,8 @@ class Dataset:
             of the changed one, see `original` and `as_series`.
         series_scaler: Scaler of the series itself, fitted as if nothing were changed; None where nothing is.
         calibration: Windows and their targets, as of training, that were set aside to calibrate intervals; None for none.
+        known: Which of the inputs, the last ones, are known ahead; None for none.
+        inputs: Where some are, all inputs in all rows, (rows, features), scaled; NaN where they are not known.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Dataset:
     change: Change | None = None
     series_scaler: Scaler | None = None
     calibration: tuple[Floats, Floats] | None = None
+    known: Known | None = None
+    inputs: Floats | None = None
 
     @property
     def window(self) -> int:

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from qlstm_qiskit.data import Scaler, conformal_radius, part_of, sliding_windows, windows_needed
 from qlstm_qiskit.errors import DataError, installing, require_at_least
 from qlstm_qiskit.training.declare import Real
+from qlstm_qiskit.training.exogenous import IMPUTER, Exogenous
 from qlstm_qiskit.training.regressor import QLSTMRegressor
 from qlstm_qiskit.training.rows import Grid
 
@@ -28,8 +29,10 @@ except ImportError as error:
 class QLSTMForecaster(BaseForecaster):
     """A forecaster that predicts the row after a window and feeds predictions back for later rows.
 
-    Several columns are predicted together, each from all of them. Values are scaled to [-1, 1] by the range of the fitted rows.
-    For `evaluate`, pipelines and hierarchical data, which work as with other forecasters, see sktime's documentation.
+    Several columns are predicted together, each from all of them. Columns of X are known ahead: at the step of each row the
+    model reads X in the next row, the one that it predicts, so that `predict` needs X up to the farthest row of fh. Values are
+    scaled to [-1, 1] by the range of the fitted rows. For `evaluate`, pipelines and hierarchical data, which work as with other
+    forecasters, see sktime's documentation; and for missing values, which are refused, its `Imputer`.
 
     Args:
         regressor: A `QLSTMRegressor` with the options of model and training; one with its defaults where None. It is cloned,
@@ -40,12 +43,13 @@ class QLSTMForecaster(BaseForecaster):
 
     Attributes:
         regressor_: The fitted regressor.
-        scaler_: Scaler of the fitted rows.
+        scaler_: Scaler of the fitted rows of y.
 
     Raises:
         DataError: On fitting, before anything is trained: fewer than window_length + 2 rows, missing or duplicate rows,
-            dates without a frequency, or infinite values. On forecasting: a horizon of a different kind from the index, or
-            one that falls between rows; or too few calibration windows for the coverage that far ahead.
+            dates without a frequency, missing or infinite values, or rows of y without a row of X. On forecasting: a horizon of
+            a different kind from the index, or one that falls between rows; X without the rows up to it, or with other columns
+            than in the fit; or too few calibration windows for the coverage that far ahead.
 
     Examples:
         >>> from sktime.datasets import load_airline
@@ -62,7 +66,10 @@ class QLSTMForecaster(BaseForecaster):
         "maintainers": ["qlstm_qiskit developers"],
         "python_dependencies": ["torch", "qiskit"],
         "capability:multivariate": True,
-        "capability:exogenous": False,
+        "capability:exogenous": True,
+        "capability:non_contiguous_X": False,
+        "X-y-must-have-same-index": False,  # X may go on after y; what it lacks is said in words
+        "capability:missing_values": False,
         "capability:insample": False,
         "capability:update": True,
         "capability:pred_int": True,
@@ -93,9 +100,12 @@ class QLSTMForecaster(BaseForecaster):
         if fh is not None:
             self._steps(fh)
         self.scaler_ = Scaler.fit(values)
-        scaled = self.scaler_.transform(values)
+        self._x = None if X is None else Exogenous.fit(X, y.index)
+        inputs = scaled = self.scaler_.transform(values)
+        if self._x is not None:
+            inputs = np.concatenate([scaled[:-1], self._x.scaled(y.index[1:])], axis=1)
         self.regressor_ = QLSTMRegressor() if self.regressor is None else clone(self.regressor)
-        windows, targets = sliding_windows(scaled, window)[:-1], scaled[window:]
+        windows, targets = sliding_windows(inputs, window)[: len(scaled) - window], scaled[window:]
         fraction = Real(0, below=1).checked("calibration_fraction", self.calibration_fraction)
         n_train = len(windows) - part_of(fraction, len(windows))
         self.regressor_.fit(windows[:n_train], targets[:n_train])
@@ -114,12 +124,21 @@ class QLSTMForecaster(BaseForecaster):
         self._grid.require_whole(rows.index)
         if isinstance(rows.index, pd.DatetimeIndex):
             rows.index.freq = self._grid.step  # which cannot be inferred for business days with holidays
-        self._rows = rows
-        return self._fit(rows, X, None) if update_params else self
+        known = self._given(X)
+        if known is not None:
+            known.scaled(y.index)
+        self._rows, self._x = rows, known
+        return self._fit(rows, None if known is None else known.rows, None) if update_params else self
 
     def _predict(self, fh: Any, X: pd.DataFrame | None) -> pd.DataFrame:
-        steps = self._steps(fh)
-        predicted = self.scaler_.inverse(self._fed_back(self._known()[None, -self.window_length :], steps.max())[0, steps - 1])
+        steps, known = self._steps(fh), self._given(X)
+        rows, window = self._known(), self.window_length
+        later = None
+        if known is not None:
+            index = self._rows.loc[: self.cutoff[0]].index
+            labels = index[len(index) - window + 1 :].append(self._grid.ahead(self.cutoff[0], int(steps.max()))[1:])
+            later = known.scaled(labels)[None]
+        predicted = self.scaler_.inverse(self._fed_back(rows[None, -window:], int(steps.max()), later)[0, steps - 1])
         return pd.DataFrame(predicted, index=fh.to_absolute_index(self.cutoff), columns=self._rows.columns)
 
     def _known(self) -> NDArray[np.float64]:
@@ -131,11 +150,23 @@ class QLSTMForecaster(BaseForecaster):
             raise DataError(f"there is no row at {self.cutoff[0]}: an update was refused. Fill the gap, and update again.")
         return self.scaler_.transform(rows.to_numpy(dtype=np.float64))
 
-    def _fed_back(self, windows: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
-        """Scaled predictions (n, steps, columns) of scaled windows (n, rows, columns), fed back for later steps."""
-        found = np.empty((len(windows), steps, windows.shape[2]))
+    def _given(self, X: pd.DataFrame | None) -> Exogenous | None:
+        """All rows of X, with these."""
+        if self._x is None and X is not None:
+            raise DataError("X is given, and this forecaster was fitted without; fit it with X, or leave X out.")
+        return None if self._x is None else self._x.joined(X)
+
+    def _fed_back(
+        self, windows: NDArray[np.float64], steps: int, later: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Scaled predictions (n, steps, columns) of scaled windows (n, rows, columns), fed back for later steps.
+
+        `later` is X, scaled, in the rows from the second of each window to the last that is predicted.
+        """
+        found, window = np.empty((len(windows), steps, windows.shape[2])), windows.shape[1]
         for step in range(steps):
-            found[:, step] = self.regressor_.predict(windows).reshape(len(windows), -1)
+            inputs = windows if later is None else np.concatenate([windows, later[:, step : step + window]], axis=2)
+            found[:, step] = self.regressor_.predict(inputs).reshape(len(windows), -1)
             windows = np.concatenate([windows[:, 1:], found[:, step, None]], axis=1)
         return found
 
@@ -168,11 +199,26 @@ class QLSTMForecaster(BaseForecaster):
         windows = sliding_windows(known, window)[first - window : -1]
         after = np.concatenate([known[first:], np.full((steps, known.shape[1]), np.nan)])
         truth = np.lib.stride_tricks.sliding_window_view(after, steps, axis=0)[: len(windows)].transpose(0, 2, 1)
-        return np.abs(self.scaler_.inverse(self._fed_back(windows, steps)) - self.scaler_.inverse(truth))
+        later = None
+        if self._x is not None:  # beyond the last row nothing came true, and any number does
+            x = self._x.scaled(self._rows.loc[: self.cutoff[0]].index)
+            x = np.concatenate([x[first - window + 1 :], np.zeros((steps, x.shape[1]))])
+            later = sliding_windows(x, window + steps - 1)[: len(windows)]
+        return np.abs(self.scaler_.inverse(self._fed_back(windows, steps, later)) - self.scaler_.inverse(truth))
 
     def _steps(self, fh: Any) -> NDArray[np.int64]:
         """Numbers of rows from the last row to those of a horizon."""
         return self._grid.steps(self.cutoff[0], fh.to_pandas(), relative=fh.is_relative)
+
+    def _check_X_y(self, *args: Any, **options: Any) -> Any:  # noqa: N802 (sktime's)
+        """Sktime's check, which refuses missing values, and the way to fill them in."""
+        try:
+            return super()._check_X_y(*args, **options)
+        except ValueError as error:
+            if "missing data" not in str(error):
+                raise
+            name = "X" if "X passed" in str(error) else "y"
+            raise DataError(f"{name} has missing values; fill them in by a transformer of sktime: {IMPUTER}") from error
 
     def _check_fh(self, fh: Any, *args: Any, **options: Any) -> Any:
         """Sktime's check, which compares a horizon with the rows, with a readable error."""

@@ -11,6 +11,7 @@ import pytest
 from qlstm_qiskit.cli.completion import NAMES, backend_names, known
 from qlstm_qiskit.data import INTERVAL_METHODS
 from qlstm_qiskit.data.change import TRANSFORMS
+from qlstm_qiskit.data.known import CALENDAR
 from qlstm_qiskit.data.named import DATASETS
 from qlstm_qiskit.data.reading import IMPUTE
 from qlstm_qiskit.errors import OptionError
@@ -44,6 +45,7 @@ ROOMS = {
     "device": {"cpu", "cuda", "mps"},
     "impute": set(IMPUTE),
     "transform": set(TRANSFORMS),
+    "calendar": set(CALENDAR),
     "interval_method": set(INTERVAL_METHODS),
     "input_map": set(INPUT_MAPS),
     "cell": set(CELLS),

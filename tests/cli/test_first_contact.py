@@ -47,6 +47,9 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "an unknown format": (["export", "run", "--format", "qasm", "--out", "o"], "Did you mean 'qasm3'"),
     "own circuits that are not there": ([*OWN, "--space", "no.py:space"], "there is no file no.py"),
     "an unknown study": (["table", "--study", "papers"], "unknown study 'papers'"),
+    "a target that is known ahead": ([*OWN, "--known", "y"], "known names 'y', the column to predict"),
+    "a part of dates that there is not": ([*OWN, "--calendar", "weekdy"], "Did you mean 'weekday'"),
+    "hours of days": ([*OWN, "--calendar", "hour"], "the hour is the same in all rows"),
     "an encoding that is none of text": ([*OWN, "--encoding", "hex"], "encoding"),
 }
 

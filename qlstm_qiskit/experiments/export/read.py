@@ -74,7 +74,7 @@ class Exported:
                     "turn its predictions back with header.change.invert."
                 )
             past = windows[..., header.features.index(header.target)]
-            windows = change.columns(windows, [name == header.target for name in header.features])
+            windows = change.columns(windows, header.own_past)
         values = header.target_scaler.inverse(predict_windows(self.forecaster, header.input_scaler.transform(windows)))
         return values if change is None else change.invert(values, past)
 

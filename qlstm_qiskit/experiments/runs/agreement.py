@@ -78,10 +78,11 @@ def read_architecture(path: Path, header: ModelHeader) -> list[dict[str, Any]]:
 def _of_header(spec: RunSpec, header: ModelHeader) -> Iterator[_Difference]:
     yield "data.window", spec.data.window, header.window
     yield "data.horizon", spec.data.horizon, header.horizon
+    yield "data.known and data.calendar", spec.data.ahead, header.known
     yield "data.difference and data.transform", spec.data.change, header.change
     if spec.data.csv is not None:
         yield "data.target", spec.data.target, header.target
-        yield "data.features", list(spec.data.features or [str(spec.data.target)]), list(header.features)
+        yield "data.features", list(spec.data.features or [str(spec.data.target)]), list(header.columns)
 
 
 def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
@@ -90,6 +91,7 @@ def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
         return
     defaults: dict[str, Any] = {name: known.default for name, known in OF_RUN.items()}
     defaults |= {"space": None, "data.reading": None, "data.difference": [], "data.transform": None, "data.interval": None}
+    defaults |= {"data.known": [], "data.calendar": []}
     here, there = defaults | _flat(spec.lasting()), defaults | _flat(header.config)
     yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from qlstm_qiskit.data import Reading, SeriesTable, sliding_windows
-from qlstm_qiskit.data.scaler import Floats
+from qlstm_qiskit.data.feedback import fed_back, predict_whole, unknown_later
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.intervals import (
     calibrated,
@@ -19,6 +19,7 @@ from qlstm_qiskit.experiments.runs.intervals import (
     radii,
     with_ends,
 )
+from qlstm_qiskit.experiments.runs.known import require_known, steps_ahead
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.run import Run
 from qlstm_qiskit.experiments.runs.units import original_units, scaled_series, series_of
@@ -53,48 +54,65 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
 
     Returns:
         The file's columns, and `prediction`, of a run with intervals `lower` and `upper`, and (where the target is in the file)
-        `persistence`, empty in the first rows; in time order. Adaptive intervals follow the rows before.
+        `persistence`, empty in the first rows; in time order. Adaptive intervals follow the rows before. Rows to predict, at
+        the end, have the forecasts of `roll_out`, as far as what is known ahead reaches; they are empty beyond it.
 
     Raises:
         DataError, OptionError: The file or a column cannot be used.
         BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
     header, window = run.header, run.header.window
-    series, _, scaled = _scaled(run, path, window + 1)
-    first = window + header.reach
-    table = series.cells.copy()
-    ends = () if run.spec.data.interval is None else ("lower", "upper")
-    taken = sorted({"prediction", "persistence", *ends} & set(table.columns))
-    if taken:
-        raise DataError(f"{series.name} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
-    if not series.is_plain:
-        for place, name in enumerate(header.features):
-            table[name] = series.values[:, place]
-    if series.times is not None and series.times.column in table.columns:
-        table[series.times.column] = series.times.written()
+    series = path if isinstance(path, SeriesTable) else table_of(run, path)
+    scaled = scaled_series(header, series, window + 1)
+    n, first = series.n_rows, window + header.reach
+    table = _own_columns(run, series)
     table["prediction"] = np.nan
-    known = series.values[:, -1] if header.target in table.columns else None
-    windows = sliding_windows(scaled, window)[:-1]
+    known = series.values[:n, -1] if header.target in table.columns else None
+    windows = sliding_windows(scaled[: n - header.reach], window)[:-1]
     require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
     rows = first + np.arange(len(windows))
-    predicted = original_units(header, run.predict_scaled(windows)[:, :1], series.values[:, -1], rows)
-    table.loc[first:, "prediction"] = predicted[:, 0]
+    scaled_predictions = predict_whole(run.predict_scaled, header, windows)[:, :1]
+    predicted = original_units(header, scaled_predictions, series.values[:, -1], rows)
+    table.loc[rows, "prediction"] = predicted[:, 0]
     found = calibrated(run)
     if found is not None:
         scores = np.full(predicted.shape, np.nan) if known is None else np.abs(predicted - known[first:, None])
         one_step = radii(replace(found, radius=found.radius[:1]), scores)[:-1, 0]
         for name, values in with_ends(predicted[:, 0], one_step).items():
-            table[name] = np.concatenate([np.full(first, np.nan), values])
+            table[name] = np.concatenate([np.full(first, np.nan), values, np.full(series.ahead, np.nan)])
     if known is not None:
-        table[header.target] = known
+        table[header.target] = series.values[:, -1]
         table["persistence"] = table[header.target].shift(1).where(np.arange(len(table)) >= first)
+    steps = steps_ahead(header, series)
+    if steps:
+        later = roll_out(run, series, steps)
+        for name in ("prediction", "lower", "upper", "persistence"):
+            if name in table:
+                table.loc[n + np.arange(steps), name] = later[name].to_numpy()
+    return table
+
+
+def _own_columns(run: Run, series: SeriesTable) -> pd.DataFrame:
+    """The columns of a file, their values as they are used."""
+    header, table = run.header, series.cells.copy()
+    ends = () if run.spec.data.interval is None else ("lower", "upper")
+    taken = sorted({"prediction", "persistence", *ends} & set(table.columns))
+    if taken:
+        raise DataError(f"{series.name} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
+    if not series.is_plain:
+        known = () if header.known is None else header.known.columns
+        for place, name in enumerate((*header.columns, *known)):
+            table[name] = series.values[:, place]
+    if series.times is not None and series.times.column in table.columns:
+        table[series.times.column] = series.times.written()
     return table
 
 
 def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: int) -> pd.DataFrame:
-    """Forecast the `horizon` rows that follow a file.
+    """Forecast the `horizon` rows that follow a file, or its last row that has the target.
 
-    Beyond what the model predicts at once, its predictions are fed back, which needs the target to be the only feature.
+    Beyond what the model predicts at once, its predictions are fed back, which needs the target to be the only feature that is
+    not known ahead. What is known ahead is read in the rows of the file that follow.
 
     Args:
         run: A trained run.
@@ -102,52 +120,48 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
         horizon: Rows to forecast, at least 1.
 
     Returns:
-        Columns `step` (1, 2, ...), the dates, named as in the file, where they follow a rule, `prediction`, `lower` and `upper`
-        (of a run with intervals; empty for steps that too few calibration windows reach) and, where the target is in the file,
-        `persistence` (its last value).
+        Columns `step` (1, 2, ...), the dates, named as in the file, where they are in it or follow a rule, `prediction`,
+        `lower` and `upper` (of a run with intervals; empty for steps that too few calibration windows reach) and, where the
+        target is in the file, `persistence` (its last value).
 
     Raises:
-        DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
+        DataError, OptionError: The file or a column cannot be used, what is known ahead does not reach so far, or predictions
+            cannot be fed back.
         BudgetError: As of `predict_table`.
     """
     require_at_least("horizon", horizon, 1, MOST_ROWS)
-    series, values, scaled = _scaled(run, path, run.header.window)
     header, at_once = run.header, run.header.horizon
-    if horizon > at_once and header.features != (header.target,):
+    series = path if isinstance(path, SeriesTable) else table_of(run, path)
+    needed, n = -(-horizon // at_once) * at_once, series.n_rows
+    scaled = scaled_series(header, series, header.window, needed)
+    if horizon > at_once and unknown_later(header):
         raise OptionError(
             f"this run predicts {at_once} rows of {header.target!r} from {', '.join(header.features)}, "
             f"whose future is unknown; "
             f"ask for a horizon of at most {at_once}, or train with --horizon {horizon}."
         )
-    besides = followed_windows(run, len(scaled), horizon)
-    require_affordable_evaluation(run, 1, calls=-(-horizon // at_once), besides=besides)
-    known = values[-run.header.window :]
-    steps: list[float] = []
-    while len(steps) < horizon:
-        prediction = header.target_scaler.inverse(run.predict_scaled(header.input_scaler.transform(known)[None])[0][:, None])
-        steps += prediction[:, 0].tolist()
-        known = np.concatenate([known, prediction])[-run.header.window :] if len(steps) < horizon else known
+    require_known(header, series, horizon)
+    besides = followed_windows(run, n - header.reach, horizon)
+    require_affordable_evaluation(run, 1, calls=needed // at_once, besides=besides)
+    end = n - header.reach
+    after = None if header.known is None else scaled[None, end:]
+    found = fed_back(run.predict_scaled, header, scaled[None, end - header.window : end], horizon, after)
+    steps = header.target_scaler.inverse(found[0][:, None])[:, 0]
     if header.change is not None:
-        steps = header.change.invert(np.array(steps[:horizon]), series.values[:, -1]).tolist()
+        steps = header.change.invert(steps, series.values[:n, -1])
         if not np.isfinite(steps).all():
             raise DataError("predictions that are fed back grow beyond all numbers; ask for fewer rows, or train again.")
     result = pd.DataFrame({"step": np.arange(1, horizon + 1)})
-    dates = None if series.times is None else series.times.after(horizon)
-    if series.times is not None and dates is not None:
+    dates = series.dates(n + horizon)
+    if series.times is not None and dates is not None and len(dates) == n + horizon:
         name = series.times.column
         taken = ("step", "prediction", "persistence", *(() if run.spec.data.interval is None else ("lower", "upper")))
-        result["date" if name in taken else name] = series.times.written(dates)
-    result["prediction"] = steps[:horizon]
+        result["date" if name in taken else name] = series.times.written(dates[n:])
+    result["prediction"] = steps
     is_there = header.target in series.cells.columns
-    radius = following(run, series.values[:, -1], scaled, horizon, target_known=is_there)
+    radius = following(run, series.values[:n, -1], scaled, horizon, target_known=is_there)
     if radius is not None:
         result = result.assign(**with_ends(result["prediction"].to_numpy(), radius))
     if is_there:
-        result["persistence"] = series.values[-1, -1]
+        result["persistence"] = series.values[n - 1, -1]
     return result
-
-
-def _scaled(run: Run, path: Path | str | pd.DataFrame | SeriesTable, n_rows: int) -> tuple[SeriesTable, Floats, Floats]:
-    """The file as a table, and the features' values, changed as for training, and scaled; at least `n_rows` rows of them."""
-    table = path if isinstance(path, SeriesTable) else table_of(run, path)
-    return table, *scaled_series(run.header, table, n_rows)

@@ -18,7 +18,8 @@ from torch import Tensor
 from typing_extensions import Self
 
 from qlstm_qiskit import __version__
-from qlstm_qiskit.data import Change, Scaler
+from qlstm_qiskit.data import Change, Known, Scaler
+from qlstm_qiskit.data.known import own_columns
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.reading import validated
 from qlstm_qiskit.training.tensors import read_weights
@@ -33,11 +34,12 @@ class ModelHeader(BaseModel):
     Attributes:
         format, version: Format version of the file, and version of the package that wrote it.
         epoch: Number of finished epochs.
-        features, target: Names of the columns that the model reads and predicts.
+        features, target: Names of the inputs and of the column that the model predicts.
         window, horizon: Numbers of rows that it reads and predicts.
         input_scaler, target_scaler: Scalers from original units to the model's, of changed values where there are such.
         gates: For each layer and gate, the candidates that are left, if a search has dropped some.
         change: What the model has learned in place of the target itself, and reads where the target is a feature.
+        known: Which of the inputs, the last ones, are known ahead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +55,17 @@ class ModelHeader(BaseModel):
     target_scaler: Scaler
     gates: Gates | None = None
     change: Change | None = None
+    known: Known | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The inputs that are columns in the row itself."""
+        return own_columns(self.features, self.known, self.horizon)
+
+    @property
+    def own_past(self) -> list[bool]:
+        """Which inputs are the target's own past."""
+        return [name == self.target for name in self.columns] + [False] * (len(self.features) - len(self.columns))
 
     @property
     def reach(self) -> int:
@@ -61,14 +74,18 @@ class ModelHeader(BaseModel):
 
     @model_serializer(mode="wrap")
     def _changed_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `change` where there is none, so that files say what they always did."""
+        """Without `change` and `known` where there is none, so that files say what they always did."""
         content = dump(self)
-        if self.change is None:
-            content.pop("change", None)
+        for name in ("change", "known"):
+            if getattr(self, name) is None:
+                content.pop(name, None)
         return content
 
     @model_validator(mode="after")
     def _check_scalers(self) -> Self:
+        inputs = () if self.known is None else self.known.inputs(self.horizon)
+        if self.features[len(self.columns) :] != inputs or not self.features:
+            raise ValueError(f"known is {self.known}, and features are {list(self.features)}")
         for name, scaler, columns in (
             ("input_scaler", self.input_scaler, len(self.features)),
             ("target_scaler", self.target_scaler, 1),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Dataset, Intervals, conformal_radius, sliding_windows, tracked, windows_needed
+from qlstm_qiskit.data.feedback import fed_back, rows_after
 from qlstm_qiskit.errors import DataError
 from qlstm_qiskit.experiments.runs.agreement import METRICS
 from qlstm_qiskit.experiments.runs.run import Run, load_metrics, load_spec
@@ -64,7 +65,8 @@ def calibrate(run: Run, steps: int | None = None) -> Calibration | None:
         return None
     data, steps = run.dataset, steps or run.header.horizon
     assert data.calibration is not None
-    scores = _scores(run, data.calibration[0], data.values[: data.n_known], data.rows[1], steps)
+    after = None if data.inputs is None else rows_after(data.inputs[: data.n_known], data.rows[1], _whole(run, steps))
+    scores = _scores(run, data.calibration[0], data.values[: data.n_known], data.rows[1], steps, after)
     return Calibration(interval, len(scores), conformal_radius(scores, interval.level), recorded=False)
 
 
@@ -167,18 +169,21 @@ def following(run: Run, values: Floats, scaled: Floats, steps: int, *, target_kn
     Args:
         run: A trained run.
         values: Of the target in the file, in original units, (rows,).
-        scaled: The features, (rows, features).
+        scaled: The inputs, (at least rows - reach, features).
         steps: How far ahead.
         target_known: Whether the file has the target.
     """
     found, window = calibrated(run, steps), run.header.window
     if found is None:
         return None
-    n = min(found.windows, len(scaled) - window)
+    reach = run.header.reach
+    n = min(found.windows, len(values) - reach - window)
     if not found.adaptive or not target_known or n < 1:
         return found.radius
     rows = len(values) - n + np.arange(n)
-    return radii(found, _scores(run, sliding_windows(scaled, window)[-n - 1 : -1], values, rows, steps))[-1]
+    after = None if run.header.known is None else rows_after(scaled, rows - reach, _whole(run, steps))
+    windows = sliding_windows(scaled[: len(values) - reach], window)[-n - 1 : -1]
+    return radii(found, _scores(run, windows, values, rows, steps, after))[-1]
 
 
 def followed_windows(run: Run, n_rows: int, steps: int) -> int:
@@ -224,21 +229,17 @@ def _is_there(run: Run) -> bool:
         return False
 
 
-def _scores(run: Run, windows: Floats, values: Floats, rows: NDArray[np.int64], steps: int) -> Floats:
+def _whole(run: Run, steps: int) -> int:
+    """Steps, rounded up to whole horizons."""
+    return -(-steps // run.header.horizon) * run.header.horizon
+
+
+def _scores(
+    run: Run, windows: Floats, values: Floats, rows: NDArray[np.int64], steps: int, after: Floats | None = None
+) -> Floats:
     """Absolute residuals of windows, (n, steps), in original units; NaN where the value is not in `values`."""
-    return np.abs(original_units(run.header, _fed_back(run, windows, steps), values, rows) - _truth(values, rows, steps))
-
-
-def _fed_back(run: Run, windows: Floats, steps: int) -> Floats:
-    """Scaled predictions (n, steps) of scaled windows; those beyond the horizon are of predictions."""
-    header, found = run.header, np.empty((len(windows), 0))
-    while found.shape[1] < steps:
-        predicted = run.predict_scaled(windows)
-        found = np.concatenate([found, predicted], axis=1)
-        if found.shape[1] < steps:
-            fed = header.input_scaler.transform(header.target_scaler.inverse(predicted)[:, :, None])
-            windows = np.concatenate([windows, fed], axis=1)[:, -header.window :]
-    return found[:, :steps]
+    predicted = fed_back(run.predict_scaled, run.header, windows, steps, after)
+    return np.abs(original_units(run.header, predicted, values, rows) - _truth(values, rows, steps))
 
 
 def _truth(values: Floats, rows: NDArray[np.int64], steps: int) -> Floats:

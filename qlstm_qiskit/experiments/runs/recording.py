@@ -100,6 +100,7 @@ def header_of(data: Dataset, epoch: int, gates: Gates | None = None) -> ModelHea
         input_scaler=data.input_scaler,
         target_scaler=data.target_scaler,
         change=data.change,
+        known=data.known,
         gates=gates,
     )
 

@@ -16,7 +16,7 @@ from pydantic import (
     model_serializer,
 )
 
-from qlstm_qiskit.data import REAL_SERIES, Change, Dataset, Intervals, Reading, load_csv, load_dataset, read_series
+from qlstm_qiskit.data import REAL_SERIES, Change, Dataset, Intervals, Known, Reading, load_csv, load_dataset, read_series
 from qlstm_qiskit.errors import DataError, OptionError
 from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, own_space, require_own_circuits
 from qlstm_qiskit.hardware import BackendSpec, find_spec
@@ -52,6 +52,8 @@ class DataSpec(BaseModel):
             `csv_sha256` is a plain file whose rows were in order, which is read as it is.
         difference: Numbers of rows that the target is differenced over, or "season"; one or several.
         transform: "log" to take the logarithm of the target first; see `Change`.
+        known: Columns of the file whose values are known ahead; see `Known`.
+        calendar: Names in `CALENDAR` of what is read of the dates of the rows that are predicted.
         interval: Intervals of forecasts, and the part of the windows that is set aside for them; None for none.
     """
 
@@ -69,6 +71,8 @@ class DataSpec(BaseModel):
     reading: Reading | None = None
     difference: tuple[int | Literal["season"], ...] = ()
     transform: str | None = None
+    known: tuple[str, ...] = ()
+    calendar: tuple[str, ...] = ()
     interval: Intervals | None = None
 
     @field_validator("difference", mode="before")
@@ -86,11 +90,16 @@ class DataSpec(BaseModel):
         known = REAL_SERIES.get(self.dataset or "")
         return Change.of(self.difference, self.transform, known.season if known is not None else self.season or 1)
 
+    @property
+    def ahead(self) -> Known | None:
+        """What is known ahead; errors as of `Known.of`."""
+        return Known.of(self.known, self.calendar, self.target)
+
     @model_serializer(mode="wrap")
     def _given_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without `reading` where the file is a plain one, and other fields that are not given, so that files stay the same."""
         content = dump(self)
-        for name in ("difference", "transform", "interval"):
+        for name in ("difference", "transform", "known", "calendar", "interval"):
             if not getattr(self, name):
                 content.pop(name, None)
         if content.get("reading", self) is None:
@@ -117,6 +126,8 @@ class DataSpec(BaseModel):
             for name in ("target", "features", "season", "reading"):
                 if getattr(self, name) is not None:
                     raise OptionError(f"{name} goes with a CSV file; the dataset {self.dataset!r} has its own.")
+            if self.ahead is not None:
+                raise OptionError(f"known and calendar go with a CSV file; the dataset {self.dataset!r} has no such columns.")
             return load_dataset(self.dataset, **self._cut)
         if self.target is None:
             raise OptionError("a CSV file needs the name of the column to predict (--target).")
@@ -127,6 +138,8 @@ class DataSpec(BaseModel):
             self.target,
             self.features,
             **self._cut,
+            known=self.known,
+            calendar=self.calendar,
             season=1 if self.season is None else self.season,
             reading=replace(Reading(), sort=False) if self.csv_sha256 is not None and self.reading is None else self.reading,
         )
@@ -145,8 +158,9 @@ class DataSpec(BaseModel):
             return self
         found: dict[str, Any] = {"csv": str(Path(self.csv).resolve()), "csv_sha256": self._digest()}
         if self.csv_sha256 is None and self.target is not None:
-            names = (*(self.features or ()), self.target)
-            known = read_series(self.csv, names, self.target, self.reading) if dataset is None else dataset
+            names = (*(self.features or ()), *self.known, self.target)
+            ahead = None if self.ahead is None else self.known
+            known = read_series(self.csv, names, self.target, self.reading, ahead) if dataset is None else dataset
             found["reading"] = known.reading
         return self.model_copy(update=found)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qlstm_qiskit.data import Reading, SeriesTable, read_series, scaled_rows, sliding_windows
+from qlstm_qiskit.data import Reading, Scaler, SeriesTable, read_series, scaled_rows, sliding_windows
 from qlstm_qiskit.data.content import read_content
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.errors import DataError, OptionError, unknown_option
@@ -36,28 +36,36 @@ def series_of(
     """
     given = reading or Reading()
     chosen = (own or Reading()).with_given(reading)
-    content = read_content(source, chosen, header.features)
-    if not set(header.features) <= set(content.cells.columns):  # of another kind than the file that was trained on
+    known = () if header.known is None else header.known.columns
+    columns = (*header.columns, *known)
+    content = read_content(source, chosen, columns)
+    if not set(columns) <= set(content.cells.columns):  # of another kind than the file that was trained on
         chosen = replace(given, impute=chosen.impute, na=chosen.na)
-        content = read_content(source, chosen, header.features)
+        content = read_content(source, chosen, columns)
     chosen = chosen.for_columns(list(content.cells.columns)) if given.date_column is None else chosen
     target = [header.target] if header.target in content.cells.columns else []
-    return read_series(source, (*header.features, *target), header.target, chosen)
+    return read_series(source, (*columns, *target), header.target, chosen, None if header.known is None else known)
 
 
-def scaled_series(header: ModelHeader, table: SeriesTable, n_rows: int) -> tuple[Floats, Floats]:
-    """The features' values, changed as for training, and the same scaled; (rows, features), of at least `n_rows` rows.
+def scaled_series(header: ModelHeader, table: SeriesTable, n_rows: int, ahead: int = 0) -> Floats:
+    """The inputs, changed as for training, and scaled; (rows - reach, features).
+
+    Where inputs are known ahead, the rows to predict follow, NaN where nothing is known.
+
+    Args:
+        header: Of the run.
+        table: As `series_of` gives it.
+        n_rows: Rows that there must be, at least.
+        ahead: Rows to predict, at least; as many as the table has by default.
 
     Raises:
         DataError: There are too few rows, the target is needed and not there, or a value cannot be used.
     """
-    if len(table.values) < n_rows + header.reach:
+    n, width = table.n_rows, len(header.columns)
+    if n < n_rows + header.reach:
         more = f" after {header.reach} that differences need" if header.reach else ""
-        raise DataError(
-            f"{table.name} has {len(table.values)} rows; a window of {header.window}{more} needs at least "
-            f"{n_rows + header.reach}."
-        )
-    values = table.values[:, : len(header.features)]
+        raise DataError(f"{table.name} has {n} rows; a window of {header.window}{more} needs at least {n_rows + header.reach}.")
+    values = table.values[:n, :width]
     if header.change is not None:
         if header.target not in table.cells.columns:
             raise DataError(
@@ -65,13 +73,26 @@ def scaled_series(header: ModelHeader, table: SeriesTable, n_rows: int) -> tuple
                 "its values. Add the column."
             )
         where = f"{table.name}, {table.place}"
-        header.change.require_allowed(table.values[:, -1], header.target, where, table.lines)
-        values = header.change.columns(values, [name == header.target for name in header.features])
-    return values, scaled_rows(table.name, header.features, values, header.input_scaler, before=header.reach)
+        header.change.require_allowed(table.values[:n, -1], header.target, where, table.lines)
+        values = header.change.columns(values, header.own_past[:width])
+    scaler, known = header.input_scaler, header.known
+    own, other = Scaler(scaler.low[:width], scaler.high[:width]), Scaler(scaler.low[width:], scaler.high[width:])
+    scaled = scaled_rows(table.name, header.columns, values, own, before=header.reach)
+    if known is None:
+        return scaled
+    total = n + max(table.ahead, ahead)
+    later = np.full((total - n, width), np.nan)
+    later[: table.ahead] = own.transform(table.values[n:, :width])
+    inputs = known.scaled(
+        table.name, table.known_rows(known, width, total), known.of_channels(other, header.horizon), header.horizon
+    )
+    return np.concatenate([np.concatenate([scaled, later]), inputs[header.reach :]], axis=1)
 
 
 def frame_windows(header: ModelHeader, own: Reading | None, frame: pd.DataFrame) -> tuple[Floats, Floats | None]:
-    """All windows of a frame, the last one before the row that follows it.
+    """All windows of a frame, the last one before the row that follows it, or that is to be predicted.
+
+    Where inputs are known ahead, those of the last windows that are not known of all rows that they predict are left out.
 
     Args:
         header: Of the run.
@@ -86,8 +107,15 @@ def frame_windows(header: ModelHeader, own: Reading | None, frame: pd.DataFrame)
         DataError, OptionError: The frame or a column cannot be used.
     """
     table = series_of(header, own, frame)
-    windows = sliding_windows(scaled_series(header, table, header.window)[1], header.window)
-    first = header.window + header.reach
+    rows = scaled_series(header, table, header.window, header.horizon)[: table.n_rows - header.reach]
+    windows, first = sliding_windows(rows, header.window), header.window + header.reach
+    windows = windows[~np.isnan(windows).any(axis=(1, 2))]
+    if not len(windows):
+        assert header.known is not None
+        raise DataError(
+            f"{table.name} has no window of {header.window} rows with {', '.join(header.known.channels)} in the "
+            f"{header.horizon} rows after it; add such rows, with {header.target!r} left empty."
+        )
     return windows, None if header.change is None else header.change.past(table.values[:, -1], first, len(windows))
 
 
@@ -119,7 +147,7 @@ def array_windows(header: ModelHeader, windows: Floats) -> tuple[Floats, Floats 
             )
         past = given[:, :, features.index(header.target)]
         change.require_allowed(past.ravel(), header.target, "the windows, value")
-        given = change.columns(given, [name == header.target for name in features])
+        given = change.columns(given, header.own_past)
     scaled = scaled_rows("the windows", features, given.reshape(-1, len(features)), header.input_scaler)
     return scaled.reshape(given.shape), past
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,9 +48,8 @@ def again(spec: RunSpec, path: Path) -> str:
         words += _options(spec.data, _DATA)
         words += [word for value in spec.data.difference for word in ("--difference", value)]
         if spec.data.features is not None and spec.data.csv is not None:
-            names = spec.data.features
-            odd = any(set(name) & set(',"') for name in names)  # each is then an option of its own, which is a name as it is
-            words += [word for value in (names if odd else [",".join(names)]) for word in ("--features", value)]
+            words += _columns("--features", spec.data.features)
+        words += _columns("--known", spec.data.known) + _columns("--calendar", spec.data.calendar)
         if spec.data.reading is not None:
             for name, value in spec.data.reading.given.items():
                 words += _options(SimpleNamespace(**{name: value}), [name]) if name != "na" else _repeated(name, value)
@@ -81,6 +80,12 @@ def _options(source: Any, names: Any) -> list[str]:
         elif value is not None:
             words += [f"--{option}", str(value)]
     return words
+
+
+def _columns(option: str, names: Sequence[str]) -> list[str]:
+    """Names of columns in one option; in one each, which takes a name as it is, where a name has a sign that separates them."""
+    odd = any(set(name) & set(',"') for name in names)
+    return [word for value in (names if odd else [",".join(names)] * bool(names)) for word in (option, value)]
 
 
 def _repeated(name: str, values: Iterable[str]) -> list[str]:
