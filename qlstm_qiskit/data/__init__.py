@@ -6,6 +6,7 @@ from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
+from qlstm_qiskit.data.labelled import LABELLED_SERIES, LabelledWindows, label_csv, load_labelled
 from qlstm_qiskit.data.named import DATASETS, load_dataset
 from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.reading import IMPUTE, Reading
@@ -20,6 +21,7 @@ __all__ = [
     "DATASETS",
     "IMPUTE",
     "INTERVAL_METHODS",
+    "LABELLED_SERIES",
     "PAPER_SERIES",
     "REAL_SERIES",
     "SEASON",
@@ -27,6 +29,7 @@ __all__ = [
     "Change",
     "Dataset",
     "Intervals",
+    "LabelledWindows",
     "Reading",
     "RealSeries",
     "Scaler",
@@ -35,8 +38,10 @@ __all__ = [
     "conformal_radius",
     "forecast_errors",
     "horizon_errors",
+    "label_csv",
     "load_csv",
     "load_dataset",
+    "load_labelled",
     "make_dataset",
     "mean_squared_error",
     "numeric_columns",

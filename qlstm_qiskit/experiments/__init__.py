@@ -3,6 +3,7 @@
 from qlstm_qiskit.data.errors import forecast_errors, reference_errors
 from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
 from qlstm_qiskit.experiments.runs.allocation import Allocation, allocate_shots
+from qlstm_qiskit.experiments.runs.classify import class_table
 from qlstm_qiskit.experiments.runs.derive import derive_run
 from qlstm_qiskit.experiments.runs.environment import versions
 from qlstm_qiskit.experiments.runs.forecast import predict_table, roll_out, table_of
@@ -22,6 +23,7 @@ __all__ = [
     "RunSpec",
     "Start",
     "allocate_shots",
+    "class_table",
     "derive_run",
     "forecast_errors",
     "horizon_errors",

@@ -11,6 +11,8 @@ import pandas as pd
 from qlstm_qiskit.data import Reading, SeriesTable, sliding_windows
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+from qlstm_qiskit.experiments.runs.classes import refuse_classes
+from qlstm_qiskit.experiments.runs.classify import class_table
 from qlstm_qiskit.experiments.runs.intervals import (
     calibrated,
     calibration_windows,
@@ -53,13 +55,16 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
 
     Returns:
         The file's columns, and `prediction`, of a run with intervals `lower` and `upper`, and (where the target is in the file)
-        `persistence`, empty in the first rows; in time order. Adaptive intervals follow the rows before.
+        `persistence`, empty in the first rows; in time order. Adaptive intervals follow the rows before. Of a run of classes
+        what `class_table` gives.
 
     Raises:
         DataError, OptionError: The file or a column cannot be used.
         BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
     header, window = run.header, run.header.window
+    if header.classes is not None:
+        return class_table(run, path if isinstance(path, SeriesTable) else table_of(run, path))
     series, _, scaled = _scaled(run, path, window + 1)
     first = window + header.reach
     table = series.cells.copy()
@@ -110,6 +115,7 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
         DataError, OptionError: The file or a column cannot be used, or predictions cannot be fed back.
         BudgetError: As of `predict_table`.
     """
+    refuse_classes(run.path, run.header, "horizon", "leave --horizon out for the class of each row")
     require_at_least("horizon", horizon, 1, MOST_ROWS)
     series, values, scaled = _scaled(run, path, run.header.window)
     header, at_once = run.header, run.header.horizon

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     PositiveInt,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -21,7 +23,41 @@ from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Change, Scaler
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.reading import validated
+from qlstm_qiskit.training.saved import labels_as_plain, labels_of_plain
 from qlstm_qiskit.training.tensors import read_weights
+
+
+class ClassLabels(BaseModel):
+    """Classes as a file has them; see `labels_as_plain`.
+
+    Attributes:
+        values: Sorted, each of them once.
+        dtype: numpy's name of their kind.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    values: tuple[bool | int | str, ...] = Field(min_length=2)
+    dtype: str
+
+    @classmethod
+    def of(cls, labels: NDArray[Any]) -> ClassLabels:
+        """Those of an array, (n_classes,)."""
+        return cls(**labels_as_plain(labels))
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """As an array, (n_classes,)."""
+        return labels_of_plain({"values": list(self.values), "dtype": self.dtype})
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if np.unique(self.array).tolist() != list(self.values):
+            raise ValueError(
+                f"classes are {list(self.values)}, which are not sorted, not of {self.dtype}, or not each there once"
+            )
+        return self
+
 
 #: For each layer and gate, the names of candidates.
 Gates = tuple[tuple[tuple[str, ...], ...], ...]
@@ -38,6 +74,7 @@ class ModelHeader(BaseModel):
         input_scaler, target_scaler: Scalers from original units to the model's, of changed values where there are such.
         gates: For each layer and gate, the candidates that are left, if a search has dropped some.
         change: What the model has learned in place of the target itself, and reads where the target is a feature.
+        classes: What its outputs are the scores of, in this order; None for outputs that are values of the target.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +90,12 @@ class ModelHeader(BaseModel):
     target_scaler: Scaler
     gates: Gates | None = None
     change: Change | None = None
+    classes: ClassLabels | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the model: the values that it predicts, or the scores of its classes."""
+        return self.horizon if self.classes is None else len(self.classes.values)
 
     @property
     def reach(self) -> int:
@@ -61,10 +104,11 @@ class ModelHeader(BaseModel):
 
     @model_serializer(mode="wrap")
     def _changed_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `change` where there is none, so that files say what they always did."""
+        """Without `change` and `classes` where there are none, so that files say what they always did."""
         content = dump(self)
-        if self.change is None:
-            content.pop("change", None)
+        for name in ("change", "classes"):
+            if getattr(self, name) is None:
+                content.pop(name, None)
         return content
 
     @model_validator(mode="after")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.training.task import REGRESSION
+from qlstm_qiskit.training.task import TASKS, Task
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,9 +33,15 @@ class _HistoryLine(BaseModel):
     seconds: float = 0.0
 
 
-HistoryLine = with_errors(
-    _HistoryLine, **{REGRESSION.train: (float | None, ...), REGRESSION.valid: MAYBE, REGRESSION.test: (float | None, ...)}
-)
+_LINES: dict[str, Any] = {
+    task.name: with_errors(_HistoryLine, **{task.train: (float | None, ...), task.valid: MAYBE, task.test: (float | None, ...)})
+    for task in TASKS.values()
+}
+
+
+def history_line(task: Task) -> type[BaseModel]:
+    """What a line of history.jsonl is for a task."""
+    return cast(type[BaseModel], _LINES[task.name])
 
 
 class Coefficients(BaseModel):
@@ -81,6 +87,12 @@ class _Stage(BaseModel):
     epochs: int
     n_circuits: int
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if all(getattr(self, task.test) is None for task in TASKS.values()):
+            raise ValueError("there is no error on the test part")
+        return self
+
 
 class IntervalFacts(BaseModel):
     """Intervals of a run: half-width, coverage and mean width on the test part, for each step ahead."""
@@ -116,13 +128,14 @@ class _Metrics(Environment):
     test: dict[str, float] = {}
     wall_seconds: float | None = None
     interval: IntervalFacts | None = None
+    classes: list[bool | int | str] | None = None
 
 
-_STAGE: Any = with_errors(_Stage, **{REGRESSION.valid: MAYBE, REGRESSION.test: (float, ...)})
+_STAGE: Any = with_errors(_Stage, **{name: MAYBE for task in TASKS.values() for name in (task.valid, task.test)})
 Metrics = with_errors(
     _Metrics,
-    **dict.fromkeys((REGRESSION.train, REGRESSION.valid, REGRESSION.test), MAYBE),
-    **dict.fromkeys(REGRESSION.naive, (dict[str, float], {})),
+    **{name: MAYBE for task in TASKS.values() for name in (task.train, task.valid, task.test)},
+    **{name: (dict[str, float], {}) for task in TASKS.values() for name in task.naive},
     stages=(dict[str, _STAGE], {}),
 )
 

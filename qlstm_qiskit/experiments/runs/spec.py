@@ -14,19 +14,26 @@ from pydantic import (
     field_serializer,
     field_validator,
     model_serializer,
+    model_validator,
 )
 
 from qlstm_qiskit.data import REAL_SERIES, Change, Dataset, Intervals, Reading, load_csv, load_dataset, read_series
-from qlstm_qiskit.errors import DataError, OptionError
+from qlstm_qiskit.data.classes import load_classes, own_window
+from qlstm_qiskit.data.source import sha256_of
+from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, own_space, require_own_circuits
 from qlstm_qiskit.hardware import BackendSpec, find_spec
 from qlstm_qiskit.search import AnyStrategy, Genotype
-from qlstm_qiskit.training import QLSTMRegressor
+from qlstm_qiskit.training import QLSTMClassifier, QLSTMRegressor
+from qlstm_qiskit.training.estimator import Estimator
 from qlstm_qiskit.training.options import AllOptions, ModelOptions, TrainingOptions, described
-from qlstm_qiskit.training.task import REGRESSION, Task
+from qlstm_qiskit.training.task import REGRESSION, TASKS, Task
 
 #: No literal in the class: pydantic's plugin for mypy would then refuse the fields that dataclasses declare.
 _FROZEN: ConfigDict = {"frozen": True, "extra": "forbid"}
+
+#: Name of a task -> the estimator of it.
+_ESTIMATORS: dict[str, type[Estimator]] = {kind().task.name: kind for kind in (QLSTMRegressor, QLSTMClassifier)}
 
 #: Fields as files have always had them: digests of files depend on their order. Options that were added later follow, and the
 #: weights' file says nothing of them where they are the default, so that it stays the same to the bit.
@@ -53,6 +60,7 @@ class DataSpec(BaseModel):
         difference: Numbers of rows that the target is differenced over, or "season"; one or several.
         transform: "log" to take the logarithm of the target first; see `Change`.
         interval: Intervals of forecasts, and the part of the windows that is set aside for them; None for none.
+        task: What is learned, a name in `TASKS`: by default the values that follow a window; or its class.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +78,19 @@ class DataSpec(BaseModel):
     difference: tuple[int | Literal["season"], ...] = ()
     transform: str | None = None
     interval: Intervals | None = None
+    task: str = REGRESSION.name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_window(cls, given: Any) -> Any:
+        return own_window(given) if isinstance(given, dict) else given
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, given: str) -> str:
+        if given not in TASKS:
+            raise unknown_option("task", given, TASKS)
+        return given
 
     @field_validator("difference", mode="before")
     @classmethod
@@ -93,6 +114,8 @@ class DataSpec(BaseModel):
         for name in ("difference", "transform", "interval"):
             if not getattr(self, name):
                 content.pop(name, None)
+        if self.task == REGRESSION.name:
+            content.pop("task", None)
         if content.get("reading", self) is None:
             del content["reading"]
         elif self.reading is not None and "reading" in content:
@@ -113,6 +136,11 @@ class DataSpec(BaseModel):
         """The series before a part is set aside."""
         if (self.dataset is None) == (self.csv is None):
             raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
+        if self.csv_sha256 is not None and self.csv_sha256 != sha256_of(str(self.csv)):
+            raise DataError(f"{self.csv} has changed since this run was made; restore the file or train a new run.")
+        reading = replace(Reading(), sort=False) if self.csv_sha256 is not None and self.reading is None else self.reading
+        if TASKS[self.task].labelled:
+            return load_classes(dict(self) | {"reading": reading})
         if self.dataset is not None:
             for name in ("target", "features", "season", "reading"):
                 if getattr(self, name) is not None:
@@ -120,16 +148,8 @@ class DataSpec(BaseModel):
             return load_dataset(self.dataset, **self._cut)
         if self.target is None:
             raise OptionError("a CSV file needs the name of the column to predict (--target).")
-        if self.csv_sha256 is not None and self.csv_sha256 != self._digest():
-            raise DataError(f"{self.csv} has changed since this run was made; restore the file or train a new run.")
-        return load_csv(
-            str(self.csv),
-            self.target,
-            self.features,
-            **self._cut,
-            season=1 if self.season is None else self.season,
-            reading=replace(Reading(), sort=False) if self.csv_sha256 is not None and self.reading is None else self.reading,
-        )
+        season = 1 if self.season is None else self.season
+        return load_csv(str(self.csv), self.target, self.features, **self._cut, season=season, reading=reading)
 
     @property
     def _cut(self) -> dict[str, Any]:
@@ -143,20 +163,14 @@ class DataSpec(BaseModel):
         """
         if self.csv is None:
             return self
-        found: dict[str, Any] = {"csv": str(Path(self.csv).resolve()), "csv_sha256": self._digest()}
+        found: dict[str, Any] = {"csv": str(Path(self.csv).resolve()), "csv_sha256": sha256_of(self.csv)}
         if self.csv_sha256 is None and self.target is not None:
             names = (*(self.features or ()), self.target)
             known = read_series(self.csv, names, self.target, self.reading) if dataset is None else dataset
             found["reading"] = known.reading
+            if TASKS[self.task].labelled and dataset is not None:
+                found["features"] = dataset.features  # those that were chosen, whatever the rules are later
         return self.model_copy(update=found)
-
-    def _digest(self) -> str:
-        try:
-            if not Path(str(self.csv)).is_file():
-                raise DataError(f"{self.csv} is no file; a run keeps the path of its series, to read it again.")
-            return hashlib.sha256(Path(str(self.csv)).read_bytes()).hexdigest()
-        except OSError as error:
-            raise DataError(f"{self.csv} cannot be read: {error.strerror or error}.") from None
 
 
 class Start(BaseModel):
@@ -221,7 +235,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     @property
     def task(self) -> Task:
         """What the model is for."""
-        return REGRESSION
+        return TASKS[self.data.task]
 
     @model_serializer(mode="wrap")
     def _in_order(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -263,7 +277,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     def _given_only(self, options: BackendSpec | None) -> dict[str, Any] | None:
         return None if options is None else options.model_dump(mode="json", exclude_defaults=True)
 
-    def regressor(self, **options: Any) -> QLSTMRegressor:
+    def estimator(self, **options: Any) -> Estimator:
         """The untrained estimator; `options` are further arguments of it.
 
         Raises:
@@ -279,4 +293,4 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
             if isinstance(self.space, NamedSpace):
                 raise OptionError("the circuits of this run have not been read yet; call `settle` first.")
             values |= {"space": self.space.per_cell(), "depth": None}
-        return QLSTMRegressor(max_epochs=self.epochs, **(values | options))
+        return _ESTIMATORS[self.data.task](max_epochs=self.epochs, **(values | options))

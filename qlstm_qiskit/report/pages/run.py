@@ -16,6 +16,7 @@ from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.hardware.device.isa_cache import cache_folder
 from qlstm_qiskit.nn.constants import about_constants, constant_gates
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
+from qlstm_qiskit.report.pages.classes import accuracy_said, classes_section
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.report.pages.content import (
     DataGrid,
@@ -29,7 +30,7 @@ from qlstm_qiskit.report.pages.content import (
     json_file,
     number,
 )
-from qlstm_qiskit.report.pages.run_figures import forecast_plot, loss_plot, weight_plots
+from qlstm_qiskit.report.pages.run_figures import forecast_section, loss_plot, weight_plots
 from qlstm_qiskit.report.pages.shots import shots_section
 from qlstm_qiskit.storage import exists, strict_json
 
@@ -37,7 +38,7 @@ from qlstm_qiskit.storage import exists, strict_json
 _PRIVATE = ("account", "instance", "token_env")
 
 #: What a page needs of metrics.json, beside the errors.
-_NEEDED = ("n_parameters", "n_circuits", "test", "persistence", "wall_seconds", "versions")
+_NEEDED = ("n_parameters", "n_circuits", "test", "wall_seconds", "versions")
 
 
 def run_page(path: Path, backend: str | None = None, backends: Path | None = None) -> Page:
@@ -56,13 +57,15 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
         hint = f"; finish it with `qlstm resume {path}`" if is_unfinished(path) else ""
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
     metrics = load_metrics(path)
-    missing = [name for name in (spec.task.train, spec.task.test, *_NEEDED) if metrics.get(name) is None]
+    missing = [
+        name for name in (spec.task.train, spec.task.test, next(iter(spec.task.naive)), *_NEEDED) if metrics.get(name) is None
+    ]
     if missing:
         raise RunError(f"{path / METRICS} is damaged or of another version: it has no {', '.join(missing)}.")
     chosen = None if backend is None else _on_this_machine(backend, backends)
     run = load_run(path, backend=EXACT)
     sections = [
-        _forecast(run),
+        forecast_section(run) if run.header.classes is None else classes_section(run),
         _errors(run),
         _losses(run),
         *_architecture(run),
@@ -100,23 +103,14 @@ def _lead(spec: RunSpec, run: Run) -> list[str]:
     metrics, task = run.metrics, spec.task
     naive, error = task.best_naive(metrics)
     lines = [
+        *accuracy_said(run),
         f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
         f"{metrics['n_circuits']:,} circuits per step. {task.words.capitalize()} on the test part {metrics[task.test]:.3g}, "
-        f"of the {naive} forecast {error:.3g}, scaled units."
+        f"of the {naive} forecast {error:.3g}, {task.unit}.",
     ]
     if metrics.get("interrupted"):
         lines.append(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs.")
     return lines
-
-
-def _forecast(run: Run) -> Section:
-    text = (
-        "One step ahead, in the series' own units. The buttons show a part of it; with a mouse, drag over what is to be "
-        "larger, and double-click for all."
-    )
-    if run.dataset.change is not None:
-        text += f" The model learns {run.dataset.change.words}; forecasts and errors are of the series itself."
-    return Section("Forecast", [Text(text), forecast_plot(run)])
 
 
 def _errors(run: Run) -> Section:
@@ -127,8 +121,10 @@ def _errors(run: Run) -> Section:
         for name, label in forecasts.items()
         if name in metrics
     ]
-    caption = "On the test part. RMSE and MAE are in original units; MASE is the MAE divided by that of the naive forecast "
-    caption += "within the training part."
+    caption = f"On the test part, {task.about}."
+    if task.ahead:
+        caption = "On the test part. RMSE and MAE are in original units; MASE is the MAE divided by that of the naive forecast "
+        caption += "within the training part."
     parts: list[Element] = [
         DataGrid(caption, ["forecast", *task.figures.values()], rows, download=json_file("metrics", metrics))
     ]
