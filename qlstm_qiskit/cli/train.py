@@ -102,15 +102,12 @@ def train(
     if resume and given <= _RESUME:
         finish(out, json, log or [], trust=trust_provider)
         return
-    chosen = with_own_window(ctx.params, given)
-    _require_together(chosen, given)
-    values = chosen | recipe_values(recipe, options["model"], given)
-    if start is None:
-        spec = _new_spec(values)
-        name = f"{dataset or (csv.stem if csv else 'run')}-{spec.model}-seed{spec.seed}"
-    else:
-        spec = _spec_from(start, values, given, from_scratch)
-        name = f"{start.name}-tuned"
+    values = with_own_window(ctx.params, given)
+    _require_together(values, given)
+    values |= recipe_values(recipe, options["model"], given)
+    spec = _new_spec(values) if start is None else _spec_from(start, values, given, from_scratch)
+    series = dataset or (csv.stem if csv else "run")
+    name = f"{series}-{spec.model}-seed{spec.seed}" if start is None else f"{start.name}-tuned"
     spec = spec.on(entry.confirmed() if confirm else entry)
     _train(spec, out or Path("runs", name), json, log or [], resume=resume, trust=trust_provider)
 

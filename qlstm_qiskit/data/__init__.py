@@ -6,7 +6,9 @@ from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
-from qlstm_qiskit.data.labelled import LABELLED_SERIES, LabelledWindows, label_csv, load_labelled
+from qlstm_qiskit.data.labelled import LabelledWindows
+from qlstm_qiskit.data.labelled_files import label_csv
+from qlstm_qiskit.data.labelled_series import LABELLED_SERIES, load_labelled
 from qlstm_qiskit.data.named import DATASETS, load_dataset
 from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.reading import IMPUTE, Reading

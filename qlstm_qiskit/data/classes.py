@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qlstm_qiskit.data.labelled import LABELLED_SERIES, LabelledWindows, label_csv, load_labelled
+from qlstm_qiskit.data.labelled import LabelledWindows
+from qlstm_qiskit.data.labelled_files import label_csv
+from qlstm_qiskit.data.labelled_series import LABELLED_SERIES, load_labelled
 from qlstm_qiskit.data.named import DATASETS, PAPER_FRACTION
 from qlstm_qiskit.errors import OptionError, unknown_option
 

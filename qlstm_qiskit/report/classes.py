@@ -43,7 +43,7 @@ class Confusion:
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Of the windows of each class, which part is predicted as each, (n_classes, n_classes); 0 for a class without windows."""
+        """Of the windows of each class, the part that is predicted as each, (n_classes, n_classes); 0 where there are none."""
         return np.asarray(self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1))
 
     @property

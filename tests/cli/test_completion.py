@@ -11,7 +11,7 @@ import pytest
 from qlstm_qiskit.cli.completion import NAMES, backend_names, known
 from qlstm_qiskit.data import INTERVAL_METHODS
 from qlstm_qiskit.data.change import TRANSFORMS
-from qlstm_qiskit.data.labelled import LABELLED_SERIES
+from qlstm_qiskit.data.labelled_series import LABELLED_SERIES
 from qlstm_qiskit.data.named import DATASETS
 from qlstm_qiskit.data.reading import IMPUTE
 from qlstm_qiskit.errors import OptionError

@@ -77,7 +77,7 @@ def confusion_plot(run: Run, found: Confusion) -> Plot:
         axis(f"{target}, true", autorange="reversed", showgrid=False, zeroline=False, **ticks),
     )
     right = int(found.counts.trace())
-    caption = f"{right:,} of {int(found.counts.sum()):,} test windows are classified correctly; colours are shares of the windows of a class."
+    caption = f"{right:,} of {int(found.counts.sum()):,} test windows are classified correctly; colours are shares of a row."
     columns = {
         "true": found.names,
         **{f"predicted {name}": found.counts[:, place].tolist() for place, name in enumerate(found.names)},
