@@ -82,7 +82,7 @@ def load_dataset(
 def _unknown(name: str) -> OptionError:
     if name in LABELLED_SERIES:
         return OptionError(
-            f"{name!r} has classes, and no values that could be forecast; train with --task classification (in Python read it by "
+            f"{name!r} has classes, and no values that could be forecast; train with --task classification (in Python: "
             "load_labelled)."
         )
     return unknown_option("dataset", name, DATASETS)
