@@ -46,11 +46,18 @@ class Confusion:
         """Of the windows of each class, the part that is predicted as each, (n_classes, n_classes); 0 where there are none."""
         return np.asarray(self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1))
 
-    @property
-    def short(self) -> list[str]:
-        """The names, long ones cut in the middle, where those that begin or end alike still differ."""
-        half = _LONGEST // 2
-        return [name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}" for name in self.names]
+    def short(self, most: int) -> list[str]:
+        """The names, long ones cut where they still differ from all others: about in the middle, else nearer to an end.
+
+        Args:
+            most: Characters of a name.
+        """
+        ends = sorted(range(most), key=lambda begin: abs(begin - most // 2))
+        cut = {begin: [_cut(name, begin, most) for name in self.names] for begin in ends}
+        return [
+            next((own[place] for own in cut.values() if own.count(own[place]) == 1), cut[ends[0]][place])
+            for place in range(len(self.names))
+        ]
 
     def rows(self) -> list[list[str]]:
         """For each class its name, its test windows, recall and precision."""
@@ -61,6 +68,11 @@ class Confusion:
         ]
 
 
+def _cut(name: str, begin: int, most: int) -> str:
+    """A name that is longer than `most` with so much of its beginning, and of its end what there is room for."""
+    return name if len(name) <= most else f"{name[:begin]}…{name[len(name) - (most - 1 - begin) :]}"
+
+
 def confusion_figure(run: Run) -> Figure:
     """The confusion matrix of the test part, coloured by the share of the windows of a class.
 
@@ -68,15 +80,15 @@ def confusion_figure(run: Run) -> Figure:
         run: A trained run of classes.
     """
     found = Confusion.of(run)
-    n, shares = len(found.names), found.shares
+    n, shares, short = len(found.names), found.shares, found.short(_LONGEST)
     side = float(np.clip(1.4 + 0.45 * n, 2.4, 10))
-    longest = 0.075 * max(map(len, found.short)) if n <= MOST_NAMED else 0.0
+    longest = 0.075 * max(map(len, short)) if n <= MOST_NAMED else 0.0
     figure = Figure(figsize=(max(5.4, side + longest + 1.4), max(3.8, side + longest + 0.9)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if n <= MOST_NAMED:
-        names, turned = [drawn(name) for name in found.short], n > 4 or longest > 0.8
+        names, turned = [drawn(name) for name in short], n > 4 or longest > 0.8
         size = "medium" if n <= 12 else "small" if n <= MOST_COUNTED else "x-small"
         axes.set_xticks(range(n), names, rotation=90 if turned else 0, fontsize=size)
         axes.set_yticks(range(n), names, fontsize=size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.training.task import TASKS, Task
+from qlstm_qiskit.training.task import REGRESSION, TASKS, Task
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -87,12 +88,6 @@ class _Stage(BaseModel):
     epochs: int
     n_circuits: int
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if all(getattr(self, task.test) is None for task in TASKS.values()):
-            raise ValueError("there is no error on the test part")
-        return self
-
 
 class IntervalFacts(BaseModel):
     """Intervals of a run: half-width, coverage and mean width on the test part, for each step ahead."""
@@ -131,19 +126,32 @@ class _Metrics(Environment):
     classes: list[bool | int | str] | None = None
 
 
-_STAGE: Any = with_errors(_Stage, **{name: MAYBE for task in TASKS.values() for name in (task.valid, task.test)})
-Metrics = with_errors(
-    _Metrics,
-    **{name: MAYBE for task in TASKS.values() for name in (task.train, task.valid, task.test)},
-    **{name: (dict[str, float], {}) for task in TASKS.values() for name in task.naive},
-    stages=(dict[str, _STAGE], {}),
-)
+def _metrics(task: Task) -> type[BaseModel]:
+    stage: Any = with_errors(_Stage, **{task.valid: MAYBE, task.test: (float, ...)})
+    return with_errors(
+        _Metrics,
+        **dict.fromkeys((task.train, task.valid, task.test), MAYBE),
+        **dict.fromkeys(task.naive, (dict[str, float], {})),
+        stages=(dict[str, stage], {}),
+    )
+
+
+_METRICS = {task.name: _metrics(task) for task in TASKS.values()}
+
+
+def metrics_model(content: Mapping[str, Any]) -> type[BaseModel]:
+    """What a metrics.json is, by the task whose test error it has.
+
+    Args:
+        content: Of the file.
+    """
+    return _METRICS[next((task.name for task in TASKS.values() if task.test in content), REGRESSION.name)]
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
     """The content of a metrics.json, or `RunError`."""
     content = read_json(path)
-    validated(Metrics, content, path)
+    validated(metrics_model(content), content, path)
     return content
 
 

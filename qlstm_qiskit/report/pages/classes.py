@@ -9,6 +9,9 @@ from qlstm_qiskit.report.classes import MOST_COUNTED, MOST_NAMED, Confusion
 from qlstm_qiskit.report.pages.content import DataGrid, Plot, Section, Text, csv_file
 from qlstm_qiskit.report.pages.figures import INK, axis, label, plotted
 
+#: Characters of a name on an axis beyond which it is cut, so that a phone has room for the cells; tables have all of them.
+_LONGEST = 20
+
 
 def accuracy_said(run: Run) -> list[str]:
     """Accuracy on the test part, beside that of the most frequent class; nothing of other runs.
@@ -39,19 +42,18 @@ def classes_section(run: Run) -> Section:
         "On the test part. Recall is the part of a class that is found, precision the part of its predictions that is right."
     )
     header = ["class", "test windows", "recall", "precision"]
-    return Section("Classes", [Text(about), confusion_plot(run, found), DataGrid(caption, header, found.rows())])
+    return Section("Classes", [Text(about), confusion_plot(found), DataGrid(caption, header, found.rows())])
 
 
-def confusion_plot(run: Run, found: Confusion) -> Plot:
+def confusion_plot(found: Confusion) -> Plot:
     """The confusion matrix, coloured by the share of the windows of a class.
 
     Args:
-        run: A trained run of classes.
-        found: Its matrix.
+        found: The matrix of a run.
     """
-    n, shares = len(found.names), found.shares
-    places, names = list(range(n)), [label(name) for name in found.short]
-    ticks = {"tickmode": "array", "tickvals": places, "ticktext": names} if n <= MOST_NAMED else {}
+    n, shares, short = len(found.names), found.shares, [label(name) for name in found.short(_LONGEST)]
+    places, names = list(range(n)), [label(name) for name in found.names]
+    ticks = {"tickmode": "array", "tickvals": places, "ticktext": short} if n <= MOST_NAMED else {}
     cells: dict[str, Any] = {
         "type": "heatmap",
         "x": places,
@@ -69,12 +71,11 @@ def confusion_plot(run: Run, found: Confusion) -> Plot:
         "hovertemplate": "%{customdata[0]} predicted as %{customdata[1]}: %{text} (%{z:.1%} of the class)<extra></extra>",
     }
     cells |= {"texttemplate": "%{text}"} if n <= MOST_COUNTED else {}
-    turned = {"tickangle": -90} if n > 4 or max(map(len, found.short)) > 10 else {"tickangle": 0}
-    target = run.header.target
+    turned = {"tickangle": -90} if n > 4 or max(map(len, short)) > 10 else {"tickangle": 0}
     figure = plotted(
         [cells],
-        axis(f"{target}, predicted", automargin=True, showgrid=False, zeroline=False, **ticks, **turned),
-        axis(f"{target}, true", autorange="reversed", showgrid=False, zeroline=False, **ticks),
+        axis("predicted class", automargin=True, showgrid=False, zeroline=False, **ticks, **turned),
+        axis("true class", autorange="reversed", showgrid=False, zeroline=False, **ticks),
     )
     right = int(found.counts.trace())
     caption = f"{right:,} of {int(found.counts.sum()):,} test windows are classified correctly; colours are shares of a row."
@@ -82,5 +83,5 @@ def confusion_plot(run: Run, found: Confusion) -> Plot:
         "true": found.names,
         **{f"predicted {name}": found.counts[:, place].tolist() for place, name in enumerate(found.names)},
     }
-    room = 7 * max(map(len, found.short)) if n <= MOST_NAMED else 0
+    room = 7 * max(map(len, short)) if n <= MOST_NAMED else 0
     return Plot("confusion", caption, figure, csv_file("confusion", columns), height=min(160 + 34 * n + room, 900))

@@ -130,7 +130,9 @@ def _errors(run: Run) -> Section:
     ]
     named = {"training": task.train, "validation": task.valid, "test": task.test}
     rows = [[name, number(metrics[key])] for name, key in named.items() if key in metrics]
-    parts.append(DataGrid("The model on each part of the series.", ["part", task.shown], rows))
+    parts.append(
+        DataGrid(f"The model on each part of the {'data' if task.labelled else 'series'}.", ["part", task.shown], rows)
+    )
     if "stages" in metrics:
         rows = [
             [
