@@ -21,10 +21,12 @@ _Part = tuple[Floats, Labels]
 class LabelledWindows(Dataset):
     """Windows with a class each, in a training and a test part.
 
-    The attributes of `Dataset` that are of a series to forecast say nothing here: targets are 1 for a window's own class and 0
-    for the others, (n, n_classes), their scaler changes nothing, and there are no `values`.
-
     Attributes:
+        name, features, x_train, x_test, input_scaler, times, reading, said: As in `Dataset`.
+        target: Name of what the classes are of.
+        y_train, y_test: 1 for a window's own class and 0 for the others, (n, n_classes).
+        target_scaler: Changes nothing.
+        last_test, values, season, change, series_scaler, calibration: Of series that are forecast; they say nothing here.
         classes: The classes, sorted, (n_classes,): text, whole numbers or truth values.
     """
 

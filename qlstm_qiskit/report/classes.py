@@ -88,10 +88,10 @@ def confusion_figure(run: Run) -> Figure:
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if n <= MOST_NAMED:
-        names, turned = [drawn(name) for name in short], n > 4 or longest > 0.8
+        labels, turned = [drawn(name) for name in short], n > 4 or longest > 0.8
         size = "medium" if n <= 12 else "small" if n <= MOST_COUNTED else "x-small"
-        axes.set_xticks(range(n), names, rotation=90 if turned else 0, fontsize=size)
-        axes.set_yticks(range(n), names, fontsize=size)
+        axes.set_xticks(range(n), labels, rotation=90 if turned else 0, fontsize=size)
+        axes.set_yticks(range(n), labels, fontsize=size)
     if n <= MOST_COUNTED:
         for row, column in np.ndindex(n, n):
             colour = "white" if shares[row, column] > 0.55 else "0.15"
