@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.checks import columns_of, require_file, require_of_file
-from qlstm_qiskit.cli.completion import CLASSES, known, names
+from qlstm_qiskit.cli.completion import CLASSES, LABELLED, known, names
 from qlstm_qiskit.cli.intervals import intervals_of
 from qlstm_qiskit.cli.options import Command, reading_of, with_keywords
 from qlstm_qiskit.cli.output import print_table
+from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run
@@ -58,8 +59,15 @@ def require_labelled(values: Mapping[str, Any], given: Collection[str]) -> bool:
 
     Returns:
         Whether classes are asked for at all.
+
+    Raises:
+        OptionError: An option is not allowed, or a series of classes is to be forecast.
     """
     if values["task"] != CLASSES:
+        if values["dataset"] in LABELLED:
+            raise OptionError(
+                f"{values['dataset']!r} has classes, and no values that could be forecast; give --task {CLASSES}."
+            )
         return False
     from qlstm_qiskit.data.classes import load_classes, require_classes
 

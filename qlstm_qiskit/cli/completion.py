@@ -13,8 +13,8 @@ from qlstm_qiskit.errors import unknown_option
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_RUN
 
-#: The task of runs that predict classes.
-CLASSES = "classification"
+#: The task of runs that predict classes, and series that have them.
+CLASSES, LABELLED = "classification", ("italy_power_demand", "basic_motions")
 
 #: Option -> what it takes; a test compares them with the rooms that they come from.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -28,8 +28,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "nile",
         "elnino",
         "co2",
-        "italy_power_demand",
-        "basic_motions",
+        *LABELLED,
     ),
     "run_task": ("regression", CLASSES),
     **{name: about(own).choices for name, own in OF_RUN.items() if about(own).choices},

@@ -41,7 +41,7 @@ def require_classes(given: Mapping[str, Any]) -> None:
         OptionError: One is given.
     """
     for name, (none, why) in _OF_FORECASTS.items():
-        if given.get(name) not in none:
+        if name in given and given[name] not in none:
             raise OptionError(f"--{name} is for forecasts: {why}; leave it out, or train with --task regression.")
     dataset = given.get("dataset")
     if dataset is None:

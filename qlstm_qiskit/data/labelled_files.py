@@ -6,16 +6,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from qlstm_qiskit.data.cells import is_text, require_columns
+from qlstm_qiskit.data.content import read_content
 from qlstm_qiskit.data.labelled import LabelledWindows
 from qlstm_qiskit.data.labels import labels_of
+from qlstm_qiskit.data.numbers import numbers
+from qlstm_qiskit.data.order import is_named_as_time
 from qlstm_qiskit.data.reading import Reading
 from qlstm_qiskit.data.scaler import Scaler, scaled_rows
 from qlstm_qiskit.data.table import SeriesTable, read_series
 from qlstm_qiskit.data.windows import part_of, sliding_windows
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+
+#: Columns that a message names at most.
+_NAMED = 8
+#: Decimal signs and what groups digits, by which a column may be one of numbers.
+_SIGNS = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
 
 
 def label_csv(
@@ -93,29 +102,36 @@ def chosen_features(
         if target in names:
             raise OptionError(f"{target!r} is the column of the classes, and cannot be a feature too; leave it out.")
         return names, ""
-    table = read_series(path, (), target, reading)
-    require_columns(table.cells, [target])
-    dates = None if table.times is None else table.times.column
-    given = None if reading is None else reading.date_column
+    content = read_content(path, reading or Reading(), [target])
+    require_columns(content.cells, [target])
+    given = content.reading.date_column
     names = tuple(
-        str(name) for name in table.cells.columns if name and name not in (target, dates, given) and _is_numbers(table, name)
+        name
+        for name in map(str, content.cells.columns)
+        if name
+        and name not in (target, given)
+        and not is_named_as_time(name)
+        and _is_numbers(content.cells[name], content.reading)
     )
+    times = read_series(path, names, target, reading).times if names else None
+    names = tuple(name for name in names if times is None or name != times.column)
     if not names:
         raise OptionError(
-            f"{table.name} has no column of numbers beside {target!r} to predict its classes from; name columns by features "
+            f"{content.name} has no column of numbers beside {target!r} to predict its classes from; name columns by features "
             "(--features)."
         )
-    return names, f"features {', '.join(names)} (all columns of numbers but for {target!r})"
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return names, f"features {shown} (all columns of numbers but for {target!r})"
 
 
-def _is_numbers(table: SeriesTable, name: str) -> bool:
-    """Whether the cells of a column are numbers, most of them: others are then refused by line."""
-    column = table.cells[name]
+def _is_numbers(column: pd.Series, reading: Reading) -> bool:
+    """Whether most cells of a column are numbers, however they are written: others are then refused by line."""
     if not is_text(column):
         return not pd.api.types.is_datetime64_any_dtype(column)
-    text = column.str.strip().str.replace(",", ".", regex=False)
-    known = text[text != ""]
-    return len(known) > 0 and bool(pd.to_numeric(known, errors="coerce").notna().mean() > 0.5)
+    text = column.str.strip()
+    text = text[text != ""]
+    signs = {(reading.decimal or ".", reading.thousands), *_SIGNS}
+    return any(np.isfinite(numbers(text, *one)).sum() > len(text) / 2 for one in signs)
 
 
 def _said(table: SeriesTable, features: str) -> str:

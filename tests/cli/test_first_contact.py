@@ -34,6 +34,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no epochs": ([*OWN, "--epochs", "-1"], "must be an integer of at least 1"),
     "a horizon of classes": ([*OWN, "--task", "classification", "--horizon", "2"], "--horizon is for forecasts"),
     "fractions as classes": ([*OWN, "--task", "classification"], "classes are text or whole numbers"),
+    "a forecast of classes": (["train", "--dataset", "basic_motions"], "give --task classification"),
     "a window of labelled windows": (
         ["train", "--task", "classification", "--dataset", "italy_power_demand", "--window", "4"],
         "have 24 rows",
