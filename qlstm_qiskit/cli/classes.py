@@ -22,7 +22,8 @@ TASK: dict[str, Any] = {
     "task": Annotated[
         str | None,
         typer.Option(
-            help="What is learned: regression (the values that follow a window) or classification (the class of a window).",
+            help="What is learned: regression (the values that follow a window) or classification (the class of a window, of "
+            "--dataset italy_power_demand, basic_motions, or a --csv whose --target is a column of classes).",
             autocompletion=names("run_task"),
             callback=known("run_task"),
             show_default="regression",

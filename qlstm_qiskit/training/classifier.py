@@ -138,8 +138,8 @@ class QLSTMClassifier(ClassifierMixin, Estimator):
         untrained = ~fit.train[1].any(axis=0)
         if untrained.any():
             raise DataError(
-                f"of the classes {named(self.classes_[untrained])} all windows are among the last ones, which validate; put "
-                "the windows into another order, or give validation_data in place of valid_fraction."
+                f"of the classes {named(self.classes_[untrained])} all windows are among the last ones, which validate; "
+                "take a smaller valid_fraction, put the windows into another order, or give validation_data in its place."
             )
 
     def _kept(self) -> dict[str, Any]:

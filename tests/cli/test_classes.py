@@ -286,6 +286,27 @@ def test_what_forecasts_alone_have_is_refused(qlstm: Callable, made: Path, comma
     assert not Path("e").exists()
 
 
+def test_a_validation_part_that_takes_a_class_away_leaves_nothing(qlstm: Callable) -> None:
+    TABLE.sort_values("mood", kind="stable").to_csv("sorted.csv", index=False)
+    own = ("--csv", "sorted.csv", "--target", "mood", "--date-column", "none", "--features", "x,y", "--train-fraction", 0.9)
+    code, _, err = qlstm(*TASK, *own, *SMALL, "--valid-fraction", 0.4, "--out", "o")
+    assert code == 2
+    assert "of the classes 'low' all windows are among the last ones, which validate; take a smaller valid_fraction" in err
+    assert not Path("o").exists()
+
+
+def test_the_whole_command_again_is_the_same_run(qlstm: Callable, made: Path) -> None:
+    """Features that were found are those of the config; other ones are another run."""
+    own = (*TASK, "--csv", made / "s.csv", "--target", "mood", *SMALL)
+    assert qlstm(*own, "--out", "o")[0] == 0
+    code, _, err = qlstm(*own, "--out", "o", "--resume")
+    assert (code, "o was finished before; this is its result" in err) == (0, True)
+    code, _, err = qlstm(*own, "--features", "x", "--out", "o", "--resume")
+    assert (code, "o holds another run: it differs in data" in err) == (2, True)
+    code, _, err = qlstm(*own, "--out", "o")
+    assert (code, "already holds a run" in err) == (2, True)
+
+
 def test_sktime_is_named_where_it_is_missing(qlstm: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qlstm_qiskit.data.labelled_series.find_spec", lambda name: None)
     code, _, err = qlstm(*TASK, "--dataset", "italy_power_demand", *SMALL, "--out", "o")
