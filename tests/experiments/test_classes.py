@@ -202,7 +202,12 @@ def test_classes_in_the_weights_are_those_of_the_data(run: Path) -> None:
         header = dict(opened.metadata())
     for old, new, message in (
         ('"values":["a","b","c"]', '"values":["a","b","d"]', "has the classes"),
-        ('["a","b","c"]', '["b","a","c"]', "sorted"),
+        ('["a","b","c"]', '["b","a","c"]', "not sorted"),
+        ('["a","b","c"]', '["a","b","b"]', "not each there once"),
+        ('["a","b","c"]', '["a","b",3]', "of several kinds"),
+        ('["a","b","c"]', f"[1,2,{10**30}]", "of several kinds"),
+        ('"dtype":"<U1"', '"dtype":"foo"', "of several kinds"),
+        ('["a","b","c"]', '["a"]', "at least 2"),
     ):
         changed = {name: re.sub(r"\s*([,:])\s*", r"\1", value).replace(old, new) for name, value in header.items()}
         assert changed != {name: re.sub(r"\s*([,:])\s*", r"\1", value) for name, value in header.items()}

@@ -23,7 +23,7 @@ from qlstm_qiskit import __version__
 from qlstm_qiskit.data import Change, Scaler
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.reading import validated
-from qlstm_qiskit.training.saved import labels_as_plain, labels_of_plain
+from qlstm_qiskit.training.saved import labels_as_plain
 from qlstm_qiskit.training.tensors import read_weights
 
 
@@ -43,19 +43,18 @@ class ClassLabels(BaseModel):
     @classmethod
     def of(cls, labels: NDArray[Any]) -> ClassLabels:
         """Those of an array, (n_classes,)."""
-        return cls(**labels_as_plain(labels))
+        return cls(**labels_as_plain(np.array(labels.tolist())))
 
     @property
     def array(self) -> NDArray[Any]:
         """As an array, (n_classes,)."""
-        return labels_of_plain({"values": list(self.values), "dtype": self.dtype})
+        return np.array(self.values)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if np.unique(self.array).tolist() != list(self.values):
-            raise ValueError(
-                f"classes are {list(self.values)}, which are not sorted, not of {self.dtype}, or not each there once"
-            )
+        own = self.array
+        if own.dtype.kind not in "biuU" or own.dtype.kind != self.dtype[1:2] or np.unique(own).tolist() != list(self.values):
+            raise ValueError("classes are of several kinds, not sorted, or not each there once")
         return self
 
 
