@@ -14,7 +14,6 @@ from qlstm_qiskit.data.windows import Dataset
 from qlstm_qiskit.errors import DataError, OptionError
 
 Labels = NDArray[Any]
-_Part = tuple[Floats, Labels]
 
 
 @dataclass(frozen=True, eq=False)

@@ -168,7 +168,7 @@ def test_files_that_contradict_one_another_are_refused(run: Path, data: DataSpec
     config, metrics = (json.loads((run / name).read_text()) for name in ("config.json", "metrics.json"))
     del config["data"]["task"]
     (run / "config.json").write_text(json.dumps(config))
-    with pytest.raises(RunError, match=r"config\.json says data\.task False, and .* says True"):
+    with pytest.raises(RunError, match=r"config\.json says data\.task 'regression', and .* says 'classification'"):
         load_run(run)
     config["data"]["task"] = "classify"
     (run / "config.json").write_text(json.dumps(config))

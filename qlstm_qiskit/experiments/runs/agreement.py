@@ -20,7 +20,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.search import Genotype
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.options import OF_RUN
-from qlstm_qiskit.training.task import REGRESSION
+from qlstm_qiskit.training.task import REGRESSION, TASKS
 
 CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
 ARCHITECTURE, GENOTYPE, CHECKPOINT = "architecture.jsonl", "genotype.json", "checkpoint.safetensors"
@@ -86,7 +86,11 @@ def read_architecture(path: Path, header: ModelHeader) -> list[dict[str, Any]]:
 def _of_header(spec: RunSpec, header: ModelHeader) -> Iterator[_Difference]:
     yield "data.window", spec.data.window, header.window
     yield "data.horizon", spec.data.horizon, header.horizon
-    yield "data.task", spec.task.labelled, header.classes is not None
+    yield (
+        "data.task",
+        spec.data.task,
+        next(task.name for task in TASKS.values() if task.labelled == (header.classes is not None)),
+    )
     yield "data.difference and data.transform", spec.data.change, header.change
     if spec.data.csv is not None:
         yield "data.target", spec.data.target, header.target
