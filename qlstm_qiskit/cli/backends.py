@@ -120,9 +120,9 @@ def backends_plan(
 
 def _print_expected(curve: ShotCurve) -> None:
     """The error that the planned shots would give, beside the forecasts that need no model."""
-    naive = ", ".join(f"{name.replace('_', ' ')} {error:.3g}" for name, error in curve.naive.items())
+    naive = ", ".join(f"{curve.task.naive[name]} {error:.3g}" for name, error in curve.naive.items())
     error = f"{curve.errors[0]:.3g} with {curve.shots[0]:,} shots {curve.where}; no model: {naive}"
-    print(f"Expected {curve.metric} on the test part (scaled): {error}")
+    print(f"Expected {curve.task.words} on the test part ({curve.task.unit}): {error}")
 
 
 @backends_app.command("check")

@@ -13,6 +13,9 @@ from qlstm_qiskit.errors import unknown_option
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_RUN
 
+#: The task of runs that predict classes, and series that have them.
+CLASSES, LABELLED = "classification", ("italy_power_demand", "basic_motions")
+
 #: Option -> what it takes; a test compares them with the rooms that they come from.
 NAMES: dict[str, tuple[str, ...]] = {
     "dataset": (
@@ -25,7 +28,9 @@ NAMES: dict[str, tuple[str, ...]] = {
         "nile",
         "elnino",
         "co2",
+        *LABELLED,
     ),
+    "run_task": ("regression", CLASSES),
     **{name: about(own).choices for name, own in OF_RUN.items() if about(own).choices},
     "recipe": ("paper", "tuned", "device"),
     "strategy": (
@@ -51,7 +56,7 @@ _ALSO = {
     "device": tuple(f"cuda:{number}" for number in range(8)),
 }
 #: What a kind is called where its names are looked up.
-_CALLED = {"strategy": "search strategy", "derivation": "derivation strategy"}
+_CALLED = {"strategy": "search strategy", "derivation": "derivation strategy", "run_task": "task"}
 
 
 def known(kind: str) -> Callable[[Any], Any]:

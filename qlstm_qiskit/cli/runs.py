@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.checks import require_file
+from qlstm_qiskit.cli.classes import classes_said, print_classes
 from qlstm_qiskit.cli.formats import encoded, require_format
 from qlstm_qiskit.cli.intervals import interval_facts_of, interval_said, print_ahead, print_intervals
 from qlstm_qiskit.cli.options import (
@@ -59,9 +60,12 @@ def evaluate(
     """
     options = _entry(backend, backends)
     from qlstm_qiskit.experiments import require_affordable_evaluation, rolled_errors, rolled_windows
+    from qlstm_qiskit.experiments.runs.classes import refuse_classes
     from qlstm_qiskit.experiments.runs.intervals import calibration_windows
 
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
+        if steps is not None:
+            refuse_classes(run, loaded.header, "predictions that could be fed back", "leave --steps out")
         data = loaded.dataset
         n_rolled = 0 if steps is None else rolled_windows(data, steps)
         besides = calibration_windows(loaded)
@@ -130,7 +134,7 @@ def predict(
         facts = {"out": str(out), "rows": len(table), "rmse": scores, "target": loaded.header.target}
         facts |= {"read": series.said} if series.said else {}
         facts |= {"backend": loaded.spec.backend} | _difference(loaded) | interval_said(loaded, horizon)
-        print_json(facts | _allocated(allocation), table=table)
+        print_json(facts | classes_said(loaded, table) | _allocated(allocation), table=table)
         return
     if series.said:
         print(series.said)
@@ -143,6 +147,7 @@ def predict(
             ["forecast", "RMSE (original units)"],
             [list(item) for item in scores.items()],
         )
+    print_classes(loaded, table)
     print_ahead(loaded, horizon)
     _print_difference(loaded)
     _print_allocation(allocation)
@@ -224,9 +229,10 @@ def _print_difference(run: Run) -> None:
     print_dry_run(_is_dry(run))
     if run.exact is not None:
         difference = run.difference
+        what = "predictions" if run.header.classes is None else "scores of the classes"
         print(
             f"Difference of {run.spec.backend} to the exact interpreter over {difference.n_windows} windows (scaled units): "
-            f"MSE of the layer's outputs {difference.outputs:.3g}, of the predictions {difference.predictions:.3g}"
+            f"MSE of the layer's outputs {difference.outputs:.3g}, of the {what} {difference.predictions:.3g}"
         )
 
 
@@ -234,7 +240,7 @@ def print_errors(facts: dict[str, Any], task: Task) -> None:
     """The table of a model's errors beside those of the forecasts that need no model."""
     names, figures = {"test": "model", **task.naive}, task.figures
     rows = [[label, *(facts[name].get(key, math.nan) for key in figures)] for name, label in names.items() if name in facts]
-    print_table("Errors on the test part, RMSE and MAE in original units", ["forecast", *figures.values()], rows)
+    print_table(f"Errors on the test part, {task.about}", ["forecast", *figures.values()], rows)
     errors = {label: facts[name].get(task.metric, math.nan) for name, label in names.items() if name in facts}
     better = [label for label, error in errors.items() if label != "model" and error <= errors["model"]]
     if better:

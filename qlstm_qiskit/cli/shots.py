@@ -81,14 +81,14 @@ def shots_line(run: Run) -> list[str]:
     except QLSTMError:
         return []
     errors = ", ".join(f"{error:.3g} with {number:,}" for number, error in zip(curve.shots, curve.errors, strict=True))
-    lines = [f"With shots {curve.where} ({run.spec.task.words}, scaled): {errors}; {curve.model:.3g} without"]
+    lines = [f"With shots {curve.where} ({curve.task.words}, {curve.task.unit}): {errors}; {curve.model:.3g} without"]
     naive = min(curve.naive.values(), default=math.inf)
     worse = [number for number, error in zip(curve.shots, curve.errors, strict=True) if error > naive]
     if worse and curve.model < naive:
         advice = "Take more shots, or train longer"
         if trained_on.exact:
             advice = "For a device train with its shots and noise: --backend exact-noise-fez --recipe device"
-        best = min(curve.naive, key=lambda name: curve.naive[name]).replace("_", " ")
+        best = curve.task.naive[min(curve.naive, key=lambda name: curve.naive[name])]
         lines.append(
             f"Warning: with {worse[-1]:,} shots or fewer this model is worse than {best}. {advice}; "
             f"see `qlstm shots {run.path}`."
@@ -101,11 +101,11 @@ def _print_curve(run: Path, curve: ShotCurve) -> None:
         [f"{number:,}", error, spread, max(error - curve.without_shots, 0.0)]
         for number, error, spread in zip(curve.shots, curve.errors, curve.standard_errors, strict=True)
     ]
-    title = f"{curve.metric.upper()} of {run} on the test part (scaled), {curve.backend}"
+    title = f"{curve.task.title} of {run} on the test part ({curve.task.unit}), {curve.backend}"
     print_table(title, ["shots", "error", "standard error", "of it shots"], rows)
     print(f"Model, exact values of ideal circuits: {curve.model:.3g}; the device adds {curve.device:.3g}")
     for name, error in curve.naive.items():
-        print(f"No model, {name.replace('_', ' ')}: {error:.3g}")
+        print(f"No model, {curve.task.naive[name]}: {error:.3g}")
     most = f"more than {curve.shots[-1]:,}"
     beats, within = (most if value is None else f"{value:,.0f}" for value in (curve.beats_naive, curve.within_tenth))
     if curve.naive and curve.without_shots >= min(curve.naive.values()):

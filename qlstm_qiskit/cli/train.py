@@ -12,6 +12,7 @@ import typer
 
 from qlstm_qiskit.cli.changes import require_change, with_series
 from qlstm_qiskit.cli.checks import columns_of, require_of_file, require_packages, require_place, require_series
+from qlstm_qiskit.cli.classes import require_labelled, with_own_window, with_task
 from qlstm_qiskit.cli.derive import print_stages
 from qlstm_qiskit.cli.intervals import intervals_of, with_intervals
 from qlstm_qiskit.cli.options import (
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run, RunSpec
 
 
+@with_task
 @with_intervals
 @with_series
 @with_options
@@ -100,14 +102,12 @@ def train(
     if resume and given <= _RESUME:
         finish(out, json, log or [], trust=trust_provider)
         return
-    _require_together(ctx.params, given)
-    values = ctx.params | recipe_values(recipe, options["model"], given)
-    if start is None:
-        spec = _new_spec(values)
-        name = f"{dataset or (csv.stem if csv else 'run')}-{spec.model}-seed{spec.seed}"
-    else:
-        spec = _spec_from(start, values, given, from_scratch)
-        name = f"{start.name}-tuned"
+    values = with_own_window(ctx.params, given)
+    _require_together(values, given)
+    values |= recipe_values(recipe, options["model"], given)
+    spec = _new_spec(values) if start is None else _spec_from(start, values, given, from_scratch)
+    series = dataset or (csv.stem if csv else "run")
+    name = f"{series}-{spec.model}-seed{spec.seed}" if start is None else f"{start.name}-tuned"
     spec = spec.on(entry.confirmed() if confirm else entry)
     _train(spec, out or Path("runs", name), json, log or [], resume=resume, trust=trust_provider)
 
@@ -129,6 +129,8 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
         raise OptionError("--strategy-option goes with --strategy.")
     elif (values["dataset"] is None) == (values["csv"] is None):
         raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
+    if require_labelled(values, given):
+        return
     require_of_file(values, given)
     require_change(values)
     interval = intervals_of(values)
@@ -225,6 +227,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
 
     csv, columns = given["csv"], columns_of(given)
     data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season", "transform")}
+    data |= {} if given["task"] is None else {"task": given["task"]}
     search = None
     if given["strategy"] is not None:
         search = make_strategy(given["strategy"], parsed_options(given["strategy_option"] or []))

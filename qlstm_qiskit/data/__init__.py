@@ -7,6 +7,9 @@ from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, refere
 from qlstm_qiskit.data.files import load_csv, numeric_columns, read_table
 from qlstm_qiskit.data.generators import PAPER_SERIES
 from qlstm_qiskit.data.known import CALENDAR, Known
+from qlstm_qiskit.data.labelled import LabelledWindows
+from qlstm_qiskit.data.labelled_files import label_csv
+from qlstm_qiskit.data.labelled_series import LABELLED_SERIES, load_labelled
 from qlstm_qiskit.data.named import DATASETS, load_dataset
 from qlstm_qiskit.data.order import require_time_order
 from qlstm_qiskit.data.reading import IMPUTE, Reading
@@ -23,6 +26,7 @@ __all__ = [
     "DATASETS",
     "IMPUTE",
     "INTERVAL_METHODS",
+    "LABELLED_SERIES",
     "PAPER_SERIES",
     "REAL_SERIES",
     "SEASON",
@@ -31,6 +35,7 @@ __all__ = [
     "Dataset",
     "Intervals",
     "Known",
+    "LabelledWindows",
     "Reading",
     "RealSeries",
     "Scaler",
@@ -39,8 +44,10 @@ __all__ = [
     "conformal_radius",
     "forecast_errors",
     "horizon_errors",
+    "label_csv",
     "load_csv",
     "load_dataset",
+    "load_labelled",
     "make_dataset",
     "mean_squared_error",
     "numeric_columns",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.generators import PAPER_SERIES
+from qlstm_qiskit.data.labelled_series import LABELLED_SERIES
 from qlstm_qiskit.data.real import REAL_SERIES
 from qlstm_qiskit.data.windows import Dataset
 from qlstm_qiskit.errors import OptionError, unknown_option
@@ -57,7 +58,7 @@ def load_dataset(
             transform=transform,
         )
     if name not in PAPER_SERIES:
-        raise unknown_option("dataset", name, DATASETS)
+        raise _unknown(name)
     if train_fraction != PAPER_FRACTION:
         raise OptionError(
             f"train_fraction is {train_fraction}; it is {PAPER_FRACTION} for the paper's series, {name!r} too; leave it out."
@@ -76,3 +77,12 @@ def load_dataset(
         difference=difference,
         transform=transform,
     )
+
+
+def _unknown(name: str) -> OptionError:
+    if name in LABELLED_SERIES:
+        return OptionError(
+            f"{name!r} has classes, and no values that could be forecast; train with --task classification (in Python: "
+            "load_labelled)."
+        )
+    return unknown_option("dataset", name, DATASETS)

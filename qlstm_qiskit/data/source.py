@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -32,6 +33,20 @@ def openable(path: Path) -> Path | io.BytesIO:
     if stat.S_ISFIFO(mode):
         return io.BytesIO(_from_pipe(path))
     raise DataError(f"{path} is a {'folder' if stat.S_ISDIR(mode) else 'device or socket'}; give a CSV file.")
+
+
+def sha256_of(path: Path | str) -> str:
+    """SHA-256 of a file's content.
+
+    Raises:
+        DataError: It is no file, or cannot be read.
+    """
+    try:
+        if not Path(path).is_file():
+            raise DataError(f"{path} is no file; a run keeps the path of its series, to read it again.")
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 def _from_pipe(path: Path) -> bytes:

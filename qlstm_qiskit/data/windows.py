@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,16 @@ class Dataset:
     @property
     def horizon(self) -> int:
         return self.y_train.shape[1]
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of a model of it."""
+        return self.horizon
+
+    @property
+    def answers(self) -> NDArray[Any]:
+        """What an estimator's `fit` is given with the training windows."""
+        return self.y_train
 
     @property
     def n_known(self) -> int:

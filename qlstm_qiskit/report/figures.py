@@ -18,6 +18,7 @@ from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.experiments.runs.intervals import calibrated, radii_of_test, with_ends
 from qlstm_qiskit.report.architecture import draw_architecture
+from qlstm_qiskit.report.classes import confusion_figure
 from qlstm_qiskit.report.names import drawn, in_legend
 from qlstm_qiskit.storage import write_atomically
 
@@ -31,7 +32,8 @@ def draw_run(run: Run) -> list[Path]:
     Args:
         run: A trained run.
     """
-    figures = {"forecast.png": forecast_figure(run), "loss.png": loss_figure(run)}
+    first = {"forecast.png": forecast_figure} if run.header.classes is None else {"confusion.png": confusion_figure}
+    figures = {name: draw(run) for name, draw in first.items()} | {"loss.png": loss_figure(run)}
     weights = structural_weights_figure(run)
     if weights is not None:
         figures["structural_weights.png"] = weights
@@ -159,7 +161,7 @@ def loss_figure(run: Run) -> Figure:
             axes.plot(epochs, errors, label=label, color=colour, linestyle=dash, marker=marker if few else None)
     if (kept := kept_epoch(run)) is not None:
         axes.axvline(kept[0], color="0.45", linestyle=":", linewidth=1.2, label=kept[1])
-    axes.set(xlabel="epoch", ylabel=f"{task.title} (scaled units)", yscale="log")
+    axes.set(xlabel="epoch", ylabel=f"{task.title} ({task.unit})", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     if epochs:
         axes.set_xlim(*_room(epochs))

@@ -32,10 +32,13 @@ def shots_figure(curve: ShotCurve) -> Figure:
     if curve.device:
         axes.axhline(curve.without_shots, color="C1", linewidth=1.2, label="model and device, without shot noise")
     for number, (name, error) in enumerate(curve.naive.items()):
-        label = name.replace("_", " ")
+        label = curve.task.naive[name]
         axes.axhline(error, color="C3", linewidth=1.2, linestyle=("--", ":")[number % 2], label=f"no model: {label}")
     axes.set(
-        xscale="log", yscale="log", xlabel="shots of each circuit", ylabel=f"{curve.metric.upper()} on the test part (scaled)"
+        xscale="log",
+        yscale="log",
+        xlabel="shots of each circuit",
+        ylabel=f"{curve.task.title} on the test part ({curve.task.unit})",
     )
     axes.set_xticks(curve.shots, [f"{number:,}" for number in curve.shots], rotation=45, ha="right", fontsize="small")
     axes.minorticks_off()

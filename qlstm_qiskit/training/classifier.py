@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 
+from qlstm_qiskit.data.labels import named
 from qlstm_qiskit.errors import DataError
 from qlstm_qiskit.training.estimator import Estimator
 from qlstm_qiskit.training.fitting import Fit
@@ -20,9 +20,6 @@ from qlstm_qiskit.training.inputs import require_finite
 from qlstm_qiskit.training.options import described
 from qlstm_qiskit.training.saved import labels_as_plain, labels_of_plain
 from qlstm_qiskit.training.task import CLASSIFICATION, Task
-
-#: Classes that a message names at most.
-_NAMED = 8
 
 
 @described
@@ -115,7 +112,7 @@ class QLSTMClassifier(ClassifierMixin, Estimator):
         except (TypeError, ValueError) as error:  # a TypeError where text and numbers are mixed
             raise DataError(f"y holds no classes, such as text or whole numbers: {' '.join(str(error).split())}") from None
         if len(classes) < 2:
-            raise DataError(f"y holds one class, {_named(classes)}; give windows of two classes at least.")
+            raise DataError(f"y holds one class, {named(classes)}; give windows of two classes at least.")
         self.classes_ = classes
         return checked, places
 
@@ -129,8 +126,8 @@ class QLSTMClassifier(ClassifierMixin, Estimator):
         places = pd.Index(self.classes_).get_indexer(pd.Index(labels))
         if (places < 0).any():
             raise DataError(
-                f"validation_data has classes that y has not, {_named(pd.unique(labels[places < 0]))}; those of y are "
-                f"{_named(self.classes_)}. Give windows of each to train on, or leave the others out."
+                f"validation_data has classes that y has not, {named(pd.unique(labels[places < 0]))}; those of y are "
+                f"{named(self.classes_)}. Give windows of each to train on, or leave the others out."
             )
         return np.asarray(places)
 
@@ -141,8 +138,8 @@ class QLSTMClassifier(ClassifierMixin, Estimator):
         untrained = ~fit.train[1].any(axis=0)
         if untrained.any():
             raise DataError(
-                f"of the classes {_named(self.classes_[untrained])} all windows are among the last ones, which validate; put "
-                "the windows into another order, or give validation_data in place of valid_fraction."
+                f"of the classes {named(self.classes_[untrained])} all windows are among the last ones, which validate; "
+                "take a smaller valid_fraction, put the windows into another order, or give validation_data in its place."
             )
 
     def _kept(self) -> dict[str, Any]:
@@ -165,9 +162,3 @@ def _require_labels(name: str, y: ArrayLike) -> None:
         raise DataError(f"there is no value in row {np.argwhere(missing)[0][0]} of {name}; give its class, or remove the row.")
     if labels.dtype.kind == "f":  # text may read "inf"
         require_finite(name, labels)
-
-
-def _named(classes: Iterable[Any]) -> str:
-    """Classes for a message."""
-    names = [repr(getattr(label, "item", lambda label=label: label)()) for label in classes]
-    return ", ".join([*names[:_NAMED], *([f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else [])])

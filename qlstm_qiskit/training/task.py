@@ -30,7 +30,10 @@ class Task:
         metric: The error by which results are compared, as named in files.
         title, words: Its name in a table and in a sentence.
         figures: All errors that are shown, with their column headings; `metric` is one of them.
+        unit: What the metric is measured in.
+        about: What a table of the errors says of them.
         ahead: Whether the outputs are successive rows of a series, so that neighbouring windows have values in common.
+        labelled: Whether windows have classes, in place of values that follow.
         naive: Forecasts that need no model, with their names in tables.
         head: Builds the read-out layer, from the sizes of the last hidden state and of the output, and `generator`, `device`
             and `dtype`.
@@ -47,7 +50,10 @@ class Task:
     title: str
     words: str
     figures: Mapping[str, str]
+    unit: str
+    about: str
     ahead: bool
+    labelled: bool
     naive: Mapping[str, str]
     head: Callable[..., nn.Linear]
     targets: Callable[[Array, Any], Array]
@@ -155,7 +161,10 @@ REGRESSION = Task(
     title="MSE",
     words="mean squared error",
     figures=MappingProxyType({"mse": "MSE (scaled)", "rmse_original": "RMSE", "mae_original": "MAE", "mase": "MASE"}),
+    unit="scaled units",
+    about="RMSE and MAE in original units",
     ahead=True,
+    labelled=False,
     naive=MappingProxyType({"persistence": "persistence", "seasonal_naive": "seasonal naive"}),
     head=_linear,
     targets=_values,
@@ -172,7 +181,10 @@ CLASSIFICATION = Task(
     title="log loss",
     words="log loss",
     figures=MappingProxyType({"log_loss": "log loss", "accuracy": "accuracy"}),
+    unit="nats per window",
+    about="log loss in nats per window",
     ahead=False,
+    labelled=True,
     naive=MappingProxyType({"frequencies": "class frequencies"}),
     head=_linear,
     targets=_values,
@@ -180,3 +192,6 @@ CLASSIFICATION = Task(
     errors=class_errors,
     references=class_references,
 )
+
+#: The tasks of runs, by name.
+TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (REGRESSION, CLASSIFICATION)})

@@ -12,6 +12,7 @@ from qlstm_qiskit.cli.completion import NAMES, backend_names, known
 from qlstm_qiskit.data import INTERVAL_METHODS
 from qlstm_qiskit.data.change import TRANSFORMS
 from qlstm_qiskit.data.known import CALENDAR
+from qlstm_qiskit.data.labelled_series import LABELLED_SERIES
 from qlstm_qiskit.data.named import DATASETS
 from qlstm_qiskit.data.reading import IMPUTE
 from qlstm_qiskit.errors import OptionError
@@ -29,9 +30,10 @@ from qlstm_qiskit.training.models import MODELS
 from qlstm_qiskit.training.optimizers import SCHEDULES
 from qlstm_qiskit.training.options import OPTIMIZERS
 from qlstm_qiskit.training.plain import DTYPES
+from qlstm_qiskit.training.task import TASKS
 
 ROOMS = {
-    "dataset": set(DATASETS),
+    "dataset": {*DATASETS, *LABELLED_SERIES},
     "model": set(MODELS) - {"derived"},
     "recipe": set(RECIPES),
     "optimizer": set(OPTIMIZERS),
@@ -51,6 +53,7 @@ ROOMS = {
     "cell": set(CELLS),
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},
     "task": {"predict", "train"},
+    "run_task": set(TASKS),
     "axis": set(AXES),
 }
 

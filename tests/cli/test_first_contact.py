@@ -32,6 +32,13 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "an unknown model": ([*OWN, "--model", "lstmm"], "Did you mean 'lstm'"),
     "an unknown backend": ([*OWN, "--backend", "aer-exat"], "Did you mean 'aer-exact'"),
     "no epochs": ([*OWN, "--epochs", "-1"], "must be an integer of at least 1"),
+    "a horizon of classes": ([*OWN, "--task", "classification", "--horizon", "2"], "--horizon is for forecasts"),
+    "fractions as classes": ([*OWN, "--task", "classification"], "classes are text or whole numbers"),
+    "a forecast of classes": (["train", "--dataset", "basic_motions"], "give --task classification"),
+    "a window of labelled windows": (
+        ["train", "--task", "classification", "--dataset", "italy_power_demand", "--window", "4"],
+        "have 24 rows",
+    ),
     "an unknown strategy": ([*OWN, "--strategy", "shrinkin"], "Did you mean 'shrinking'"),
     "an unknown recipe": ([*OWN, "--recipe", "papers"], "Allowed: device, paper, tuned"),
     "an unknown logger": ([*OWN, "--log", "mlfow"], "Did you mean 'mlflow'"),

@@ -57,7 +57,8 @@ def test_a_plan_says_what_error_to_expect_and_finds_the_shots_for_one(qlstm, run
     assert (code, err) == (0, "")
     noisy = find_spec("ibm").inside("fez")
     expected = shot_curve(run, (4096,), backend=noisy)
-    assert f"Expected mse on the test part (scaled): {expected.errors[0]:.3g} with 4,096 shots and the noise of fez" in out
+    said = f"Expected mean squared error on the test part (scaled units): {expected.errors[0]:.3g} with 4,096 shots"
+    assert f"{said} and the noise of fez" in out
     bound = 1.5 * expected.without_shots
     found = json.loads(qlstm(*plan, "--for-mse", bound, "--json")[1])
     assert found["shots"] == shot_curve(run, backend=noisy).fewest(bound) < 4096

@@ -4,7 +4,7 @@ import numpy as np
 
 from qlstm_qiskit.data.errors import forecast_errors
 from qlstm_qiskit.data.rollout import rolled_errors
-from qlstm_qiskit.experiments.runs.spec import DataSpec
+from qlstm_qiskit.experiments.runs.series import DataSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 
 

@@ -10,7 +10,8 @@ from qlstm_qiskit import load_dataset
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments import RECIPES
 from qlstm_qiskit.experiments.runs.run import load_spec
-from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.runs.series import DataSpec
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import STUDIES, Chain, Derive, Study, load_study, studies

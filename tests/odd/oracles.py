@@ -119,7 +119,7 @@ def model_of(folder: Path) -> tuple[RunSpec, dict[str, Any], Forecaster]:
         require(data.target == header["target"], "two targets in one folder were taken")
         require([*(data.features or [data.target])] == header["features"], "two lists of features in one folder were taken")
     with torch.random.fork_rng(devices=[]):
-        forecaster = spec.on(EXACT).regressor().build_module(len(header["features"]), header["horizon"])
+        forecaster = spec.on(EXACT).estimator().build_module(len(header["features"]), header["horizon"])
     if header["gates"] is not None:
         forecaster.recurrent.keep(header["gates"])
     wanted = forecaster.state_dict()

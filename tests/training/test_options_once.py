@@ -66,7 +66,7 @@ def test_a_run_has_it(name: str) -> None:
         type(None)
     }
     spec = RunSpec(data=DATA, **{name: another(known)})
-    assert getattr(spec.regressor(), known.name) == another(known)
+    assert getattr(spec.estimator(), known.name) == another(known)
     assert spec.model_dump(mode="json")[name] == spec.lasting()[name] == another(known)
     assert RunSpec.model_validate_json(spec.model_dump_json()) == spec
     assert re.search(rf"^ +{name}: \S", RunSpec.__doc__, flags=re.MULTILINE)
@@ -180,7 +180,7 @@ old = RunSpec(data=DataSpec(dataset="nile"))
 assert old.twisted is False and "--twisted" not in again(old, Path("nowhere"))
 spec = RunSpec(data=DataSpec(dataset="nile"), twisted=True)
 assert "twisted" not in old.lasting() and spec.lasting()["twisted"] is True
-assert spec.regressor().twisted is True and '"twisted":true' in spec.model_dump_json()
+assert spec.estimator().twisted is True and '"twisted":true' in spec.model_dump_json()
 study = Study(name="s", datasets={"nile": {}}, rows={"row": {"run": {"twisted": True}}})
 assert study.task("row", "nile", 0).work.twisted is True
 given = []

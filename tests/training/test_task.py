@@ -12,9 +12,9 @@ from torch import nn
 import qlstm_qiskit
 from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor
 from qlstm_qiskit.errors import ShapeError
-from qlstm_qiskit.experiments import RunSpec
-from qlstm_qiskit.experiments.runs.reading import HistoryLine, Metrics
-from qlstm_qiskit.training.task import CLASSIFICATION, REGRESSION
+from qlstm_qiskit.experiments import DataSpec, RunSpec
+from qlstm_qiskit.experiments.runs.reading import history_line, metrics_model
+from qlstm_qiskit.training.task import CLASSIFICATION, REGRESSION, TASKS
 
 PACKAGE = Path(qlstm_qiskit.__file__).parent
 #: Scaling measures one thing, the test error of a forecast, whatever a user's task is.
@@ -48,11 +48,12 @@ def test_a_fit_takes_loss_and_head_from_it(criterion: type, of, monkeypatch: pyt
 
 def test_files_have_its_names() -> None:
     assert (REGRESSION.train, REGRESSION.valid, REGRESSION.test) == ("train_mse", "valid_mse", "test_mse")
-    assert {REGRESSION.train, REGRESSION.test} <= {
-        name for name, field in HistoryLine.model_fields.items() if field.is_required()
-    }
-    assert {REGRESSION.test, *REGRESSION.naive} <= set(Metrics.model_fields)
-    assert RunSpec.model_construct().task is QLSTMRegressor().task is REGRESSION
+    for name, task in TASKS.items():
+        assert (task.name, RunSpec(data=DataSpec(task=name)).task) == (name, task)
+        required = {field for field, own in history_line(task).model_fields.items() if own.is_required()}
+        assert required == {"epoch", task.train, task.test}
+        assert {task.train, task.valid, task.test, *task.naive} <= set(metrics_model({task.test: 0.0}).model_fields)
+    assert RunSpec(data=DataSpec()).task is QLSTMRegressor().task is REGRESSION
 
 
 def test_it_reads_targets_and_measures() -> None:
@@ -91,9 +92,12 @@ def test_classes_are_measured_by_log_loss_and_accuracy() -> None:
 
 def test_nobody_asks_which_task_it_is() -> None:
     wanted = re.compile(r"CrossEntropyLoss|cross_entropy|log_loss|[\"']classification[\"']|is CLASSIFICATION")
-    free = PACKAGE / "training" / "task.py"
-    assert [path for path in PACKAGE.rglob("*.py") if path != free and wanted.search(path.read_text())] == []
-    assert wanted.search(free.read_text())
+    free = [
+        PACKAGE / "training" / "task.py",
+        PACKAGE / "cli" / "completion.py",
+    ]  # the latter has the names that a shell completes
+    assert [path for path in PACKAGE.rglob("*.py") if path not in free and wanted.search(path.read_text())] == []
+    assert all(wanted.search(path.read_text()) for path in free)
 
 
 def test_the_best_naive_forecast_is_the_one_with_the_lowest_error() -> None:

@@ -58,7 +58,8 @@ class Exported:
     def predict(self, windows: NDArray[np.float64], *, scaled: bool = True) -> NDArray[np.float64]:
         """Predictions (n, horizon) for windows (n, window, features), both scaled or both in original units.
 
-        In original units, a model of differences needs `header.reach` rows more, before the window.
+        In original units, a model of differences needs `header.reach` rows more, before the window. Of a model of classes they
+        are the scores of `header.classes` before the softmax, (n, n_classes), in any units.
 
         Raises:
             OptionError: It predicts differences or logarithms of a target that it does not read, and they are not scaled.
@@ -115,7 +116,7 @@ def load_exported(path: Path | str, *, backend: Backend | str = "statevector", b
         )
     except (CircuitError, OptionError, CapacityError) as error:
         raise RunError(f"{path / MANIFEST} and its circuits do not fit together: {error}") from error
-    head: nn.Linear = nn.utils.skip_init(nn.Linear, n_directions * model.hidden_size, model.header.horizon, dtype=dtype)  # type: ignore[no-untyped-call]
+    head: nn.Linear = nn.utils.skip_init(nn.Linear, n_directions * model.hidden_size, model.header.n_outputs, dtype=dtype)  # type: ignore[no-untyped-call]
     forecaster = Forecaster(recurrent, head)
     try:
         forecaster.load_state_dict(_parameters(model, dtype, bound))

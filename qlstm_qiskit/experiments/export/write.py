@@ -123,6 +123,10 @@ def _require_known(kind: str) -> None:
 
 
 def _multilinear_files(forecaster: Forecaster, header: ModelHeader) -> _Files:
+    if header.classes is not None:
+        raise OptionError(
+            "predict.py of the format multilinear prints forecasts, and this model predicts classes; export qasm3 or qpy."
+        )
     reader = Path(multilinear_reader.__file__).read_bytes()
     return {
         "predict.py": reader,

@@ -8,11 +8,19 @@ from typing import Any
 
 from qlstm_qiskit.errors import DataError, RunError
 from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader
-from qlstm_qiskit.experiments.runs.reading import ArchitectureLine, HistoryLine, read_epochs, read_json, read_metrics, validated
+from qlstm_qiskit.experiments.runs.reading import (
+    ArchitectureLine,
+    history_line,
+    read_epochs,
+    read_json,
+    read_metrics,
+    validated,
+)
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.search import Genotype
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.options import OF_RUN
+from qlstm_qiskit.training.task import REGRESSION, TASKS
 
 CONFIG, METRICS, HISTORY, MODEL = "config.json", "metrics.json", "history.jsonl", "model.safetensors"
 ARCHITECTURE, GENOTYPE, CHECKPOINT = "architecture.jsonl", "genotype.json", "checkpoint.safetensors"
@@ -67,7 +75,7 @@ def read_history(path: Path, spec: RunSpec, header: ModelHeader) -> list[dict[st
     if not exists(file):
         return []
     derived = spec.genotype is not None and not file.stat().st_size
-    return [] if derived else read_epochs(file, header.epoch, HistoryLine)
+    return [] if derived else read_epochs(file, header.epoch, history_line(spec.task))
 
 
 def read_architecture(path: Path, header: ModelHeader) -> list[dict[str, Any]]:
@@ -79,6 +87,11 @@ def _of_header(spec: RunSpec, header: ModelHeader) -> Iterator[_Difference]:
     yield "data.window", spec.data.window, header.window
     yield "data.horizon", spec.data.horizon, header.horizon
     yield "data.known and data.calendar", spec.data.ahead, header.known
+    yield (
+        "data.task",
+        spec.data.task,
+        next(task.name for task in TASKS.values() if task.labelled == (header.classes is not None)),
+    )
     yield "data.difference and data.transform", spec.data.change, header.change
     if spec.data.csv is not None:
         yield "data.target", spec.data.target, header.target
@@ -92,6 +105,7 @@ def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
     defaults: dict[str, Any] = {name: known.default for name, known in OF_RUN.items()}
     defaults |= {"space": None, "data.reading": None, "data.difference": [], "data.transform": None, "data.interval": None}
     defaults |= {"data.known": [], "data.calendar": []}
+    defaults["data.task"] = REGRESSION.name
     here, there = defaults | _flat(spec.lasting()), defaults | _flat(header.config)
     yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import OptionError
@@ -84,15 +84,19 @@ def derive_run(
         "scored_on": f"{len(windows)} windows {'held out' if held_out else 'of the training part'}",
         "version": __version__,
     } | ({} if noisy is None else {"noise_of": noisy.noise_of})
-    genotype, state = derive(
-        scored.forecaster, windows, targets, strategy=strategy, top_k=top_k, refit=refit, provenance=provenance
-    )
+    chosen: dict[str, Any] = {"strategy": strategy, "top_k": top_k, "refit": refit, "loss": _loss(run)}
+    genotype, state = derive(scored.forecaster, windows, targets, **chosen, provenance=provenance)
     derived = _derived(run, out, genotype, state)
     stages = {"search": errors_of(run, dataset, held_out), "derived": errors_of(derived, dataset, held_out)}
     metrics = run_metrics(derived, dataset) | {"interrupted": False, "wall_seconds": time.perf_counter() - started}
     history = (path / HISTORY).read_bytes() if exists(path / HISTORY) else b""
     _write(derived, history, metrics | {"stages": stages})
     return derived
+
+
+def _loss(run: Run) -> nn.Module | None:
+    """By what candidates are scored; None for mean squared error, which `derive` sums in a way of its own."""
+    return run.spec.task.criterion() if run.spec.task.labelled else None
 
 
 def _noise(path: Path, trust: bool) -> BackendSpec | None:
@@ -117,8 +121,8 @@ def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) 
         "data": run.data,
     }
     spec = run.spec.model_copy(update=changes | {"mixing": "linear", "epochs": run.epochs})
-    sizes = len(run.header.features), run.header.horizon
-    module = spec.regressor(device="cpu").build_module(*sizes, generator=torch.Generator())
+    sizes = len(run.header.features), run.header.n_outputs
+    module = spec.estimator(device="cpu").build_module(*sizes, generator=torch.Generator())
     module.load_state_dict(state)
     return Run(out, spec.on(EXACT), module.eval(), header_of(run.dataset, run.epochs))
 

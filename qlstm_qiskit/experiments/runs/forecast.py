@@ -11,6 +11,8 @@ import pandas as pd
 from qlstm_qiskit.data import Reading, SeriesTable, sliding_windows
 from qlstm_qiskit.data.feedback import fed_back, predict_whole, unknown_later
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
+from qlstm_qiskit.experiments.runs.classes import refuse_classes
+from qlstm_qiskit.experiments.runs.classify import class_table
 from qlstm_qiskit.experiments.runs.intervals import (
     calibrated,
     calibration_windows,
@@ -55,7 +57,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     Returns:
         The file's columns, and `prediction`, of a run with intervals `lower` and `upper`, and (where the target is in the file)
         `persistence`, empty in the first rows; in time order. Adaptive intervals follow the rows before. Rows to predict, at
-        the end, have the forecasts of `roll_out`, as far as what is known ahead reaches; they are empty beyond it.
+        the end, have the forecasts of `roll_out`, as far as what is known ahead reaches; they are empty beyond it. Of a run of
+        classes what `class_table` gives.
 
     Raises:
         DataError, OptionError: The file or a column cannot be used.
@@ -63,6 +66,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     """
     header, window = run.header, run.header.window
     series = path if isinstance(path, SeriesTable) else table_of(run, path)
+    if header.classes is not None:
+        return class_table(run, series)
     scaled = scaled_series(header, series, window + 1)
     n, first = series.n_rows, window + header.reach
     table = _own_columns(run, series)
@@ -129,6 +134,7 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
             cannot be fed back.
         BudgetError: As of `predict_table`.
     """
+    refuse_classes(run.path, run.header, "horizon", "leave --horizon out for the class of each row")
     require_at_least("horizon", horizon, 1, MOST_ROWS)
     header, at_once = run.header, run.header.horizon
     series = path if isinstance(path, SeriesTable) else table_of(run, path)

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     PositiveInt,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -22,7 +24,40 @@ from qlstm_qiskit.data import Change, Known, Scaler
 from qlstm_qiskit.data.known import own_columns
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.reading import validated
+from qlstm_qiskit.training.saved import labels_as_plain
 from qlstm_qiskit.training.tensors import read_weights
+
+
+class ClassLabels(BaseModel):
+    """Classes as a file has them; see `labels_as_plain`.
+
+    Attributes:
+        values: Sorted, each of them once.
+        dtype: numpy's name of their kind.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    values: tuple[bool | int | str, ...] = Field(min_length=2)
+    dtype: str
+
+    @classmethod
+    def of(cls, labels: NDArray[Any]) -> ClassLabels:
+        """Those of an array, (n_classes,)."""
+        return cls(**labels_as_plain(np.array(labels.tolist())))
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """As an array, (n_classes,)."""
+        return np.array(self.values)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        own = self.array
+        if own.dtype.kind not in "biuU" or own.dtype.kind != self.dtype[1:2] or np.unique(own).tolist() != list(self.values):
+            raise ValueError("classes are of several kinds, not sorted, or not each there once")
+        return self
+
 
 #: For each layer and gate, the names of candidates.
 Gates = tuple[tuple[tuple[str, ...], ...], ...]
@@ -40,6 +75,7 @@ class ModelHeader(BaseModel):
         gates: For each layer and gate, the candidates that are left, if a search has dropped some.
         change: What the model has learned in place of the target itself, and reads where the target is a feature.
         known: Which of the inputs, the last ones, are known ahead.
+        classes: What its outputs are the scores of, in this order; None for outputs that are values of the target.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +92,12 @@ class ModelHeader(BaseModel):
     gates: Gates | None = None
     change: Change | None = None
     known: Known | None = None
+    classes: ClassLabels | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the model: the values that it predicts, or the scores of its classes."""
+        return self.horizon if self.classes is None else len(self.classes.values)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -74,9 +116,9 @@ class ModelHeader(BaseModel):
 
     @model_serializer(mode="wrap")
     def _changed_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `change` and `known` where there is none, so that files say what they always did."""
+        """Without `change`, `known` and `classes` where there are none, so that files say what they always did."""
         content = dump(self)
-        for name in ("change", "known"):
+        for name in ("change", "known", "classes"):
             if getattr(self, name) is None:
                 content.pop(name, None)
         return content

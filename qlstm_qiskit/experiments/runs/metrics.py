@@ -48,7 +48,8 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "test": test,
         **task.references(dataset),
         **interval_metrics(run, dataset, predictions),
-        **_dates(dataset),
+        **(_dates(dataset) if task.ahead else {}),
+        **({"classes": list(run.header.classes.values)} if run.header.classes is not None else {}),
         "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "n_circuits": recurrent.n_circuits if recurrent is not None else 0,
         "path": next(recurrent.layers()).bank.path(

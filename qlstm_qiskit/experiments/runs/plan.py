@@ -41,7 +41,7 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1, bes
         return
     if options.guard.max_circuits is None and options.guard.max_qpu_seconds is None:
         return
-    shape = (header.window, len(header.features), header.horizon)
+    shape = (header.window, len(header.features), header.n_outputs)
     work = plan_work(run.spec, options, "predict", windows, shape, header=header).work * calls
     if besides:
         work += plan_work(run.spec, options, "predict", besides, shape, header=header).work
@@ -58,7 +58,7 @@ def circuits_of_evaluation(run: Run, windows: int) -> int | None:
     options, header = run.spec.backend_options, run.header
     if options is None or options.kind == "statevector" or run.forecaster.circuits is None:
         return None
-    shape = (header.window, len(header.features), header.horizon)
+    shape = (header.window, len(header.features), header.n_outputs)
     planned = None
     if options.kind == "aer":
         backend = next(run.forecaster.circuits.layers()).bank.backend
@@ -97,8 +97,10 @@ def plan_run(
         raise OptionError(f"task is {task!r}; it must be predict or train.")
     spec = load_spec(path)
     header = load_header(path, spec)
-    shape = (header.window, len(header.features), header.horizon)
+    shape = (header.window, len(header.features), header.n_outputs)
     if horizon is not None:
+        if spec.task.labelled:
+            raise OptionError(f"{path} predicts the class of a window, and has no horizon; plan for a number of windows.")
         if task != "predict" or windows is not None:
             raise OptionError("horizon needs the task predict, without windows.")
         calls = math.ceil(require_at_least("horizon", horizon, 1) / header.horizon)
@@ -133,20 +135,20 @@ def plan_work(
     `planned` counts in place of a backend made for it.
     """
     planned = planned or plan_backend(backend, device)
-    regressor = spec.regressor(backend=planned, device="cpu")
+    estimator = spec.estimator(backend=planned, device="cpu")
     window, features, outputs = shape
     generator = torch.Generator()
-    module = regressor.build_module(features, outputs, generator=generator)
+    module = estimator.build_module(features, outputs, generator=generator)
     if module.circuits is None:
         raise OptionError(f"the model {spec.model!r} has no circuits, so it needs no QPU time.")
     if task == "train":
-        SearchLoop(regressor.strategy, module, None, 1, generator)  # because the strategy may choose candidates
+        SearchLoop(estimator.strategy, module, None, 1, generator)  # because the strategy may choose candidates
     if task == "predict" and header is not None and header.gates is not None:
         module.circuits.keep(header.gates)
     if look is not None:
         look(module.circuits)
     packed, unpacked, noise = Workload(), Workload(), torch.Generator()
-    for kind, size, times in _batches(spec, regressor.strategy, task, windows, outputs):
+    for kind, size, times in _batches(spec, estimator.strategy, task, windows, outputs):
         before = planned.work()
         with drawing_from(noise, module):
             _step(module, _windows(size, window, features, next(module.parameters()).dtype), kind, spec)
@@ -160,7 +162,7 @@ def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int, horizon
     trainings = 1 if strategy.trials == 1 else strategy.trials + 1  # the best trial is trained again
     parts = [("predict", EVALUATION_BATCH, windows, 1)]
     if task == "train":
-        n_train, n_valid = split_validation(windows, horizon, spec.valid_fraction)
+        n_train, n_valid = split_validation(windows, horizon if spec.task.ahead else 1, spec.valid_fraction)
         steps = 2 if strategy.alternates else 1
         parts = [
             ("train", (spec.batch_size or n_train) * spec.repeats, n_train * spec.repeats, steps * trainings * spec.epochs),

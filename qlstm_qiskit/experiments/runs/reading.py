@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.training.task import REGRESSION
+from qlstm_qiskit.training.task import REGRESSION, TASKS, Task
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,9 +34,15 @@ class _HistoryLine(BaseModel):
     seconds: float = 0.0
 
 
-HistoryLine = with_errors(
-    _HistoryLine, **{REGRESSION.train: (float | None, ...), REGRESSION.valid: MAYBE, REGRESSION.test: (float | None, ...)}
-)
+_LINES: dict[str, Any] = {
+    task.name: with_errors(_HistoryLine, **{task.train: (float | None, ...), task.valid: MAYBE, task.test: (float | None, ...)})
+    for task in TASKS.values()
+}
+
+
+def history_line(task: Task) -> type[BaseModel]:
+    """What a line of history.jsonl is for a task."""
+    return cast(type[BaseModel], _LINES[task.name])
 
 
 class Coefficients(BaseModel):
@@ -129,21 +136,35 @@ class _Metrics(Environment):
     wall_seconds: float | None = None
     interval: IntervalFacts | None = None
     dates: Dates | None = None
+    classes: list[bool | int | str] | None = None
 
 
-_STAGE: Any = with_errors(_Stage, **{REGRESSION.valid: MAYBE, REGRESSION.test: (float, ...)})
-Metrics = with_errors(
-    _Metrics,
-    **dict.fromkeys((REGRESSION.train, REGRESSION.valid, REGRESSION.test), MAYBE),
-    **dict.fromkeys(REGRESSION.naive, (dict[str, float], {})),
-    stages=(dict[str, _STAGE], {}),
-)
+def _metrics(task: Task) -> type[BaseModel]:
+    stage: Any = with_errors(_Stage, **{task.valid: MAYBE, task.test: (float, ...)})
+    return with_errors(
+        _Metrics,
+        **dict.fromkeys((task.train, task.valid, task.test), MAYBE),
+        **dict.fromkeys(task.naive, (dict[str, float], {})),
+        stages=(dict[str, stage], {}),
+    )
+
+
+_METRICS = {task.name: _metrics(task) for task in TASKS.values()}
+
+
+def metrics_model(content: Mapping[str, Any]) -> type[BaseModel]:
+    """What a metrics.json is, by the task whose test error it has.
+
+    Args:
+        content: Of the file.
+    """
+    return _METRICS[next((task.name for task in TASKS.values() if task.test in content), REGRESSION.name)]
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
     """The content of a metrics.json, or `RunError`."""
     content = read_json(path)
-    validated(Metrics, content, path)
+    validated(metrics_model(content), content, path)
     return content
 
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.data import Dataset, LabelledWindows
 from qlstm_qiskit.experiments.runs.agreement import ARCHITECTURE, HISTORY, MODEL
-from qlstm_qiskit.experiments.runs.header import Gates, ModelHeader, RunHeader
-from qlstm_qiskit.experiments.runs.reading import ArchitectureLine, HistoryLine, read_epochs
+from qlstm_qiskit.experiments.runs.header import ClassLabels, Gates, ModelHeader, RunHeader
+from qlstm_qiskit.experiments.runs.reading import ArchitectureLine, history_line, read_epochs
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows
@@ -33,7 +33,7 @@ class Recorder(Callback):
 
     def __init__(self, out: Path, spec: RunSpec, dataset: Dataset, exact: Forecaster | None = None, epochs: int = 0) -> None:
         self.out, self.spec, self.dataset, self.exact = out, spec, dataset, exact
-        self.lines = self._before(HISTORY, epochs, HistoryLine)
+        self.lines = self._before(HISTORY, epochs, history_line(spec.task))
         self.architecture = self._before(ARCHITECTURE, epochs, ArchitectureLine)
 
     def _before(self, name: str, epochs: int, kind: type[BaseModel]) -> dict[int, str]:
@@ -101,6 +101,7 @@ def header_of(data: Dataset, epoch: int, gates: Gates | None = None) -> ModelHea
         target_scaler=data.target_scaler,
         change=data.change,
         known=data.known,
+        classes=ClassLabels.of(data.classes) if isinstance(data, LabelledWindows) else None,
         gates=gates,
     )
 

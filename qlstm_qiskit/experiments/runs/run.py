@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Dataset, Scaler, part_of
@@ -29,18 +27,20 @@ from qlstm_qiskit.experiments.runs.agreement import (
     require_agreement,
     require_same_cut,
 )
+from qlstm_qiskit.experiments.runs.building import build
+from qlstm_qiskit.experiments.runs.classes import classes_of, probabilities, require_same_classes
 from qlstm_qiskit.experiments.runs.difference import Difference
 from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader, read_model
 from qlstm_qiskit.experiments.runs.own import read_back
 from qlstm_qiskit.experiments.runs.reading import read_json, read_lines, read_metrics, validated
-from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.runs.series import DataSpec
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.trust import require_trusted
-from qlstm_qiskit.experiments.runs.units import predicted
-from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
+from qlstm_qiskit.experiments.runs.units import predicted, scaled_windows
+from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows, trace_windows
 from qlstm_qiskit.storage import exists
-from qlstm_qiskit.training.fitting import Seeds
 
 __all__ = [
     "ARCHITECTURE",
@@ -106,6 +106,7 @@ class Run:
             then, now = getattr(self.header, name), getattr(dataset, name)
             if then != now:
                 raise RunError(f"{self.path / MODEL} says {name} {then!r}, and the series of {self.path / CONFIG} has {now!r}.")
+        require_same_classes(self.path, self.header, dataset)
         for name in ("input_scaler", "target_scaler"):
             before, here = getattr(self.header, name), getattr(dataset, name)
             if not _is_close(before, here):
@@ -135,7 +136,7 @@ class Run:
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
-        """A dictionary per finished epoch: epoch, train_mse, valid_mse (with a validation part), test_mse, seconds."""
+        """A dictionary per finished epoch: epoch, the errors (of a validation part only where there is one), seconds."""
         lines = read_history(self.path, self.spec, self.header)
         return [{name: math.nan if value is None else value for name, value in line.items()} for line in lines]
 
@@ -163,8 +164,8 @@ class Run:
             for cell in self.forecaster.circuits.layers():
                 cell.bank.backend.close()
 
-    def predict(self, windows: NDArray[np.float64] | pd.DataFrame, *, units: str = "scaled") -> NDArray[np.float64]:
-        """Predictions (n, horizon) for windows, in the same units.
+    def predict(self, windows: NDArray[np.float64] | pd.DataFrame, *, units: str = "scaled") -> NDArray[Any]:
+        """Predictions (n, horizon) for windows, in the same units; of a run of classes the most probable one of each, (n,).
 
         Args:
             windows: (n, window, features), or in original units (n, window + reach, features): reach is what differences are
@@ -175,10 +176,28 @@ class Run:
             DataError: A prediction is not finite, windows are of another shape or other units, or the frame cannot be used.
             OptionError: There are no such units, or no such column.
         """
+        if self.header.classes is not None:
+            return classes_of(self.header, self._scores(windows, units))
         return predicted(self.predict_scaled, self.header, self.spec.data.reading, windows, units)
 
+    def predict_proba(self, windows: NDArray[np.float64] | pd.DataFrame, *, units: str = "scaled") -> NDArray[np.float64]:
+        """The probability of each class, (n, n_classes), in the order of `header.classes`.
+
+        Args:
+            windows, units: As in `predict`.
+
+        Raises:
+            OptionError: The run forecasts values, and has no classes.
+        """
+        if self.header.classes is None:
+            raise OptionError(f"{self.path} forecasts {self.header.target!r} and has no classes; use predict.")
+        return probabilities(self._scores(windows, units))
+
+    def _scores(self, windows: NDArray[np.float64] | pd.DataFrame, units: str) -> NDArray[np.float64]:
+        return self.predict_scaled(scaled_windows(self.header, self.spec.data.reading, windows, units)[0])
+
     def predict_scaled(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scaled predictions, (n, horizon), of windows that are known to be scaled.
+        """Outputs of the model, (n, outputs), of scaled windows: scaled predictions, or scores of classes before the softmax.
 
         Raises:
             DataError: A prediction is not finite.
@@ -254,8 +273,8 @@ def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work
     options = spec.backend_options
     assert options is not None
     recorded = options.leaves or (backend is not None and options.recorded)
-    forecaster = _build(spec, header, tensors, path, work if recorded else None)
-    exact = None if options.ideal else _build(spec.on(EXACT), header, tensors, path)
+    forecaster = build(spec, header, tensors, path, work if recorded else None)
+    exact = None if options.ideal else build(spec.on(EXACT), header, tensors, path)
     return Run(path, spec, forecaster, header.plain, exact, weights=header)
 
 
@@ -268,33 +287,3 @@ def _as_before(fraction: float, count: int) -> float:
     """A fraction for which `part_of` gives the cut of the float product; unchanged if both agree."""
     before = math.floor(fraction * count)
     return fraction if before == part_of(fraction, count) else (before + 0.5) / count
-
-
-def _require_dtype(forecaster: Forecaster, tensors: dict[str, torch.Tensor]) -> None:
-    """Refuse parameters of another dtype, which loading would convert silently."""
-    for name, value in forecaster.state_dict().items():
-        if value.dtype != tensors[name].dtype:
-            raise OptionError(f"{name} is {tensors[name].dtype}, not {value.dtype}")
-
-
-def _build(
-    spec: RunSpec, header: RunHeader, tensors: dict[str, torch.Tensor], path: Path, work: str | None = None
-) -> Forecaster:
-    """The model with these parameters, in evaluation mode; with `work`, its jobs are recorded under that name."""
-    regressor, options = spec.regressor(device="cpu"), spec.backend_options  # read where there is no other device, too
-    if options is not None and work is not None:
-        name = f"{work} {options.name} {hashlib.sha256((path / MODEL).read_bytes()).hexdigest()[:8]}"
-        seed = Seeds.of(spec.seed).backend if options.local else None  # shots on a device have no seed
-        regressor.set_params(backend=load_backend(options, seed=seed, record=path, run=name, ordered=False))
-    forecaster = regressor.build_module(len(header.features), header.horizon, generator=torch.Generator())
-    try:
-        if header.gates is not None and forecaster.circuits is not None:
-            forecaster.circuits.keep(header.gates)
-        forecaster.load_state_dict(tensors)
-        _require_dtype(forecaster, tensors)
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise RunError(
-            f"{path / MODEL} holds the parameters of another model than {path / CONFIG} ({spec.model}, hidden_size "
-            f"{spec.hidden_size}, depth {spec.depth}): {' '.join(str(error).split())}"
-        ) from error
-    return forecaster.eval()

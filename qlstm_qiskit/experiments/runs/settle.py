@@ -16,7 +16,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
-from qlstm_qiskit.training import QLSTMRegressor
+from qlstm_qiskit.training.estimator import Estimator
 
 
 def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
@@ -30,11 +30,11 @@ def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
     assert options is not None
     if spec.optimizer == "lbfgs" and not options.exact:
         raise OptionError(f"lbfgs compares losses exactly, and backend {options.name} has noise; use rmsprop, adam or spsa.")
-    regressor = spec.on(EXACT).regressor() if options.leaves else spec.regressor()
-    depth, module = _rehearse(regressor, dataset)
+    estimator = spec.on(EXACT).estimator() if options.leaves else spec.estimator()
+    depth, module = _rehearse(estimator, dataset)
     if isinstance(spec.space, OwnSpace):
         depth = spec.space.depth
-    found = {"data": spec.data.pinned(dataset), "depth": depth, "lr": regressor.learning_rate}
+    found = {"data": spec.data.pinned(dataset), "depth": depth, "lr": estimator.learning_rate}
     return spec.model_copy(update=found), dataset, module
 
 
@@ -79,19 +79,19 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _rehearse(regressor: QLSTMRegressor, dataset: Dataset) -> tuple[int | None, Forecaster]:
+def _rehearse(estimator: Estimator, dataset: Dataset) -> tuple[int | None, Forecaster]:
     """Run one batch forward, so that a model that does not fit is refused before a folder is created.
 
     Returns:
         The circuits' depth, and the untrained model.
     """
-    regressor.check_options()
-    regressor.set_params(device="cpu")  # where the data is
+    estimator.check_options()
+    estimator.set_params(device="cpu")  # where the data is
     generator = torch.Generator()
-    module = regressor.build_module(len(dataset.features), dataset.horizon, generator=generator)
+    module = estimator.build_module(len(dataset.features), dataset.n_outputs, generator=generator)
     _require_squares(dataset, next(module.parameters()).dtype)
     with drawing_from(generator, module):
-        module(torch.as_tensor(dataset.x_train[: regressor.batch_size or None], dtype=next(module.parameters()).dtype))
+        module(torch.as_tensor(dataset.x_train[: estimator.batch_size or None], dtype=next(module.parameters()).dtype))
     return module.circuits.depth if module.circuits is not None else None, module
 
 

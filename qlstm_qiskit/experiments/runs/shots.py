@@ -14,6 +14,7 @@ from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.run import Run, load_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, SampledBackend, find_spec
 from qlstm_qiskit.nn import predict_windows
+from qlstm_qiskit.training.task import TASKS, Task
 
 #: Default numbers of shots, from 64 to 65,536.
 SHOTS = tuple(2**k for k in range(6, 17))
@@ -43,6 +44,11 @@ class ShotCurve:
     device: float
     naive: dict[str, float]
     noise_of: str | None = None
+
+    @property
+    def task(self) -> Task:
+        """The task whose error it is."""
+        return next(task for task in TASKS.values() if task.metric == self.metric)
 
     @property
     def where(self) -> str:

@@ -42,8 +42,8 @@ from qlstm_qiskit.hardware.jobs.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.storage import claimed, exists, make_folders, strict_json, take_back, write_atomically
-from qlstm_qiskit.training import QLSTMRegressor
 from qlstm_qiskit.training.checkpoint import read_progress
+from qlstm_qiskit.training.estimator import Estimator
 
 
 def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
@@ -127,7 +127,7 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
     options = spec.backend_options
     assert options is not None
     start = None if spec.start is None else read_start(spec.start)
-    regressor = spec.regressor(verbose=verbose, start=start)
+    estimator = spec.estimator(verbose=verbose, start=start)
     if options.leaves:
         _require_affordable(spec, options, dataset)
     made = make_folders(out)
@@ -137,8 +137,8 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
         callbacks: list[Callback] = []
         try:
             callbacks = make_loggers(loggers, out, spec)
-            regressor.set_params(callbacks=callbacks)
-            return _train_into(out, spec, options, dataset, regressor, module)
+            estimator.set_params(callbacks=callbacks)
+            return _train_into(out, spec, options, dataset, estimator, module)
         except BaseException:
             note_failure(callbacks)
             if not begun and not (out / MODEL).exists():
@@ -147,7 +147,7 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
 
 
 def _train_into(
-    out: Path, spec: RunSpec, options: BackendSpec, dataset: Dataset, regressor: QLSTMRegressor, module: Forecaster
+    out: Path, spec: RunSpec, options: BackendSpec, dataset: Dataset, estimator: Estimator, module: Forecaster
 ) -> Run:
     """Train in an existing folder, from its checkpoint if it has one."""
     checkpoint = None if options.leaves else out / CHECKPOINT  # a device's record replays all that was done, from the start
@@ -158,16 +158,16 @@ def _train_into(
         write_atomically(out / SPACE, spec.space.qpy)
     write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
     backend = load_backend(options, record=out, run="train") if options.leaves else None
-    regressor.set_params(
-        callbacks=[recorder, *(regressor.callbacks or [])],
+    estimator.set_params(
+        callbacks=[recorder, *(estimator.callbacks or [])],
         checkpoint=checkpoint,
         **({} if backend is None else {"backend": backend}),
     )
     failed = None
     try:
-        regressor.fit(dataset.x_train, dataset.y_train)
+        estimator.fit(dataset.x_train, dataset.answers)
         (out / METRICS).unlink(missing_ok=True)  # those of the epochs before an interruption
-        recorder.record(regressor.module_, regressor.history_[-1])  # Ctrl-C may have come between training and writing
+        recorder.record(estimator.module_, estimator.history_[-1])  # Ctrl-C may have come between training and writing
     except TrainingError as error:
         if not (out / MODEL).exists():
             raise
@@ -175,7 +175,7 @@ def _train_into(
     finally:
         if isinstance(backend, PrimitiveBackend):
             backend.close()
-    interrupted = failed is not None or regressor.interrupted_
+    interrupted = failed is not None or estimator.interrupted_
     run = load_run(out, backend=EXACT if options.leaves else None, trust=True)
     run.__dict__["dataset"] = dataset  # the file need not be read once more
     try:
@@ -191,7 +191,7 @@ def _train_into(
 
 def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
     """Refuse a training that the guard would stop halfway."""
-    shape = (dataset.window, len(dataset.features), dataset.horizon)
+    shape = (dataset.window, len(dataset.features), dataset.n_outputs)
     require_affordable(plan_work(spec, options, "train", len(dataset.x_train), shape).work, options, "training")
 
 

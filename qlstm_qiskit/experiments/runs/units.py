@@ -43,7 +43,8 @@ def series_of(
         chosen = replace(given, impute=chosen.impute, na=chosen.na)
         content = read_content(source, chosen, columns)
     chosen = chosen.for_columns(list(content.cells.columns)) if given.date_column is None else chosen
-    target = [header.target] if header.target in content.cells.columns else []
+    is_number = header.classes is None and header.target in content.cells.columns
+    target = [header.target] if is_number else []
     return read_series(source, (*columns, *target), header.target, chosen, None if header.known is None else known)
 
 
@@ -152,6 +153,30 @@ def array_windows(header: ModelHeader, windows: Floats) -> tuple[Floats, Floats 
     return scaled.reshape(given.shape), past
 
 
+def scaled_windows(
+    header: ModelHeader, own: Reading | None, windows: Floats | pd.DataFrame, units: str
+) -> tuple[Floats, Floats | None]:
+    """Windows as the model reads them; returns as `frame_windows`.
+
+    Args:
+        header: Of the run.
+        own: How the run's own file is read.
+        windows, units: As in `Run.predict`.
+
+    Raises:
+        DataError: Windows are of another shape or other units, or the frame cannot be used.
+        OptionError: There are no such units.
+    """
+    if units not in UNITS:
+        raise unknown_option("units", units, UNITS)
+    if isinstance(windows, pd.DataFrame):
+        return frame_windows(header, own, windows)
+    if units == "original":
+        return array_windows(header, windows)
+    require_scaled(header, windows)
+    return windows, None
+
+
 def predicted(
     predict: Callable[[Floats], Floats], header: ModelHeader, own: Reading | None, windows: Floats | pd.DataFrame, units: str
 ) -> Floats:
@@ -163,15 +188,9 @@ def predicted(
         own: How the run's own file is read.
         windows, units: As in `Run.predict`.
     """
-    if units not in UNITS:
-        raise unknown_option("units", units, UNITS)
-    if isinstance(windows, pd.DataFrame):
-        scaled, past = frame_windows(header, own, windows)
-    elif units == "original":
-        scaled, past = array_windows(header, windows)
-    else:
-        require_scaled(header, windows)
-        return predict(windows)
+    scaled, past = scaled_windows(header, own, windows, units)
+    if units == "scaled" and not isinstance(windows, pd.DataFrame):
+        return predict(scaled)
     values = header.target_scaler.inverse(predict(scaled))
     return values if header.change is None or past is None else header.change.invert(values, past)
 

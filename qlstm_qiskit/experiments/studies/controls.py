@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeCV
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.data.rollout import rolled_errors
 from qlstm_qiskit.errors import OptionError, installing
-from qlstm_qiskit.experiments.runs.spec import DataSpec
+from qlstm_qiskit.experiments.runs.series import DataSpec
 from qlstm_qiskit.training.task import REGRESSION
 
 Floats = NDArray[np.float64]

@@ -64,7 +64,7 @@ class OwnCircuits:
         """Circuits of which a model can be made."""
         try:
             whole = with_own_circuits(spec, features, self.folder)
-            whole.on(EXACT).regressor(device="cpu").build_module(features, spec.data.horizon)
+            whole.on(EXACT).estimator(device="cpu").build_module(features, spec.data.horizon)
         except (OptionError, CircuitError, CapacityError) as error:
             raise type(error)(f"{place}: {error}") from None
         assert isinstance(whole.space, OwnSpace)

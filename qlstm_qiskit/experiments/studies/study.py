@@ -13,11 +13,12 @@ from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.recipes import RECIPES, recipe_fields
-from qlstm_qiskit.experiments.runs.spec import DataSpec, RunSpec
+from qlstm_qiskit.experiments.runs.series import DataSpec
+from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import EvaluationSpec
 from qlstm_qiskit.experiments.studies.spaces import OwnCircuits, digest_of
-from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask
+from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask, require_forecasts
 from qlstm_qiskit.hardware import BackendSpec, find_spec, names_own_code
 from qlstm_qiskit.training.task import REGRESSION, Task
 
@@ -90,6 +91,7 @@ class Study(BaseModel):
         allowed = (REGRESSION.test, REGRESSION.valid, *everywhere)
         if self.primary not in allowed:
             raise ValueError(f"primary is {self.primary!r}; it should be one of {', '.join(map(repr, allowed))}")
+        require_forecasts(self.datasets)
         for own in self.evaluations.values():
             for kind, names, known in (("row", own.rows, self.rows), ("evaluation", own.predicted_by, self.evaluations)):
                 for name in (names,) if isinstance(names, str) else names or ():

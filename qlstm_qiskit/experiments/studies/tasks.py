@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 from typing_extensions import Self
 
+from qlstm_qiskit.data import LABELLED_SERIES
+from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import PinnedEvaluation
+from qlstm_qiskit.training.task import REGRESSION, TASKS
 
 
 class Derive(BaseModel):
@@ -71,6 +75,23 @@ class Row(BaseModel):
         if self.search is None and (self.scratch or self.derive != Derive()):
             raise ValueError("has no search, which derive and scratch go with")
         return self
+
+
+def require_forecasts(datasets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse series of classes, since rows of a study are compared by errors of forecasts.
+
+    Args:
+        datasets: Fields of a `DataSpec` by the names of series.
+
+    Raises:
+        OptionError: A series has classes.
+    """
+    for name, own in datasets.items():
+        task = TASKS.get(own.get("task", REGRESSION.name))
+        if own.get("dataset", name) in LABELLED_SERIES or (task is not None and task.labelled):
+            raise OptionError(
+                f"the series {name!r} has classes, and studies compare forecasts; train models of it by qlstm train."
+            )
 
 
 class StudyTask(BaseModel):

@@ -46,6 +46,7 @@ def again(spec: RunSpec, path: Path) -> str:
         words += ["--from", spec.start.run, *_options(spec, training)]
     else:
         words += _options(spec.data, _DATA)
+        words += _options(spec.data, ["task"]) if spec.task.labelled else []
         words += [word for value in spec.data.difference for word in ("--difference", value)]
         if spec.data.features is not None and spec.data.csv is not None:
             words += _columns("--features", spec.data.features)

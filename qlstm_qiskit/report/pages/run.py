@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from qlstm_qiskit.errors import OptionError, RunError
-from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec, plan_run
+from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec
 from qlstm_qiskit.experiments.runs.run import METRICS, load_metrics
 from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
-from qlstm_qiskit.hardware.device.isa_cache import cache_folder
 from qlstm_qiskit.nn.constants import about_constants, constant_gates
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
+from qlstm_qiskit.report.pages.classes import accuracy_said, classes_section
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.report.pages.content import (
     DataGrid,
@@ -29,17 +28,17 @@ from qlstm_qiskit.report.pages.content import (
     json_file,
     number,
 )
-from qlstm_qiskit.report.pages.run_figures import forecast_plot, loss_plot, weight_plots
+from qlstm_qiskit.report.pages.cost import cost_sections
+from qlstm_qiskit.report.pages.run_figures import forecast_section, loss_plot, weight_plots
 from qlstm_qiskit.report.pages.shots import shots_section
 from qlstm_qiskit.storage import exists, strict_json
-from qlstm_qiskit.training.outlook import duration
 from qlstm_qiskit.training.task import Task
 
 #: Of a backend's entry: names of accounts, which a page that is handed on need not say.
 _PRIVATE = ("account", "instance", "token_env")
 
 #: What a page needs of metrics.json, beside the errors.
-_NEEDED = ("n_parameters", "n_circuits", "test", "persistence", "wall_seconds", "versions")
+_NEEDED = ("n_parameters", "n_circuits", "test", "wall_seconds", "versions")
 
 
 def run_page(path: Path, backend: str | None = None, backends: Path | None = None) -> Page:
@@ -58,19 +57,21 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
         hint = f"; finish it with `qlstm resume {path}`" if is_unfinished(path) else ""
         raise RunError(f"{path} has no {METRICS}, it is not finished{hint}.")
     metrics = load_metrics(path)
-    missing = [name for name in (spec.task.train, spec.task.test, *_NEEDED) if metrics.get(name) is None]
+    missing = [
+        name for name in (spec.task.train, spec.task.test, next(iter(spec.task.naive)), *_NEEDED) if metrics.get(name) is None
+    ]
     if missing:
         raise RunError(f"{path / METRICS} is damaged or of another version: it has no {', '.join(missing)}.")
     chosen = None if backend is None else _on_this_machine(backend, backends)
     run = load_run(path, backend=EXACT)
     sections = [
-        _forecast(run),
+        forecast_section(run) if run.header.classes is None else classes_section(run),
         _errors(run),
         _losses(run),
         *_architecture(run),
         *shots_section(run, spec.backend_options, backends),
     ]
-    sections += _cost(run, chosen, backends)
+    sections += cost_sections(run, chosen, backends)
     sections += [_settings(spec), _versions(run), _again(spec, run)]
     return Page("run", f"{spec.title} on {run.dataset.name}", _lead(spec, run), sections)
 
@@ -102,23 +103,14 @@ def _lead(spec: RunSpec, run: Run) -> list[str]:
     metrics, task = run.metrics, spec.task
     naive, error = task.best_naive(metrics)
     lines = [
+        *accuracy_said(run),
         f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
         f"{metrics['n_circuits']:,} circuits per step. {task.words.capitalize()} on the test part {metrics[task.test]:.3g}, "
-        f"of the {naive} forecast {error:.3g}, scaled units."
+        f"of the {naive} forecast {error:.3g}, {task.unit}.",
     ]
     if metrics.get("interrupted"):
         lines.append(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs.")
     return lines
-
-
-def _forecast(run: Run) -> Section:
-    text = (
-        "One step ahead, in the series' own units. The buttons show a part of it; with a mouse, drag over what is to be "
-        "larger, and double-click for all."
-    )
-    if run.dataset.change is not None:
-        text += f" The model learns {run.dataset.change.words}; forecasts and errors are of the series itself."
-    return Section("Forecast", [Text(text), forecast_plot(run)])
 
 
 def _errors(run: Run) -> Section:
@@ -129,8 +121,10 @@ def _errors(run: Run) -> Section:
         for name, label in forecasts.items()
         if name in metrics
     ]
-    caption = "On the test part. RMSE and MAE are in original units; MASE is the MAE divided by that of the naive forecast "
-    caption += "within the training part."
+    caption = f"On the test part, {task.about}."
+    if task.ahead:
+        caption = "On the test part. RMSE and MAE are in original units; MASE is the MAE divided by that of the naive forecast "
+        caption += "within the training part."
     parts: list[Element] = [
         DataGrid(caption, ["forecast", *task.figures.values()], rows, download=json_file("metrics", metrics))
     ]
@@ -161,7 +155,8 @@ def _each_part(metrics: dict[str, Any], task: Task) -> DataGrid:
         if key in metrics
     ]
     header = ["part", task.shown, *(["predicts"] if dates else [])]
-    return DataGrid("The model on each part of the series.", header, rows, left=("predicts",))
+    caption = f"The model on each part of the {'data' if task.labelled else 'series'}."
+    return DataGrid(caption, header, rows, left=("predicts",))
 
 
 def _losses(run: Run) -> Section:
@@ -208,65 +203,6 @@ def _architecture(run: Run) -> Iterator[Section]:
     if drawings or constant:
         texts = ["x are the inputs, w the trained angles."] * bool(drawings) + [constant] * bool(constant)
         yield Section("Circuits", [*map(Text, texts), *drawings])
-
-
-def _cost(run: Run, chosen: BackendSpec | None, backends: Path | None) -> Iterator[Section]:
-    metrics = run.metrics
-    rows = [["circuits per time step", f"{metrics['n_circuits']:,}"], ["trained parameters", f"{metrics['n_parameters']:,}"]]
-    rows.append(["time of the training", duration(metrics["wall_seconds"])])
-    if metrics.get("path"):
-        rows.append(["circuits evaluated as", metrics["path"].replace("form", "multilinear form")])
-    yield Section(
-        "Cost",
-        [
-            DataGrid(
-                "The model on this machine; circuits are those that a time step evaluates for one window.", ["", "value"], rows
-            )
-        ],
-    )
-    if chosen is not None and chosen.kind == "fake":
-        about = "Predicting the test part. Planned, not run: the delay between shots plus 3 us for each shot, 2 s for each job."
-        facts = [list(row) for row in plan_run(run.path, chosen).rows()]
-        yield Section(f"Plan for {chosen.name}", [DataGrid(about, ["", "planned"], facts, left=("planned",))], below=True)
-    for name in [chosen.name] if chosen is not None else _transpiled_for(run.path, backends):
-        yield Section(f"Transpiled for {name}", _transpiled(run.path, name, backends), below=True)
-
-
-def _transpiled_for(path: Path, backends: Path | None) -> list[str]:
-    """The backends on this machine that `qlstm transpile` has fitted the run to: it leaves a picture of the layouts."""
-    found = []
-    for picture in sorted(path.glob("layout-*.png")):
-        name = picture.stem.removeprefix("layout-")
-        try:
-            found += [name] if find_spec(name, backends).local else []
-        except OptionError:  # of a file of backends that is not here
-            continue
-    return found
-
-
-def _transpiled(path: Path, backend: str, backends: Path | None) -> list[Element]:
-    found = transpile_run(path, backend, backends, cache_folder())
-    header = ["circuit", "layer", "gates", "2-qubit gates", "depth", "SWAPs", "success", "qubits"]
-    rows = [
-        [
-            report.name,
-            str(layer),
-            ", ".join(gates),
-            "{} → {}".format(*report.two_qubit_gates),
-            "{} → {}".format(*report.depth),
-            str(report.swaps),
-            f"{report.success:.3f}",
-            ", ".join("-" if qubit < 0 else str(qubit) for qubit in report.qubits),
-        ]
-        for layer, (reports, used) in enumerate(zip(found.layers, found.gates, strict=True), 1)
-        for report, gates in zip(reports, used, strict=True)
-    ]
-    caption = (
-        f"Before → after fitting to {found.device.name}. Success is the estimated probability of a run without an error, "
-        "readout included; qubits are those of the device."
-    )
-    warnings = dict.fromkeys(report.warning for reports in found.layers for report in reports if report.warning)
-    return [DataGrid(caption, header, rows, left=("layer", "gates", "qubits")), *(Text(f"{text}.") for text in warnings)]
 
 
 def _settings(spec: RunSpec) -> Section:

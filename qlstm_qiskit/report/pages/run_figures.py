@@ -13,7 +13,7 @@ from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import Recurrent
 from qlstm_qiskit.report.architecture import LayerHistory, gate_title, layer_histories
 from qlstm_qiskit.report.figures import broken_at, forecast_columns, gaps_of, kept_epoch
-from qlstm_qiskit.report.pages.content import Plot, csv_file
+from qlstm_qiskit.report.pages.content import Plot, Section, Text, csv_file
 from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, epoch_axis, label, line, log_axis, plotted
 
 #: Of an interval: blue through which lines are seen, on light and dark paper.
@@ -24,6 +24,17 @@ MOST_ROWS, LAST_ROWS = 1000, 300
 
 #: Candidates of a gate that are drawn in colour.
 _MOST_NAMED = 3
+
+
+def forecast_section(run: Run) -> Section:
+    """The forecast of the series, one step ahead."""
+    text = (
+        "One step ahead, in the series' own units. The buttons show a part of it; with a mouse, drag over what is to be "
+        "larger, and double-click for all."
+    )
+    if run.dataset.change is not None:
+        text += f" The model learns {run.dataset.change.words}; forecasts and errors are of the series itself."
+    return Section("Forecast", [Text(text), forecast_plot(run)])
 
 
 def forecast_plot(run: Run) -> Plot:
@@ -148,7 +159,7 @@ def loss_plot(run: Run) -> Plot:
     figure = plotted(
         traces,
         epoch_axis(epochs),
-        log_axis(f"{task.title} (scaled units)", [value for values in kept.values() for value in values]),
+        log_axis(f"{task.title} ({task.unit})", [value for values in kept.values() for value in values]),
         hovermode="x unified",
         **({} if (marked := kept_epoch(run)) is None else _kept(*marked, late=2 * marked[0] > epochs[-1])),
     )

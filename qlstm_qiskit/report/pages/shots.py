@@ -58,7 +58,7 @@ def shots_plot(run: Run, curve: ShotCurve) -> Plot:
     if curve.noise_of is not None:
         levels.append(("model and device, without shot noise", curve.without_shots, "orange", "dashdot"))
     naive = zip(curve.naive.items(), itertools.cycle((INK, "purple")), strict=False)
-    levels += [(f"no model: {name.replace('_', ' ')}", error, colour, "dot") for (name, error), colour in naive]
+    levels += [(f"no model: {task.naive[name]}", error, colour, "dot") for (name, error), colour in naive]
     bars = {"type": "data", "array": list(curve.standard_errors), "color": "blue", "thickness": 1}
     traces = [line("with shots", shots, curve.errors, "blue", error_y=bars)]
     traces += [line(name, shots, [error] * len(shots), colour, dash, mode="lines") for name, error, colour, dash in levels]
@@ -66,7 +66,7 @@ def shots_plot(run: Run, curve: ShotCurve) -> Plot:
     figure = plotted(
         traces,
         axis("shots of each circuit", type="log", tickmode="array", tickvals=shots, ticktext=ticks, tickangle=0),
-        log_axis(f"{task.title} (scaled units)", [*curve.errors, *(error for _, error, _, _ in levels)]),
+        log_axis(f"{task.title} ({task.unit})", [*curve.errors, *(error for _, error, _, _ in levels)]),
         hovermode="x unified",
     )
     columns = {
@@ -93,7 +93,7 @@ def _tables(run: Run, curve: ShotCurve) -> Iterator[DataGrid]:
         beats = "none is enough"
     rows = [["model", number(curve.model)]]
     rows += [] if curve.noise_of is None else [["device adds", number(curve.device)]]
-    rows += [[name.replace("_", " "), number(error)] for name, error in curve.naive.items()]
+    rows += [[curve.task.naive[name], number(error)] for name, error in curve.naive.items()]
     rows += [["shots to beat naive", beats]] if curve.naive else []
     rows.append(["shots within 10 %", within])
     caption = (
