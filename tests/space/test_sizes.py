@@ -29,7 +29,7 @@ REFUSED: dict[str, Callable[[int], object]] = {
     "layer, hidden": lambda n: QLSTM(1, n),
     "layer, qubits": lambda n: QLSTM(1, 1, n_qubits=n),
     "space, qubits": lambda n: SearchSpace.paper().candidates(n, 2),
-    "analysis, qubits": lambda n: analyze(ONE, n),
+    "analysis, qubits": lambda n: analyze(ONE, n * 100),
     "classical, hidden": lambda n: build_forecaster("lstm", 1, 1, hidden_size=n * 1000),
     "layers": lambda n: QLSTM(1, 1, space=ONE, num_layers=n * 10),
     "space, depth": lambda n: SearchSpace.paper().candidates(4, n),
