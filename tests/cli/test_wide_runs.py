@@ -16,6 +16,7 @@ Command = Callable[..., tuple[int, str, str]]
 TRAIN = ("train", "--dataset", "damped_shm", "--n-qubits", 100, "--hidden-size", 5, "--epochs", 1)
 
 
+@pytest.mark.slow
 def test_a_run_of_100_qubits_from_training_to_its_page(qlstm: Command, tmp_path: Path) -> None:
     code, out, err = qlstm(*TRAIN, "--model", "config1", "--depth", 2, "--out", "run")
     assert (code, err) == (0, ""), err
@@ -38,6 +39,7 @@ def test_a_run_of_100_qubits_from_training_to_its_page(qlstm: Command, tmp_path:
     )
 
 
+@pytest.mark.slow
 def test_candidates_whose_terms_explode_are_refused_and_nothing_is_left(qlstm: Command, tmp_path: Path) -> None:
     code, out, err = qlstm(*TRAIN, "--model", "diffqas", "--depth", 2, "--out", "run")
     assert (code, out) == (2, "")
@@ -47,6 +49,7 @@ def test_candidates_whose_terms_explode_are_refused_and_nothing_is_left(qlstm: C
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_space_of_60_qubits_is_analysed_without_states(qlstm: Command, tmp_path: Path) -> None:
     """What is proven of a brickwork does not depend on how far it goes on: as on 12 qubits, where states fit."""
     (tmp_path / "own.py").write_text(
@@ -74,6 +77,7 @@ def test_a_space_of_60_qubits_is_analysed_without_states(qlstm: Command, tmp_pat
     assert (tmp_path / "s.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_an_estimator_of_156_qubits_is_trained_saved_and_loaded(tmp_path: Path) -> None:
     data = load_dataset("damped_shm")
     model = QLSTMRegressor("config1", n_qubits=156, hidden_size=5, depth=2, max_epochs=3, seed=0)

@@ -126,9 +126,9 @@ def assert_as(
         (33, 2, "linear-RX"),
         (63, 1, "linear-RY"),
         (64, 1, "linear-RX"),
-        (65, 2, "linear-RY"),
-        (100, 3, "linear-RX"),
-        (156, 2, "linear-RY"),
+        pytest.param(65, 2, "linear-RY", marks=pytest.mark.slow),
+        pytest.param(100, 3, "linear-RX", marks=pytest.mark.slow),
+        pytest.param(156, 2, "linear-RY", marks=pytest.mark.slow),
     ],
 )
 def test_brickwork_as_statevectors_of_its_light_cones(n: int, depth: int, block: str) -> None:
