@@ -84,10 +84,10 @@ def polynomial(program: Program, outputs: Sequence[Sequence[PauliTerm]], *, limi
         return None
     table, parts = Factors(form.n_columns, form.turns), []
     for output, terms in enumerate(form.outputs):
-        found = reach(form.turns, terms, form.n_qubits, STRING_LIMIT)
+        found = reach(form.turns, terms, STRING_LIMIT)
         if found is None:
             return None
-        expanded = expand(start_rows(terms, form.n_qubits, form.n_columns), found, 0, table, limit)
+        expanded = expand(start_rows(found, form.n_columns), found, 0, table, limit)
         if expanded is None:
             return None
         limit -= len(expanded)

@@ -20,13 +20,11 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from qlstm_qiskit.circuits.cone import least_strings, light_cone
 from qlstm_qiskit.circuits.frequencies import Factors
 from qlstm_qiskit.circuits.pauli import Ints, turn_sign
 from qlstm_qiskit.circuits.program import PauliTerm
 from qlstm_qiskit.circuits.turns import ANGLE_TOLERANCE, Turn
-
-#: Strings are pairs of bit masks in one integer of 64 bits.
-MAX_QUBITS = 31
 
 #: Coefficients below it, relative to the largest of the observable, are rounding errors of zero.
 TOLERANCE = 1e-12
@@ -42,30 +40,36 @@ Codes = NDArray[np.int32]
 class Reach:
     """Which strings of an observable can contribute, and which turns move them; by commutation alone.
 
+    Masks are those of the observable's light cone.
+
     Attributes:
-        n_qubits: Of the register.
+        n_qubits: Of the light cone.
+        terms: The observable.
         turns: Those that move a string which can contribute, from the last to the first.
         strings: Before each of them and at the end, the strings ``x << n_qubits | z``, sorted.
     """
 
     n_qubits: int
+    terms: tuple[PauliTerm, ...]
     turns: tuple[Turn, ...]
     strings: tuple[Ints, ...]
 
 
-def reach(turns: Sequence[Turn], terms: Sequence[PauliTerm], n_qubits: int, limit: int) -> Reach | None:
-    """Pull an observable back; None beyond `limit` strings in all, or for too many qubits.
+def reach(turns: Sequence[Turn], terms: Sequence[PauliTerm], limit: int) -> Reach | None:
+    """Pull an observable back; None beyond `limit` strings in all.
 
     Args:
         turns: In the order of time.
         terms: The observable.
-        n_qubits: Of the register.
         limit: Also bounds time and memory.
     """
-    if n_qubits > MAX_QUBITS:
+    cone = light_cone(terms, turns)
+    n_qubits = len(cone.qubits)
+    own_terms = tuple(replace(term, x=cone.local(term.x), z=cone.local(term.z)) for term in terms)
+    backwards = tuple(replace(turns[i], x=cone.local(turns[i].x), z=cone.local(turns[i].z)) for i in cone.moves)
+    if least_strings(own_terms, backwards[::-1], limit + len(terms)) > limit + len(terms):
         return None
-    backwards = tuple(reversed(turns))
-    strings = [np.unique(np.array([term.x << n_qubits | term.z for term in terms], dtype=np.int64))]
+    strings = [np.unique(cone.integers(term.x << n_qubits | term.z for term in own_terms))]
     total = 0
     for turn in backwards:
         own = strings[-1]
@@ -81,7 +85,7 @@ def reach(turns: Sequence[Turn], terms: Sequence[PauliTerm], n_qubits: int, limi
     kept = [index for index, moves in enumerate(moving) if moves]
     alive = [own[mask] for own, mask in zip(strings, live, strict=True)]
     # a turn that moves no live string leaves the set of live ones as it is
-    return Reach(n_qubits, tuple(backwards[index] for index in kept), (*(alive[index] for index in kept), alive[-1]))
+    return Reach(n_qubits, own_terms, tuple(backwards[index] for index in kept), (*(alive[index] for index in kept), alive[-1]))
 
 
 def live_strings(turns: Sequence[Turn], strings: Sequence[Ints], end: Bools, n_qubits: int) -> tuple[list[Bools], list[bool]]:
@@ -121,7 +125,8 @@ class Rows:
         """Equal products added up, without those that cancel; and the sum of the sizes of what was left out."""
         if not len(self):
             return self, 0.0
-        keys = np.concatenate([self.string[:, None], self.tag[:, None], self.codes], axis=1)
+        string = np.unique(self.string, return_inverse=True)[1] if self.string.dtype == object else self.string
+        keys = np.concatenate([string[:, None], self.tag[:, None], self.codes], axis=1)
         order = np.lexsort(keys.T[::-1])
         starts = np.flatnonzero(np.concatenate([[True], np.any(np.diff(keys[order], axis=0), axis=1)]))
         sums = np.add.reduceat(self.coefficient[order], starts)
@@ -148,11 +153,11 @@ class Expansion:
         return len(self.rows)
 
 
-def start_rows(terms: Sequence[PauliTerm], n_qubits: int, n_columns: int) -> Rows:
+def start_rows(found: Reach, n_columns: int) -> Rows:
     """An observable that has not been pulled back yet."""
-    keys = np.array([term.x << n_qubits | term.z for term in terms], dtype=np.int64)
-    coefficient = np.array([term.coefficient for term in terms], dtype=np.float64)
-    return Rows(keys, np.zeros_like(keys), coefficient, np.zeros((len(keys), n_columns), dtype=np.int32))
+    keys = np.array([term.x << found.n_qubits | term.z for term in found.terms], dtype=found.strings[0].dtype)
+    coefficient = np.array([term.coefficient for term in found.terms], dtype=np.float64)
+    return Rows(keys, np.zeros(len(keys), np.int64), coefficient, np.zeros((len(keys), n_columns), dtype=np.int32))
 
 
 def expand(rows: Rows, found: Reach, first: int, factors: Factors, limit: int) -> Expansion | None:

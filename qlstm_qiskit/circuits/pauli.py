@@ -142,10 +142,9 @@ class _Frame:
         power = (pauli.x & pauli.z).bit_count() + 2 * (pauli.sign < 0)
         total = Pauli(0, 0)
         for mask, images in ((pauli.x, self._x), (pauli.z, self._z)):
-            for qubit, image in enumerate(images):
-                if mask >> qubit & 1:
-                    step, total = multiply(total, image)
-                    power += step
+            while mask:  # bit after bit: masks are mostly empty, however wide they are
+                step, total = multiply(total, images[(mask & -mask).bit_length() - 1])
+                power, mask = power + step, mask & mask - 1
         assert power % 2 == 0, "conjugation keeps a string Hermitian"
         return replace(total, sign=1 - power % 4)
 

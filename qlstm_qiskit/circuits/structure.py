@@ -97,13 +97,13 @@ class _Found:
 
 
 def _find(form: TurnForm, terms: Sequence[PauliTerm], factors: Factors, limit: int) -> _Found:
-    found = reach(form.turns, terms, form.n_qubits, STRING_LIMIT)
+    found = reach(form.turns, terms, STRING_LIMIT)
     if found is None:
         return _Found(False, frozenset(range(form.n_columns)), None, False)
     uses = Counter(turn.column for turn in found.turns)
     apart = len(terms) == 1 and None not in uses and max(uses.values(), default=0) <= 1
     cut = _cut(found, uses, form.n_inputs) if len(terms) == 1 else 0
-    rows = start_rows(terms, form.n_qubits, form.n_columns)
+    rows = start_rows(found, form.n_columns)
     if cut:
         strings = found.strings[cut]
         ones, codes = np.ones(len(strings)), np.zeros((len(strings), form.n_columns), dtype=np.int32)

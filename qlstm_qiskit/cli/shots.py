@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run
     from qlstm_qiskit.experiments.runs.shots import ShotCurve
 
-#: Windows of a test part up to which a training ends with what its model would score with shots: these take some seconds.
-MOST_WINDOWS = 20_000
+#: Windows of a test part, and qubits, up to which a training ends with what its model would score with shots: these take some
+#: seconds.
+MOST_WINDOWS, MOST_QUBITS = 20_000, 31
 
 
 def shots(
@@ -75,6 +76,9 @@ def shots_line(run: Run) -> list[str]:
         return []
     if len(run.dataset.x_test) > MOST_WINDOWS:
         return [f"What it would score with shots takes a while for {len(run.dataset.x_test):,} windows: qlstm shots {run.path}"]
+    widest = max(candidate.n_qubits for cell in run.forecaster.circuits.layers() for candidate in cell.bank.candidates)
+    if widest > MOST_QUBITS:
+        return [f"What it would score with shots takes a while on {widest} qubits: qlstm shots {run.path}"]
     try:
         trained_on = run.spec.backend_options or EXACT
         curve = expected_errors(run.path, trained_on.inside(), (256, 1024, 4096), repeats=4)

@@ -175,7 +175,9 @@ def _print_analysis(found: SpaceAnalysis) -> None:
             success = [f"{report.device.success:.3f}"]
         inert = f"{'' if report.complete else '>= '}{len(report.inert_weights)}/{report.n_weights}"
         frequencies = "?" if report.n_frequencies is None else str(report.n_frequencies)
-        estimated = [f"{report.entangling_capability:.2f}", f"{report.expressibility:.2f}"]
+        estimated = [
+            "-" if value is None else f"{value:.2f}" for value in (report.entangling_capability, report.expressibility)
+        ]
         rows.append([report.name, frequencies, inert, *estimated, *pairs, *depth, *success, report.verdict])
     where = "" if found.device is None else f", and on {found.device}"
     layers = "" if found.depth is None else f", depth {found.depth}"
@@ -198,12 +200,14 @@ def _print_analysis(found: SpaceAnalysis) -> None:
         f"(zeros among them), in {counts['inert']} no weight matters, {counts['equal']} repeat an earlier one up to a sign and "
         "relabelled weights."
     )
+    origin = f"estimated from {found.samples} random states, seed {found.seed}"
+    if not found.samples:
+        origin = f"left out, since random states of {found.n_qubits} qubits do not fit in memory"
     if counts["not_complete"]:
         print(f"In {counts['not_complete']} of them more may be dead than was found.")
     print(
         f"freq.: vectors of input frequencies; inert: weights that do not matter; Q: entangling capability (mean Meyer-Wallach "
-        f"Q); KL: expressibility (divergence from Haar, 0 is best); both estimated from {found.samples} random states, seed "
-        f"{found.seed}; 2q: two-qubit gates."
+        f"Q); KL: expressibility (divergence from Haar, 0 is best); both {origin}; 2q: two-qubit gates."
     )
 
 

@@ -5,7 +5,7 @@ from qlstm_qiskit.exact.bound import BoundBank
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries
-from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_qubits
+from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_noisy_qubits
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.noise import Channel, NoisyProgram
 from qlstm_qiskit.exact.noisy import NoisyBank
@@ -35,5 +35,5 @@ __all__ = [
     "jit",
     "require_bytes",
     "require_memory",
-    "require_qubits",
+    "require_noisy_qubits",
 ]

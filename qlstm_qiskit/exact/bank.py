@@ -19,6 +19,7 @@ from qlstm_qiskit.exact.memory import require_bytes
 from qlstm_qiskit.exact.rotation_form import RotationForm, find_forms
 from qlstm_qiskit.exact.schedule import schedule
 from qlstm_qiskit.exact.states import Observables, StateBank
+from qlstm_qiskit.exact.wide import is_wide, require_forms
 
 #: How a bank may be evaluated: "form" builds the multilinear form once per pass, "states" pushes a statevector for each sample.
 PATHS = ("auto", "form", "states")
@@ -34,14 +35,22 @@ class ExactBank:
             states, and states for the others. "form" and "states" force one. Both have derivatives of any order; beyond the
             first they cost more. The form does not read an input that no output can depend on: NaN there goes unnoticed.
         sparse: See `find_forms`; the sums of a form are then taken in another order.
+        names: Of the candidates, for messages; their places by default.
 
     Raises:
+        CapacityError: A candidate that is too wide for a statevector has no form.
         CircuitError: The candidates disagree in inputs or outputs, or have no form where "form" is asked for.
         OptionError: An unknown path.
     """
 
     def __init__(
-        self, programs: Sequence[Program], observables: Sequence[Observables], path: str = "auto", *, sparse: bool = False
+        self,
+        programs: Sequence[Program],
+        observables: Sequence[Observables],
+        path: str = "auto",
+        *,
+        sparse: bool = False,
+        names: Sequence[str] = (),
     ) -> None:
         if path not in PATHS:
             raise unknown_option("path", path, PATHS)
@@ -51,6 +60,10 @@ class ExactBank:
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
         self._last = LastBound()
+        self._refused: dict[int, str] = {}
+        self._is_wide = path != "states" and is_wide(programs)
+        if self._is_wide:
+            require_forms(programs, self._except(self.forms), self._refused, names or list(map(str, range(len(programs)))))
         if path == "form" and (odd := self._except(self.forms)):
             raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form; use path='auto'.")
 
@@ -61,7 +74,9 @@ class ExactBank:
     @cached_property
     def forms(self) -> tuple[RotationForm, ...]:
         """The multilinear forms, one for each set of data angles; none where states are forced."""
-        return () if self.path == "states" else find_forms(self._programs, self._observables, sparse=self._sparse)
+        if self.path == "states":
+            return ()
+        return find_forms(self._programs, self._observables, sparse=self._sparse, refused=self._refused)
 
     @cached_property
     def _forms_apart(self) -> tuple[RotationForm, ...]:
@@ -116,7 +131,9 @@ class ExactBank:
         return self._last.bound((gates, apart), weights, mixing, samples, bind)
 
     def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
-        """Expectation values of each candidate, (batch, gates, candidates, outputs); by states."""
+        """Expectation values of each candidate, (batch, gates, candidates, outputs): by states, unless they are too wide."""
+        if self._is_wide:
+            return self.bind_apart(weights, samples=len(inputs))(inputs)
         states = self._states(weights.dtype, weights.device, tuple(range(self.n_candidates)))
         states.require_memory(len(weights), len(inputs), 1)
         return states.expectations(weights, inputs).permute(2, 0, 1, 3)

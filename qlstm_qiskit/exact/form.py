@@ -21,6 +21,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle
 from qlstm_qiskit.exact.adjoint import build_matrix, features, products, sparse_sums
+from qlstm_qiskit.exact.codes import digits_of, distinct, factors_of, parts_of
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
 from qlstm_qiskit.exact.tables import Array, FormTables
@@ -102,7 +103,7 @@ class MultilinearForm(FormTables):
             whole[feature, output] = matrix
             matrix = whole
         shape = (len(self.feature_codes), self.n_outputs, len(weights))
-        digits = self.feature_codes[:, None] // 3 ** np.arange(len(self.angles)) % 3
+        digits = digits_of(self.codes, self.width, len(self.angles))
         return FourierSeries(tuple(map(describe_angle, self.angles)), digits, matrix.reshape(shape).transpose(0, 2, 1))
 
     def features(self, inputs: Tensor) -> Tensor:
@@ -130,7 +131,7 @@ class MultilinearForm(FormTables):
 
     def _set_products(self, codes: Sequence[Array], sparse: bool) -> None:
         """Which products of the data angles' features occur."""
-        self.feature_codes = np.unique(np.concatenate([[0], *codes])).astype(np.int64)
+        self.feature_codes = distinct(codes)
         n_products = 3 ** len(self.angles)
         self.is_grid = not sparse and n_products <= min(_GRID_SHARE * len(self.feature_codes), _GRID_LIMIT)
         # Where most products occur, all of them do no harm: they factor into those of two halves of the qubits, which are
@@ -139,8 +140,8 @@ class MultilinearForm(FormTables):
             self.feature_codes = np.arange(n_products)
         n_parts = 2 if self.is_grid else max(1, -(-len(self.angles) // _PART_QUBITS))
         self.width = -(-len(self.angles) // n_parts)
-        shifts = 3 ** (self.width * np.arange(n_parts, dtype=np.int64))
-        self.codes = (self.feature_codes // shifts[:, None] % 3**self.width).astype(np.int32)
+        self.codes = parts_of(self.feature_codes, self.width, n_parts)
+        self.factors = factors_of(self.codes, self.width)
 
     def _set_entries(self, code: Array, output: Array, rest: tuple[Array, ...], sparse: bool) -> None:
         """Where each entry goes: products by their code, and outputs; `rest` is row, candidate and factor of each."""

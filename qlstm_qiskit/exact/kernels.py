@@ -195,20 +195,22 @@ def tables_backward(low: Array, high: Array, by_low: Array, by_high: Array, widt
 
 
 @jit
-def features_forward(angles: Array, width: int, codes: Array, tables: Array, features: Array) -> None:
+def features_forward(angles: Array, width: int, factors: tuple[Array, Array], tables: Array, features: Array) -> None:
     """Features (samples, features) of angles (samples, qubits), products of `tables` (samples, parts, 3^width).
 
-    `codes` (parts, features) says which product of each run of `width` qubits a feature takes.
+    `factors` says which products of each run of `width` qubits a feature takes; see `codes.factors_of`.
     """
+    pointer, place = factors
     n_samples, n_qubits = angles.shape
-    n_parts = len(codes)
     for b in range(n_samples):
-        for p in range(n_parts):
-            _products(angles[b, p * width : min((p + 1) * width, n_qubits)], tables[b, p])
-        for f in range(codes.shape[1]):
-            product = tables[b, 0, codes[0, f]]
-            for p in range(1, n_parts):
-                product *= tables[b, p, codes[p, f]]
+        own = tables[b]
+        for p in range(len(own)):
+            _products(angles[b, p * width : min((p + 1) * width, n_qubits)], own[p])
+        flat = own.reshape(-1)
+        for f in range(features.shape[1]):
+            product = flat[0]  # 1
+            for e in range(pointer[f], pointer[f + 1]):
+                product *= flat[place[e]]
             features[b, f] = product
 
 
@@ -227,20 +229,23 @@ def _slope(table: Array, gradient: Array, result: Array) -> None:
 
 
 @jit
-def features_backward(gradient: Array, width: int, codes: Array, tables: Array, by_angles: Array) -> None:
+def features_backward(gradient: Array, width: int, factors: tuple[Array, Array], tables: Array, by_angles: Array) -> None:
     """Gradient by the angles, (samples, qubits)."""
-    n_parts, n_qubits = len(codes), by_angles.shape[1]
+    pointer, place = factors
+    n_parts, n_qubits = tables.shape[1], by_angles.shape[1]
     by_angles[:] = 0
-    by_tables = np.empty((n_parts, tables.shape[2]), gradient.dtype)
+    by_tables = np.empty(tables.shape[1:], gradient.dtype)
+    by_flat = by_tables.reshape(-1)
     for b in range(len(gradient)):
+        flat = tables[b].reshape(-1)
         by_tables[:] = 0
-        for f in range(codes.shape[1]):
-            for p in range(n_parts):
+        for f in range(gradient.shape[1]):
+            for e in range(pointer[f], pointer[f + 1]):
                 others = gradient[b, f]  # multiplied up, not divided out: a cosine may be zero
-                for q in range(n_parts):
-                    if q != p:
-                        others *= tables[b, q, codes[q, f]]
-                by_tables[p, codes[p, f]] += others
+                for o in range(pointer[f], pointer[f + 1]):
+                    if o != e:
+                        others *= flat[place[o]]
+                by_flat[place[e]] += others
         for p in range(n_parts):
             _slope(tables[b, p], by_tables[p], by_angles[b, p * width : min((p + 1) * width, n_qubits)])
 

@@ -16,8 +16,8 @@ _KEPT_PER_STEP = 2
 #: Bytes of a permutation with phases for each basis state, as compiled and as tensors.
 _TABLE_BYTES = 48
 
-#: Qubits of the multilinear form: strings are pairs of bit masks in one integer, products of features numbers in base 3.
-MAX_FORM_QUBITS = 31
+#: Qubits, and angles of the data, of circuits with noise: their strings and products are numbers of 64 bits.
+MAX_NOISY_QUBITS = 31
 
 #: So few bytes are not worth asking the system about in every pass.
 _ALWAYS_FREE = 2**26
@@ -56,25 +56,26 @@ def require_memory(
     return needed
 
 
-def require_qubits(n_qubits: int) -> None:
-    """Refuse circuits that are too wide for a statevector of this machine and for the multilinear form, before they are built.
+def require_noisy_qubits(n_qubits: int) -> None:
+    """Refuse circuits that are too wide for the exact interpreter with noise, before they are built.
 
     Args:
         n_qubits: Of each circuit.
 
     Raises:
-        CapacityError: Neither path of the exact interpreter can take them; the message says how many qubits fit.
+        CapacityError: They are.
     """
-    if n_qubits <= MAX_FORM_QUBITS:
-        return
-    smallest = _LIVE_STATES * 8  # bytes for each amplitude, in float32
-    fitting = max((free_bytes(torch.device("cpu")) // smallest).bit_length() - 1, 0)
-    if n_qubits > fitting:
+    if n_qubits > MAX_NOISY_QUBITS:
         raise CapacityError(
-            f"{n_qubits} qubits are too many for the exact interpreter: a statevector of {fitting} qubits fits into the memory "
-            f"that is free, and the multilinear form takes {MAX_FORM_QUBITS} qubits at most. Use fewer qubits (hidden_size, or "
-            "n_qubits), or a backend with so large a device."
+            f"{n_qubits} qubits are too many for the exact interpreter with noise, which takes {MAX_NOISY_QUBITS} at most. Use "
+            "fewer qubits (hidden_size, or n_qubits), a backend without noise, or a device."
         )
+
+
+def fitting_qubits() -> int:
+    """The largest statevector that fits into the memory that is free, in qubits."""
+    smallest = _LIVE_STATES * 8  # bytes for each amplitude, in float32
+    return max((free_bytes(torch.device("cpu")) // smallest).bit_length() - 1, 0)
 
 
 def require_bytes(needed: int, what: str, device: torch.device) -> int:

@@ -15,7 +15,7 @@ from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.exact import noisy_kernels, plain
 from qlstm_qiskit.exact.form import MultilinearForm, compressed
 from qlstm_qiskit.exact.graph import NEGLIGIBLE, Graph, ReadStrings, find_graph
-from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
+from qlstm_qiskit.exact.memory import MAX_NOISY_QUBITS
 from qlstm_qiskit.exact.noise import NoisyProgram
 from qlstm_qiskit.exact.superops import INSTEAD, LocalMap, Maps, capitalised, constant_map, fused, letter_masks, program_maps
 from qlstm_qiskit.exact.tables import Array
@@ -146,8 +146,8 @@ def _groups(programs: Sequence[NoisyProgram], observables: Sequence[Outputs], ne
     """Graphs, one for each set of candidates that differ in angles only."""
     drafts: dict[object, tuple[list[int], list[Maps], tuple[list[LocalMap], ReadStrings]]] = {}
     for index, (program, outputs) in enumerate(zip(programs, observables, strict=True)):
-        if program.n_qubits > MAX_FORM_QUBITS:
-            raise CircuitError(f"{program.n_qubits} qubits are too many for strings as bit masks; at most {MAX_FORM_QUBITS}.")
+        if program.n_qubits > MAX_NOISY_QUBITS:
+            raise CircuitError(f"{program.n_qubits} qubits are too many for strings as bit masks; at most {MAX_NOISY_QUBITS}.")
         maps, start = program_maps(program), _start(program, outputs)
         joined = fused(maps.maps, program.n_qubits)
         content = tuple(
@@ -196,9 +196,9 @@ def _measured(program: NoisyProgram, term: PauliTerm) -> dict[tuple[int, int], f
 def _data_angles(groups: Sequence[_Group]) -> list[Angle]:
     """The data angles of all candidates, each once: those of single inputs first, in the order of the inputs."""
     found = {angle for group in groups for maps in group.maps for angle, _ in maps.data}
-    if len(found) > MAX_FORM_QUBITS:
+    if len(found) > MAX_NOISY_QUBITS:
         raise CircuitError(
-            f"the circuits read {len(found)} different angles of the data; at most {MAX_FORM_QUBITS} are taken. "
+            f"the circuits read {len(found)} different angles of the data; at most {MAX_NOISY_QUBITS} are taken. "
             f"{capitalised(INSTEAD)}."
         )
     return sorted(found, key=lambda angle: (angle.tree is not None, len(angle.inputs), angle.inputs, repr(angle.tree)))

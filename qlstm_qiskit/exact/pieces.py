@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.circuits import Angle, PauliTerm, Program
+from qlstm_qiskit.circuits.cone import WORD_QUBITS, least_strings
 from qlstm_qiskit.circuits.pauli import PauliForm, pauli_form
+from qlstm_qiskit.exact.codes import digit_codes, first_codes
 from qlstm_qiskit.exact.encoding import ProductEncoding, split_encoding
-from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
-from qlstm_qiskit.exact.propagation import Propagation, propagate
+from qlstm_qiskit.exact.propagation import Propagation, letters, propagate
 
 #: Plane rotations beyond which a structure is not worth a form; also bounds the time and memory of compiling.
 STEP_LIMIT = 2_000_000
@@ -21,8 +22,12 @@ STEP_LIMIT = 2_000_000
 Array = NDArray[Any]
 
 
+#: Products of the data's sines and cosines that an output may be a sum of, for a candidate; bounds time and memory too.
+PRODUCT_LIMIT = 2**22
+
+
 class StepLimitError(Exception):
-    """No structure of a form stays within `STEP_LIMIT`; the caller takes another path."""
+    """No structure of a form stays within the limits; the caller takes another path."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +46,7 @@ class Member:
 
 def find_member(index: int, program: Program, outputs: Sequence[Sequence[PauliTerm]]) -> Member | None:
     """Analyse one candidate; None where it has no product encoding or is not made of Clifford gates and Pauli rotations."""
-    encoding = split_encoding(program) if program.n_qubits <= MAX_FORM_QUBITS else None
+    encoding = split_encoding(program)
     if encoding is None:
         return None
     form = pauli_form(encoding.rest, outputs, program.n_qubits)
@@ -76,24 +81,39 @@ class Piece:
     value: Array
 
 
-def find_pieces(group: Sequence[Member], angle_base: int, limit: int) -> list[Piece] | None:
+def find_pieces(group: Sequence[Member], angle_base: int, limit: int) -> list[Piece] | str:
     """Propagate the common structure, output by output, keeping what any of the encodings can see.
 
-    None where that takes more than `limit` plane rotations.
+    In words what there is too much of, where that takes more than `limit` plane rotations, or `PRODUCT_LIMIT` products.
     """
     allowed = {
         tuple(int(sum(1 << letter for letter in range(4) if row[letter].any())) for row in member.encoding.bloch)
         for member in group
     }
     form = group[0].form
-    pieces = []
+    pieces, wide_products = [], 0.0
     for output, terms in enumerate(form.outputs):
         found = propagate(form.rotations, terms, sorted(allowed), limit)
         if found is None:
-            return None
+            most = max(least_strings(own, form.rotations) for own in form.outputs)
+            number = f"at least 2^{most.bit_length() - 1}" if most > STEP_LIMIT else f"more than {STEP_LIMIT:,}"
+            return f"{number} terms (Pauli strings), and {STEP_LIMIT:,} are the limit"
         limit -= found.n_steps
+        for member in group:
+            products = _count_products(member, found)
+            wide_products += products if form.n_qubits > WORD_QUBITS else 0
+            if max(products, wide_products) > PRODUCT_LIMIT:
+                return f"at least {max(products, wide_products):.2g} products of the data, and {PRODUCT_LIMIT:,} are the limit"
         pieces.append(Piece(found, len(group), output, angle_base, *_entries(group, found)))
     return pieces
+
+
+def _count_products(member: Member, found: Propagation) -> float:
+    """How many products of features the strings are, for one encoding."""
+    number = np.ones(found.n_nodes)
+    for place, qubit in enumerate(found.qubits):
+        number *= np.count_nonzero(member.encoding.bloch[qubit], axis=1)[letters(found.x, found.z, place)]
+    return float(number.sum())
 
 
 def _entries(group: Sequence[Member], found: Propagation) -> tuple[Array, Array, Array, Array]:
@@ -101,12 +121,16 @@ def _entries(group: Sequence[Member], found: Propagation) -> tuple[Array, Array,
     parts = []
     for position, member in enumerate(group):
         node = np.arange(found.n_nodes)
-        code, value = np.zeros(len(node), dtype=np.int64), np.ones(len(node))
+        code, value = first_codes(len(node), len(member.encoding.angles)), np.ones(len(node))
+        places = {qubit: place for place, qubit in enumerate(found.qubits)}
         for qubit, bloch in enumerate(member.encoding.bloch):
-            letter = (found.x[node] >> qubit & 1) + 2 * (found.z[node] >> qubit & 1)
+            if qubit not in places:  # the letter is I, whose component is 1
+                value = value * bloch[0, 0] if len(member.encoding.bloch) <= WORD_QUBITS else value  # up to rounding
+                continue
+            letter = letters(found.x[node], found.z[node], places[qubit])
             which, digit = np.nonzero(bloch[letter])  # a component may be a sum of features
             value = value[which] * bloch[letter[which], digit]
-            node, code = node[which], code[which] + digit * 3**qubit
+            node, code = node[which], code[which] + digit_codes(digit, qubit, code)
         parts.append((code, node * len(group) + position, np.full(len(node), member.index), value))
     code, row, candidate, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(row, kind="stable")  # coefficients are many, slots are few: read the former in order

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.circuits import PauliTerm
+from qlstm_qiskit.circuits.cone import least_strings, light_cone
 from qlstm_qiskit.circuits.pauli import Ints, PauliRotation, turn_sign
 
 
@@ -28,7 +29,8 @@ class Propagation:
     Attributes:
         rotation, first, second: The steps, from the last rotation to the first.
         start: Coefficients before the first step, (nodes,).
-        x, z: The string that each node stands for at the end, (nodes,).
+        x, z: The string that each node stands for at the end, on the qubits of the light cone, (nodes,).
+        qubits: Of the light cone.
     """
 
     rotation: Ints
@@ -37,6 +39,7 @@ class Propagation:
     start: NDArray[np.float64]
     x: Ints
     z: Ints
+    qubits: tuple[int, ...]
 
     @property
     def n_steps(self) -> int:
@@ -61,15 +64,19 @@ def propagate(
         allowed: Which strings count in the end: for each encoding and qubit a bit mask over the letters (I, X, Z, Y).
         limit: Return None beyond this many steps.
     """
+    cone = light_cone(terms, rotations)
+    if least_strings(terms, [rotations[index] for index in reversed(cone.moves)], limit + len(terms)) > limit + len(terms):
+        return None
     sums: dict[tuple[int, int], float] = {}
     for term in terms:
-        sums[term.x, term.z] = sums.get((term.x, term.z), 0.0) + term.coefficient
-    x, z = (np.array([string[i] for string in sums], dtype=np.int64) for i in (0, 1))
+        string = cone.local(term.x), cone.local(term.z)
+        sums[string] = sums.get(string, 0.0) + term.coefficient
+    x, z = (cone.integers(string[i] for string in sums) for i in (0, 1))
     start = [np.array(list(sums.values()))]
     steps: list[tuple[int, Ints, Ints]] = []
     total = 0
-    for index in reversed(range(len(rotations))):
-        px, pz = rotations[index].x, rotations[index].z
+    for index in cone.moves:
+        px, pz = cone.local(rotations[index].x), cone.local(rotations[index].z)
         splits = np.flatnonzero((np.bitwise_count(x & pz) + np.bitwise_count(z & px)) % 2)
         if not len(splits):
             continue
@@ -83,7 +90,8 @@ def propagate(
         total += len(first)
         if total > limit:
             return None
-    return _pruned(steps, np.concatenate(start), x, z, _counts(x, z, allowed))
+    counts = _counts(x, z, [[masks[qubit] for qubit in cone.qubits] for masks in allowed])
+    return _pruned(steps, np.concatenate(start), x, z, counts, cone.qubits)
 
 
 def _partners(x: Ints, z: Ints, splits: Ints, px: int, pz: int) -> tuple[Ints, Ints, Ints]:
@@ -101,20 +109,30 @@ def _partners(x: Ints, z: Ints, splits: Ints, px: int, pz: int) -> tuple[Ints, I
     return partner, np.concatenate([x, fresh_x]), np.concatenate([z, fresh_z])
 
 
+def letters(x: Ints, z: Ints, qubit: int) -> Ints:
+    """The letters of strings on one of the qubits of their masks: I, X, Z, Y as 0, 1, 2, 3."""
+    found: Ints = ((x >> qubit & 1) + 2 * (z >> qubit & 1)).astype(np.int64)
+    return found
+
+
 def _counts(x: Ints, z: Ints, allowed: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
-    """Which strings have a value that is not zero for some encoding."""
+    """Which strings have a value that is not zero for some encoding; `allowed` on the qubits of their masks."""
     counts = np.zeros(len(x), dtype=bool)
     for masks in allowed:
         fits = np.ones(len(x), dtype=bool)
         for qubit, mask in enumerate(masks):
-            letter = (x >> qubit & 1) + 2 * (z >> qubit & 1)
-            fits &= (mask >> letter & 1).astype(bool)
+            fits &= (mask >> letters(x, z, qubit) & 1).astype(bool)
         counts |= fits
     return counts
 
 
 def _pruned(
-    steps: list[tuple[int, Ints, Ints]], start: NDArray[np.float64], x: Ints, z: Ints, counts: NDArray[np.bool_]
+    steps: list[tuple[int, Ints, Ints]],
+    start: NDArray[np.float64],
+    x: Ints,
+    z: Ints,
+    counts: NDArray[np.bool_],
+    qubits: tuple[int, ...],
 ) -> Propagation:
     """Drop steps and nodes that lead to no string that counts."""
     live = counts.copy()
@@ -133,4 +151,5 @@ def _pruned(
         start=start[live],
         x=x[live],
         z=z[live],
+        qubits=qubits,
     )

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle, PauliTerm, Program
+from qlstm_qiskit.circuits.cone import WORD_QUBITS
 from qlstm_qiskit.exact import kernels, plain
 from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.form import MultilinearForm, compressed
@@ -24,12 +25,16 @@ def find_forms(
     *,
     apart: bool = False,
     sparse: bool = False,
+    refused: dict[int, str] | None = None,
 ) -> tuple[RotationForm, ...]:
     """Compile the forms of a bank: one for each set of data angles, of the candidates that have the structure.
 
     `apart`: The outputs of each candidate by themselves in place of their sums, (candidates x outputs) of each gate.
-    `sparse`: Keep for each output only the products that it can depend on, which is worth it for many outputs.
+    `sparse`: Keep for each output only the products that it can depend on, which is worth it for many outputs; always done on
+    more than `WORD_QUBITS` qubits.
+    `refused`: Filled with what there is too much of, for the candidates that have the structure and are too large for a form.
     """
+    refused = {} if refused is None else refused
     columns = np.cumsum([0, *(program.n_weights for program in programs)]).tolist()
     families: list[tuple[tuple[Angle | None, ...], list[Member]]] = []
     for index, (program, outputs) in enumerate(zip(programs, observables, strict=True)):
@@ -47,7 +52,7 @@ def find_forms(
     forms = []
     for angles, members in families:
         try:
-            forms.append(RotationForm(members, angles, columns, apart=apart, sparse=sparse))
+            forms.append(RotationForm(members, angles, columns, apart=apart, sparse=sparse, refused=refused))
         except StepLimitError:
             continue
     return tuple(forms)
@@ -63,7 +68,7 @@ class RotationForm(MultilinearForm):
         members: The candidates; `find_member` made them.
         angles: Their data angles, merged.
         columns: For each candidate of the bank, where its weights start among all weights.
-        apart, sparse: See `find_forms`.
+        apart, sparse, refused: See `find_forms`.
     """
 
     def __init__(
@@ -74,10 +79,12 @@ class RotationForm(MultilinearForm):
         *,
         apart: bool = False,
         sparse: bool = False,
+        refused: dict[int, str],
     ) -> None:
         n_outputs = len(members[0].form.outputs)
         super().__init__(angles, n_outputs * (len(columns) - 1) if apart else n_outputs, columns[-1])
         self._own_outputs = n_outputs if apart else 0
+        sparse = sparse or len(angles) > WORD_QUBITS
         structures: dict[tuple[object, ...], list[Member]] = {}
         for member in members:
             structures.setdefault(member.structure, []).append(member)
@@ -86,7 +93,8 @@ class RotationForm(MultilinearForm):
         kept: list[Member] = []
         for group in structures.values():
             found = find_pieces(group, len(rows), STEP_LIMIT - sum(piece.found.n_steps for piece in pieces))
-            if found is None:
+            if isinstance(found, str):
+                refused.update((member.index, found) for member in group)
                 continue  # the bank evaluates these candidates as states
             pieces += found
             kept += group

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from qlstm_qiskit.circuits import Angle, Fixed, Rotation
 from qlstm_qiskit.circuits.pauli import Pauli, rotation_parts, to_matrix
 from qlstm_qiskit.errors import CircuitError
-from qlstm_qiskit.exact.memory import MAX_FORM_QUBITS
+from qlstm_qiskit.exact.memory import MAX_NOISY_QUBITS
 from qlstm_qiskit.exact.noise import Channel, NoisyProgram
 
 Reals = NDArray[np.float64]
@@ -111,9 +111,9 @@ def program_maps(program: NoisyProgram) -> Maps:
                 else:
                     terms = {(-1, 0): fixed + np.cos(angle.offset) * cosine + np.sin(angle.offset) * sine}
                 maps.append(_sorted(operation.qubits, terms))
-    if len(data) > MAX_FORM_QUBITS:
+    if len(data) > MAX_NOISY_QUBITS:
         raise CircuitError(
-            f"a circuit has {len(data)} rotations by data; at most {MAX_FORM_QUBITS} are taken with noise. "
+            f"a circuit has {len(data)} rotations by data; at most {MAX_NOISY_QUBITS} are taken with noise. "
             f"{capitalised(INSTEAD)}."
         )
     return Maps(tuple(maps), tuple(angles), tuple(data))

@@ -24,6 +24,7 @@ class FormTables(ABC):
         n_outputs: Observables of each candidate.
         feature_codes: The products of 1, cos u and sin u that are used: one digit to the base 3 per data angle, (features,).
         codes: The same, cut into parts of `width` digits, (parts, features).
+        factors: See `codes.factors_of`.
         width: Data angles in a part.
         n_rows: Coefficients of one gate, in all candidates.
         slots: Where the matrix is sparse, the product and the output of each of its rows, output by output, (2, rows); None
@@ -32,8 +33,9 @@ class FormTables(ABC):
     """
 
     n_outputs: int
-    feature_codes: NDArray[np.int64]
+    feature_codes: Array
     codes: NDArray[np.int32]
+    factors: tuple[NDArray[np.int64], NDArray[np.int32]]
     width: int
     n_rows: int
     slots: NDArray[np.int32] | None = None

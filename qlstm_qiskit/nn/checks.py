@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
-from qlstm_qiskit.exact import require_bytes, require_qubits
-from qlstm_qiskit.hardware import Backend, NoisyBackend, SampledBackend, StatevectorBackend
+from qlstm_qiskit.exact import require_bytes, require_noisy_qubits
+from qlstm_qiskit.hardware import Backend, NoisyBackend, SampledBackend
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.sizes import require_buildable
@@ -46,8 +46,8 @@ def require_possible(
         layers = built[0].resolve_depth(depth)
         assert layers is not None
         require_buildable(size, layers, sum(len(space) for space in built))
-        if isinstance(backend, StatevectorBackend | SampledBackend | NoisyBackend):
-            require_qubits(size)
+        if isinstance(backend, NoisyBackend) or (isinstance(backend, SampledBackend) and backend.noisy):
+            require_noisy_qubits(size)
     if n_qubits is not None:
         require_parameters(len(spaces) * 2 * width * size, "the linear layers round the circuits", "cpu")
 

@@ -106,7 +106,8 @@ def _gates(axes: Axes, found: SpaceAnalysis) -> None:
 def _scatter(axes: Axes, found: SpaceAnalysis) -> None:
     for kind, colour in _KINDS.items():
         chosen = [report for report in found.reports if _kind(report) == kind]
-        points = [(report.entangling_capability, report.expressibility) for report in chosen]
+        pairs = [(report.entangling_capability, report.expressibility) for report in chosen]
+        points = [(x, y) for x, y in pairs if x is not None and y is not None]
         if points:
             x, y = zip(*points, strict=True)
             axes.scatter(x, y, color=colour, label=f"{kind}: {len(points)}", s=42, alpha=0.75)
@@ -115,4 +116,7 @@ def _scatter(axes: Axes, found: SpaceAnalysis) -> None:
     axes.set_ylim(bottom=-0.01)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
-    axes.legend(fontsize="small", title=f"{found.samples} random states each")
+    if found.samples:
+        axes.legend(fontsize="small", title=f"{found.samples} random states each")
+    else:
+        axes.set_title(f"random states of {found.n_qubits} qubits do not fit in memory", fontsize="small")

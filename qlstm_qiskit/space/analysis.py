@@ -12,7 +12,7 @@ from qlstm_qiskit.circuits.frequencies import readable
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import polynomial_of, structure_of, verdict
-from qlstm_qiskit.space.merit import entangling_capability, expressibility, random_states, require_states
+from qlstm_qiskit.space.merit import entangling_capability, expressibility, random_states, states_fit
 from qlstm_qiskit.space.pool import SearchSpace
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class CandidateReport:
         frequencies: Fourier support: vectors with a magnitude for each input that occur in some output; None if unknown.
         complete: What is not called dead is alive; see `circuits.Structure`. What is called dead is dead in any case.
         compared: It was small enough to be compared with the others.
-        entangling_capability: Mean Meyer-Wallach Q, estimated from random inputs and weights.
+        entangling_capability: Mean Meyer-Wallach Q, estimated from random inputs and weights; None where states do not fit.
         expressibility: Kullback-Leibler divergence from Haar-random states, in nats, estimated likewise; 0 is best.
         depth, two_qubit_gates: Written in one-qubit gates and CNOTs.
         device: What it becomes on a device; None where none was given.
@@ -54,8 +54,8 @@ class CandidateReport:
     frequencies: tuple[tuple[float, ...], ...] | None
     complete: bool
     compared: bool
-    entangling_capability: float
-    expressibility: float
+    entangling_capability: float | None
+    expressibility: float | None
     depth: int
     two_qubit_gates: int
     device: TranspileReport | None
@@ -85,7 +85,7 @@ class SpaceAnalysis:
     Attributes:
         reports: One per candidate.
         n_qubits, depth, n_outputs: What was analysed; `depth` is None for given circuits.
-        samples, seed: Random states per candidate behind the estimated figures of merit.
+        samples, seed: Random states per candidate behind the estimated figures of merit; no samples where states do not fit.
         device: Name of the device; None where none was given.
     """
 
@@ -146,18 +146,18 @@ def analyze(
         backend: Name of a backend with a device, to transpile for.
         backends: A file of backends in place of ./backends.yaml.
         cache: Folder in which transpiled circuits are kept.
-        samples, seed: Random states per candidate, for the entangling capability and, in all pairs, the expressibility.
+        samples, seed: Random states per candidate, for the entangling capability and, in all pairs, the expressibility; where
+            states of so many qubits do not fit in memory, these two figures are left out.
 
     Raises:
         OptionError: A size that does not fit, or a backend without a device.
         CircuitError: A candidate has fewer outputs, or more qubits than the device.
-        CapacityError: The random states do not fit in memory.
+        CapacityError: The circuits, or the fidelities of so many samples, are too large for this machine.
     """
     require_at_least("samples", samples, 2)
     if isinstance(space, SearchSpace):
-        layered = None if space.fixed else n_qubits
-        if layered is not None:
-            require_states(require_at_least("n_qubits", layered, 1), samples)  # before anything is built
+        if n_qubits is not None and not space.fixed:
+            states_fit(require_at_least("n_qubits", n_qubits, 1), samples)  # samples are refused before anything is built
         first = space.draft(n_qubits, depth, n_outputs).candidates[0]
         read = _outputs(first) if n_outputs is None else n_outputs
         candidates, layers = space.candidates(n_qubits, depth, read), space.resolve_depth(depth)
@@ -167,7 +167,7 @@ def analyze(
         candidates, layers = tuple(space), None
         read = _outputs(candidates[0]) if n_outputs is None else n_outputs
     size = max(candidate.n_qubits for candidate in candidates)
-    require_states(size, samples)
+    samples = samples if states_fit(size, samples) else 0
     device: str | None = None
     transpiled: Sequence[TranspileReport | None] = (None,) * len(candidates)
     if backend is not None:
@@ -208,7 +208,7 @@ def _report(
                 break
         else:
             earlier.append((candidate.name, own))
-    states = random_states(candidate.program, samples, seed)
+    states = random_states(candidate.program, samples, seed) if samples else None
     bare = in_cnots(candidate.circuit)
     return CandidateReport(
         name=candidate.name,
@@ -224,8 +224,8 @@ def _report(
         frequencies=found.frequencies,
         complete=found.complete,
         compared=own is not None or found.is_zero,
-        entangling_capability=entangling_capability(states),
-        expressibility=expressibility(states),
+        entangling_capability=None if states is None else entangling_capability(states),
+        expressibility=None if states is None else expressibility(states),
         depth=bare.depth(),
         two_qubit_gates=sum(map(is_pair, bare.data)),
         device=device,

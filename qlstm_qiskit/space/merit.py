@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from qlstm_qiskit.circuits import Angle, Program, Rotation
+from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.exact import require_bytes
 
 #: Bins of the histogram of fidelities, as in the paper.
@@ -25,16 +26,20 @@ Values = NDArray[np.float64]
 States = NDArray[np.complexfloating[Any, Any]]
 
 
-def require_states(n_qubits: int, samples: int) -> None:
-    """Refuse random states, and the fidelities of all their pairs, that do not fit in memory.
+def states_fit(n_qubits: int, samples: int) -> bool:
+    """Whether random states of so many qubits, and the fidelities of all their pairs, fit in memory.
 
     Raises:
-        CapacityError: They do not.
+        CapacityError: The fidelities alone do not.
     """
     amplitudes = samples << min(n_qubits, 64)  # beyond it no number of bytes is needed to know
-    require_bytes(
-        _STATES * 16 * amplitudes + 64 * samples**2, f"{samples} random states of {n_qubits} qubits", torch.device("cpu")
-    )
+    device = torch.device("cpu")
+    require_bytes(64 * samples**2, f"fidelities of all pairs of {samples} random states", device)
+    try:
+        require_bytes(_STATES * 16 * amplitudes + 64 * samples**2, "random states", device)
+    except CapacityError:
+        return False
+    return True
 
 
 def random_states(program: Program, samples: int, seed: int) -> States:

@@ -23,13 +23,13 @@ def cell(input_size: int = 1, hidden_size: int = 1, **options: object) -> QLSTMC
 
 
 REFUSED: dict[str, Callable[[int], object]] = {
-    "cell, input": lambda n: cell(input_size=n),
-    "cell, hidden": lambda n: cell(hidden_size=n),
-    "cell, qubits": lambda n: cell(n_qubits=n),
+    "cell, input": lambda n: cell(input_size=n * 100),
+    "cell, hidden": lambda n: cell(hidden_size=n * 100),
+    "cell, qubits": lambda n: cell(n_qubits=n * 100),
     "layer, hidden": lambda n: QLSTM(1, n),
     "layer, qubits": lambda n: QLSTM(1, 1, n_qubits=n),
     "space, qubits": lambda n: SearchSpace.paper().candidates(n, 2),
-    "analysis, qubits": lambda n: analyze(ONE, n),
+    "analysis, qubits": lambda n: analyze(ONE, n * 100),
     "classical, hidden": lambda n: build_forecaster("lstm", 1, 1, hidden_size=n * 1000),
     "layers": lambda n: QLSTM(1, 1, space=ONE, num_layers=n * 10),
     "space, depth": lambda n: SearchSpace.paper().candidates(4, n),
@@ -57,11 +57,16 @@ def test_the_estimator_refuses_numbers_that_are_none_of_a_size(name: str, value:
 
 
 def test_the_message_says_which_limit_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    cyclic = SearchSpace.product(["H-RY"], ["cyclic-RY"])
     monkeypatch.setattr("qlstm_qiskit.exact.memory.free_bytes", lambda device: 24 * 2**33)
-    with pytest.raises(CapacityError, match=r"a statevector of 33 qubits fits .* the multilinear form takes 31 qubits at most"):
-        cell(n_qubits=40)
+    with pytest.raises(
+        CapacityError, match=r"sums of at least 2\^\d+ terms .* on 40 qubits, where a statevector of 33 qubits fits"
+    ):
+        QLSTMCell(1, 1, space=cyclic, n_qubits=40)
+    assert QLSTMCell(1, 1, space=cyclic, n_qubits=33).bank.path(samples=1) == "states", "which are taken where they fit"
     monkeypatch.setattr("qlstm_qiskit.exact.memory.free_bytes", lambda device: 2**20)
-    assert cell(n_qubits=31).bank.path(samples=1) == "form", "the form needs no statevector"
+    for n_qubits in (31, 32, 100):
+        assert cell(n_qubits=n_qubits).bank.path(samples=1) == "form", "the form needs no statevector"
     with pytest.raises(CapacityError, match="216 circuits of 10 qubits and depth 200 .* 434,160, and 250,000 is the limit"):
         QLSTM(5, 5, depth=200, num_layers=6)
     with pytest.raises(CapacityError, match="the linear layers round the circuits of"):
@@ -69,7 +74,7 @@ def test_the_message_says_which_limit_it_is(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-def test_devices_take_more_qubits_than_the_exact_interpreter() -> None:
+def test_devices_take_wide_circuits() -> None:
     layer = cell(n_qubits=100, depth=1, backend="fake-fez")
     assert layer.bank.candidates[0].n_qubits == 100
 

@@ -30,7 +30,7 @@ def class_table(run: Run, series: SeriesTable) -> pd.DataFrame:
         BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
     header, first = run.header, run.header.window - 1
-    values, scaled = scaled_series(header, series, header.window)
+    scaled = scaled_series(header, series, header.window)
     table = series.cells.copy()
     names = [f"p_{name}" for name in names_of(header)]
     taken = [name for name in ("prediction", *names) if name in table.columns]
@@ -38,7 +38,7 @@ def class_table(run: Run, series: SeriesTable) -> pd.DataFrame:
         raise DataError(f"{series.name} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
     if not series.is_plain:
         for place, name in enumerate(header.features):
-            table[name] = values[:, place]
+            table[name] = series.values[:, place]
     if series.times is not None and series.times.column in table.columns:
         table[series.times.column] = series.times.written()
     windows = sliding_windows(scaled, header.window)

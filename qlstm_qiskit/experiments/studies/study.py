@@ -208,9 +208,8 @@ class Study(BaseModel):
             if row.control is not None:
                 work = Control.model_validate(own | row.control)
             elif row.search is not None:
-                search = self._with_own(
-                    self._shortened(RunSpec.model_validate(own | self.common | row.search), dataset), label, dataset
-                )
+                search = RunSpec.model_validate(own | self.common | row.search)
+                search = self._with_own(self._shortened(search, dataset), label, dataset)
                 tune = recipe | {key: self.common[key] for key in TRAINING if key in self.common} | (row.run or {})
                 if "space" in tune:
                     raise OptionError(f"row {label!r} of the study {self.name!r}: space goes with the search, not with run.")

@@ -101,6 +101,11 @@ class SampledBackend:
     def shots(self, number: int) -> None:
         self._source.number = require_at_least("shots", number, 1)
 
+    @property
+    def noisy(self) -> bool:
+        """Whether circuits have the noise of a device."""
+        return self._device is not None
+
     def estimator(self) -> BaseEstimatorV2:
         return self._circuits(self.draws).estimator()
 
@@ -124,7 +129,8 @@ class SampledBackend:
             return lambda observables: NoisyBank(noisy, observables, sparse=True, negligible=_NEGLIGIBLE), measured
         programs = [candidate.program for candidate in candidates]
         measured = [self._measurement(candidate, n_outputs) for candidate in candidates]
-        return lambda observables: ExactBank(programs, observables, self.path, sparse=True), measured
+        names = [candidate.name for candidate in candidates]
+        return lambda observables: ExactBank(programs, observables, self.path, sparse=True, names=names), measured
 
     def _measurement(self, candidate: CandidateLike, n_outputs: int | None) -> Measurement:
         """What is measured of a candidate: nothing where it is proven dead, as it is never submitted then."""

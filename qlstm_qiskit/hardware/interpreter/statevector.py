@@ -32,7 +32,8 @@ class StatevectorBackend:
             [lower_observable(observable, candidate.program.n_qubits) for observable in candidate.observables(n_outputs)]
             for candidate in candidates
         ]
-        return ExactBank([candidate.program for candidate in candidates], observables, self.path)
+        names = [candidate.name for candidate in candidates]
+        return ExactBank([candidate.program for candidate in candidates], observables, self.path, names=names)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -18,9 +18,14 @@ from qlstm_qiskit.report.pages.figures import INK, axis, line, log_axis, plotted
 #: Few numbers of shots and few repeats: a page is made in seconds.
 _NUMBERS, _REPEATS = SHOTS[::2], 4
 
+#: Shots of wider circuits take minutes: the covariance of all outputs is found in every call.
+_MOST_QUBITS = 31
+
 
 def shots_section(run: Run, backend: BackendSpec | None, backends: Path | None) -> Iterator[Section]:
     """Errors against shots; none of a model without circuits, or with circuits that the exact interpreter does not take.
+
+    Of wide circuits it says how to find them.
 
     Args:
         run: The run.
@@ -29,6 +34,10 @@ def shots_section(run: Run, backend: BackendSpec | None, backends: Path | None) 
         backends: As in `write_report`.
     """
     if run.forecaster.circuits is None:
+        return
+    widest = max(candidate.n_qubits for cell in run.forecaster.circuits.layers() for candidate in cell.bank.candidates)
+    if widest > _MOST_QUBITS:
+        yield Section("Shots", [Text(f"On {widest} qubits it takes minutes to find what shots change: qlstm shots RUN.")])
         return
     try:
         curve = expected_errors(run.path, _trusted(run, backend, backends).inside(), _NUMBERS, repeats=_REPEATS)
