@@ -44,8 +44,9 @@ def backends_certify(
         header = ["check", "by Qiskit alone", "here", "what this package does"]
         print_table(f"{name}: {found.device}", header, rows, text=header)
     if (failing := found.first_failing) is not None:
+        cause = failing.here.cause.rstrip(" .")
         raise JobError(
-            f"backend {name} fails the check {failing.name!r}: {failing.here.cause}. Values from it cannot be trusted; choose "
+            f"backend {name} fails the check {failing.name!r}: {cause}. Values from it cannot be trusted; choose "
             "another device, or tell its maker."
         )
     return None

@@ -43,6 +43,7 @@ _SEED = 7
 _ERRORS = 5.0
 #: What the words of an error about a result say of the check that it belongs to; the first that is found counts.
 _CONCERNS = (
+    ("seed", "equal seeds"),
     ("does not fit", "parameters kept by transpilation"),
     ("the device failed|neither a job nor a result|without a list of results", "kind of answer"),
     ("marked as failed|has the status", "status"),

@@ -115,7 +115,7 @@ def order_fault(values: Values) -> str | None:
         return "bits in reverse order"
     if _near(-values, wanted):
         return "0 and 1 in each other's place"
-    if _near(values[:1], wanted[:1]) or _near(values[1:], wanted[1:]):
+    if _near(values[:1], wanted[:1]) or _near(values[1:], wanted[1:]) or _near(values[::-1], wanted):
         return None  # each of them is right somewhere: a matter of parameter sets
     return f"<Z> of the qubits is {_said(values)} in place of {_said(wanted)}"
 

@@ -29,7 +29,7 @@ from qlstm_qiskit.hardware.config.secrets import scrub
 from qlstm_qiskit.hardware.executors.cost import Workload
 from qlstm_qiskit.hardware.executors.counts import FAILED
 from qlstm_qiskit.hardware.executors.results import field_of, shown
-from qlstm_qiskit.hardware.jobs.makers import shots_taken
+from qlstm_qiskit.hardware.jobs.makers import shots_taken, takes_seed
 
 #: Fewest shots of which two draws hardly ever agree.
 DRAWN = 32
@@ -39,8 +39,9 @@ _SEED = 11
 
 def raw_work(n_qubits: int, shots: int) -> Workload:
     """The most that `raw_outcomes` sends to a device, by number of its qubits."""
-    circuits = 2 + 2 + (1 if n_qubits > 1 else 0) + (2 if n_qubits > 2 else 0) + 4 * 2 + 2 * len(PHASES)
-    jobs = 1 + 1 + 4 + 1
+    by_sampler = 2 + (1 if n_qubits > 1 else 0) + (2 if n_qubits > 2 else 0)
+    circuits = 2 + 2 * by_sampler + 2 * 2 * len(PHASES) + 4 * 2  # primitives may have to be asked twice
+    jobs = 1 + 2 + 2 + 4
     return Workload(jobs, circuits, circuits, circuits * shots)
 
 
@@ -153,7 +154,8 @@ class _Raw:
         if spare.name in self._fitted:
             pubs.append((_measured(self._fitted["idle"], [0, 2]), self._columns(spare, PAIRS)))
         try:
-            found = [pub.data for pub in BackendSamplerV2(backend=self.device).run(pubs, shots=self.shots).result()]
+            result, remark = self._seeded_if_need_be(BackendSamplerV2, pubs, shots=self.shots)
+            found = [pub.data for pub in result]
             values = _means(found[0]["c"])
             pairs = _means(found[2]["c"]) if len(found) > 2 else None
         except Exception as error:  # noqa: BLE001
@@ -163,7 +165,8 @@ class _Raw:
         order = order_fault(values)
         if order is not None and memory and np.all(values == 1):
             order = "zeros without memory"
-        self.outcomes["order of qubits and bits"] = passed() if order is None else failed(order)
+        more = f"; {remark}" if remark else ""
+        self.outcomes["order of qubits and bits"] = passed(remark) if order is None else failed(order + more)
         self._judge("several parameter sets", sets_fault(values), order)
         if len(found) > 1:
             registers = {name: found[1][name].num_bits for name in found[1]}
@@ -185,13 +188,14 @@ class _Raw:
         observables = [[item.apply_layout(own.layout, own.num_qubits)] for item in probe.measured]
         try:
             pub = (own, observables, self._columns(probe, PHASES)[None])
-            job = BackendEstimatorV2(backend=self.device).run([pub], precision=(1 + 1e-9) / math.sqrt(self.shots))
-            values = np.asarray(job.result()[0].data.evs).T
+            precision = (1 + 1e-9) / math.sqrt(self.shots)
+            result, remark = self._seeded_if_need_be(BackendEstimatorV2, [pub], precision=precision)
+            values = np.asarray(result[0].data.evs).T
         except Exception as error:  # noqa: BLE001
             self.outcomes[name] = failed(f"Qiskit's estimator: {said(error)}")
             return
         fault = value_fault(values, np.hstack([np.cos(PHASES), np.sin(PHASES)]))
-        self.outcomes[name] = passed() if fault is None else failed(fault)
+        self.outcomes[name] = passed(remark) if fault is None else failed(fault)
 
     def repeats(self) -> None:
         """The same circuits four times: twice without a seed, twice with one."""
@@ -213,6 +217,19 @@ class _Raw:
             return passed("with seed_simulator") if twice(seed_simulator=_SEED) else failed("it ignores seed_simulator")
 
         self._try(names[1], seeded)
+
+    def _seeded_if_need_be(self, kind: Any, pubs: Sequence[Any], **options: Any) -> tuple[Any, str]:
+        """What one of Qiskit's primitives gives, with a seed where it raises without one; and a remark on that."""
+        try:
+            return kind(backend=self.device).run(pubs, **options).result(), ""
+        except Exception as error:
+            if not takes_seed(self.device):
+                raise
+            try:
+                seeded = kind(backend=self.device, options={"seed_simulator": _SEED}).run(pubs, **options).result()
+            except Exception:  # noqa: BLE001 - the seed is not what it wants
+                raise error from None
+            return seeded, f"without a seed it raises {type(error).__name__}"
 
     def _try(self, name: str, judge: Callable[[], Outcome]) -> None:
         try:
