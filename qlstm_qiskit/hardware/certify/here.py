@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import closing
 
 import numpy as np
-import torch
 from qiskit.quantum_info import Statevector
-from torch import Tensor
 
 from qlstm_qiskit.errors import QLSTMError
+from qlstm_qiskit.hardware.certify.compared import EXACT, Reference, compared, differentiated, values_of
 from qlstm_qiskit.hardware.certify.outcome import CHECKS, Outcome, failed, not_applicable, passed
 from qlstm_qiskit.hardware.certify.probes import (
     INPUTS,
@@ -30,45 +27,15 @@ from qlstm_qiskit.hardware.certify.probes import (
     turns,
     value_fault,
 )
-from qlstm_qiskit.hardware.certify.raw import DRAWN, said
+from qlstm_qiskit.hardware.certify.raw import DRAWN
+from qlstm_qiskit.hardware.certify.words import concerned, in_words
 from qlstm_qiskit.hardware.config.spec import BackendSpec
-from qlstm_qiskit.hardware.contract.backend import Backend
 from qlstm_qiskit.hardware.device.compact import compact
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 
 #: The seed of two backends that should agree.
 _SEED = 7
-#: Standard errors within which values lie.
-_ERRORS = 5.0
-#: What the words of an error about a result say of the check that it belongs to; the first that is found counts.
-_CONCERNS = (
-    ("seed", "equal seeds"),
-    ("does not fit", "parameters kept by transpilation"),
-    ("the device failed|neither a job nor a result|without a list of results", "kind of answer"),
-    ("marked as failed|has the status", "status"),
-    ("results of .* circuits", "number of results"),
-    ("neither counts nor memory|has a memory|contradict", "memory"),
-    ("shots, and|number of shots", "shots as asked"),
-    ("registers|classical bits", "register names"),
-)
-#: Characters of a cause; what Qiskit says of a circuit that does not fit has hundreds.
-_LONG = 240
-#: How far exact values may be off.
-_EXACT = 1e-6
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Exact values to compare with.
-
-    Attributes:
-        name: In messages.
-        backend: Computes them.
-    """
-
-    name: str
-    backend: Backend
 
 
 class Here:
@@ -100,7 +67,7 @@ class Here:
             backend = self._load(None)
         except QLSTMError as error:
             seed = "ignore seed" in str(error)
-            self.outcomes["equal seeds" if seed else "limits of circuits and shots"] = failed(_words(error))
+            self.outcomes["equal seeds" if seed else "limits of circuits and shots"] = failed(in_words(error))
             return self._all()
         self.outcomes["limits of circuits and shots"] = passed()
         with closing(backend):
@@ -131,7 +98,7 @@ class Here:
             own = [bound.expectation_value(item).real for item in small.observables]
             true = Statevector(probe.circuit.assign_parameters(point))
             wanted = [true.expectation_value(item).real for item in probe.measured]
-            return passed() if np.allclose(own, wanted, atol=_EXACT) else failed("bound afterwards its values are others")
+            return passed() if np.allclose(own, wanted, atol=EXACT) else failed("bound afterwards its values are others")
 
         self._try("parameters kept by transpilation", judge)
 
@@ -141,10 +108,11 @@ class Here:
         read = ("kind of answer", "status", "number of results", "memory", "shots as asked", "register names")
         judged = ("order of qubits and bits", "several parameter sets")
         try:
-            values = _values(backend, turned(self.n_qubits), rows)
+            values = values_of(backend, turned(self.n_qubits), rows)
         except Exception as error:  # noqa: BLE001 - somebody else's code below
+            before = {name: own for name, own in self.outcomes.items() if own.result == "failed"}
             self.outcomes |= dict.fromkeys((*read, *judged), not_applicable("there are no values"))
-            self.outcomes |= {_concerned(error): failed(_words(error))} | _failures(self.outcomes)
+            self.outcomes |= {concerned(error): failed(in_words(error))} | before
             return False
         self.outcomes |= dict.fromkeys(read, passed())
         order = order_fault(values[:2])
@@ -176,7 +144,7 @@ class Here:
 
     def _compare(self, backend: PrimitiveBackend, name: str, probe: Probe, rows: Values, wanted: Values) -> None:
         def judge() -> Outcome:
-            fault = value_fault(_values(backend, probe, rows), wanted)
+            fault = value_fault(values_of(backend, probe, rows), wanted)
             return passed() if fault is None else failed(fault)
 
         self._try(name, judge)
@@ -190,7 +158,7 @@ class Here:
         rows = turns(self.n_qubits)[2:]
 
         def judge() -> Outcome:
-            first, second = (_values(backend, turned(self.n_qubits), rows) for _ in range(2))
+            first, second = (values_of(backend, turned(self.n_qubits), rows) for _ in range(2))
             return failed("two jobs have the same shots") if np.array_equal(first, second) else passed()
 
         self._try(name, judge)
@@ -205,7 +173,7 @@ class Here:
 
         def once() -> Values:
             with closing(self._load(_SEED)) as backend:
-                return _values(backend, turned(self.n_qubits), rows)
+                return values_of(backend, turned(self.n_qubits), rows)
 
         def judge() -> Outcome:
             if np.array_equal(once(), once()):
@@ -218,31 +186,14 @@ class Here:
 
     def numbers(self, backend: PrimitiveBackend) -> None:
         """Values and gradients of a small circuit, against those of the exact interpreter."""
-        names = ("values", "gradients by parameter shift")
-        probe = entangled(self.n_qubits)
+        probe, names = entangled(self.n_qubits), ("values", "gradients by parameter shift")
         try:
-            values, gradient = _differentiated(backend, probe)
-        except Exception as error:  # noqa: BLE001
-            self.outcomes |= dict.fromkeys(names, failed(_words(error)))
+            found = differentiated(backend, probe)
+        except Exception as error:  # noqa: BLE001 - somebody else's code below
+            self.outcomes |= dict.fromkeys(names, failed(in_words(error)))
             return
-        shots, worst = self.spec.shots, [np.inf, np.inf]
-        for reference in (Reference("the ideal circuit", StatevectorBackend()), *self._references(backend)):
-            exact, slope = _differentiated(reference.backend, probe)
-            variance = 0.0 if shots is None else np.maximum(1 - exact**2, 1 / shots) / shots
-            # (f(a + pi/2) - f(a - pi/2)) / 2 of values whose variance is at most 1 / shots; a weight's is a sum over inputs
-            summed = np.where(np.arange(len(slope)) < len(INPUTS), 1, len(INPUTS))
-            spread = 0.0 if shots is None else np.sqrt(summed / 2 / shots)
-            off = [np.abs(values - exact) / _bound(variance**0.5), np.abs(gradient - slope) / _bound(spread)]
-            for index, (name, own) in enumerate(zip(names, off, strict=True)):
-                if own.max() < worst[index]:
-                    worst[index] = float(own.max())
-                    self.outcomes[name] = self._verdict(float(own.max()), reference.name)
-
-    def _verdict(self, worst: float, reference: str) -> Outcome:
-        if self.spec.shots is None:
-            return passed(f"as {reference}") if worst <= 1 else failed(f"off {reference} by more than {_EXACT:g}")
-        away = f"{worst * _ERRORS:.2g} standard errors from {reference}"
-        return passed(away) if worst <= 1 else failed(away)
+        references = (Reference("the ideal circuit", StatevectorBackend()), *self._references(backend))
+        self.outcomes |= zip(names, compared(found, references, probe, self.spec.shots), strict=True)
 
     def _without_shots(self) -> str | None:
         if self.spec.shots is None:
@@ -253,64 +204,4 @@ class Here:
         try:
             self.outcomes[name] = judge()
         except Exception as error:  # noqa: BLE001 - somebody else's code below
-            self.outcomes[name] = failed(_words(error))
-
-
-def noisy_reference(spec: BackendSpec, backend: PrimitiveBackend, device: object) -> list[Reference]:
-    """The exact interpreter with the noise of a device's target, on the circuits as the backend fits them; none where it
-    states no noise that can be simulated.
-    """
-    from qiskit.providers import BackendV2
-
-    from qlstm_qiskit.hardware.device.named import states_noise
-    from qlstm_qiskit.hardware.device.readout import noise_target
-    from qlstm_qiskit.hardware.interpreter.sampled import Device, NoisyBackend
-
-    assert isinstance(device, BackendV2)
-    with suppress(QLSTMError):
-        if states_noise(device):
-            target = device.target if spec.kind == "provider" else noise_target(device)
-            readout = spec.noise is None or spec.noise.readout
-            own = NoisyBackend(spec, Device(target, backend.prepare, readout), lambda _: backend)
-            own.bank([entangled(2)])  # whether it can be simulated
-            return [Reference(f"the noise of {device.name}", own)]
-    return []
-
-
-def _values(backend: Backend, probe: Probe, rows: Values) -> Values:
-    """Values of a probe without weights, (rows, observables): one job."""
-    bound = backend.bank([probe]).bind(torch.zeros((1, 0), dtype=torch.float64))
-    with torch.no_grad():
-        return np.asarray(bound.candidates(torch.tensor(rows))[:, 0, 0])
-
-
-def _differentiated(backend: Backend, probe: Probe) -> tuple[Values, Values]:
-    """Values of `entangled` (inputs, observables), and the gradient of the sum of the first: by inputs, then by weights."""
-    inputs = torch.tensor(INPUTS, requires_grad=True)
-    weights = torch.tensor(WEIGHTS[None], requires_grad=True)
-    values: Tensor = backend.bank([probe]).bind(weights).candidates(inputs)[:, 0, 0]
-    found = torch.autograd.grad(values[:, 0].sum(), (inputs, weights))
-    return np.asarray(values.detach()), np.concatenate([np.asarray(item).ravel() for item in found])
-
-
-def _bound(error: Values | float) -> Values:
-    return np.maximum(_ERRORS * np.asarray(error), _EXACT)
-
-
-def _failures(outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
-    return {name: own for name, own in outcomes.items() if own.result == "failed"}
-
-
-def _concerned(error: Exception) -> str:
-    """The check that an error in reading the first job belongs to; that of the order of bits where it is none of them."""
-    found = (name for words, name in _CONCERNS if re.search(words, str(error)))
-    return next(found, "order of qubits and bits")
-
-
-def _words(error: Exception) -> str:
-    """The error in a line, without what the record of jobs says of where it is."""
-    if not isinstance(error, QLSTMError):
-        return said(error)
-    text = re.split(r"\. (?:Nothing is lost|It was not recorded)", " ".join(str(error).split()))[0]
-    text = re.sub(r"^job \d+(?: \(.*?\))? on .*?: (?:there is no usable result: )?", "", text)
-    return text if len(text) <= _LONG else f"{text[:_LONG]} ..."
+            self.outcomes[name] = failed(in_words(error))

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from qiskit import ClassicalRegister, QuantumCircuit, transpile
+from qiskit import QuantumCircuit, transpile
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.providers import BackendV2
 
+from qlstm_qiskit.hardware.certify.foreign import in_two_registers, mark, means, measured, number, said
 from qlstm_qiskit.hardware.certify.outcome import CHECKS, Outcome, failed, not_applicable, passed
 from qlstm_qiskit.hardware.certify.probes import (
     PAIRS,
@@ -25,9 +26,7 @@ from qlstm_qiskit.hardware.certify.probes import (
     value_fault,
 )
 from qlstm_qiskit.hardware.certify.probes import turns as angles_of_turned
-from qlstm_qiskit.hardware.config.secrets import scrub
 from qlstm_qiskit.hardware.executors.cost import Workload
-from qlstm_qiskit.hardware.executors.counts import FAILED
 from qlstm_qiskit.hardware.executors.results import field_of, shown
 from qlstm_qiskit.hardware.jobs.makers import shots_taken, takes_seed
 
@@ -104,7 +103,7 @@ class _Raw:
         names = ("kind of answer", "status", "number of results", "memory", "shots as asked")
         if not self._is_fitted(probe, *names):
             return
-        circuits = [_measured(self._bound(probe, row)) for row in angles_of_turned(self.n_qubits)[:2]]
+        circuits = [measured(self._bound(probe, row)) for row in angles_of_turned(self.n_qubits)[:2]]
         memory = None
         try:
             try:
@@ -125,7 +124,7 @@ class _Raw:
 
     def _results(self, results: Sequence[Any], memory: Outcome | None, asked: int) -> None:
         items = [item for result in results for item in (field_of(result, "results") or ())]
-        marks = [mark for own in (*results, *items) if (mark := _mark(own))]
+        marks = [said_of for own in (*results, *items) if (said_of := mark(own))]
         self.outcomes["status"] = failed(marks[0]) if marks else passed()
         many = f"{len(items)} results of {asked} circuits"
         self.outcomes["number of results"] = passed() if len(items) == asked else failed(many)
@@ -137,7 +136,7 @@ class _Raw:
         counts = [field_of(own, "counts") for own in data]
         none = "counts without memory" if all(own is not None for own in counts) else "neither memory nor counts"
         self.outcomes["memory"] = memory or (passed() if all(own is not None for own in words) else failed(none))
-        numbers = {_number(*own) for own in zip(words, counts, strict=True)} - {self.shots}
+        numbers = {number(*own) for own in zip(words, counts, strict=True)} - {self.shots}
         given = ", ".join(str(number) for number in sorted(numbers, key=str))
         self.outcomes["shots as asked"] = failed(f"{given} shots in place of {self.shots}") if numbers else passed()
 
@@ -148,16 +147,16 @@ class _Raw:
         if not self._is_fitted(probe, *names):
             return
         rows = angles_of_turned(self.n_qubits)
-        pubs: list[Any] = [(_measured(self._fitted["turned"]), self._columns(probe, rows[:2]))]
+        pubs: list[Any] = [(measured(self._fitted["turned"]), self._columns(probe, rows[:2]))]
         if self.n_qubits > 1:
-            pubs.append((_in_two_registers(self._bound(probe, rows[0])),))
+            pubs.append((in_two_registers(self._bound(probe, rows[0])),))
         if spare.name in self._fitted:
-            pubs.append((_measured(self._fitted["idle"], [0, 2]), self._columns(spare, PAIRS)))
+            pubs.append((measured(self._fitted["idle"], [0, 2]), self._columns(spare, PAIRS)))
         try:
             result, remark = self._seeded_if_need_be(BackendSamplerV2, pubs, shots=self.shots)
             found = [pub.data for pub in result]
-            values = _means(found[0]["c"])
-            pairs = _means(found[2]["c"]) if len(found) > 2 else None
+            values = means(found[0]["c"])
+            pairs = means(found[2]["c"]) if len(found) > 2 else None
         except Exception as error:  # noqa: BLE001
             self._all(names, failed(f"Qiskit's sampler: {said(error)}"))
             return
@@ -206,7 +205,7 @@ class _Raw:
         if self.shots < DRAWN:
             self._all(names, not_applicable(f"{self.shots} shots are too few to tell"))
             return
-        circuits = [_measured(self._bound(probe, row)) for row in angles_of_turned(self.n_qubits)[2:]]
+        circuits = [measured(self._bound(probe, row)) for row in angles_of_turned(self.n_qubits)[2:]]
 
         def twice(**options: Any) -> bool:
             return self._counts(circuits, **options) == self._counts(circuits, **options)
@@ -273,57 +272,3 @@ class _Raw:
         results = [answer.result() if callable(getattr(answer, "result", None)) else answer for answer in answers]
         data = [field_of(item, "data") for result in results for item in field_of(result, "results")]
         return [field_of(own, "counts") or field_of(own, "memory") for own in data]
-
-
-def said(error: Exception) -> str:
-    """An exception of somebody else's code in a line."""
-    text = scrub(" ".join(str(error).split()))
-    return f"{type(error).__name__}: {text[:160] or 'without a word'}"
-
-
-def _mark(item: Any) -> str | None:
-    """How a result, or that of a circuit, says that it failed."""
-    status = field_of(item, "status")
-    text = str(getattr(status, "name", status or ""))
-    if field_of(item, "success") is False:
-        return "marked as failed" + (f" ({shown(text)})" if text else "")
-    return f"the status {shown(text)}" if FAILED.search(text) else None
-
-
-def _number(memory: Any, counts: Any) -> Any:
-    """Shots in a result."""
-    try:
-        return len(memory) if memory is not None else int(sum(counts.values()))
-    except Exception:  # noqa: BLE001
-        return "no countable"
-
-
-def _measured(circuit: QuantumCircuit, qubits: Sequence[int] | None = None) -> QuantumCircuit:
-    """A fitted circuit with qubits of the original measured, qubit i of them into bit i of register c."""
-    wires = _wires(circuit)
-    wires = wires if qubits is None else [wires[qubit] for qubit in qubits]
-    result, register = circuit.copy(), ClassicalRegister(len(wires), "c")
-    result.add_register(register)
-    result.measure(wires, register)
-    return result
-
-
-def _in_two_registers(circuit: QuantumCircuit) -> QuantumCircuit:
-    """A fitted circuit with its first and last qubit measured into registers a and b."""
-    wires, result = _wires(circuit), circuit.copy()
-    for name, wire in (("a", wires[0]), ("b", wires[-1])):
-        register = ClassicalRegister(1, name)
-        result.add_register(register)
-        result.measure([wire], register)
-    return result
-
-
-def _wires(circuit: QuantumCircuit) -> list[int]:
-    if circuit.layout is None:
-        return list(range(circuit.num_qubits))
-    return [int(wire) for wire in circuit.layout.final_index_layout(filter_ancillas=True)]
-
-
-def _means(bits: Any) -> Values:
-    """<Z> of each bit, (sets, bits), the first bit first."""
-    return 1.0 - 2.0 * np.asarray(bits.to_bool_array(order="little"), dtype=np.float64).mean(axis=-2)

@@ -34,7 +34,8 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
     """
     if spec.kind == "statevector":
         return Certificate(spec.name, spec.kind, "the exact interpreter")
-    from qlstm_qiskit.hardware.certify.here import Here, noisy_reference
+    from qlstm_qiskit.hardware.certify.compared import noisy_reference
+    from qlstm_qiskit.hardware.certify.here import Here
     from qlstm_qiskit.hardware.certify.raw import raw_outcomes, raw_work
 
     spec = spec.model_copy(update={"pack": "off"})
@@ -49,7 +50,7 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
     if alone is not None:
         raw = raw_outcomes(_part(spec, alone), shots)
     load = _Loader(spec)
-    here = Here(spec, load, n_qubits, lambda backend: noisy_reference(spec, backend, device), no_seeds).run()
+    here = Here(spec, load, n_qubits, lambda backend: noisy_reference(spec, backend, device, n_qubits), no_seeds).run()
     checks = tuple(Check(name, raw[name], here[name]) for name in CHECKS)
     return Certificate(spec.name, spec.kind, device.name or type(device).__name__, spec.shots, work, checks)
 
