@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 backends_app = typer.Typer(
     help="List, check and plan for what can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True
 )
-backends_app.command("certify")(backends_certify)
 
 _PlannedTask = Annotated[
     str,
@@ -149,6 +148,9 @@ def backends_check(
         return
     for fact, value in report.items():
         print(f"{fact}: {value}")
+
+
+backends_app.command("certify")(backends_certify)
 
 
 def _device(spec: BackendSpec) -> str | None:

@@ -28,6 +28,7 @@ from qlstm_qiskit.hardware.certify.suite import certify_backend
 from qlstm_qiskit.hardware.config.file import find_spec
 from tests.hardware import test_makers as makers
 from tests.hardware import test_targets as targets
+from tests.hardware.mock_service import Server, install
 from tests.speed import slow_but
 
 SHOTS = 900
@@ -137,6 +138,8 @@ CASES = {
     "AerSimulator": Said(AerSimulator),
     "BasicSimulator, which names no number of qubits": Said(BasicSimulator),
     "FakeManilaV2": Said(FakeManilaV2),
+    "one qubit": Said(lambda: GenericBackendV2(1, ["rz", "sx", "x"], noise_info=False, seed=1)),
+    "two qubits": Said(lambda: GenericBackendV2(2, noise_info=False, seed=1)),
     "couplers in one direction": Said(targets.one_way),
     "gates of a part of the qubits": Said(targets.uneven),
     "no option for seeds": Said(makers.Seedless),
@@ -313,6 +316,33 @@ def test_packaged_backends_pass(name: str) -> None:
     assert {check.raw.result for check in found.checks} <= {"passed", "not applicable"}, found.checks
     values = {check.name: check.here for check in found.checks}["values"]
     assert values.result == "passed"
+
+
+def test_a_noisy_device_is_compared_with_the_noise_that_it_states() -> None:
+    """200,000 shots tell it from the ideal circuit by far."""
+    spec = find_spec("fake-manila").model_copy(update={"shots": 200_000})
+    found = {check.name: check.here for check in certify_backend(spec).checks}
+    for name in ("values", "gradients by parameter shift"):
+        assert re.fullmatch(r"[\d.]+ standard errors from the noise of fake_manila", found[name].cause)
+        assert found[name].result == "passed"
+
+
+@pytest.mark.slow
+def test_jobs_at_ibm_are_priced_and_compared_here_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mocked service gives the same work the same shots."""
+    server = Server(tmp_path / "service")
+    install(server, monkeypatch)
+    monkeypatch.setenv("MY_TOKEN", "a-token")
+    guard = {"max_qpu_seconds": 300.0}
+    spec = BackendSpec.model_validate({"name": "far", "kind": "ibm", "token_env": "MY_TOKEN", "shots": SHOTS, "guard": guard})
+    found = certify_backend(spec)
+    assert {check.raw.result for check in found.checks} == {"not applicable"}
+    assert {check.name for check in found.checks if check.here.result == "failed"} == {"independence of jobs"}
+    assert {check.name: check.here for check in found.checks}[SEEDS].cause == "shots of a real device have no seed"
+    assert len(server.log()) == found.work.jobs
+    with pytest.raises(BudgetError, match="sets no limit"):
+        certify_backend(BackendSpec.model_validate(spec.model_dump() | {"guard": {}}))
+    assert len(server.log()) == found.work.jobs
 
 
 def test_the_exact_interpreter_has_nothing_to_certify() -> None:

@@ -58,11 +58,10 @@ def turned(n_qubits: int) -> Probe:
 
 
 def turns(n_qubits: int) -> Values:
-    """Angles of `turned`, (4, qubits), radians: the first two rows are basis states."""
-    own = _TURNS[:, :n_qubits].copy()
-    if n_qubits == 1:
-        own[1] = 0.0  # the two rows would be the same
-    return own
+    """Angles of `turned`, (rows, qubits), radians: the first two rows are basis states, and shots of the others vary."""
+    if n_qubits == 1:  # as many values as with three qubits, so that equal shots are no accident
+        return np.concatenate([[[np.pi], [0.0]], _TURNS[2:].reshape(-1, 1)])
+    return _TURNS[:, :n_qubits]
 
 
 @cache

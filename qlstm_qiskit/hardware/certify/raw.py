@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,7 +40,8 @@ _SEED = 11
 def raw_work(n_qubits: int, shots: int) -> Workload:
     """The most that `raw_outcomes` sends to a device, by number of its qubits."""
     by_sampler = 2 + (1 if n_qubits > 1 else 0) + (2 if n_qubits > 2 else 0)
-    circuits = 2 + 2 * by_sampler + 2 * 2 * len(PHASES) + 4 * 2  # primitives may have to be asked twice
+    repeated = 4 * len(angles_of_turned(n_qubits)[2:])
+    circuits = 2 + 2 * by_sampler + 2 * 2 * len(PHASES) + repeated  # primitives may have to be asked twice
     jobs = 1 + 2 + 2 + 4
     return Workload(jobs, circuits, circuits, circuits * shots)
 
@@ -52,8 +54,10 @@ def raw_outcomes(device: BackendV2, shots: int) -> dict[str, Outcome]:
         shots: Of each circuit.
     """
     found = _Raw(device, shots)
-    for step in (found.limits, found.fit, found.answer, found.sampler, found.estimator, found.repeats):
-        step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of others; what they warn of is shown where this package runs the device
+        for step in (found.limits, found.fit, found.answer, found.sampler, found.estimator, found.repeats):
+            step()
     return {name: found.outcomes.get(name, not_applicable("Qiskit has nothing to compare")) for name in CHECKS}
 
 
