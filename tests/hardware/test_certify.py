@@ -26,6 +26,8 @@ from qlstm_qiskit.hardware.certify.outcome import CHECKS, Certificate
 from qlstm_qiskit.hardware.certify.probes import order_fault, sets_fault, turns
 from qlstm_qiskit.hardware.certify.suite import certify_backend
 from qlstm_qiskit.hardware.config.file import find_spec
+from qlstm_qiskit.hardware.config.parts import TranspileSpec
+from tests.hardware import test_contract as contract
 from tests.hardware import test_makers as makers
 from tests.hardware import test_targets as targets
 from tests.hardware.mock_service import Server, install
@@ -304,6 +306,24 @@ def test_nothing_leaves_this_machine_unless_it_is_allowed(certify, guard: dict[s
         certify(device, guard=guard)
     assert "\n" not in str(caught.value)
     assert device.calls == []
+
+
+@pytest.mark.slow
+def test_a_dry_run_submits_nothing(certify) -> None:
+    device = makers.Device()
+    found = certify(device, guard={"dry_run": True})
+    assert found.first_failing is None
+    assert {check.raw.cause for check in found.checks} == {"a dry run submits nothing"}
+    assert device.calls == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["provider-estimator", "local-estimator", "local-legacy-estimator", "local-packed"])
+def test_other_primitives_pass(name: str) -> None:
+    spec = contract.SPECS[name].confirmed()
+    spec = spec.model_copy(update={"transpile": TranspileSpec(layout=(0, 1, 2, 3))} if spec.pack == "off" else {})
+    found = certify_backend(spec)
+    assert found.first_failing is None, found.first_failing
 
 
 PACKAGED = ("aer-exact", "aer-shots", "aer-noise-torino", "fake-manila", "fake-nighthawk", "ibm-local")

@@ -25,7 +25,7 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
     """Run small circuits on a backend's device by Qiskit alone and by this package, and compare both with what they should be.
 
     Args:
-        spec: The backend. Circuits are not packed.
+        spec: The backend. Circuits are not packed, and choose their qubits.
         say: Is told what will be sent, before anything is.
 
     Raises:
@@ -38,15 +38,16 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
     from qlstm_qiskit.hardware.certify.here import Here
     from qlstm_qiskit.hardware.certify.raw import raw_outcomes, raw_work
 
-    spec = spec.model_copy(update={"pack": "off"})
+    spec = spec.model_copy(update={"pack": "off", "transpile": spec.transpile.model_copy(update={"layout": None})})
     device = _device(spec)
-    alone = device if spec.kind in {"aer", "provider"} or spec.local else None
+    alone = device if (spec.kind == "provider" or spec.local) and not spec.guard.dry_run else None
     n_qubits, shots = min(3, device.num_qubits or 3), spec.shots or _SHOTS
     no_seeds = _no_seeds(spec, device)
     planned = _planned(spec, device, n_qubits, no_seeds)
     work = planned + (raw_work(n_qubits, shots) if alone is not None else Workload())
     _require_allowed(spec, work, shots, device.name or type(device).__name__, say)
-    raw = dict.fromkeys(CHECKS, not_applicable("the device has no way in but IBM Runtime"))
+    why = "a dry run submits nothing" if spec.guard.dry_run else "the device has no way in but IBM Runtime"
+    raw = dict.fromkeys(CHECKS, not_applicable(why))
     if alone is not None:
         raw = raw_outcomes(_part(spec, alone), shots)
     load = _Loader(spec)
