@@ -46,8 +46,8 @@ def backends_certify(
     if (failing := found.first_failing) is not None:
         cause = failing.here.cause.rstrip(" .")
         raise JobError(
-            f"backend {name} fails the check {failing.name!r}: {cause}. Values from it cannot be trusted; choose "
-            "another device, or tell its maker."
+            f"backend {name} fails the check {failing.name!r}: {cause}. This package relies on it; "
+            "change the entry, choose another device, or tell its maker."
         )
     return None
 

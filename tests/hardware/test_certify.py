@@ -102,6 +102,13 @@ class WantsSeed(makers.Device):
         return super().run(run_input, **options)
 
 
+class Surprising(makers.Device):
+    """Refuses what it did not say that it refuses."""
+
+    def run(self, run_input: Any, **options: Any) -> Any:
+        raise ValueError("Shots must be in the range [1, 100].")
+
+
 class NoNumber(makers.Device):
     """States a limit that is none."""
 
@@ -162,6 +169,12 @@ CASES = {
         ("limits of circuits and shots", f"shots is {SHOTS}; lab takes at most {SHOTS - 1}"),
         {"limits of circuits and shots": f"{SHOTS} shots are not within 1 to {SHOTS - 1}"},
     ),
+    "a limit that is not stated": Said(
+        Surprising,
+        ("limits of circuits and shots", "it was refused .Shots must be in the range"),
+        {"kind of answer": "ValueError: Shots must be"},
+    ),
+    "wider outcomes": Said(WRONG["wider numbers"], (ORDER, "the outcome '512'"), {}),
     "bits in reverse order": Said(reversed_bits(), (ORDER, "bits in reverse order"), {ORDER: "bits in reverse order"}),
     "bits of a subset in reverse order": Said(
         reversed_bits((2,)),

@@ -40,6 +40,8 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
 
     spec = spec.model_copy(update={"pack": "off", "transpile": spec.transpile.model_copy(update={"layout": None})})
     device = _device(spec)
+    if not (spec.local or spec.kind == "provider"):
+        spec = spec.model_copy(update={"device": device.name})  # the least busy one may be another in a minute
     alone = device if (spec.kind == "provider" or spec.local) and not spec.guard.dry_run else None
     n_qubits, shots = min(3, device.num_qubits or 3), spec.shots or _SHOTS
     no_seeds = _no_seeds(spec, device)

@@ -9,23 +9,24 @@ from qlstm_qiskit.hardware.certify.foreign import said
 
 #: What the words of an error about a result say of the check that it belongs to; the first that is found counts.
 _CONCERNS = (
-    ("seed", "equal seeds"),
     ("does not fit", "parameters kept by transpilation"),
-    ("the device failed|neither a job nor a result|without a list of results", "kind of answer"),
+    ("seed", "equal seeds"),
+    (r"(?i)refused \(.*(shots|circuits)", "limits of circuits and shots"),
     ("marked as failed|has the status", "status"),
     ("results of .* circuits", "number of results"),
     ("neither counts nor memory|has a memory|contradict", "memory"),
     ("shots, and|number of shots", "shots as asked"),
     ("registers|classical bits", "register names"),
+    ("has the outcome", "order of qubits and bits"),
 )
 #: Characters of a cause; what Qiskit says of a circuit that does not fit has hundreds.
 _LONG = 240
 
 
 def concerned(error: Exception) -> str:
-    """The check that an error in reading the first job belongs to; that of the order of bits where it is none of them."""
-    found = (name for words, name in _CONCERNS if re.search(words, str(error)))
-    return next(found, "order of qubits and bits")
+    """The check that an error in the first job belongs to; that of the kind of answer, of which there is none, by default."""
+    text = in_words(error)
+    return next((name for words, name in _CONCERNS if re.search(words, text)), "kind of answer")
 
 
 def in_words(error: Exception) -> str:
