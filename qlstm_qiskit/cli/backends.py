@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qlstm_qiskit.cli.certify import backends_certify
 from qlstm_qiskit.cli.completion import backend_names, known, names
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 backends_app = typer.Typer(
     help="List, check and plan for what can evaluate the circuits: simulators and quantum computers.", no_args_is_help=True
 )
-
 
 _PlannedTask = Annotated[
     str,
@@ -148,6 +148,9 @@ def backends_check(
         return
     for fact, value in report.items():
         print(f"{fact}: {value}")
+
+
+backends_app.command("certify")(backends_certify)
 
 
 def _device(spec: BackendSpec) -> str | None:

@@ -101,6 +101,7 @@ WRONG = {
     "backends plan . --backend ibmm": "unknown backend 'ibmm'. Did you mean 'ibm'?",
     "backends plan . --backend ibm --task tran": "unknown task 'tran'. Did you mean 'train'?",
     "backends check ibmm": "unknown backend 'ibmm'. Did you mean 'ibm'?",
+    "backends certify ibmm": "unknown backend 'ibmm'. Did you mean 'ibm'?",
     "transpile . --backend fake-fezz": "unknown backend 'fake-fezz'. Did you mean 'fake-fez'?",
     "shots . --backend fake-fezz": "unknown backend 'fake-fezz'",
     "report . --out r.html --backend fake-fezz": "unknown backend 'fake-fezz'",
@@ -146,7 +147,7 @@ def test_backends_are_the_packaged_ones_and_the_users(tmp_path: Path, monkeypatc
     ("words", "expected"),
     [
         ("tr", {"train", "transpile"}),
-        ("backends ", {"list", "check", "plan"}),
+        ("backends ", {"list", "check", "plan", "certify"}),
         ("train --model conf", {f"config{n}" for n in range(1, 7)}),
         ("evaluate run --backend aer-n", {"aer-noise-torino", "aer-noise-fez"}),
     ],

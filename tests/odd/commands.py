@@ -38,6 +38,7 @@ GIVEN: dict[str, list[str]] = {
     "report": ["run", "--out", "out.html"],
     "space show": ["--n-qubits", "2"],
     "space analyze": ["--n-qubits", "2", "--samples", "2"],
+    "backends certify": ["aer-exact"],
     "backends check": ["fake-manila"],
     "backends plan": ["run", "--backend", "fake-manila"],
     "jobs show": ["run", "1"],

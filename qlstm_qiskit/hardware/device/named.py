@@ -78,7 +78,7 @@ def device_named_in(spec: BackendSpec) -> BackendV2:
         device = find_device(source.device or "") if source.provider is None else load_provider(source.provider)
     except OptionError as error:
         raise OptionError(f"backend {spec.name}: {error}") from None
-    if spec.noise is not None and not _states_noise(device):
+    if spec.noise is not None and not states_noise(device):
         raise OptionError(
             f"backend {spec.name}: {spec.noise_of} states neither errors nor durations of its gates, so that there is no noise "
             "to simulate; leave noise out, or take another device."
@@ -86,7 +86,8 @@ def device_named_in(spec: BackendSpec) -> BackendV2:
     return device
 
 
-def _states_noise(device: BackendV2) -> bool:
+def states_noise(device: BackendV2) -> bool:
+    """Whether the target of a device gives errors or durations of gates."""
     target = device.target
     gates = (own for name in target.operation_names for own in (target[name] or {}).values())
     return any(own is not None and (own.error or own.duration) for own in gates)

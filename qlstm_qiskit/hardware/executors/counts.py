@@ -13,7 +13,7 @@ from qiskit import QuantumCircuit
 from qlstm_qiskit.hardware.executors.results import field_of, refuse, shown
 
 #: States of results and circuits that are not measurements; "DONE" and "COMPLETED" are among those that are.
-_FAILED = re.compile(
+FAILED = re.compile(
     r"(?i)(?<!no )(?<!without )err|fail|cancel|partial|incomplete|abort|timed? ?out|invalid|queued|running|initializ"
 )
 
@@ -69,7 +69,7 @@ def _require_success(item: Any, what: str, optional: bool) -> None:
         success = True
     if success is not True and success != 1:
         refuse(f"{what} is marked as failed" + (f" ({shown(text)})" if text else ""))
-    if _FAILED.search(text):
+    if FAILED.search(text):
         refuse(f"{what} has the status {shown(text)}")
 
 

@@ -47,7 +47,7 @@ def require_takes(spec: BackendSpec, device: BackendV2) -> None:
         raise OptionError(
             f"backend {spec.name}: {name} would ignore seed, as it has no option seed_simulator; leave seed out of the entry."
         )
-    least, most = _shots(device)
+    least, most = shots_taken(device)
     if spec.shots is not None and not least <= spec.shots <= most:
         allowed = f"at most {most:g}" if least <= 1 else f"{least:g} to {most:g}"
         raise OptionError(f"backend {spec.name}: shots is {spec.shots}; {name} takes {allowed}. Change shots in its entry.")
@@ -63,7 +63,7 @@ def device_name(device: BackendV2) -> str:
     return str(device.name or type(device).__name__)
 
 
-def _shots(device: BackendV2) -> tuple[float, float]:
+def shots_taken(device: BackendV2) -> tuple[float, float]:
     """The fewest and the most shots that a device says it takes."""
     least, most = 1.0, np.inf
     rule = getattr(device.options, "validator", {}).get("shots")
