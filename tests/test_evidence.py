@@ -530,3 +530,34 @@ def test_of_classes() -> None:
     assert abs(middle("ItalyPowerDemand", "logistic regression") - middle("ItalyPowerDemand", "ROCKET")) < 0.01
     said("On BasicMotions ROCKET is far ahead")
     assert middle("BasicMotions", "ROCKET") > middle("BasicMotions", "lstm") + 0.1
+
+
+def test_of_trends() -> None:
+    ours, before = evidence("trends"), evidence("real")
+    median = ours.median
+    circuits = ("config1", "config1-early", "diffqas-early")
+    said("every circuit beats persistence and the seasonal naive forecast, by a factor of 7 and more")
+    for row in circuits:
+        worst = max(ours.table.cells[row, "co2"].values)
+        assert worst < median["persistence", "co2"]
+        assert median["persistence", "co2"] / median[row, "co2"] > 7
+    said("have the median 0.00036 where they had 0.70, and no significant difference from ridge regression (0.00033)")
+    shown = median["diffqas-early", "co2"], before.median["diffqas-early", "co2"], median["ridge", "co2"]
+    assert [f"{value:.2g}" for value in shown] == ["0.00036", "0.7", "0.00033"]
+    found = {
+        (test.first, test.second, test.dataset): test.comparison.verdict
+        for tests in ours.table.families.values()
+        for test in tests
+    }
+    assert (found["diffqas-early", "ridge", "co2"], found["diffqas-early", "lstm-early", "co2"]) == (U, U)
+    said("One handcrafted circuit is worse than both")
+    assert (found["config1-early", "ridge", "co2"], found["config1-early", "lstm-early", "co2"]) == (W, W)
+    said("On El Niño circuits, stopped early, are better than ridge regression on the same differences")
+    for row in ("config1-early", "diffqas-early"):
+        assert (found[row, "ridge", "elnino"], found[row, "lstm-early", "elnino"]) == (B, U)
+        assert (found[row, "ridge", "sunspots"], found[row, "ridge", "nile"]) == (U, W)
+        assert (found[row, "lstm-early", "sunspots"], found[row, "persistence", "nile"]) == (U, U)
+    assert median["ridge", "elnino"] >= before.median["ridge", "elnino"]
+    said("it is better on all three")
+    assert [found["config1", "lstm", name] for name in ("sunspots", "nile", "elnino")] == [B, B, B]
+    assert [found["lstm-early", "lstm", name] for name in ("sunspots", "nile", "elnino")] == [B, B, B]
