@@ -94,6 +94,9 @@ def test_a_page(browser: Browser, pages: Pages, kind: str, window: str, scheme: 
     assert opened.drawn() == figures
     width, inner = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert width <= inner == WINDOWS[window]["width"]
+    if kind == "run":  # the table of errors is small enough for a phone
+        needs, has = page.evaluate("['scrollWidth', 'clientWidth'].map((key) => document.querySelector('.scroll')[key])")
+        assert 0 < needs <= has
     text = page.locator("body").inner_text()
     for expected in (SCRIPT, END, "Make it again", {"run": "Structural weights", "study": "Errors of all seeds"}[kind]):
         assert expected in text
