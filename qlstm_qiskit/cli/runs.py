@@ -36,11 +36,18 @@ if TYPE_CHECKING:
     from qlstm_qiskit.training.task import Task
 
 
+_Windows = Annotated[
+    int | None,
+    typer.Option(help="Evaluate so many windows of the test part only, the first ones, as `backends plan --windows` plans."),
+]
+
+
 def evaluate(
     run: RunFolder,
     steps: Annotated[
         int | None, typer.Option(help="Also feed predictions back this many times, and print the errors of each step.")
     ] = None,
+    windows: _Windows = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
     allocate_shots: AllocateShots = False,
@@ -66,7 +73,7 @@ def evaluate(
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
         if steps is not None:
             refuse_classes(run, loaded.header, "predictions that could be fed back", "leave --steps out")
-        data = loaded.dataset
+        data = loaded.dataset if windows is None else loaded.dataset.tested(windows)
         n_rolled = 0 if steps is None else rolled_windows(data, steps)
         besides = calibration_windows(loaded)
         require_affordable_evaluation(loaded, len(data.x_test), calls=1 + (steps or 0), besides=besides)
@@ -99,6 +106,7 @@ def predict(
     csv: Annotated[Path, typer.Option(help="CSV or Parquet file with the run's columns, in original units.")],
     out: Annotated[Path, typer.Option(help="File to write: .csv, .txt, .tsv (tabs), .json, .jsonl or .parquet.")],
     horizon: Annotated[int | None, typer.Option(help="Forecast this many rows beyond the end of the file.")] = None,
+    last: Annotated[int | None, typer.Option(help="Predict so many rows only, the last ones of the file.")] = None,
     backend: OtherBackend = None,
     backends: BackendsFile = None,
     allocate_shots: AllocateShots = False,
@@ -117,6 +125,8 @@ def predict(
     from qlstm_qiskit.storage import exists, write_atomically
 
     require_format(out)
+    if last is not None and horizon is not None:
+        raise OptionError("give one of --last, for rows of the file, and --horizon, for those after it.")
     if exists(out):
         raise OptionError(f"{out} exists already; choose another file for --out.")
     options, given = _entry(backend, backends), reading_of(reading)
@@ -126,7 +136,7 @@ def predict(
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
         allocation, before = _allocation(loaded, allocate_shots), loaded.n_jobs
         series = table_of(loaded, csv, given)
-        table = predict_table(loaded, series) if horizon is None else roll_out(loaded, series, horizon)
+        table = predict_table(loaded, series, last) if horizon is None else roll_out(loaded, series, horizon)
         after = loaded.n_jobs
     write_atomically(out, encoded(table, out))
     scores = None if horizon is not None else _rmse(table, loaded.header.target)
@@ -138,21 +148,35 @@ def predict(
         return
     if series.said:
         print(series.said)
-    if horizon is not None:
-        where = f"the next {horizon} rows in {csv}" if series.ahead else f"the {horizon} rows after {csv}"
-        print_table(f"{loaded.header.target}, {where}", list(table.columns), table.to_numpy().tolist())
-    elif scores is not None:
-        print_table(
-            f"{loaded.header.target}, one step ahead over all rows of the file that have a whole window before them",
-            ["forecast", "RMSE (original units)"],
-            [list(item) for item in scores.items()],
-        )
+    _print_predicted(loaded.header.target, series.ahead, table, csv, horizon, last, scores)
     print_classes(loaded, table)
     print_ahead(loaded, horizon)
     _print_difference(loaded)
     _print_allocation(allocation)
     _print_jobs(before, after)
     print(f"Wrote {len(table)} rows to {out}")
+
+
+def _print_predicted(
+    target: str,
+    ahead: int,
+    table: pd.DataFrame,
+    csv: Path,
+    horizon: int | None,
+    last: int | None,
+    scores: dict[str, float] | None,
+) -> None:
+    """The forecast rows, or the errors of predictions that have come true; `ahead`: rows of the file that were to predict."""
+    if horizon is not None:
+        where = f"the next {horizon} rows in {csv}" if ahead else f"the {horizon} rows after {csv}"
+        print_table(f"{target}, {where}", list(table.columns), table.to_numpy().tolist())
+    elif scores is not None:
+        which = "all rows" if last is None else f"the last {last} rows"
+        print_table(
+            f"{target}, one step ahead over {which} of the file that have a whole window before them",
+            ["forecast", "RMSE (original units)"],
+            [list(item) for item in scores.items()],
+        )
 
 
 def _rmse(table: pd.DataFrame, target: str) -> dict[str, float] | None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from qlstm_qiskit.data.change import Change
 from qlstm_qiskit.data.known import Known
 from qlstm_qiskit.data.reading import Reading
 from qlstm_qiskit.data.scaler import Floats, Scaler
 from qlstm_qiskit.data.times import Times
-from qlstm_qiskit.errors import DataError
+from qlstm_qiskit.errors import DataError, require_at_least
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +140,18 @@ class Dataset:
         """Forecasts of the test part in original units, (n, steps), as a model would give them."""
         changed = values if self.change is None else self.change.ahead(values, self._past(None, len(values)))
         return self.target_scaler.transform(changed)
+
+    def tested(self, count: int) -> Self:
+        """The same with the first windows of the test part only.
+
+        Args:
+            count: How many.
+
+        Raises:
+            OptionError: None, or more than there are.
+        """
+        n = require_at_least("windows", count, 1, len(self.x_test))
+        return replace(self, x_test=self.x_test[:n], y_test=self.y_test[:n], last_test=self.last_test[:n])
 
     def validation(self, fraction: float) -> tuple[Floats, Floats]:
         """The last part of the training windows and their targets, at least one: what `valid_fraction` holds out."""

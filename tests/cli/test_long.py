@@ -17,10 +17,11 @@ def test_a_long_test_part_is_not_sampled_unasked(monkeypatch: pytest.MonkeyPatch
         raise shots.QLSTMError("enough seen")
 
     monkeypatch.setattr(curves, "expected_errors", curve)
+    small = SimpleNamespace(bank=SimpleNamespace(candidates=[SimpleNamespace(n_qubits=3)]))
     for windows, lines in ((20_000, []), (20_001, ["qlstm shots runs/long"])):
         dataset = SimpleNamespace(x_test=np.zeros((windows, 1, 1)))
         run = SimpleNamespace(
-            forecaster=SimpleNamespace(circuits=1),
+            forecaster=SimpleNamespace(circuits=SimpleNamespace(layers=lambda: [small])),
             dataset=dataset,
             path="runs/long",
             spec=SimpleNamespace(backend_options=None),

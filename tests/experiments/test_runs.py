@@ -242,7 +242,7 @@ def test_existing_run_is_not_overwritten(trained: Run, csv: Path) -> None:
         ({"backend": "aer"}, OptionError),
         ({"epochs": 0}, OptionError),
         ({"batch_size": -1}, OptionError),
-        ({"hidden_size": 40}, CapacityError),
+        ({"model": "diffqas", "hidden_size": 40, "depth": 2}, CapacityError),
         ({"data": {"window": 200}}, DataError),
         ({"data": {"dataset": "bessel"}}, OptionError),
     ],

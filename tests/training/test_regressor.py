@@ -290,7 +290,7 @@ def replaced(row: int, value: float) -> np.ndarray:
         ({"model": "lstm", "depth": None, "dropout": 0.5}, X, Y, OptionError, "between layers"),
         ({"hidden_size": 0}, X, Y, OptionError, "hidden_size is 0"),
         ({"model": "lstm"}, X, Y, OptionError, "no circuits; leave out depth=1"),
-        ({"hidden_size": 40}, X, Y, CapacityError, "qubits fit"),
+        ({"model": "diffqas", "hidden_size": 40, "depth": 2}, X, Y, CapacityError, "Use less depth"),
         ({"lr": 1e300}, X, Y, TrainingError, "lower the learning rate"),
         ({}, replaced(7, np.nan), Y, DataError, "X contains NaN, first in row 7"),
         ({}, replaced(8, np.inf), Y, DataError, "X contains infinity, first in row 8"),

@@ -7,19 +7,20 @@ import pandas as pd
 
 from qlstm_qiskit.data import SeriesTable, sliding_windows
 from qlstm_qiskit.data.labels import places_of
-from qlstm_qiskit.errors import DataError
+from qlstm_qiskit.errors import DataError, require_at_least
 from qlstm_qiskit.experiments.runs.classes import classes_of, names_of, probabilities
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.run import Run
 from qlstm_qiskit.experiments.runs.units import scaled_series
 
 
-def class_table(run: Run, series: SeriesTable) -> pd.DataFrame:
+def class_table(run: Run, series: SeriesTable, last: int | None = None) -> pd.DataFrame:
     """The class of each row of a file that ends a whole window.
 
     Args:
         run: A trained run of classes.
         series: What `table_of` gives of the file.
+        last: Of so many rows only, the last ones; where fewer end a whole window, those.
 
     Returns:
         The file's columns in time order, `prediction`, the most probable class, and for each class `p_CLASS`, its probability;
@@ -29,7 +30,7 @@ def class_table(run: Run, series: SeriesTable) -> pd.DataFrame:
         DataError: There are too few rows, a value cannot be used, or the file has a column of such a name.
         BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
-    header, first = run.header, run.header.window - 1
+    header = run.header
     scaled = scaled_series(header, series, header.window)
     table = series.cells.copy()
     names = [f"p_{name}" for name in names_of(header)]
@@ -42,11 +43,14 @@ def class_table(run: Run, series: SeriesTable) -> pd.DataFrame:
     if series.times is not None and series.times.column in table.columns:
         table[series.times.column] = series.times.written()
     windows = sliding_windows(scaled, header.window)
+    windows = windows[-require_at_least("last", last, 1) :] if last is not None else windows
+    first = len(table) - len(windows)
     require_affordable_evaluation(run, len(windows))
     scores = run.predict_scaled(windows)
     table["prediction"] = pd.Series([None] * first + classes_of(header, scores).tolist(), dtype=object)
     found = np.concatenate([np.full((first, len(names)), np.nan), probabilities(scores)])
-    return pd.concat([table, pd.DataFrame(found, columns=names)], axis=1)
+    table = pd.concat([table, pd.DataFrame(found, columns=names)], axis=1)
+    return table if last is None else table.loc[first:].reset_index(drop=True)
 
 
 def class_facts(run: Run, table: pd.DataFrame) -> dict[str, float]:

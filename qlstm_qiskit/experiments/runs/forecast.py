@@ -47,12 +47,13 @@ def table_of(run: Run, source: Path | str | pd.DataFrame, reading: Reading | Non
     return series_of(run.header, run.spec.data.reading, source, reading)
 
 
-def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd.DataFrame:
+def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last: int | None = None) -> pd.DataFrame:
     """One-step predictions for each row of a file that has a whole window before it.
 
     Args:
         run: A trained run.
         path: A CSV or Parquet file or a DataFrame with the run's columns, in original units; or what `table_of` gives of it.
+        last: Predict so many rows only, the last ones; where fewer have a whole window before them, those.
 
     Returns:
         The file's columns, and `prediction`, of a run with intervals `lower` and `upper`, and (where the target is in the file)
@@ -67,34 +68,36 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable) -> pd
     header, window = run.header, run.header.window
     series = path if isinstance(path, SeriesTable) else table_of(run, path)
     if header.classes is not None:
-        return class_table(run, series)
+        return class_table(run, series, last)
     scaled = scaled_series(header, series, window + 1)
-    n, first = series.n_rows, window + header.reach
+    n = series.n_rows
     table = _own_columns(run, series)
     table["prediction"] = np.nan
     known = series.values[:n, -1] if header.target in table.columns else None
     windows = sliding_windows(scaled[: n - header.reach], window)[:-1]
+    windows = windows[-require_at_least("last", last, 1) :] if last is not None else windows
     require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
-    rows = first + np.arange(len(windows))
+    rows = n - len(windows) + np.arange(len(windows))
     scaled_predictions = predict_whole(run.predict_scaled, header, windows)[:, :1]
     predicted = original_units(header, scaled_predictions, series.values[:, -1], rows)
     table.loc[rows, "prediction"] = predicted[:, 0]
     found = calibrated(run)
     if found is not None:
-        scores = np.full(predicted.shape, np.nan) if known is None else np.abs(predicted - known[first:, None])
+        scores = np.full(predicted.shape, np.nan) if known is None else np.abs(predicted - known[rows, None])
         one_step = radii(replace(found, radius=found.radius[:1]), scores)[:-1, 0]
         for name, values in with_ends(predicted[:, 0], one_step).items():
-            table[name] = np.concatenate([np.full(first, np.nan), values, np.full(series.ahead, np.nan)])
+            table[name] = np.nan
+            table.loc[rows, name] = values
     if known is not None:
         table[header.target] = series.values[:, -1]
-        table["persistence"] = table[header.target].shift(1).where(np.arange(len(table)) >= first)
+        table["persistence"] = table[header.target].shift(1).where(np.arange(len(table)) >= rows[0])
     steps = steps_ahead(header, series)
     if steps:
         later = roll_out(run, series, steps)
         for name in ("prediction", "lower", "upper", "persistence"):
             if name in table:
                 table.loc[n + np.arange(steps), name] = later[name].to_numpy()
-    return table
+    return table if last is None else table.loc[rows[0] :].reset_index(drop=True)
 
 
 def _own_columns(run: Run, series: SeriesTable) -> pd.DataFrame:

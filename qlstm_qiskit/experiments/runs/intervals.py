@@ -134,11 +134,12 @@ def radii_of_test(run: Run, found: Calibration, predictions: Floats) -> tuple[Fl
     Args:
         run: A trained run.
         found: What was calibrated.
-        predictions: Of its test windows, scaled, (n, horizon).
+        predictions: Of its test windows, or the first ones, scaled, (n, horizon).
     """
     data = run.dataset
-    units = original_units(run.header, predictions, data.values, data.rows[2])
-    scores = np.abs(units - _truth(data.values, data.rows[2], data.horizon))
+    rows = data.rows[2][: len(predictions)]
+    units = original_units(run.header, predictions, data.values, rows)
+    scores = np.abs(units - _truth(data.values, rows, data.horizon))
     return radii(found, scores)[:-1], scores
 
 
