@@ -28,6 +28,7 @@ def class_table(run: Run, series: SeriesTable, last: int | None = None) -> pd.Da
 
     Raises:
         DataError: There are too few rows, a value cannot be used, or the file has a column of such a name.
+        OptionError: `last` is below 1.
         BudgetError: It is above a limit of the backend's guard; nothing was submitted.
     """
     header = run.header
