@@ -150,8 +150,8 @@ def device(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     return _case(request.param, tmp_path, monkeypatch)
 
 
-def _case(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
-    spec = SPECS[name]
+def _case(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: object) -> Case:
+    spec = SPECS[name].model_copy(update=changes)
     monkeypatch.setenv("QLSTM_STATE", str(tmp_path / "state"))
     if spec.kind == "ibm" and not spec.local:
         install(Server(tmp_path / "service"), monkeypatch)
@@ -406,7 +406,7 @@ NOISY = [name for name, spec in SAMPLED.items() if (spec.local and (spec.device 
 @pytest.mark.parametrize("name", slow_but(QUICK, NOISY))
 def test_readout_errors_are_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """<Z> of |0> and |1> falls short by twice the rate at which the device reads that state of the measured qubit wrongly."""
-    case = _case(name, tmp_path, monkeypatch)
+    case = _case(name, tmp_path, monkeypatch, pack="off")  # side by side, circuits are on other qubits too
     backend = case.make()
     assert isinstance(backend, PrimitiveBackend)
     assert case.noise is not None

@@ -30,9 +30,9 @@ def test_rates_are_those_of_the_calibration_and_those_that_aer_takes(name: str) 
     for qubit in qubits:
         one_for_zero, zero_for_one = (known.qubit_property(qubit, f"prob_meas{m}_prep{1 - m}")[0] for m in (1, 0))
         np.testing.assert_array_equal(found[qubit], [[1 - one_for_zero, zero_for_one], [one_for_zero, 1 - zero_for_one]])
-    part = compact_backend(device, range(3))
-    aer = dict(NoiseModel.from_backend(part)._local_readout_errors)
-    for qubit in range(3):
+    few = range(min(3, device.num_qubits))
+    aer = dict(NoiseModel.from_backend(compact_backend(device, few))._local_readout_errors)
+    for qubit in few:
         np.testing.assert_allclose(found[qubit].T, aer[(qubit,)].probabilities, atol=1e-15)
     own = device.target["measure"][(0,)]
     assert not isinstance(own, MeasurementProperties), "the device's own target is left alone"
