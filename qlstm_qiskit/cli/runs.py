@@ -169,7 +169,7 @@ def _print_predicted(
     """The forecast rows, or the errors of predictions that have come true; `ahead`: rows of the file that were to predict."""
     if horizon is not None:
         where = f"the next {horizon} rows in {csv}" if ahead else f"the {horizon} rows after {csv}"
-        print_table(f"{target}, {where}", list(table.columns), table.to_numpy().tolist())
+        print_table(f"{target}, {where}", list(table.columns), table.astype(object).to_numpy().tolist())
     elif scores is not None:
         which = "all rows" if last is None else f"the last {last} rows"
         print_table(
