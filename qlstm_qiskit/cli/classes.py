@@ -95,8 +95,8 @@ def classes_said(run: Run, table: Any) -> dict[str, object]:
 
 def print_classes(run: Run, table: Any) -> None:
     """How well classes are predicted, where the file has them, and how often each is; nothing of a run that forecasts."""
-    said = classes_said(run, table)
-    if not said:
+    said, classes = classes_said(run, table), run.header.classes
+    if classes is None:
         return
     counts = table["prediction"].value_counts()
     from qlstm_qiskit.data.labels import spoken
@@ -104,7 +104,7 @@ def print_classes(run: Run, table: Any) -> None:
     print_table(
         f"{run.header.target}, predicted for {int(counts.sum())} rows of the file that end a whole window",
         ["class", "rows"],
-        [[spoken(label), int(counts.get(label, 0))] for label in run.header.classes.values],  # type: ignore[union-attr]
+        [[spoken(label), int(counts.get(label, 0))] for label in classes.values],
     )
     if "accuracy" in said:
         loss = said[run.spec.task.metric]

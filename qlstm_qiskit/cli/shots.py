@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from qlstm_qiskit.experiments import Run
     from qlstm_qiskit.experiments.runs.shots import ShotCurve
 
-#: Windows of a test part, and qubits, up to which a training ends with what its model would score with shots: these take some
-#: seconds.
-MOST_WINDOWS, MOST_QUBITS = 20_000, 31
+#: Windows of a test part up to which a training ends with what its model would score with shots: these take some seconds.
+MOST_WINDOWS = 20_000
 
 
 def shots(
@@ -69,14 +68,14 @@ def shots_line(run: Run) -> list[str]:
     """What a trained model would score with common numbers of shots, and a warning where no model is better; nothing for a
     model without circuits, or with circuits too large for the exact interpreter.
     """
-    from qlstm_qiskit.experiments.runs.shots import expected_errors
+    from qlstm_qiskit.experiments.runs.shots import MOST_QUBITS, expected_errors, widest_circuit
     from qlstm_qiskit.hardware import EXACT
 
     if run.forecaster.circuits is None:
         return []
     if len(run.dataset.x_test) > MOST_WINDOWS:
         return [f"What it would score with shots takes a while for {len(run.dataset.x_test):,} windows: qlstm shots {run.path}"]
-    widest = max(candidate.n_qubits for cell in run.forecaster.circuits.layers() for candidate in cell.bank.candidates)
+    widest = widest_circuit(run)
     if widest > MOST_QUBITS:
         return [f"What it would score with shots takes a while on {widest} qubits: qlstm shots {run.path}"]
     try:

@@ -67,10 +67,8 @@ class _Read:
     """A series on its way from the cells of a file to a table."""
 
     def __init__(self, content: Content, values: Floats, missing: np.ndarray, target: str, columns: Sequence[str]) -> None:
-        self.columns, self.open = (
-            list(columns),
-            np.zeros(len(columns), bool),
-        )  # those not known ahead, where rows are to predict
+        self.columns = list(columns)
+        self.open = np.zeros(len(columns), bool)  # those not known ahead, where rows are to predict
         self.once = [self.columns.index(name) for name in dict.fromkeys(columns)]  # the columns, each of them
         self.content, self.values, self.missing, self.target = content, values, missing, target
         self.reading, self.lines = content.reading, content.lines

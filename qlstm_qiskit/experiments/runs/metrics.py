@@ -65,10 +65,10 @@ def _dates(dataset: Dataset) -> dict[str, Any]:
     """The first and last date that each part of the windows predicts, as files write dates; nothing for a series without."""
     if dataset.times is None:
         return {}
-    known, last = dataset.times.written(), dataset.horizon - 1
+    times, last = dataset.times, dataset.horizon - 1
     parts = {name: rows for name, rows in zip(("train", "calibration", "test"), dataset.rows, strict=True) if len(rows)}
-    spans = {name: [known[rows[0]], known[rows[-1] + last]] for name, rows in parts.items()}
-    return {"dates": {"column": dataset.times.column, "frequency": dataset.times.freq, **spans}}
+    spans = {name: times.written(times.dates[[rows[0], rows[-1] + last]]) for name, rows in parts.items()}
+    return {"dates": {"column": times.column, "frequency": times.freq, **spans}}
 
 
 def error_of(run: Run, dataset: Dataset, windows: Floats, targets: Floats, first: int | None = None) -> float:

@@ -19,6 +19,16 @@ from qlstm_qiskit.training.task import TASKS, Task
 #: Default numbers of shots, from 64 to 65,536.
 SHOTS = tuple(2**k for k in range(6, 17))
 
+#: Qubits up to which a curve takes seconds; of wider circuits the covariance of all outputs is found in every call.
+MOST_QUBITS = 31
+
+
+def widest_circuit(run: Run) -> int:
+    """Qubits of the widest circuit of a run; 0 for a model without circuits."""
+    layer = run.forecaster.circuits
+    cells = () if layer is None else layer.layers()
+    return max((candidate.n_qubits for cell in cells for candidate in cell.bank.candidates), default=0)
+
 
 @dataclass(frozen=True)
 class ShotCurve:

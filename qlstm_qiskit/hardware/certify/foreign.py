@@ -33,7 +33,7 @@ def number(memory: Any, counts: Any) -> Any:
     """Shots in a result."""
     try:
         return len(memory) if memory is not None else int(sum(counts.values()))
-    except Exception:  # noqa: BLE001
+    except (TypeError, ValueError, AttributeError):  # counts may be anything
         return "no countable"
 
 

@@ -93,7 +93,7 @@ class _Raw:
         for probe in (turned(self.n_qubits), phases(), *([idle()] if self.n_qubits > 2 else [])):
             try:
                 own = transpile(probe.circuit, backend=self.device, optimization_level=1, seed_transpiler=0)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - somebody else's code
                 self.outcomes[name] = failed(said(error))
                 continue
             self._fitted[probe.name] = own
@@ -118,7 +118,7 @@ class _Raw:
                 memory, answers = failed(f"memory is refused: {said(error)}"), self._run(circuits)
             jobs = [callable(getattr(answer, "result", None)) for answer in answers]
             results = [answer.result() if job else answer for answer, job in zip(answers, jobs, strict=True)]
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - somebody else's code
             self._all(names, not_applicable("there is no result"))
             self.outcomes["kind of answer"] = failed(said(error))
             return
@@ -161,7 +161,7 @@ class _Raw:
             found = [pub.data for pub in result]
             values = means(found[0]["c"])
             pairs = means(found[2]["c"]) if len(found) > 2 else None
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - somebody else's code
             self._all(names, failed(f"Qiskit's sampler: {said(error)}"))
             return
         memory = self.outcomes.get("memory", passed()).result == "failed"
@@ -194,7 +194,7 @@ class _Raw:
             precision = (1 + 1e-9) / math.sqrt(self.shots)
             result, remark = self._seeded_if_need_be(BackendEstimatorV2, [pub], precision=precision)
             values = np.asarray(result[0].data.evs).T
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - somebody else's code
             self.outcomes[name] = failed(f"Qiskit's estimator: {said(error)}")
             return
         fault = value_fault(values, np.hstack([np.cos(PHASES), np.sin(PHASES)]))
@@ -237,7 +237,7 @@ class _Raw:
     def _try(self, name: str, judge: Callable[[], Outcome]) -> None:
         try:
             self.outcomes[name] = judge()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - somebody else's code
             self.outcomes[name] = failed(said(error))
 
     def _judge(self, name: str, fault: str | None, order: str | None) -> None:

@@ -6,7 +6,7 @@ device takes 9 to 15 s and handing it to each run seconds more. Here everything 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2, Options, QubitProperties
 from qiskit.quantum_info import SparsePauliOp
-from qiskit.transpiler import Target
+from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.hardware.contract.executor import ISACircuit
 from qlstm_qiskit.hardware.device.readout import noise_target, readout_errors
@@ -65,6 +65,23 @@ def empty_target(target: Target, n_qubits: int, properties: list[QubitProperties
         acquire_alignment=target.acquire_alignment,
         qubit_properties=properties,
     )
+
+
+def filtered_target(target: Target, keep: Callable[[str, InstructionProperties | None], bool]) -> Target:
+    """The instructions of a target that are to be kept, on all of its qubits.
+
+    Args:
+        target: Of a device.
+        keep: Told the name of an instruction and its properties on certain qubits; None where it is for any qubits.
+    """
+    result = empty_target(target, target.num_qubits, target.qubit_properties)
+    for name in sorted(target.operation_names):
+        known = target[name]
+        is_global = not known or None in known
+        kept = {} if is_global else {wires: own for wires, own in known.items() if keep(name, own)}
+        if kept or (is_global and keep(name, None)):
+            result.add_instruction(target.operation_from_name(name), *([kept] if kept else []), name=name)
+    return result
 
 
 def sub_target(target: Target, qubits: Sequence[int]) -> Target:

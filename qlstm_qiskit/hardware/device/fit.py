@@ -12,7 +12,7 @@ from qiskit.providers import BackendV2
 from qiskit.transpiler import Target
 
 from qlstm_qiskit.hardware.config.secrets import scrub
-from qlstm_qiskit.hardware.device.compact import empty_target
+from qlstm_qiskit.hardware.device.compact import filtered_target
 
 #: Methods by which a device names transpiler stages of its maker.
 STAGES = ("get_translation_stage_plugin", "get_scheduling_stage_plugin")
@@ -95,9 +95,4 @@ def _is_pair(known: Any) -> bool:
 
 
 def _without(target: Target, left_out: Sequence[str]) -> Target:
-    result = empty_target(target, target.num_qubits, target.qubit_properties)
-    for name in sorted(set(target.operation_names) - set(left_out)):
-        known = target[name]
-        given = (known,) if known and None not in known else ()
-        result.add_instruction(target.operation_from_name(name), *given, name=name)
-    return result
+    return filtered_target(target, lambda name, _: name not in left_out)

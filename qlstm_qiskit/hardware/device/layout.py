@@ -18,7 +18,7 @@ from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
 from qlstm_qiskit.errors import CircuitError
-from qlstm_qiskit.hardware.device.compact import empty_target
+from qlstm_qiskit.hardware.device.compact import filtered_target
 
 Values = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -99,16 +99,7 @@ class ErrorMap:
 
 def alive(target: Target) -> Target:
     """The device without instructions that are always wrong, for circuits that would be put on them."""
-    result = empty_target(target, target.num_qubits, target.qubit_properties)
-    for name in sorted(target.operation_names):
-        known = target[name]
-        if not known or None in known:  # for any qubits
-            result.add_instruction(target.operation_from_name(name), name=name)
-            continue
-        kept = {wires: own for wires, own in known.items() if own is None or own.error is None or own.error < 1}
-        if kept:
-            result.add_instruction(target.operation_from_name(name), kept, name=name)
-    return result
+    return filtered_target(target, lambda _, own: own is None or own.error is None or own.error < 1)
 
 
 def estimated_success(circuit: QuantumCircuit, target: Target | ErrorMap, measured: Iterable[int] = ()) -> float:

@@ -56,7 +56,7 @@ class LocalExecutor:
     def _split(self, circuit: ISACircuit) -> list[_Component]:
         if circuit not in self._parts:
             self._parts[circuit] = split_apart(circuit)
-            self._warn(widest_part(circuit))
+            self._warn(widest(self._parts[circuit]))
         return self._parts[circuit]
 
     def _warn(self, n_qubits: int) -> None:
@@ -85,9 +85,9 @@ class _Component:
     observables: NDArray[np.intp]
 
 
-def widest_part(isa: ISACircuit) -> int:
-    """The most qubits that a simulation of a circuit has at once."""
-    return max(len(active_qubits(part.circuit.circuit, part.circuit.observables)) for part in split_apart(isa))
+def widest(parts: Sequence[_Component]) -> int:
+    """The most qubits that a simulation of a circuit has at once; `parts` are those of `split_apart`."""
+    return max(len(active_qubits(part.circuit.circuit, part.circuit.observables)) for part in parts)
 
 
 def split_apart(isa: ISACircuit) -> list[_Component]:

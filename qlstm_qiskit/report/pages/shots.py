@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qlstm_qiskit.errors import QLSTMError, RunError
 from qlstm_qiskit.experiments import Run
-from qlstm_qiskit.experiments.runs.shots import SHOTS, ShotCurve, expected_errors
+from qlstm_qiskit.experiments.runs.shots import MOST_QUBITS, SHOTS, ShotCurve, expected_errors, widest_circuit
 from qlstm_qiskit.experiments.runs.trust import require_trusted
 from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.report.pages.content import DataGrid, Plot, Section, Text, csv_file, number
@@ -17,9 +17,6 @@ from qlstm_qiskit.report.pages.figures import INK, axis, line, log_axis, plotted
 
 #: Few numbers of shots and few repeats: a page is made in seconds.
 _NUMBERS, _REPEATS = SHOTS[::2], 4
-
-#: Shots of wider circuits take minutes: the covariance of all outputs is found in every call.
-_MOST_QUBITS = 31
 
 
 def shots_section(run: Run, backend: BackendSpec | None, backends: Path | None) -> Iterator[Section]:
@@ -35,8 +32,8 @@ def shots_section(run: Run, backend: BackendSpec | None, backends: Path | None) 
     """
     if run.forecaster.circuits is None:
         return
-    widest = max(candidate.n_qubits for cell in run.forecaster.circuits.layers() for candidate in cell.bank.candidates)
-    if widest > _MOST_QUBITS:
+    widest = widest_circuit(run)
+    if widest > MOST_QUBITS:
         yield Section("Shots", [Text(f"On {widest} qubits it takes minutes to find what shots change: qlstm shots RUN.")])
         return
     try:
