@@ -93,7 +93,11 @@ def _as_numbers(marks: Sequence[str] | None) -> Floats:
 
 
 def without_units(content: Content, columns: Sequence[str]) -> tuple[Content, bool]:
-    """Without a line of units after the header: words, where all below are numbers."""
+    """Without a line of units after the header: words, where all below are numbers.
+
+    Raises:
+        DataError: There should be one, and the first line is of numbers where those below are.
+    """
     wanted = content.reading.units
     if wanted is False or not columns or not len(content.cells):
         return content, False
@@ -107,5 +111,23 @@ def without_units(content: Content, columns: Sequence[str]) -> tuple[Content, bo
                 return content, False
             if not np.isnan(values[0]) or not np.isfinite(values[1:]).all():
                 return content, False
+    elif not may_have_units(content):
+        raise DataError(
+            f"{content.name}: {content.place} {content.lines[0]} should be a line of units, but is like the one below it; "
+            "leave out --units (in Python units=True)."
+        )
     rest = content.cells.iloc[1:].reset_index(drop=True)
     return replace(content, cells=rest, lines=content.lines[1:], reading=replace(content.reading, units=True)), True
+
+
+def may_have_units(content: Content) -> bool:
+    """Whether some column has a word in the first row, and a number in the second."""
+    return any(_changes_to_numbers(content, name) for name in content.cells.columns)
+
+
+def _changes_to_numbers(content: Content, name: str) -> bool:
+    cells = content.cells[name].iloc[:2]
+    if not is_text(cells) or cells.iloc[0].strip() in (*MISSING, *(content.reading.na or ())):
+        return False
+    values = numbers(cells.str.strip(), content.reading.decimal, content.reading.thousands)
+    return bool(np.isnan(values[0]) and np.isfinite(values[1:]).all())

@@ -178,6 +178,7 @@ REFUSED: dict[str, tuple[str, list[object], str]] = {
     "a separator of two signs": (table("d,y", ["1,2"] * 30), ["--sep", ";;"], "sep is ';;'"),
     "an encoding": (table("d,y", ["1,2"] * 30), ["--encoding", "win"], "which Python does not know"),
     "both signs": (table("d,y", ["1,2"] * 30), ["--decimal", ",", "--thousands", ","], "must differ"),
+    "units that are none": (table("d,y", ["1,2"] * 30), ["--units"], "leave out --units"),
     "a title": ("Report of May\n\n" + table("d,y", ["1,2"] * 30), [], "--skip"),
     "nothing before": (table("d,y", ["1,", *["1,2"] * 30]), ["--impute", "ffill"], "at the start"),
     "time without dates": (table("d,y", ["1,2"] * 30), ["--impute", "time"], "needs dates"),
@@ -287,6 +288,15 @@ def test_a_short_file_is_read_as_the_run_was(qlstm) -> None:
     Path("plain.csv").write_text(table("date,y", [f"2024-02-0{k},120{k}.5" for k in range(1, 7)]))
     assert qlstm("predict", "o", "--csv", "plain.csv", "--horizon", 1, "--out", "q.csv")[0] == 0
     assert pd.read_csv("q.csv")["persistence"].tolist() == [1206.5]
+
+
+def test_a_file_without_units_loses_no_row_to_a_run_that_had_them(qlstm) -> None:
+    Path("s.csv").write_bytes(units()[0])
+    assert qlstm("train", "--csv", "s.csv", *SMALL, "--out", "o")[0] == 0
+    Path("new.csv").write_text(table("time\ty", [f"{k}\t{v}" for k, v in enumerate(VALUES)]))
+    assert qlstm("predict", "o", "--csv", "new.csv", "--out", "new.json")[0] == 0
+    assert qlstm("predict", "o", "--csv", "s.csv", "--out", "old.json")[0] == 0
+    assert Path("new.json").read_bytes() == Path("old.json").read_bytes()
 
 
 def test_a_plain_file_leaves_no_word_of_how_it_was_read(qlstm) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Reading, Scaler, SeriesTable, read_series, scaled_rows, sliding_windows
+from qlstm_qiskit.data.cells import may_have_units
 from qlstm_qiskit.data.content import read_content
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.errors import DataError, OptionError, unknown_option
@@ -42,6 +43,8 @@ def series_of(
     if not set(columns) <= set(content.cells.columns):  # of another kind than the file that was trained on
         chosen = replace(given, impute=chosen.impute, na=chosen.na)
         content = read_content(source, chosen, columns)
+    if given.units is None and not may_have_units(content):
+        chosen = replace(chosen, units=None)
     chosen = chosen.for_columns(list(content.cells.columns)) if given.date_column is None else chosen
     is_number = header.classes is None and header.target in content.cells.columns
     target = [header.target] if is_number else []
