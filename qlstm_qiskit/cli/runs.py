@@ -171,7 +171,7 @@ def _print_predicted(
         where = f"the next {horizon} rows in {csv}" if ahead else f"the {horizon} rows after {csv}"
         print_table(f"{target}, {where}", list(table.columns), table.astype(object).to_numpy().tolist())
     elif scores is not None:
-        which = "all rows" if last is None else f"the last {last} rows"
+        which = "all rows" if last is None else f"the last {len(table)} rows"
         print_table(
             f"{target}, one step ahead over {which} of the file that have a whole window before them",
             ["forecast", "RMSE (original units)"],

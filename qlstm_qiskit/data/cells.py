@@ -11,14 +11,15 @@ import pandas as pd
 from qlstm_qiskit.data.content import Content
 from qlstm_qiskit.data.numbers import MISSING, numbers
 from qlstm_qiskit.data.scaler import LARGEST, Floats
-from qlstm_qiskit.errors import DataError, unknown_option
+from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 
 
-def require_columns(cells: pd.DataFrame, names: Sequence[str]) -> None:
-    """Refuse names of columns that there are none of, as `OptionError`."""
+def require_columns(cells: pd.DataFrame, names: Sequence[str], skip: int | None = None) -> None:
+    """Refuse names of columns that there are none of, as `OptionError`; `skip`: lines that were left out above the header."""
     for name in names:
         if name not in cells.columns:
-            raise unknown_option("column", f"{name}", [str(column) for column in cells.columns if column])
+            error = unknown_option("column", f"{name}", [str(column) for column in cells.columns if column])
+            raise OptionError(f"{error} The header is taken from below {skip} lines (skip).") if skip else error
 
 
 def require_numbers(

@@ -47,7 +47,7 @@ def read_series(
     """
     given = reading or Reading()
     content = read_content(source, given, columns)
-    require_columns(content.cells, columns)
+    require_columns(content.cells, columns, content.reading.skip)
     texts = [str(name) for name in content.cells.columns if is_text(content.cells[name])]
     asked = [name for name in columns if name in texts]
     if asked:

@@ -106,6 +106,10 @@ FILES: dict[str, tuple[bytes, str]] = {
     "not finite": (b"a,b\n1,nan\n", "line 2, column 'b': 'nan' is not a finite number"),
     "empty": (b"", "there is no column 'a'"),
     "a header alone": (b"a,b\n", "has 0 rows; a window needs 4"),
+    "the newest first": (
+        b"day,a,b\n" + b"".join(b"2024-05-%02d,1,%d\n" % (30 - k, k) for k in range(6)),
+        "from the newest to the oldest, by column 'day'",
+    ),
     "another encoding": ("a,b,\u00e9\n1,2,3\n".encode("latin-1"), "utf-8"),
     "binary": (b"\x89PNG\r\n\x1a\n\x00\x00", "cannot be used"),
     "a NUL": (b"a,b\n1,\x002\n", "not a finite number"),

@@ -95,14 +95,15 @@ def _predicted(arguments: list[str], text: str, here: Path, out: str | None) -> 
     values = [row[header.index("prediction")] for row in rows]
     if horizon is not None:
         require(len(rows) == int(horizon), f"{len(rows)} rows, and {horizon} were asked for")
-    require(
-        all(oracles.NUMBER.fullmatch(value) for value in values[0 if horizon else WINDOW :]), "a prediction that is no number"
-    )
+    last = value_of(arguments, "--last")
+    before = 0 if horizon or last else WINDOW
+    require(all(oracles.NUMBER.fullmatch(value) for value in values[before:]), "a prediction that is no number")
     source = value_of(arguments, "--csv")
     backend = value_of(arguments, "--backend")
     if horizon is None and backend in (None, "statevector") and source is not None:
         rows = [{"prediction": float(value) if value else None} for value in values]
-        oracles.predictions(here / next(word for word in arguments if not word.startswith("-")), here / source, rows)
+        run = here / next(word for word in arguments if not word.startswith("-"))
+        oracles.predictions(run, here / source, rows, None if last is None else int(last))
 
 
 def _reported(arguments: list[str], text: str, here: Path, out: str | None) -> None:

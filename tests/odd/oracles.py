@@ -185,18 +185,19 @@ def mean_step(data: Any) -> float:
     return float(np.mean(np.abs(known[data.season :] - known[: -data.season])))
 
 
-def predictions(folder: Path, file: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Require what `predict --json` says of a CSV file."""
+def predictions(folder: Path, file: Path, rows: Sequence[dict[str, Any]], last: int | None = None) -> None:
+    """Require what `predict --json` says of a CSV file, or of those of its last rows that have a window before them."""
     _, header, forecaster = model_of(folder)
     values = columns(file, header["features"])
     window = header["window"]
-    require(len(rows) == len(values), f"{len(rows)} predictions for {len(values)} rows")
+    wanted = len(values) if last is None else min(last, len(values) - window)
+    require(len(rows) == wanted, f"{len(rows)} predictions for {len(values)} rows")
     inputs = scaled(values, header["input_scaler"])
     windows = np.stack([inputs[end - window : end] for end in range(window, len(values))])
     centre, half = affine(header["target_scaler"])
     expected = (values_of(forecaster, windows)[:, :1] * half + centre)[:, 0].tolist()
     require(np.isfinite(expected).all(), "predictions that are not finite")
-    same([row["prediction"] for row in rows], [None] * window + expected, "prediction", 1e-6)
+    same([row["prediction"] for row in rows], ([None] * window + expected)[-wanted:], "prediction", 1e-6)
 
 
 def clean_copy(path: Path, names: Sequence[str], out: Path) -> None:

@@ -9,6 +9,7 @@ import csv
 import json
 import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 FORMAT = "qlstm-multilinear-1"
 MAPS = ("identity", "arctan")
 GATES = {"lstm": 4, "gru": 3}
+DATE = re.compile(r"\d{4}-\d\d-\d\d")  # sorted as text they are in time order
 
 
 def load(path: Path | str) -> dict[str, Any]:
@@ -149,10 +151,7 @@ def _model(content: dict[str, Any]) -> dict[str, Any]:
         found.append(_layer(_object(layer, f"layers.{number}"), f"layers.{number}.", inputs, hidden, GATES[cell]))
     if not found or (both and len(found) % 2):
         raise ValueError(f"layers: there {'is none' if not found else 'are not two for each of both directions'}")
-    scalers = {
-        name: _scaler(_object(content.get(name), name), f"{name}.", n)
-        for name, n in (("input_scaler", len(features)), ("target_scaler", 1))
-    }
+    scalers = {name: _scaler(content, name, n) for name, n in (("input_scaler", len(features)), ("target_scaler", 1))}
     head = _pair(_object(content.get("head"), "head"), "head.", model["horizon"], outputs)
     target = _take(content, "target", str, "a text")
     change = None if content.get("change") is None else _change(_object(content["change"], "change"), target in features)
@@ -201,10 +200,11 @@ def _pair(layer: dict[str, Any], place: str, outputs: int | None, inputs: int | 
     return {"weight": weight, "bias": _array(layer, "bias", place, (len(weight),))}
 
 
-def _scaler(scaler: dict[str, Any], place: str, columns: int) -> dict[str, Any]:
-    low, high = (_array(scaler, name, place, (columns,)) for name in ("low", "high"))
+def _scaler(content: dict[str, Any], name: str, columns: int) -> dict[str, Any]:
+    scaler = _object(content.get(name), name)
+    low, high = (_array(scaler, end, f"{name}.", (columns,)) for end in ("low", "high"))
     if (high < low).any() or not np.isfinite(high - low).all():
-        raise ValueError(f"{place}high is below low, or too far above it")
+        raise ValueError(f"{name}.high is below low, or too far above it")
     return {"low": low, "high": high}
 
 
@@ -243,7 +243,6 @@ def _count(content: dict[str, Any], name: str) -> int:
 
 def read_rows(path: Path | str, features: list[str]) -> list[list[float]]:
     """The columns of a CSV file, a list for each row; `ValueError` says which line or column is wrong."""
-    rows = []
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
@@ -251,11 +250,14 @@ def read_rows(path: Path | str, features: list[str]) -> list[list[float]]:
             for name in features:
                 if names.count(name) != 1:
                     raise ValueError(f"there {'is no' if name not in names else 'is more than one'} column {name!r}")
-            for row in reader:
-                rows.append([_number(row[name], f"line {reader.line_num}, column {name!r}") for name in features])
+            table = [(reader.line_num, row) for row in reader]
+        for name in names:
+            ends = [str(row[name]).strip() for _, row in (*table[:1], *table[-1:])]
+            if name not in features and all(map(DATE.match, ends)) and ends != sorted(ends):
+                raise ValueError(f"rows run from the newest to the oldest, by column {name!r}; turn them round")
+        return [[_number(row[name], f"line {line}, column {name!r}") for name in features] for line, row in table]
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{path} cannot be used: {error}") from None
-    return rows
 
 
 def _number(text: str | None, place: str) -> float:
@@ -279,10 +281,8 @@ def main(arguments: list[str]) -> int:
         window += sum(model["change"]["difference"]) if model["change"] else 0
         if len(rows) < window:
             raise ValueError(f"{arguments[0]} has {len(rows)} rows; a window needs {window}")
-        windows = np.array([rows[end - window : end] for end in range(window, len(rows) + 1)])
-        predictions = predict(model, windows)
-        target = model["target"]
-        target = f"'{target}" if target[:1] in tuple("=+-@") else target  # no formula of a spreadsheet
+        predictions = predict(model, np.array([rows[end - window : end] for end in range(window, len(rows) + 1)]))
+        target = ("'" if model["target"][:1] in tuple("=+-@") else "") + model["target"]  # no formula of a spreadsheet
         writer = csv.writer(sys.stdout)
         writer.writerow(["after_row", *(f"{target}+{k + 1}" for k in range(model["horizon"]))])
         writer.writerows([window + n, *values] for n, values in enumerate(predictions.tolist()))
