@@ -128,7 +128,7 @@ def may_have_units(content: Content) -> bool:
 
 def _changes_to_numbers(content: Content, name: str) -> bool:
     cells = content.cells[name].iloc[:2]
-    if not is_text(cells) or cells.iloc[0].strip() in (*MISSING, *(content.reading.na or ())):
+    if len(cells) < 2 or not is_text(cells) or cells.iloc[0].strip() in (*MISSING, *(content.reading.na or ())):
         return False
     values = numbers(cells.str.strip(), content.reading.decimal, content.reading.thousands)
     return bool(np.isnan(values[0]) and np.isfinite(values[1:]).all())

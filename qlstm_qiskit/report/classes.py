@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from qlstm_qiskit.data.labels import spoken
 from qlstm_qiskit.experiments import Run
-from qlstm_qiskit.report.names import drawn
+from qlstm_qiskit.report.names import drawn, title_of
 
 #: Classes beyond which cells have no numbers, and beyond which axes have no names.
 MOST_COUNTED, MOST_NAMED = 24, 60
@@ -99,7 +99,8 @@ def confusion_figure(run: Run) -> Figure:
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="medium" if n <= 12 else "x-small")
     axes.set(xlabel=f"{drawn(run.header.target)}, predicted", ylabel=f"{drawn(run.header.target)}, true")
     right = np.trace(found.counts) / found.counts.sum()
-    title = f"{run.spec.title} on {drawn(run.dataset.name)}, {run.epochs} epochs, seed {run.spec.seed}"
-    axes.set_title(f"{title}\n{right:.1%} of {found.counts.sum():,} test windows classified correctly", fontsize="medium")
+    axes.set_title(
+        f"{title_of(run)}\n{right:.1%} of {found.counts.sum():,} test windows classified correctly", fontsize="medium"
+    )
     figure.colorbar(image, ax=axes, label="share of the windows of a class", shrink=0.8)
     return figure

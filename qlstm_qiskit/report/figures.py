@@ -19,7 +19,7 @@ from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.experiments.runs.intervals import calibrated, radii_of_test, with_ends
 from qlstm_qiskit.report.architecture import draw_architecture
 from qlstm_qiskit.report.classes import confusion_figure
-from qlstm_qiskit.report.names import drawn, in_legend
+from qlstm_qiskit.report.names import drawn, in_legend, title_of
 from qlstm_qiskit.storage import write_atomically
 
 #: Rows beyond which the last ones have a panel of their own, and how many these are.
@@ -84,7 +84,7 @@ def forecast_figure(run: Run) -> Figure:
     """
     data, columns = run.dataset, forecast_columns(run)
     many = len(columns["row"]) > MOST_ROWS
-    figure = Figure(figsize=(8, 6 if many else 3.6), layout="constrained")
+    figure = Figure(figsize=(8, 6 if many else 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     panels = [figure.add_subplot(1 + many, 1, place + 1) for place in range(1 + many)]
     broken = broken_at(columns, gaps_of(data))
@@ -113,11 +113,9 @@ def forecast_figure(run: Run) -> Figure:
     if many:
         panels[1].set_title(f"the last {LAST_ROWS} rows", fontsize="medium")
     panels[-1].set_xlabel("time step (row of the series)" if data.times is None else drawn(data.times.column))
-    panels[0].set_title(f"{run.spec.title} on {drawn(data.name)}, {run.epochs} epochs, seed {run.spec.seed}")
-    if many:  # there is no room among so many rows
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
-    else:
-        panels[0].legend(loc="best", fontsize="small")
+    panels[0].set_title(title_of(run))
+    # Within the axes it would lie over a part of the series.
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     return figure
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from qlstm_qiskit.errors import printable
+
+if TYPE_CHECKING:
+    from qlstm_qiskit.experiments import Run
 
 #: What Markdown may read as its own. Underscores within words are none of it.
 _MARKUP = re.compile(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])")
@@ -18,6 +22,11 @@ def drawn(text: str) -> str:
 def in_legend(text: str) -> str:
     """As `drawn`; matplotlib leaves a label out of a legend that begins with an underscore, so a space goes before it."""
     return f" {drawn(text)}" if text.startswith("_") else drawn(text)
+
+
+def title_of(run: Run) -> str:
+    """The model, series, epochs and seed of a run, as `drawn`."""
+    return f"{run.spec.title} on {drawn(run.dataset.name)}, {run.epochs} epoch{'s' * (run.epochs > 1)}, seed {run.spec.seed}"
 
 
 def in_markdown(text: str) -> str:

@@ -145,14 +145,20 @@ def _errors(run: Run) -> Section:
     return Section("Errors", parts)
 
 
+def _short(date: str) -> str:
+    """A date without the seconds of whole minutes."""
+    return date.replace("T", " ").removesuffix(":00") if date.count(":") == 2 else date
+
+
 def _each_part(metrics: dict[str, Any], task: Task) -> DataGrid:
     """The error on each part, and from when to when it goes where the series has dates."""
     named = {"training": (task.train, "train"), "validation": (task.valid, ""), "test": (task.test, "test")}
     dates = metrics.get("dates") or {}
+    spans = {
+        part: " to ".join(_short(str(date)) for date in dates.get(part, ["within training"])) for _, part in named.values()
+    }
     rows = [
-        [name, number(metrics[key]), *([" to ".join(map(str, dates.get(part, ["within training"])))] if dates else [])]
-        for name, (key, part) in named.items()
-        if key in metrics
+        [name, number(metrics[key]), *([spans[part]] if dates else [])] for name, (key, part) in named.items() if key in metrics
     ]
     header = ["part", task.shown, *(["predicts"] if dates else [])]
     caption = f"The model on each part of the {'data' if task.labelled else 'series'}."

@@ -91,8 +91,8 @@ def _tables(run: Run, curve: ShotCurve) -> Iterator[DataGrid]:
         [f"{count:,}", number(error), number(spread), number(max(error - curve.without_shots, 0.0))]
         for count, error, spread in zip(curve.shots, curve.errors, curve.standard_errors, strict=True)
     ]
-    caption = "On the test part; the last column is what is left of an error without those of model and device."
-    yield DataGrid(caption, ["shots", shown, "standard error", "of it shots"], rows)
+    caption = "On the test part; of shots: what is left of an error without those of model and device."
+    yield DataGrid(caption, ["shots", shown, "standard error", "of shots"], rows)
     most = f"more than {curve.shots[-1]:,}"
     beats, within = (most if value is None else f"{value:,.0f}" for value in (curve.beats_naive, curve.within_tenth))
     if curve.without_shots > min(curve.naive.values(), default=math.inf):
