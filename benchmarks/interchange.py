@@ -31,7 +31,7 @@ TOOLS: dict[str, tuple[str, tuple[str, ...]]] = {
     "qiskit-2.0": ("read_qiskit.py", ("qiskit==2.0.0", "qiskit-qasm3-import==0.5.0")),
     "qiskit": ("read_qiskit.py", ("qiskit==2.6.2", "qiskit-qasm3-import==0.6.0")),
     "pytket": ("read_pytket.py", ("pytket==2.18.5", "pytket-qiskit==0.79.0")),
-    "pyqasm": ("read_pyqasm.py", ("pyqasm==1.3.0", "openqasm3[parser]==1.0.1", "numpy")),
+    "pyqasm": ("read_pyqasm.py", ("pyqasm==1.3.0", "openqasm3[parser]==1.0.1", "numpy==2.4.6")),
     "pennylane": (
         "read_pennylane.py",
         (
@@ -43,7 +43,7 @@ TOOLS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "braket": ("read_braket.py", ("amazon-braket-sdk==1.127.5",)),
-    "cirq": ("read_cirq.py", ("cirq-core==1.7.0", "ply")),
+    "cirq": ("read_cirq.py", ("cirq-core==1.7.0", "ply==3.11")),
 }
 
 #: Largest difference of equal expectation values.
@@ -75,7 +75,10 @@ def write_cases(folder: Path) -> list[dict[str, Any]]:
 
 def cases_of(run: Path, exported: Path) -> Iterator[dict[str, Any]]:
     """The cases of an export, with the values of the run's own circuits on the exact interpreter."""
+    import torch
+
     from qlstm_qiskit import load_run
+    from qlstm_qiskit.hardware import StatevectorBackend
 
     forecaster = load_run(run).forecaster
     assert forecaster.circuits is not None
@@ -87,7 +90,9 @@ def cases_of(run: Path, exported: Path) -> Iterator[dict[str, Any]]:
             term = next(t for terms in layer["gates"].values() for t in terms if t["candidate"] == name)
             for form, angles in (("parameters", rng.uniform(-3, 3, len(own.weights)).tolist()), ("bound", term["angles"])):
                 data = rng.uniform(-1.5, 1.5, len(own.inputs)).tolist()
-                values = own.to_qnn(n_outputs=cell.bank.n_outputs).forward(np.array(data), np.array(angles))[0]
+                bank = StatevectorBackend().bank([own], cell.bank.n_outputs)
+                bound = bank.bind(torch.tensor([angles], dtype=torch.float64), None)
+                values = bound(torch.tensor([data], dtype=torch.float64)).reshape(-1)
                 numbers = {f"x{k}": value for k, value in enumerate(data)}
                 if form == "parameters":
                     numbers |= {f"w{k}": value for k, value in enumerate(angles)}
@@ -122,8 +127,8 @@ def _clean() -> dict[str, str]:
 def measure(name: str, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row per way of reading.
 
-    A row has the tool with its versions, the way, how many circuits of each form it reads, and of how many, the largest difference
-    of an expectation value, and the words of refusals.
+    A row has the tool with its versions, the way, how many circuits of each form it reads, and of how many, the largest
+    difference of an expectation value, and the words of refusals.
     """
     script, packages = TOOLS[name]
     python = environment(name, packages)

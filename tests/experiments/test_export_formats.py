@@ -1,6 +1,7 @@
 """What others read of exports: gates of the library in OpenQASM 3, old versions of QPY, and parameters in their own order."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,15 @@ def test_an_ansatz_as_one_gate_predicts_the_same(kind: str, tmp_path: Path) -> N
             assert "gate " not in path.read_text(), "a definition of its own"
         else:
             assert path.read_bytes()[6] == 13, "the version that Qiskit 2.0 reads"
+
+
+def test_an_evolution_under_a_pauli_string_is_read_and_written_without_advice_on_sparse_matrices(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer = QLSTM(1, 2, space=SearchSpace.from_circuits([wrapped()], inputs="x"), batch_first=True)
+        export_model(
+            randomised(Forecaster(layer, nn.Linear(2, 1, dtype=torch.float64))), header(1, 1), tmp_path / "out", "qasm3"
+        )
 
 
 def test_opened_gates_do_the_same() -> None:

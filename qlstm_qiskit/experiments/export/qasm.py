@@ -9,7 +9,7 @@ from qlstm_qiskit.errors import CircuitError
 
 #: Gates of OpenQASM 3's library, stdgates.inc, under Qiskit's names, and what is no gate.
 #: https://openqasm.com/language/standard_library.html
-#: Without cu, which Cirq reads with three angles and pytket not at all, and without the language's own U, which PennyLane lacks.
+#: Without cu, which Cirq reads with three angles and pytket not at all, and without the language's own U: PennyLane lacks it.
 _LIBRARY = frozenset(
     (
         *("p", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "rx", "ry", "rz", "id", "u1", "u2", "u3"),
