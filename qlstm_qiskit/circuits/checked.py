@@ -30,6 +30,7 @@ from qiskit.synthesis import ProductFormula
 from qiskit.transpiler.passes import HighLevelSynthesis
 
 from qlstm_qiskit.circuits.gates import library_name
+from qlstm_qiskit.circuits.unadvised import unadvised
 from qlstm_qiskit.errors import CircuitError
 
 #: Largest difference of two matrices, up to a global phase, that are taken as one.
@@ -160,7 +161,8 @@ def definition_of(gate: Any, qubits: Sequence[int]) -> QuantumCircuit:
 def own_matrix(gate: Any) -> NDArray[np.complexfloating[Any, Any]] | None:
     """The matrix that a gate states of itself, or None where it has none or it fails."""
     try:
-        return np.asarray(gate.to_matrix(), dtype=np.complex128) if _has_own_matrix(gate) else None
+        with unadvised():
+            return np.asarray(gate.to_matrix(), dtype=np.complex128) if _has_own_matrix(gate) else None
     except Exception:  # noqa: BLE001 - a user's code
         return None
 

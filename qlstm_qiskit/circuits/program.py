@@ -20,6 +20,7 @@ from qlstm_qiskit.circuits.checked import definition_of, is_parameterised, meani
 from qlstm_qiskit.circuits.expressions import Angle, to_angle
 from qlstm_qiskit.circuits.gates import DECOMPOSITIONS, GENERATORS, NO_EFFECT, Generator, Matrix, library_name
 from qlstm_qiskit.circuits.observables import checked_observable
+from qlstm_qiskit.circuits.unadvised import unadvised
 from qlstm_qiskit.errors import CircuitError
 
 Columns = dict[Parameter, tuple[str, int]]
@@ -175,7 +176,8 @@ def _numeric_matrix(gate: Instruction) -> Matrix | None:
     if gate.num_qubits > 2 and not hasattr(gate, "__array__") and getattr(gate, "definition", None) is not None:
         return None
     try:
-        operator = Operator(gate)
+        with unadvised():
+            operator = Operator(gate)
     except QiskitError:
         return None
     if not operator.is_unitary():

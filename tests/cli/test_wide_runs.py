@@ -7,13 +7,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from qiskit import qasm3
 
+from qlstm_qiskit import load_run
 from qlstm_qiskit.data import load_dataset
+from qlstm_qiskit.hardware import StatevectorBackend
+from qlstm_qiskit.space import Candidate
 from qlstm_qiskit.training import QLSTMRegressor
 
 Command = Callable[..., tuple[int, str, str]]
 
 TRAIN = ("train", "--dataset", "damped_shm", "--n-qubits", 100, "--hidden-size", 5, "--epochs", 1)
+
+
+def check_read_by_qiskit(run: Path, circuits: Path) -> None:
+    """The program with parameters, read by Qiskit, has the values of the run's own circuit."""
+    assert sum(path.stat().st_size for path in circuits.iterdir()) < 2**18, "200 rotations and 198 CX in each of five programs"
+    [own] = next(iter(load_run(run).forecaster.circuits.layers())).bank.candidates
+    [path] = (path for path in circuits.glob("*.qasm") if "bound" not in path.name)
+    circuit = qasm3.load(path)
+    there = {parameter.name: parameter for parameter in circuit.parameters}
+    read = Candidate("read", circuit, [there[f"x{k}"] for k in range(100)], [there[f"w{k}"] for k in range(200)])
+    inputs, weights = (torch.rand(1, n, dtype=torch.float64, generator=torch.Generator().manual_seed(n)) for n in (100, 200))
+    values = [StatevectorBackend().bank([candidate]).bind(weights)(inputs) for candidate in (own, read)]
+    assert values[0].std() > 0.1
+    torch.testing.assert_close(values[1], values[0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.slow
@@ -25,9 +44,11 @@ def test_a_run_of_100_qubits_from_training_to_its_page(qlstm: Command, tmp_path:
     code, out, err = qlstm("evaluate", "run", "--json")
     assert code == 0, err
     assert json.loads(out)["test"]["mse"] == pytest.approx(trained["test_mse"], rel=1e-9)
-    code, out, err = qlstm("export", "run", "--format", "qpy", "--out", "export")
-    assert code == 0, err
-    assert "read back, they predict as the run does" in out
+    for kind in ("qpy", "qasm3"):
+        code, out, err = qlstm("export", "run", "--format", kind, "--out", kind)
+        assert code == 0, err
+        assert "read back, they predict as the run does" in out
+    check_read_by_qiskit(tmp_path / "run", tmp_path / "qasm3" / "circuits")
     code, _, err = qlstm("report", "run", "--out", "run.html")
     assert code == 0, err
     assert "On 100 qubits it takes minutes" in (tmp_path / "run.html").read_text()

@@ -40,7 +40,7 @@ def exports_case(rng: Random, good: Good, here: Path) -> Case:
         content, damage = damage_json(rng, manifest.read_text())
         manifest.write_bytes(content)
     else:
-        file = rng.choice(sorted((here / name / "circuits").iterdir()))
+        file = rng.choice(sorted(path for path in (here / name / "circuits").iterdir() if path.suffix != ".inc"))
         before = file.read_bytes()
         content, what = damage_bytes(rng, before) if name == "qpy" else damage_program(rng, before.decode())
         file.write_bytes(content)

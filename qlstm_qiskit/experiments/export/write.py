@@ -28,7 +28,7 @@ from qlstm_qiskit.experiments.export.manifest import (
     Term,
 )
 from qlstm_qiskit.experiments.export.multilinear import multilinear_model
-from qlstm_qiskit.experiments.export.qasm import to_qasm3
+from qlstm_qiskit.experiments.export.qasm import LIBRARY_FILE, LIBRARY_TEXT, to_qasm3
 from qlstm_qiskit.experiments.export.read import load_exported
 from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_windows
 from qlstm_qiskit.hardware import EXACT
@@ -137,7 +137,7 @@ def _multilinear_files(forecaster: Forecaster, header: ModelHeader) -> _Files:
 def _circuit_files(forecaster: Forecaster, header: ModelHeader, kind: str) -> _Files:
     """Content of all files by name; the manifest is last, because it makes the export complete."""
     assert forecaster.circuits is not None
-    files: _Files = {}
+    files: _Files = {} if kind == "qpy" else {f"circuits/{LIBRARY_FILE}": LIBRARY_TEXT.encode()}
     cells = list(forecaster.circuits.layers())
     model = ExportedModel(
         circuits="qpy" if kind == "qpy" else "qasm3",
