@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from qiskit import QuantumCircuit
+from qiskit.primitives import StatevectorSampler
 from qiskit.providers import JobStatus
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.result import Result
-from qiskit_aer import AerSimulator
 
 from qlstm_qiskit.hardware.contract.executor import circuit_bytes
 
@@ -68,11 +68,11 @@ class Remote(GenericBackendV2):
         self.meet("run")
         self.meet("before", number)
         content = _content(circuits, options)
-        ideal = AerSimulator().run(circuits, shots=options["shots"], seed_simulator=int(content[:7], 16)).result()
+        ideal = _measured(circuits, options["shots"], int(content[:7], 16))
         name = f"job-{number}"
         job = {"outcome": getattr(self.outcome, "name", self.outcome), "enum": isinstance(self.outcome, JobStatus)}
-        job |= {"polls": self.polls, "result": ideal.to_dict()}
-        (self.folder / f"{name}.json").write_text(json.dumps(job, default=str))
+        job |= {"polls": self.polls, "result": ideal}
+        (self.folder / f"{name}.json").write_text(json.dumps(job))
         with (self.folder / "accepted.jsonl").open("a") as file:
             file.write(json.dumps({"content": content, "circuits": len(circuits), "name": circuits[0].name}) + "\n")
             file.flush()
@@ -132,3 +132,18 @@ def _content(circuits: Sequence[QuantumCircuit], options: dict[str, Any]) -> str
     for circuit in circuits:
         digest.update(circuit_bytes(circuit.copy(name="c")))
     return digest.hexdigest()
+
+
+def _measured(circuits: Sequence[QuantumCircuit], shots: int, seed: int) -> dict[str, Any]:
+    """A result without Aer, whose threads are not there in a forked process."""
+    found = StatevectorSampler(seed=seed).run([(circuit,) for circuit in circuits], shots=shots).result()
+    results = [
+        {
+            "success": True,
+            "shots": shots,
+            "header": {"name": circuit.name, "memory_slots": circuit.num_clbits},
+            "data": {"counts": {hex(int(word, 2)): count for word, count in pub.join_data().get_counts().items()}},
+        }
+        for circuit, pub in zip(circuits, found, strict=True)
+    ]
+    return {"backend_name": "lab", "backend_version": "1", "job_id": "", "success": True, "results": results}

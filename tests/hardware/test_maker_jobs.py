@@ -58,7 +58,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Value
                 angles = angles + 0.1 * history[-1] + 0.01
         finally:
             backend.close()
-        return np.stack(history)
+        return np.array(history)
 
     return done
 
@@ -129,7 +129,7 @@ def test_another_answer_than_the_job_is_refused(work, tmp_path: Path, monkeypatc
         (None, "NoneType, which is no job"),
         (again.run(_measured(), shots=64), "job job-1, which is another"),
     ):
-        monkeypatch.setattr(again, "retrieve_job", lambda id, answer=answer: answer, raising=False)
+        monkeypatch.setattr(again, "retrieve_job", lambda name, answer=answer: answer, raising=False)
         with pytest.raises(JobError, match=text):
             work(again)
     monkeypatch.setattr(again, "retrieve_job", other.retrieve_job)  # whose first job has the same id
