@@ -22,7 +22,7 @@ from qlstm_qiskit.hardware.contract.executor import Request, Values
 from qlstm_qiskit.hardware.jobs import fetch
 from qlstm_qiskit.hardware.jobs.fetch import GIVEN_UP, Jobs
 from qlstm_qiskit.hardware.jobs.ledger import Entry, Ledger
-from qlstm_qiskit.hardware.jobs.maker_jobs import MakerJob, MakerResult, ids_of, maker_service
+from qlstm_qiskit.hardware.jobs.maker_jobs import Asked, MakerJob, ids_of, maker_service
 from qlstm_qiskit.hardware.jobs.pending import fetch_pending, retry_ended
 from tests.hardware.maker_service import Forgetful, Remote
 
@@ -345,9 +345,9 @@ def test_a_result_needs_to_be_of_what_was_asked(tmp_path: Path) -> None:
 
     found = Remote(tmp_path).run(_measured(), shots=10).result()
     readout = Readout(positions=(((0,),),), sets=(1,), shots=10)
-    assert readout.values(MakerResult((found,)).pubs(readout, "qlstm-1"))[0].tolist() == [[1.0]]
+    assert readout.values(Asked.of(readout, "qlstm-1").read([found]))[0].tolist() == [[1.0]]
     for wrong in (Readout(), Readout(positions=(((0,),),), sets=(2,), shots=10), Readout(positions=(((0,),),), shots=10)):
         with pytest.raises(ResultError):
-            MakerResult((found,)).pubs(wrong, "qlstm-1")
+            Asked.of(wrong, "qlstm-1").read([found])
     with pytest.raises(ResultError):
-        MakerResult((found, found)).pubs(readout, "qlstm-1")
+        Asked.of(readout, "qlstm-1").read([found, found])

@@ -15,7 +15,7 @@ from qlstm_qiskit.hardware.executors.results import ResultError
 from qlstm_qiskit.hardware.jobs.answers import readout_of
 from qlstm_qiskit.hardware.jobs.failures import FOREIGN, Failure, understand
 from qlstm_qiskit.hardware.jobs.ledger import UNDER_WAY, UNSENT, Entry, Ledger, Values, age
-from qlstm_qiskit.hardware.jobs.maker_jobs import MakerResult, MakerService
+from qlstm_qiskit.hardware.jobs.maker_jobs import Asked, MakerJob, MakerService
 
 log = logging.getLogger("qlstm_qiskit.hardware.jobs.runner")
 T = TypeVar("T")
@@ -125,10 +125,12 @@ class Jobs:
             job = self._retrieved(entry)
         status = "DONE" if self.lost(entry) else self._wait(entry, job)
         try:
+            if isinstance(job, MakerJob) and job.asked is None:
+                job.asked = Asked.of(readout, entry.tag)
             result = self._try(job.result, entry)
             if isinstance(result, Failure):
                 raise self._ended(entry, result, status)
-            values = readout.values(result.pubs(readout, entry.tag) if isinstance(result, MakerResult) else result)
+            values = readout.values(result)
         except ResultError as error:
             what = f"there is no usable result: {error}"
             raise self.error(self.ledger.ended(entry, "failed", what), what, retry=True) from None

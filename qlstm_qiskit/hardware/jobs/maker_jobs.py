@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.primitives import BitArray, DataBin, SamplerPubResult
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.hardware.config.secrets import scrub
@@ -76,6 +75,7 @@ class MakerJob:
 
     def __init__(self, parts: Sequence[Any], ids: str | None = None, check: Sequence[Callable[[Any], None]] = ()) -> None:
         self._parts, self._check = parts, check
+        self.asked: Asked | None = None
         own = [id_of(part) for part in parts]
         known = [name for name in own if name]
         self._ids = ids or (None if len(known) < len(own) else known[0] if len(known) == 1 else json.dumps(known))
@@ -91,12 +91,21 @@ class MakerJob:
             return "ERROR" if "ERROR" in states else "CANCELLED"
         return next(iter(states - {"DONE"}), "DONE")
 
-    def result(self) -> MakerResult:
+    def found(self) -> list[Any]:
         """The results of all parts, as the maker gives them."""
         found = [_result(part) for part in self._parts]
         for check, result in zip(self._check, found, strict=False):
             check(result)
-        return MakerResult(tuple(found))
+        return found
+
+    def result(self) -> PrimitiveResult[SamplerPubResult]:
+        """The result as of a V2 sampler, once it is known what was asked.
+
+        Raises:
+            ResultError: It is not certainly the measurement that was asked for.
+        """
+        assert self.asked is not None, "a job that was fetched is told what was asked"
+        return self.asked.read(self.found())
 
     def cancel(self) -> bool:
         """Cancel all parts; whether the maker has done so."""
@@ -108,35 +117,48 @@ class MakerJob:
 
 
 @dataclass(frozen=True)
-class MakerResult:
-    """Results of devices, which make sense with what was asked alone."""
+class Asked:
+    """What a device was asked for: all that is needed to read its results.
 
-    found: tuple[Any, ...]
+    Attributes:
+        widths, sets: Bits that are measured, and parameter sets, of each PUB.
+        shots: Of each circuit.
+        prefix: Of the names of the circuits.
+    """
 
-    def pubs(self, readout: Readout, tag: str) -> list[SamplerPubResult]:
-        """As Qiskit's primitives would give them.
+    widths: tuple[int, ...]
+    sets: tuple[int, ...]
+    shots: int
+    prefix: str
 
-        Args:
-            readout: What was asked.
-            tag: Of the job, by which its circuits are named.
+    @classmethod
+    def of(cls, readout: Readout, tag: str) -> Asked:
+        """From the record of a job.
 
         Raises:
-            ResultError: It is not certainly the measurement that was asked for.
+            ResultError: It does not say what was measured.
         """
-        if readout.positions is None or readout.sets is None:
+        if readout.positions is None or readout.sets is None or not readout.shots:
             refuse("it is of a device, and the record does not say what was measured")
         shots = readout.shots if isinstance(readout.shots, int) else readout.shots[0]
-        widths = [1 + max(position for term in terms for position in term) for terms in readout.positions]
-        circuits = [
-            _measured(f"{tag}-{index}", width)
-            for index, width in enumerate(own for own, sets in zip(widths, readout.sets, strict=True) for _ in range(sets))
-        ]
+        widths = [1 + max((position for term in terms for position in term), default=-1) for terms in readout.positions]
+        return cls(tuple(widths), readout.sets, shots, tag)
+
+    def read(self, found: Sequence[Any]) -> PrimitiveResult[SamplerPubResult]:
+        """The results of devices as Qiskit's primitives would give them.
+
+        Raises:
+            ResultError: They are not certainly the measurement that was asked for.
+        """
+        widths = [width for width, sets in zip(self.widths, self.sets, strict=True) for _ in range(sets)]
+        circuits = [_measured(f"{self.prefix}-{index}", width) for index, width in enumerate(widths)]
         counts: list[dict[int, int]] = []
-        for result, part in zip(self.found, _parts(self.found, circuits), strict=True):
-            _require_ours(result, tag)
-            counts += counts_of(result, part, shots)
+        for result, part in zip(found, _parts(found, circuits), strict=True):
+            _require_ours(result, self.prefix)
+            counts += counts_of(result, part, self.shots)
         rest = iter(counts)
-        return [_pub([next(rest) for _ in range(sets)], width) for width, sets in zip(widths, readout.sets, strict=True)]
+        pubs = zip(self.widths, self.sets, strict=True)
+        return PrimitiveResult([_pub([next(rest) for _ in range(sets)], width) for width, sets in pubs])
 
 
 def maker_service(spec: BackendSpec, device: BackendV2) -> MakerService | None:
@@ -230,12 +252,12 @@ def _parts(found: Sequence[Any], circuits: Sequence[QuantumCircuit]) -> Iterator
     yield circuits[start:]
 
 
-def _require_ours(result: Any, tag: str) -> None:
+def _require_ours(result: Any, prefix: str) -> None:
     """Refuse circuits that another job has named: ids may be given twice, or belong to another maker."""
     found = field_of(result, "results")
     for item in found if isinstance(found, list | tuple) else ():
         name = str(field_of(field_of(item, "header"), "name"))
-        if name.startswith(PREFIX) and not name.startswith(f"{tag}-"):
+        if name.startswith(PREFIX) and not name.startswith(f"{prefix}-"):
             refuse("its circuits are of another job")
 
 
@@ -248,11 +270,3 @@ def _measured(name: str, width: int) -> QuantumCircuit:
 def _pub(counts: Sequence[dict[int, int]], width: int) -> SamplerPubResult:
     bits = BitArray.from_counts(counts, width)
     return SamplerPubResult(DataBin(**{REGISTER: bits}, shape=(len(counts),)))
-
-
-def bound(pubs: Sequence[Any]) -> tuple[list[QuantumCircuit], int]:
-    """The circuits of a sampler's PUBs with their parameters bound, row by row, and how many shots each has."""
-    circuits = [own for pub in pubs for own in np.ravel(pub.parameter_values.bind_all(pub.circuit)).tolist()]
-    shots = {pub.shots for pub in pubs}
-    assert len(shots) == 1, "chunks are of one number of shots"
-    return circuits, shots.pop()

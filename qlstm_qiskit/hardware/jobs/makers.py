@@ -6,6 +6,7 @@ their process.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,7 +28,7 @@ from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Takes
 from qlstm_qiskit.hardware.executors.counts import counts_of
 from qlstm_qiskit.hardware.executors.results import ResultError, field_of
 from qlstm_qiskit.hardware.jobs.failures import MakerError
-from qlstm_qiskit.hardware.jobs.maker_jobs import PREFIX, MakerJob, asked, bound, device_name, lost_with_process
+from qlstm_qiskit.hardware.jobs.maker_jobs import PREFIX, Asked, MakerJob, asked, device_name, lost_with_process
 
 #: What is said of the option, rather than of a machine that is out of it.
 _OF_MEMORY = re.compile("(?i)(?<!out of )memory(?! limit| exceed| error)")
@@ -100,7 +101,7 @@ class MakerSampler:
     """
 
     def __init__(self, device: ReadDevice, seed: int | None = None) -> None:
-        self._device, self._seed = device, seed
+        self._device, self.options = device, Options(seed_simulator=seed)
 
     def run(self, pubs: Sequence[Any]) -> MakerJob:
         """Submit PUBs, all with the same number of shots.
@@ -108,8 +109,15 @@ class MakerSampler:
         Raises:
             MakerError: The device does not take them.
         """
-        circuits, shots = bound([SamplerPub.coerce(pub) for pub in pubs])
-        return self._device.begin(circuits, memory=True, shots=shots, seed_simulator=self._seed)
+        coerced = [SamplerPub.coerce(pub) for pub in pubs]
+        shots = {pub.shots for pub in coerced}
+        assert len(shots) == 1, "chunks are of one number of shots"
+        circuits = [own for pub in coerced for own in np.ravel(pub.parameter_values.bind_all(pub.circuit)).tolist()]
+        seed = self.options.seed_simulator
+        job = self._device.begin(circuits, memory=True, shots=coerced[0].shots, seed_simulator=seed)
+        widths, sets = zip(*((pub.circuit.num_clbits, math.prod(pub.shape)) for pub in coerced), strict=True)
+        job.asked = Asked(widths, sets, coerced[0].shots, self._device.prefix)
+        return job
 
 
 class ReadDevice(BackendV2):
@@ -125,7 +133,7 @@ class ReadDevice(BackendV2):
 
     def __init__(self, device: BackendV2, sure_of_seed: bool = False, prefix: str = f"{PREFIX}0") -> None:
         super().__init__(name=device_name(device))
-        self._device, self._sure_of_seed, self._prefix = device, sure_of_seed, prefix
+        self._device, self._sure_of_seed, self.prefix = device, sure_of_seed, prefix
 
     @property
     def target(self) -> Target:
@@ -170,7 +178,7 @@ class ReadDevice(BackendV2):
         return MakerJob(parts, check=checks)
 
     def _named(self, given: Sequence[QuantumCircuit], start: int, stop: int) -> list[QuantumCircuit]:
-        return [given[index].copy(name=f"{self._prefix}-{index}") for index in range(start, min(stop, len(given)))]
+        return [given[index].copy(name=f"{self.prefix}-{index}") for index in range(start, min(stop, len(given)))]
 
     def _submit(self, circuits: list[QuantumCircuit], options: dict[str, Any]) -> Any:
         def submitted(chosen: dict[str, Any]) -> Any:
@@ -188,7 +196,7 @@ class ReadDevice(BackendV2):
 
     def _read(self, job: MakerJob, given: Sequence[QuantumCircuit], options: dict[str, Any]) -> Result:
         try:
-            found = job.result().found
+            found = job.found()
         except MakerError as error:
             raise ResultError(str(error)) from None
         results: list[ExperimentResult] = []
