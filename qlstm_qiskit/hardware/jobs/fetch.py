@@ -255,9 +255,8 @@ class Jobs:
 
     def _ended(self, entry: Entry, failure: Failure, status: str = "DONE") -> JobError:
         """The error for a job without a result; recorded as ended only if it has certainly ended."""
-        if (
-            status != "DONE" and failure.kind == "refused" and not self.searches
-        ):  # a maker's exception says less than its status
+        # what a maker raises says less than its status
+        if status != "DONE" and failure.kind == "refused" and not self.searches:
             failure = Failure("cancelled" if status == "CANCELLED" else "failed", failure.detail)
         if failure.kind not in {"failed", "too long", "cancelled"} and self.service is not None:
             return self.stopped(entry, failure.sentence)

@@ -20,7 +20,7 @@ from qlstm_qiskit.hardware.jobs.failures import FOREIGN, MakerError
 
 T = TypeVar("T")
 
-#: How makers call what gives a job back by its id: IQM, IonQ, Braket, Superstaq and Azure the first, of the device.
+#: How makers call what gives a job back by its id: IQM, IonQ and Braket the first, of the device; Azure's provider the second.
 RETRIEVE = ("retrieve_job", "get_job")
 #: States by the names that makers give them, in the words of Qiskit's `JobStatus`.
 _STATES = {
