@@ -351,3 +351,29 @@ def test_a_result_needs_to_be_of_what_was_asked(tmp_path: Path) -> None:
             Asked.of(wrong, "qlstm-1").read([found])
     with pytest.raises(ResultError):
         Asked.of(readout, "qlstm-1").read([found, found])
+
+
+def test_a_key_in_what_a_maker_raises_is_written_nowhere(work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "canary-of-a-maker-5e6f"
+    monkeypatch.setenv("LAB_API_KEY", key)
+    for what in ("run", "status", "retrieve", "result"):
+        device = Remote(tmp_path / what)
+        if what == "retrieve":
+            device.faults["status"] = [ConnectionError(key)] * fetch.ATTEMPTS
+            with pytest.raises(JobError):
+                work(device)
+        device.faults[what] = [KeyError(key)]
+        with pytest.raises(JobError, match=r"KeyError: '\*\*\*'") as caught:
+            work(device)
+        assert key not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert key.encode() not in (tmp_path / "run" / "jobs.sqlite").read_bytes()
+        (tmp_path / "run").rename(tmp_path / f"run-{what}")
+
+
+def test_a_dry_run_asks_for_nothing(work, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    device = Forgetful(tmp_path / "service")
+    work(device, SPEC.model_copy(update={"guard": SPEC.guard.model_copy(update={"dry_run": True})}))
+    assert device.log() == []
+    assert not [own for own in recwarn if issubclass(own.category, QLSTMWarning)]
+    assert not (tmp_path / "run").exists()
