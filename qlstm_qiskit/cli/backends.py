@@ -111,6 +111,8 @@ def backends_plan(
         print_json(facts | ({} if expected is None else {"expected_error": expected.errors[0], "naive_errors": expected.naive}))
         return
     print_table(f"{task} with {run} on {backend}", ["", "planned"], [list(row) for row in plan.rows()], text=("planned",))
+    if plan.lost:
+        print(plan.lost)
     if constant:
         print(about_constants(constant))
     if expected is not None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qlstm_qiskit.cli import services
 from qlstm_qiskit.cli.options import BackendsFile, Json, Log, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import JobError, LedgerError, OptionError
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.hardware.config.spec import BackendSpec
     from qlstm_qiskit.hardware.jobs.ledger import Entry, Ledger
 
 jobs_app = typer.Typer(help="List, resume or cancel the jobs that a run has submitted to a device.", no_args_is_help=True)
@@ -51,7 +51,7 @@ def jobs_show(
         entry = ledger.entry(id)
         result = None
         if entry.status == "done":
-            from qlstm_qiskit.hardware.jobs.fetch import result_of
+            from qlstm_qiskit.hardware.jobs.answers import result_of
 
             result = result_of(ledger, entry)
     if json:
@@ -82,7 +82,7 @@ def jobs_resume(
 
     Example: qlstm jobs resume runs/demo
     """
-    from qlstm_qiskit.hardware.jobs.fetch import retry_ended
+    from qlstm_qiskit.hardware.jobs.pending import retry_ended
 
     if log:
         from qlstm_qiskit.experiments import is_unfinished
@@ -94,7 +94,7 @@ def jobs_resume(
         return
     with _ledger(run) as ledger:
         ledger.claim()
-        fetched, errors = _fetched(ledger, backends, retry)
+        fetched, errors = services.fetched(ledger, backends, retry, trust_provider)
         again = retry_ended(ledger) if retry else []
         entries = ledger.entries()
     if json:
@@ -116,24 +116,6 @@ def jobs_resume(
     trained = (run / "config.json").exists() and any(entry.run == "train" for entry in entries)
     if not (trained and _go_on(run, backends, log or [], quiet=json, trust=trust_provider)) and not json:
         _print_next([*fetched, *again, *(entry for entry in entries if entry.status == "prepared")])
-
-
-def _fetched(ledger: Ledger, file: Path | None, retry: bool) -> tuple[list[Entry], list[JobError]]:
-    """Fetch what was submitted: the jobs that are done now, and what went wrong with others."""
-    from qlstm_qiskit.hardware.jobs.fetch import fetch_pending
-
-    fetched: list[Entry] = []
-    errors: list[JobError] = []
-    for spec in _backends_of(ledger, ledger.entries(statuses=["prepared", "submitted"]), file):
-        service = _service(spec)
-        if service is not None:
-            done, failed = fetch_pending(ledger, service, spec)
-            fetched, errors = fetched + done, errors + failed
-        elif retry:  # they ended with their process
-            for entry in ledger.entries(statuses=["prepared", "submitted"]):
-                if entry.backend == spec.name:
-                    ledger.ended(entry, "failed", "its process ended before its result was there")
-    return fetched, errors
 
 
 def _print_next(entries: list[Entry]) -> None:
@@ -166,7 +148,7 @@ def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool, tru
         return False
     spec = load_spec(run)
     require_trusted(run, spec, trust, file)
-    options = spec.backend_options and _today(spec.backend_options, file)
+    options = spec.backend_options and services.today(spec.backend_options, file)
     finished = resume_run(run, options=options, loggers=loggers, verbose=0 if quiet else 1, trust=True)
     draw_run(finished)
     if not quiet:
@@ -183,9 +165,10 @@ def jobs_cancel(
         typer.Argument(metavar="[ID]...", help="Jobs to cancel, by their numbers; by default all that have not ended."),
     ] = None,
     backends: BackendsFile = None,
+    trust_provider: TrustProvider = False,
     json: Json = False,
 ) -> None:
-    """Cancel jobs that have not ended, at the service and in the record; those of kind provider in the record only.
+    """Cancel jobs that have not ended, at the service and in the record; in the record only where a provider cannot do it.
 
     Example: qlstm jobs cancel runs/demo 3
     """
@@ -195,9 +178,10 @@ def jobs_cancel(
         chosen = [ledger.entry(number) for number in id] if id else ledger.entries(statuses=["prepared", "submitted"])
         alive = [entry for entry in chosen if entry.status in {"prepared", "submitted"}]
         after = []
-        for spec in _backends_of(ledger, alive, backends):
-            jobs = Jobs(ledger, _service(spec), spec)
-            after += [jobs.cancel(entry) for entry in alive if entry.backend == spec.name]
+        for spec in services.backends_of(ledger, alive, backends):
+            own = [entry for entry in alive if entry.backend == spec.name]
+            jobs = Jobs(ledger, services.service_for_cancelling(ledger, spec, own, backends, trust_provider), spec)
+            after += [jobs.cancel(entry) for entry in own]
     given_up = [entry.id for entry in after if entry.error == GIVEN_UP]
     cancelled = [entry.id for entry in after if entry.status == "cancelled" and entry.id not in given_up]
     if json:
@@ -228,52 +212,6 @@ def _ledger(run: Path) -> Ledger:
     if not exists(run):
         raise LedgerError(f"there is no run folder {run}; name one that `qlstm train` has made.")
     return Ledger(run / FILE, create=False)
-
-
-def _backends_of(ledger: Ledger, entries: list[Entry], file: Path | None) -> list[BackendSpec]:
-    """The backends of these jobs as they were recorded, with today's access."""
-    from pydantic import ValidationError
-
-    from qlstm_qiskit.hardware.config.file import find_spec
-    from qlstm_qiskit.hardware.config.spec import BackendSpec
-
-    found = {}
-    for entry in entries:
-        try:
-            recorded = BackendSpec.model_validate_json(ledger.remembered(entry) or "")
-        except ValidationError:  # not recorded, or by another version
-            found[entry.backend] = find_spec(entry.backend, file)
-            continue
-        if recorded.name != entry.backend:
-            raise ledger.damaged(f"job {entry.id} is of backend {entry.backend}, which is recorded as {recorded.name}")
-        found[entry.backend] = _today(recorded, file)
-    return list(found.values())
-
-
-def _today(spec: BackendSpec, file: Path | None) -> BackendSpec:
-    """A recorded backend with the access and the limits that its entry of `file`, or of ./backends.yaml, has today."""
-    from qlstm_qiskit.hardware.config.file import PACKAGED, USERS, find_spec, load_specs
-    from qlstm_qiskit.hardware.config.spec import renewed
-
-    if file is not None:
-        today = find_spec(spec.name, file)
-    elif USERS.is_file():
-        known = load_specs().get(spec.name)
-        if known is None or known == load_specs(PACKAGED).get(spec.name):  # it is not in the user's file
-            return spec
-        today = known
-    else:
-        return spec
-    if today.kind != spec.kind:
-        raise OptionError(f"backend {spec.name} was of kind {spec.kind} and is {today.kind} now; give its entry of then.")
-    return renewed(spec, today)
-
-
-def _service(spec: BackendSpec) -> Any:
-    """What knows the jobs of a backend; None for those that end with the process that began them."""
-    from qlstm_qiskit.hardware.jobs import runtime
-
-    return runtime.open_service(spec) if spec.kind == "ibm" and not spec.local else None
 
 
 def _facts(entry: Entry) -> dict[str, Any]:

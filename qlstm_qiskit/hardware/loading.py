@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
-import time
+import warnings
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import PlatformDirs
-from platformdirs.unix import Unix
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 
-from qlstm_qiskit.errors import LedgerError, OptionError
+from qlstm_qiskit.errors import OptionError, QLSTMWarning
 from qlstm_qiskit.hardware.config.file import find_spec
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.config.spec import BackendSpec
@@ -29,13 +25,10 @@ from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 
 if TYPE_CHECKING:
     from qlstm_qiskit.hardware.device.transpile import Transpiler
+    from qlstm_qiskit.hardware.executors.chunks import Takes
     from qlstm_qiskit.hardware.executors.primitives import Submit
     from qlstm_qiskit.hardware.interpreter.backend import PlanBackend
-    from qlstm_qiskit.hardware.jobs.ledger import Ledger
     from qlstm_qiskit.hardware.jobs.runtime import Connection
-
-#: For which evaluations and predictions are answered from the record; devices are calibrated every day.
-MAX_AGE = timedelta(days=1)
 
 # What a kind needs is imported when it is asked for: Aer and IBM Runtime take a second each.
 
@@ -93,11 +86,15 @@ def plan_backend(spec: BackendSpec, device: str | None = None) -> PlanBackend:
     """
     from qlstm_qiskit.hardware.device.named import find_device
     from qlstm_qiskit.hardware.interpreter.backend import PlanBackend
+    from qlstm_qiskit.hardware.jobs.maker_jobs import lost_with_process
+    from qlstm_qiskit.hardware.jobs.makers import job_of_device
 
     if spec.kind in {"statevector", "aer"}:
         raise OptionError(f"backend {spec.name} runs on this machine and costs nothing; plan for one of kind ibm.")
     target = find_device(device) if device is not None else _connect(spec, None).device
-    return PlanBackend(spec, _transpiler(spec, target), target.target)
+    planned = PlanBackend(spec, _transpiler(spec, target), target.target, job_of_device(spec, target))
+    planned.lost = "" if device is not None else lost_with_process(spec, target)
+    return planned
 
 
 def device_of(spec: BackendSpec, n_qubits: int = 1) -> BackendV2:
@@ -165,53 +162,42 @@ def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Bac
 
 
 def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, ordered: bool) -> Backend:
+    from qlstm_qiskit.hardware.executors.chunks import ANYTHING
     from qlstm_qiskit.hardware.executors.cost import MeteredExecutor
     from qlstm_qiskit.hardware.executors.packing import PackingExecutor
     from qlstm_qiskit.hardware.executors.primitives import Direct
     from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
+    from qlstm_qiskit.hardware.jobs.begun import MAX_AGE, begun_on, made, require_same_device, state_folder
     from qlstm_qiskit.hardware.jobs.ledger import FILE, Ledger
+    from qlstm_qiskit.hardware.jobs.maker_jobs import lost_with_process
+    from qlstm_qiskit.hardware.jobs.makers import job_of_device
     from qlstm_qiskit.hardware.jobs.pinned import PinnedDevice, calibration_of
     from qlstm_qiskit.hardware.jobs.runner import JobRunner
 
-    draws = Draws()
+    draws, takes = Draws(), ANYTHING
     if not spec.recorded or (spec.local and record is None):
         connection, ledger = _connect(spec, None), None
         device = connection.device
         inner = _local(spec, device, seed, Direct(draws, spec.name))  # counts all jobs, so that each has a seed of its own
     else:
-        file = (record or _state_folder()) / FILE
+        file = (record or state_folder()) / FILE
         ledger = Ledger(file) if file.is_file() else None
-        connection = _connect(spec, _begun_on(ledger, run, ordered) if ledger is not None else None)
-        ledger = ledger or Ledger(_made(file.parent) / FILE)  # not before the login has succeeded
+        connection = _connect(spec, begun_on(ledger, run, ordered) if ledger is not None else None)
+        ledger = ledger or Ledger(made(file.parent) / FILE)  # not before the login has succeeded
         device = connection.device
         if ordered:
-            _require_same(ledger, run, spec, device.name)
+            require_same_device(ledger, run, spec.name, device.name)
         ledger.claim()
         # a new calibration must not change the circuits of a resumed run
         pin = ledger.pinned(run, device.name, calibration_of(device.target), None if ordered else MAX_AGE)
         runner = JobRunner(ledger, connection.service, spec, run, device, ordered=ordered, since=pin[1])
-        inner = _local(spec, device, seed, runner) if spec.local else _executor(spec, connection.make(seed), runner)
+        if (remark := lost_with_process(spec, device)) and not run.startswith("certify"):  # which never goes on
+            warnings.warn(remark, QLSTMWarning, stacklevel=3)
+        takes = job_of_device(spec, device)
+        inner = _rehearsal(spec, device, seed, runner) if spec.local else _executor(spec, connection.make(seed), runner, takes)
         device = PinnedDevice(device, pin[0])
-    executor = PackingExecutor(MeteredExecutor(inner, spec), device.target, spec.pack)
+    executor = PackingExecutor(MeteredExecutor(inner, spec, takes), device.target, spec.pack)
     return PrimitiveBackend(spec, executor, _transpiler(spec, device), connection=connection, ledger=ledger, draws=draws)
-
-
-def _begun_on(ledger: Ledger, run: str, ordered: bool) -> str | None:
-    """The device that recorded work needs where the backend leaves it open, if jobs may be met again."""
-    from qlstm_qiskit.hardware.jobs.ledger import UNDER_WAY, now
-
-    entries = [e for e in ledger.entries(run) if ordered or e.status in UNDER_WAY or e.created >= now(MAX_AGE)]
-    return entries[-1].device if entries else None
-
-
-def _require_same(ledger: Ledger, run: str, spec: BackendSpec, device: str) -> None:
-    begun = _begun_on(ledger, run, ordered=True)
-    if begun is not None and begun != device:
-        ledger.close()
-        raise LedgerError(
-            f"{ledger.path}: {run!r} was begun on {begun}, and backend {spec.name} is {device} now. Set device: {begun}, or "
-            "start in a new run folder."
-        )
 
 
 def _connect(spec: BackendSpec, device: str | None) -> Connection:
@@ -240,12 +226,27 @@ def _local(spec: BackendSpec, device: BackendV2, seed: int | None, submit: Submi
     )
 
 
-def _executor(spec: BackendSpec, make: Callable[[int, Sequence[str]], Any], submit: Submit) -> Executor:
+def _rehearsal(spec: BackendSpec, device: BackendV2, seed: int | None, submit: Submit) -> Executor:
+    """What stands for the device on this machine, in the jobs that the device would be sent."""
+    from qlstm_qiskit.hardware.executors.rehearsal import Rehearsal
+
+    guard = spec.guard
+    whole = guard.model_copy(update={"max_pubs": sys.maxsize, "max_executions": sys.maxsize})
+    own = spec.model_copy(update={"guard": whole})
+    return Rehearsal(lambda submit: _local(own, device, seed, submit), submit, spec.shots, guard.max_pubs, guard.max_executions)
+
+
+def _executor(
+    spec: BackendSpec, make: Callable[[int, Sequence[str]], Any], submit: Submit, takes: Takes | None = None
+) -> Executor:
+    from qlstm_qiskit.hardware.executors.chunks import ANYTHING
     from qlstm_qiskit.hardware.executors.primitives import EstimatorExecutor, SamplerExecutor
 
+    takes = takes or ANYTHING
     if spec.primitive == "sampler":
-        return SamplerExecutor(make, spec.shots or 0, spec.guard, submit)
-    return EstimatorExecutor(make, spec.shots, spec.guard, submit, mitigated=spec.mitigation.resilience_level > 0)
+        return SamplerExecutor(make, spec.shots or 0, spec.guard, submit, takes)
+    mitigated = spec.mitigation.resilience_level > 0
+    return EstimatorExecutor(make, spec.shots, spec.guard, submit, mitigated=mitigated, takes=takes)
 
 
 def _transpiler(spec: BackendSpec, device: BackendV2) -> Prepare:
@@ -261,21 +262,3 @@ def _shared_transpiler(device: BackendV2, spec: TranspileSpec, folder: Path) -> 
     from qlstm_qiskit.hardware.device.transpile import Transpiler
 
     return Transpiler(device, spec, folder)
-
-
-def _state_folder() -> Path:
-    """A folder for the jobs of this process, which no other has."""
-    system = PlatformDirs if sys.platform == "win32" else Unix  # macOS keeps the folder that it has always had
-    base = Path(os.environ.get("QLSTM_STATE") or system("qlstm_qiskit", appauthor=False).user_state_path)
-    return base / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LedgerError(
-            f"cannot make the folder {folder} for the record of jobs: {error.strerror or error}; give another one as `record`, "
-            "or set QLSTM_STATE."
-        ) from None
-    return folder

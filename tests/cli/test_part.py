@@ -38,14 +38,16 @@ def test_evaluate_takes_the_first_windows(qlstm, series: pd.DataFrame) -> None:
         assert (code, err.count("\n"), "windows is" in err) == (2, 1, True)
 
 
-def test_what_is_planned_is_what_is_sent(qlstm, series: pd.DataFrame) -> None:
+@pytest.mark.parametrize("guard", ["{}", "{max_executions: 200}"])
+def test_what_is_planned_is_what_is_sent(qlstm, series: pd.DataFrame, guard: str) -> None:
     assert qlstm("train", *SERIES, "--model", "config1", "--depth", 1, "--out", "o")[0] == 0
-    Path("backends.yaml").write_text("ibm-local: {shots: 16}\n")
+    Path("backends.yaml").write_text(f"ibm-local: {{shots: 16, guard: {guard}}}\n")
     planned = json.loads(qlstm("backends", "plan", "o", "--backend", "ibm-local", "--windows", 3, "--json")[1])
     assert qlstm("evaluate", "o", "--backend", "ibm-local", "--windows", 3)[0] == 0
     jobs = json.loads(qlstm("jobs", "list", "o", "--json")[1])
     sent = [job["circuits"] for job in (jobs["jobs"] if isinstance(jobs, dict) else jobs)]
-    assert (len(sent), sum(sent)) == (planned["jobs"], planned["unpacked"]["circuits"]), "simulated apart, as the record says"
+    assert (len(sent), sum(sent)) == (planned["jobs"], planned["circuits"])
+    assert planned["circuits"] < planned["unpacked"]["circuits"]
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])

@@ -1,5 +1,6 @@
 """Cutting by limits and putting together again: nothing lost, nothing twice, order kept."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import OptionError, ShapeError
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
-from qlstm_qiskit.hardware.executors.chunks import Chunk, chunks, unchunk
+from qlstm_qiskit.hardware.executors.chunks import Chunk, Takes, chunks, unchunk
 
 X = ParameterVector("x", 2)
 CIRCUIT = QuantumCircuit(2)
@@ -100,3 +101,21 @@ def test_a_result_of_another_size_is_refused() -> None:
     jobs = chunks([request(5)], 10, None, 30)
     with pytest.raises(ShapeError, match="3 parameter sets were asked, 2 came back"):
         unchunk(jobs, [[np.zeros((2, 2))], [np.zeros((2, 2))]], 1)
+
+
+def test_a_device_says_how_many_circuits_a_job_holds() -> None:
+    def cut(given: list[Request], most: int | None, shots: bool = False, limit: int | None = None) -> list[list[int]]:
+        return sizes(chunks(given, 10, None, limit, Takes(most, shots)))
+
+    requests = [request(7), request(5, 2), request(3)]
+    assert cut(requests, None) == [[7, 5, 3]]
+    assert cut(requests, 4) == [[4], [3], [2], [2], [1, 2], [1]]  # the second is measured in two bases
+    assert cut(requests, 4, limit=30) == [[3], [3], [1, 1], [1], [1], [1], [1, 1], [2]]
+    assert cut([request(2, 3)], 1) == [[1], [1]], "a set in three bases is not cut"
+    mixed = [replace(request(2), shots=own) for own in (5, None, 5, 10)]
+    assert cut(mixed, None, shots=False) == [[2, 2, 2, 2]]
+    assert cut(mixed, None, shots=True) == [[2, 2], [2, 2]]
+    jobs = chunks(mixed, 10, None, None, Takes(3, same_shots=True))
+    assert [[piece.index for piece in job] for job in jobs] == [[0, 2], [2], [1, 3], [3]]
+    values = [[piece.request.values[:, :1] for piece in job] for job in jobs]
+    np.testing.assert_array_equal(unchunk(jobs, values, 4)[2], mixed[2].values[:, :1])

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from qiskit.primitives import StatevectorSampler
 
 from qlstm_qiskit.errors import JobError, LedgerError, QLSTMError
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import Request, Values
 from qlstm_qiskit.hardware.executors.primitives import SamplerExecutor
-from qlstm_qiskit.hardware.jobs.fetch import ATTEMPTS, GIVEN_UP, LOOKS, Jobs, fetch_pending, retry_ended
+from qlstm_qiskit.hardware.jobs.fetch import ATTEMPTS, GIVEN_UP, LOOKS, Jobs
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.pending import fetch_pending, retry_ended
 from qlstm_qiskit.hardware.jobs.runner import JobRunner
 from tests.hardware.mock_service import Fault, MockService, Server
 from tests.hardware.work import SHOTS, SPEC, STEPS, Clock, assert_nothing_twice, circuit, do, do_in, runner
@@ -360,11 +360,6 @@ def test_local_jobs_that_died_with_their_process_run_again_and_remote_ones_only_
         local("provider", ledger)[1].expect(asked)
     retry_ended(ledger)
     np.testing.assert_array_equal(local("provider", ledger)[1].expect(asked)[0], whole)
-
-
-def test_a_provider_takes_no_timeout() -> None:
-    with pytest.raises(ValidationError, match="kind provider would ignore timeout_s"):
-        BackendSpec(name="other", kind="provider", provider="a:b", timeout_s=5.0)
 
 
 def test_a_local_job_that_fails_is_recorded(ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ import pytest
 from qlstm_qiskit.cli import main
 from qlstm_qiskit.errors import LedgerError, QLSTMError
 from qlstm_qiskit.hardware.jobs import fetch, ledger_file, runtime
-from qlstm_qiskit.hardware.jobs.fetch import readout_of, result_of
+from qlstm_qiskit.hardware.jobs.answers import readout_of, result_of
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.hardware.jobs.lock import lock_of
 from qlstm_qiskit.hardware.jobs.pinned import PinnedDevice, calibration_of

@@ -25,7 +25,7 @@ from qlstm_qiskit.hardware.executors.counts import counts_of
 from qlstm_qiskit.hardware.executors.results import ResultError
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.hardware.jobs.makers import ReadDevice
-from qlstm_qiskit.hardware.jobs.runner import retry_ended
+from qlstm_qiskit.hardware.jobs.pending import retry_ended
 from qlstm_qiskit.space import Candidate, SearchSpace
 
 SHOTS = 1500

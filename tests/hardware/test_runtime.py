@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qiskit import transpile
-from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
+from qiskit.primitives import BackendEstimatorV2
 from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime import Batch, EstimatorV2, IBMBackend, QiskitRuntimeService, SamplerV2, Session
 from qiskit_ibm_runtime.accounts import Account
@@ -25,6 +25,7 @@ from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request
 from qlstm_qiskit.hardware.executors.primitives import EstimatorExecutor, SamplerExecutor
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.hardware.jobs.makers import MakerSampler
 from qlstm_qiskit.hardware.jobs.runner import JobRunner
 from qlstm_qiskit.hardware.jobs.runtime import Connection, connect, make_primitive, seed_of_job
 from tests.hardware.mock_service import CRN, Fault, MockService, Server, install
@@ -232,7 +233,7 @@ def test_local_testing_mode(kind: str, primitive: str) -> None:
             np.testing.assert_array_equal(a[0], again.expect(asked)[0])
 
 
-@pytest.mark.parametrize(("primitive", "kind"), [("sampler", BackendSamplerV2), ("estimator", BackendEstimatorV2)])
+@pytest.mark.parametrize(("primitive", "kind"), [("sampler", MakerSampler), ("estimator", BackendEstimatorV2)])
 def test_any_provider(primitive: str, kind: type) -> None:
     spec = BackendSpec.model_validate(
         {"name": "x", "kind": "provider", "provider": "qiskit_aer:AerSimulator", "primitive": primitive, "shots": 500}

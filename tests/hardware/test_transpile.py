@@ -18,7 +18,6 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qlstm_qiskit.errors import CircuitError, OptionError
-from qlstm_qiskit.hardware import loading
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit
 from qlstm_qiskit.hardware.device import transpile as module
@@ -27,6 +26,7 @@ from qlstm_qiskit.hardware.device.isa_cache import _digest, cache_folder
 from qlstm_qiskit.hardware.device.layout import estimated_success
 from qlstm_qiskit.hardware.device.named import find_device
 from qlstm_qiskit.hardware.device.transpile import Transpiler, target_hash
+from qlstm_qiskit.hardware.jobs import begun
 from tests.hardware.placed import exact, outputs, placed, ring
 from tests.speed import slow_but
 
@@ -298,8 +298,8 @@ def test_folders_are_where_the_system_keeps_such_files(monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(tmp_path))
     caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
     assert cache_folder() == tmp_path / caches / "qlstm_qiskit" / "isa"
-    assert loading._state_folder().parent == tmp_path / ".local" / "state" / "qlstm_qiskit"
+    assert begun.state_folder().parent == tmp_path / ".local" / "state" / "qlstm_qiskit"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert cache_folder() == tmp_path / "cache" / "qlstm_qiskit" / "isa"
-    assert loading._state_folder().parent == tmp_path / "state" / "qlstm_qiskit"
+    assert begun.state_folder().parent == tmp_path / "state" / "qlstm_qiskit"

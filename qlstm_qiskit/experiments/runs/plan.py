@@ -154,7 +154,7 @@ def plan_work(
             _step(module, _windows(size, window, features, next(module.parameters()).dtype), kind, spec)
         after = planned.work()
         packed, unpacked = packed + (after[0] - before[0]) * times, unpacked + (after[1] - before[1]) * times
-    return Plan(backend, packed, None if backend.pack == "off" else unpacked, planned.widest)
+    return Plan(backend, packed, None if backend.pack == "off" else unpacked, planned.widest, planned.lost)
 
 
 def _batches(spec: RunSpec, strategy: Strategy, task: str, windows: int, horizon: int) -> Iterator[tuple[str, int, int]]:

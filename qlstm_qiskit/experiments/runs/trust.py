@@ -7,7 +7,7 @@ from pathlib import Path
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.agreement import CONFIG
 from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.hardware import names_own_code
+from qlstm_qiskit.hardware import BackendSpec, names_own_code
 
 
 def require_trusted(path: Path, spec: RunSpec, trust: bool, file: Path | None = None) -> None:
@@ -22,12 +22,26 @@ def require_trusted(path: Path, spec: RunSpec, trust: bool, file: Path | None = 
     Raises:
         RunError: Its backend calls the code of a provider that no entry of the user's file has.
     """
-    options = spec.backend_options
-    if trust or options is None or names_own_code(options, file):
+    if spec.backend_options is not None:
+        require_trusted_code(path / CONFIG, spec.backend_options, trust, file)
+
+
+def require_trusted_code(source: Path | None, options: BackendSpec, trust: bool, file: Path | None = None) -> None:
+    """Refuse to call the code of a backend that a file names, unless the user trusts it.
+
+    Args:
+        source: The file.
+        options: The backend.
+        trust, file: As of `require_trusted`.
+
+    Raises:
+        RunError: No entry of the user's file has the provider.
+    """
+    if trust or names_own_code(options, file):
         return
     module, _, name = str(options.code).partition(":")
     raise RunError(
-        f"{path / CONFIG} names the provider {options.code!r}: Python would import {module} and call {name}, whoever wrote "
+        f"{source} names the provider {options.code!r}: Python would import {module} and call {name}, whoever wrote "
         "it. If you trust it, say --trust-provider (trust=True), or put a backend with this provider into your backends.yaml; "
         "or choose another one with --backend."
     )

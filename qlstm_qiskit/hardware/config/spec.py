@@ -32,7 +32,7 @@ _READ: dict[str, set[str]] = {
     "aer": {"shots", "method", "noise", "transpile", "reduce", "seed"},
     "fake": _DEVICE | {"device", "seed"},
     "ibm": _DEVICE | _CLOUD | {"device", "channel", "primitive", "mitigation", "seed"},
-    "provider": _DEVICE | {"provider", "primitive", "seed"},
+    "provider": _DEVICE | {"provider", "primitive", "timeout_s", "seed"},
 }
 #: What may change while a run continues; results and the cut into jobs do not depend on it.
 _FREE = {"mode", "instance", "account", "token_env", "tags", "timeout_s"}
@@ -67,7 +67,7 @@ class BackendSpec(Options):
         rep_delay_us: Microseconds between shots, for the cost plan.
         guard: Limits.
         tags: Of jobs.
-        timeout_s: Seconds to wait for a job's result.
+        timeout_s: Seconds to wait for a job's result, where it can be fetched later.
         seed: Of simulated shot noise; a run's own seed where None.
 
     Raises:

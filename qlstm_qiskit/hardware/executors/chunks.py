@@ -36,8 +36,29 @@ class Chunk:
         return len(self.request.values) * self.pubs
 
 
+@dataclass(frozen=True)
+class Takes:
+    """What a device takes in one job.
+
+    Attributes:
+        max_circuits: Circuits; None is no limit. A parameter set that is measured in more bases is not cut.
+        same_shots: Whether all circuits of a job have as many shots; requests are sorted by them then.
+    """
+
+    max_circuits: int | None = None
+    same_shots: bool = False
+
+
+#: A device without limits of its own.
+ANYTHING = Takes()
+
+
 def chunks(
-    requests: Sequence[Request], shots: int | None, max_pubs: int | None, max_executions: int | None
+    requests: Sequence[Request],
+    shots: int | None,
+    max_pubs: int | None,
+    max_executions: int | None,
+    takes: Takes = ANYTHING,
 ) -> list[list[Chunk]]:
     """Cut requests into jobs, in order; each job is filled before the next is begun, so that there are few.
 
@@ -46,6 +67,7 @@ def chunks(
         shots: For each circuit whose request has none of its own; None counts as one.
         max_pubs: PUBs in a job, a circuit measured in k bases being k of them; None is no limit.
         max_executions: Circuits x shots in a job; None is no limit.
+        takes: Of the device.
 
     Returns:
         Pieces for each job. A request is cut by rows where a job is full.
@@ -55,8 +77,8 @@ def chunks(
         ShapeError: A request has no parameter sets.
     """
     jobs: list[list[Chunk]] = []
-    pubs = executions = 0
-    for index, request in enumerate(requests):
+    pubs = executions = circuits = before = 0
+    for index, request in _sorted(requests, shots, takes):
         n_rows, n_bases = len(request.values), len(request.circuit.measurement.bases)
         if n_rows == 0:
             raise ShapeError(f"request {index} ({request.circuit.name}) has no parameter sets; leave it out.")
@@ -66,14 +88,18 @@ def chunks(
         start = 0
         while start < n_rows:
             room = _rows_that_fit(row, executions, max_executions, n_rows - start)
-            if not jobs or room == 0 or (max_pubs is not None and pubs + n_bases > max_pubs):
+            room = _rows_that_fit(n_bases, circuits, takes.max_circuits, room)
+            other = takes.same_shots and own != before
+            if not jobs or room == 0 or other or (max_pubs is not None and pubs + n_bases > max_pubs):
                 jobs.append([])
-                pubs = executions = 0
+                pubs = executions = circuits = 0
                 room = _rows_that_fit(row, 0, max_executions, n_rows - start)
+                room = max(1, _rows_that_fit(n_bases, 0, takes.max_circuits, room))
             jobs[-1].append(Chunk(replace(request, values=request.values[start : start + room]), index, start))
             pubs += n_bases
             executions += room * row
-            start += room
+            circuits += room * n_bases
+            start, before = start + room, own
     return jobs
 
 
@@ -101,9 +127,18 @@ def unchunk(jobs: Sequence[Sequence[Chunk]], results: Sequence[Sequence[Values]]
     return [part[0] if len(part) == 1 else np.concatenate(part) for part in parts]
 
 
+def _sorted(requests: Sequence[Request], shots: int | None, takes: Takes) -> list[tuple[int, Request]]:
+    """Requests and their positions; those with as many shots together where the device wants it."""
+    found = list(enumerate(requests))
+    if takes.same_shots:
+        first = {own: place for place, own in reversed([(k, request.shots or shots or 1) for k, request in found])}
+        found.sort(key=lambda item: first[item[1].shots or shots or 1])
+    return found
+
+
 def _rows_that_fit(row: int, used: int, limit: int | None, wanted: int) -> int:
-    """How many rows of `row` executions fit beside `used` ones."""
-    return wanted if limit is None or row == 0 else min(wanted, (limit - used) // row)
+    """How many rows of `row` executions, or circuits, fit beside `used` ones."""
+    return wanted if limit is None or row == 0 else min(wanted, max(0, limit - used) // row)
 
 
 def _require_fits(name: str, n_bases: int, shots: int, max_pubs: int | None, max_executions: int | None) -> None:

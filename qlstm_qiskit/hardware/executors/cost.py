@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from qlstm_qiskit.errors import BudgetError
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import Executor, Request, Values
 from qlstm_qiskit.hardware.device.compact import simulated_slowly
-from qlstm_qiskit.hardware.executors.chunks import chunks
+from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Takes, chunks
 
 #: Seconds of QPU time that a job takes beside its shots (loading, calibration checks); assumed.
 JOB_SECONDS = 2.0
@@ -59,13 +59,13 @@ def job_limits(spec: BackendSpec) -> tuple[int | None, int | None]:
     return spec.guard.max_pubs, spec.guard.max_executions
 
 
-def work_of(requests: Sequence[Request], spec: BackendSpec) -> Workload:
-    """The work of one call of an executor.
+def work_of(requests: Sequence[Request], spec: BackendSpec, takes: Takes = ANYTHING) -> Workload:
+    """The work of one call of an executor; `takes` is what the device takes in a job.
 
     Raises:
         OptionError: A single parameter set is above the limits of a job; see `chunks`.
     """
-    jobs = chunks(requests, spec.shots, *job_limits(spec))
+    jobs = chunks(requests, spec.shots, *job_limits(spec), takes)
     pieces = [piece for job in jobs for piece in job]
     circuits = sum(piece.circuits for piece in pieces)
     pubs = sum(piece.pubs for piece in pieces) if spec.primitive == "sampler" else len(pieces)
@@ -119,14 +119,15 @@ class MeteredExecutor:
         inner: Executes; None only counts, so that a plan is made by running a model against it. It returns numbers that are
             all different, as those of a device are: equal parameter sets of one call are evaluated once.
         spec: The backend, with its guard.
+        takes: What its device takes in a job.
 
     Attributes:
         work: Of all calls together.
     """
 
-    def __init__(self, inner: Executor | None, spec: BackendSpec) -> None:
+    def __init__(self, inner: Executor | None, spec: BackendSpec, takes: Takes = ANYTHING) -> None:
         self.inner = inner
-        self.spec = spec
+        self.spec, self.takes = spec, takes
         self.work = Workload()
         self._rng = np.random.default_rng(0)
 
@@ -136,7 +137,7 @@ class MeteredExecutor:
         Raises:
             BudgetError: The run would be above a limit of the guard, and `confirm` is not set. Nothing was submitted.
         """
-        asked = work_of(requests, self.spec)
+        asked = work_of(requests, self.spec, self.takes)
         if self.inner is None:
             self.work += asked
             shapes = [(len(request.values), request.circuit.measurement.n_observables) for request in requests]
@@ -167,16 +168,18 @@ class Plan:
         work: Of the whole run.
         unpacked: The same run without packing, to show what packing saves; None where nothing is packed.
         simulated: The most qubits that a simulation on this machine has at once; 0 where nothing is simulated.
+        lost: What becomes of jobs whose process ends, where they cannot be fetched by another one; empty where they can.
     """
 
     spec: BackendSpec
     work: Workload
     unpacked: Workload | None = None
     simulated: int = 0
+    lost: str = ""
 
     def __mul__(self, times: int) -> Plan:
         unpacked = None if self.unpacked is None else self.unpacked * times
-        return Plan(self.spec, self.work * times, unpacked, self.simulated)
+        return replace(self, work=self.work * times, unpacked=unpacked)
 
     @property
     def monthly_share(self) -> float:
@@ -192,6 +195,8 @@ class Plan:
             "monthly_share": self.monthly_share,
             "over_budget": excess(self.work, self.spec),
         }
+        if self.spec.kind == "provider":
+            facts["jobs_survive"] = not self.lost
         if self.simulated:
             facts["simulated_qubits"] = self.simulated
         if self.unpacked is not None:

@@ -17,7 +17,7 @@ from qiskit.primitives.containers.observables_array import ObservablesArray
 from qlstm_qiskit.hardware.config.parts import GuardSpec
 from qlstm_qiskit.hardware.contract.executor import Draws, ISACircuit, Request, Values
 from qlstm_qiskit.hardware.contract.measurement import Basis, rotated
-from qlstm_qiskit.hardware.executors.chunks import Chunk, chunks, unchunk
+from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Chunk, Takes, chunks, unchunk
 from qlstm_qiskit.hardware.executors.results import REGISTER, Readout, ResultError, bounds_of
 
 #: Makes the primitive for a job from the job's number and its tags: a fresh seed for each job, tags that the service keeps.
@@ -89,19 +89,21 @@ class SamplerExecutor:
         shots: For each circuit.
         guard: Limits of a job.
         submit: Runs jobs.
+        takes: What the device takes in a job.
     """
 
     sampler: MakeSampler
     shots: int
     guard: GuardSpec = field(default_factory=GuardSpec)
     submit: Submit = field(default_factory=Direct)
+    takes: Takes = ANYTHING
     _measured: WeakKeyDictionary[ISACircuit, tuple[QuantumCircuit, ...]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Expectation values of each request, (sets, observables); one job, or as few as the limits allow."""
-        cut = chunks(requests, self.shots, self.guard.max_pubs, self.guard.max_executions)
+        cut = chunks(requests, self.shots, self.guard.max_pubs, self.guard.max_executions, self.takes)
         jobs = [self._prepared(pieces) for pieces in cut]
         answers = _run(self.submit, jobs)
         results = []
@@ -148,6 +150,7 @@ class EstimatorExecutor:
         guard: Limits of a job.
         submit: Runs jobs.
         mitigated: Whether errors are mitigated, which takes values beyond their bounds.
+        takes: What the device takes in a job.
     """
 
     estimator: MakeEstimator
@@ -155,13 +158,14 @@ class EstimatorExecutor:
     guard: GuardSpec = field(default_factory=GuardSpec)
     submit: Submit = field(default_factory=Direct)
     mitigated: bool = False
+    takes: Takes = ANYTHING
     _observables: WeakKeyDictionary[ISACircuit, ObservablesArray] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Expectation values of each request, (sets, observables); one job, or as few as the limits allow."""
-        cut = chunks(requests, self.shots, self.guard.max_pubs, self.guard.max_executions)
+        cut = chunks(requests, self.shots, self.guard.max_pubs, self.guard.max_executions, self.takes)
         jobs = [self._prepared([piece for piece in pieces if piece.pubs]) for pieces in cut]
         results = []
         for pieces, answer in zip(cut, _run(self.submit, jobs), strict=True):

@@ -12,6 +12,7 @@ from qiskit.transpiler import Target
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Draws, Executor, ISACircuit, Prepare, Request, Values
+from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Takes
 from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, Workload
 from qlstm_qiskit.hardware.executors.local import split_apart, widest
 from qlstm_qiskit.hardware.executors.packing import PackingExecutor
@@ -77,13 +78,18 @@ class PlanBackend(PrimitiveBackend):
         spec: Of the backend that is planned for.
         prepare: Fits circuits to its device.
         target: The device.
+        takes: What it takes in a job.
+
+    Attributes:
+        widest: Qubits that a simulation on this machine would have at once.
+        lost: As of `Plan`.
     """
 
-    def __init__(self, spec: BackendSpec, prepare: Prepare, target: Target) -> None:
-        self._packed, self._unpacked = MeteredExecutor(None, spec), MeteredExecutor(None, spec)
+    def __init__(self, spec: BackendSpec, prepare: Prepare, target: Target, takes: Takes = ANYTHING) -> None:
+        self._packed, self._unpacked = MeteredExecutor(None, spec, takes), MeteredExecutor(None, spec, takes)
         self._packing = PackingExecutor(self._packed, target, spec.pack)
         self._seen: WeakSet[ISACircuit] = WeakSet()
-        self.widest = 0  # qubits that a simulation on this machine would have at once
+        self.widest, self.lost = 0, ""
         super().__init__(spec, self, prepare)
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:

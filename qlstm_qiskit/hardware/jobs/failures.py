@@ -18,13 +18,16 @@ Kind = Literal[
 #: What services, the network and the checks before a submission raise; anything else is a bug and is not caught.
 FOREIGN = (QiskitError, OSError, ValueError, RuntimeError)
 
-#: Exceptions of qiskit-ibm-runtime by name: importing it takes a second, and not all versions have all of them.
+#: Exceptions by name: importing qiskit-ibm-runtime takes a second, not all versions have all of them, and of the others only
+#: the package of the device's maker is installed.
 _BY_NAME: dict[str, Kind] = {
     "RuntimeJobMaxTimeoutError": "too long",
     "RuntimeJobFailureError": "failed",
     "RuntimeInvalidStateError": "cancelled",
     "RuntimeJobNotFound": "unknown job",
     "IBMNotAuthorizedError": "credentials",
+    "IonQJobFailureError": "failed",
+    "SuperstaqUnsuccessfulJobException": "failed",
 }
 _QUOTA = re.compile(r"(?i)quota|usage limit|no more time available|(allocat|plan).{0,40}(exceed|exhaust|reached|used up)")
 _UNREACHED = re.compile(r"(?i)timed? ?out|connection|unreachable|reset by peer")
@@ -41,6 +44,10 @@ SENTENCES: dict[Kind, str] = {
     "unknown job": "the service does not know it; check account and instance",
     "refused": "it was refused",
 }
+
+
+class MakerError(RuntimeError):
+    """What the package of a device's maker raises that is none of Python's errors for it, or an answer that is none."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ def understand(error: BaseException, token_env: str | None = None) -> Failure:
 
 
 def _kind(chain: list[BaseException], text: str) -> Kind:
-    names = [cls.__name__ for cls in type(chain[0]).__mro__]
+    outer = chain[1] if isinstance(chain[0], MakerError) and len(chain) > 1 else chain[0]
+    names = [cls.__name__ for cls in type(outer).__mro__]
     codes = [code for error in chain for code in _codes(error)]
     code = next((code for code in codes if code > 0), None)
     silent = code is None and (bool(codes) or any(_unreached(error) for error in chain))  # -1 stands for no answer
@@ -98,7 +106,9 @@ def _kind(chain: list[BaseException], text: str) -> Kind:
 def _unreached(error: BaseException) -> bool:
     if isinstance(error, ConnectionError | TimeoutError):
         return True
-    return type(error).__module__.partition(".")[0] in {"requests", "urllib3"} and bool(_UNREACHED.search(repr(error)))
+    return type(error).__module__.partition(".")[0] in {"requests", "urllib3", "httpx", "httpcore", "botocore"} and bool(
+        _UNREACHED.search(repr(error))
+    )
 
 
 def _codes(error: BaseException) -> Iterator[int]:

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 from qlstm_qiskit.errors import JobError
 from qlstm_qiskit.hardware.config.spec import BackendSpec
-from qlstm_qiskit.hardware.executors.results import Readout, ResultError
+from qlstm_qiskit.hardware.executors.results import ResultError
+from qlstm_qiskit.hardware.jobs.answers import readout_of
 from qlstm_qiskit.hardware.jobs.failures import FOREIGN, Failure, understand
 from qlstm_qiskit.hardware.jobs.ledger import UNDER_WAY, UNSENT, Entry, Ledger, Values, age
+from qlstm_qiskit.hardware.jobs.maker_jobs import Asked, MakerJob, MakerService
 
 log = logging.getLogger("qlstm_qiskit.hardware.jobs.runner")
 T = TypeVar("T")
@@ -24,8 +26,9 @@ ATTEMPTS = 6
 FIRST_PAUSE = 1.0
 #: Seconds before each look for a job whose submission is unclear: lists may lag behind, and what is missed is paid twice.
 LOOKS = (0.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-#: Seconds between polls: the first, how they grow, the last.
+#: Seconds between polls: the first, how they grow, the last; and the first of a maker's device, which may be a simulator.
 POLL, POLL_GROWTH, POLL_MAX = 0.5, 1.5, 10.0
+FIRST_POLL = 0.02
 #: The error of a job that nobody can cancel.
 GIVEN_UP = "it was given up by the user, and may have run at the provider"
 _ENDED = {"DONE", "ERROR", "CANCELLED"}
@@ -36,7 +39,8 @@ class Jobs:
 
     Args:
         ledger: Of the run.
-        service: Has `job(id)` and `jobs(job_tags=...)`, as `QiskitRuntimeService`; None where jobs end with their process.
+        service: Has `job(id)` and `jobs(job_tags=...)`, as `QiskitRuntimeService`, or is a `MakerService`, which has no search;
+            None where jobs end with their process.
         spec: Of the backend.
         sleep, clock: For tests.
     """
@@ -58,6 +62,15 @@ class Jobs:
 
     def __getstate__(self) -> None:
         raise TypeError("jobs hold a connection to a service and cannot be pickled or copied")
+
+    @property
+    def searches(self) -> bool:
+        """Whether the service finds jobs by their tags, so that one whose id never arrived is not lost."""
+        return self.service is not None and not isinstance(self.service, MakerService)
+
+    def lost(self, entry: Entry) -> bool:
+        """Whether only the process that submitted a job can know what became of it."""
+        return not self.searches and (self.service is None or entry.job is None)
 
     def find(self, entry: Entry) -> str | None:
         """Id of the job that carries the entry's tag, if the service has one.
@@ -91,7 +104,7 @@ class Jobs:
 
     def reconcile(self, entry: Entry) -> Entry:
         """Give a prepared entry the id of its job, if the service has the job."""
-        job = self.find(entry) if entry.status == "prepared" else None
+        job = self.find(entry) if entry.status == "prepared" and self.searches else None
         if job is None:
             return entry
         log.info("job %d was accepted as %s", entry.id, job)
@@ -109,15 +122,14 @@ class Jobs:
         """
         readout = readout_of(self.ledger, entry)
         if job is None:
-            if entry.job is None:
-                raise self.ledger.damaged(f"job {entry.id} was submitted and has no id")
-            job = self.ask(lambda: self.service.job(entry.job), entry)
-        if self.service is not None:
-            self._wait(entry, job)
+            job = self._retrieved(entry)
+        status = "DONE" if self.lost(entry) else self._wait(entry, job)
         try:
+            if isinstance(job, MakerJob) and job.asked is None:
+                job.asked = Asked.of(readout, entry.tag)
             result = self._try(job.result, entry)
             if isinstance(result, Failure):
-                raise self._ended(entry, result)
+                raise self._ended(entry, result, status)
             values = readout.values(result)
         except ResultError as error:
             what = f"there is no usable result: {error}"
@@ -126,18 +138,30 @@ class Jobs:
         log.info("job %d (%s) is done", entry.id, entry.job)
         return values
 
+    def _retrieved(self, entry: Entry) -> Any:
+        """A job of another process, by its id."""
+        if entry.job is None:
+            raise self.ledger.damaged(f"job {entry.id} was submitted and has no id")
+        if isinstance(self.service, MakerService) and self.service.name != entry.device:
+            raise self.stopped(entry, f"backend {self.spec.name} is {self.service.name} now; give it the provider of then")
+        job = self._try(lambda: self.service.job(entry.job), entry)
+        if isinstance(job, Failure):
+            raise self._ended(entry, job)
+        return job
+
     def cancel(self, entry: Entry) -> Entry:
         """Cancel a job at the service and in the record; one that has ended stays as it is.
 
-        Without a service it is given up in the record only.
+        Without a service, or where a maker cannot do it, it is given up in the record only.
 
         Raises:
             JobError: The service cannot be asked.
         """
-        if self.service is not None:
-            entry = self.reconcile(entry)
+        entry = self.reconcile(entry)
         if entry.status not in UNDER_WAY:
             return entry
+        if isinstance(self.service, MakerService):
+            return self._cancel_at_maker(entry)
         if entry.status == "submitted" and self.service is not None:
             answer = self._try(lambda: self.service.job(entry.job).cancel(), entry)
             if isinstance(answer, Failure) and answer.kind == "cancelled":  # the service says so of any job that has ended
@@ -146,9 +170,27 @@ class Jobs:
                 return self.ledger.entry(entry.id)
             if isinstance(answer, Failure) and answer.kind != "unknown job":
                 raise self.stopped(entry, f"it cannot be cancelled: {answer.sentence}")
+        return self._cancelled(entry, self.spec.kind != "provider")
+
+    def _cancel_at_maker(self, entry: Entry) -> Entry:
+        """Whatever a maker answers, the job is not waited for any more; a result that is there is kept."""
+        done = False
+        if not self.lost(entry) and self.service.name == entry.device:
+            job = self._try(lambda: self.service.job(entry.job), entry)
+            if not isinstance(job, Failure):
+                if self._try(job.status, entry) not in _ENDED:
+                    done = self._try(job.cancel, entry) is True
+                else:
+                    with suppress(JobError):
+                        self.collect(entry, job)
+                    entry = self.ledger.entry(entry.id)
+                    if entry.status not in UNDER_WAY:
+                        return entry
+        return self._cancelled(entry, done)
+
+    def _cancelled(self, entry: Entry, done: bool) -> Entry:
         log.info("job %d (%s) is cancelled", entry.id, entry.job)
-        given_up = self.spec.kind == "provider"
-        return self.ledger.ended(entry, "cancelled", GIVEN_UP if given_up else "it was cancelled by the user")
+        return self.ledger.ended(entry, "cancelled", "it was cancelled by the user" if done else GIVEN_UP)
 
     def ask(self, read: Callable[[], T], entry: Entry) -> T:
         """The answer to a read, which is repeated with growing pauses while the service cannot be reached.
@@ -192,9 +234,10 @@ class Jobs:
             kept = f"Nothing is lost: {self.ledger.path} has all that was submitted. Continue with: {command}"
         return JobError(f"{name} on {entry.device}: {what}. {kept}")
 
-    def _wait(self, entry: Entry, job: Any) -> None:
-        began, pause = self._clock(), POLL
-        while (status := _name(self.ask(job.status, entry))) not in _ENDED:
+    def _wait(self, entry: Entry, job: Any) -> str:
+        """The status with which a job has ended."""
+        began, pause = self._clock(), POLL if self.searches else FIRST_POLL
+        while (status := self._status(entry, job)) not in _ENDED:
             limit = self.spec.timeout_s
             if limit is not None and self._clock() - began >= limit:
                 what = f"no result after timeout_s={limit:g} seconds; it lives on at the service, {status.lower()}"
@@ -202,9 +245,19 @@ class Jobs:
             log.debug("job %d (%s) is %s", entry.id, entry.job, status)
             self._sleep(pause)
             pause = min(pause * POLL_GROWTH, POLL_MAX)
+        return status
 
-    def _ended(self, entry: Entry, failure: Failure) -> JobError:
+    def _status(self, entry: Entry, job: Any) -> str:
+        status = self._try(job.status, entry)
+        if isinstance(status, Failure):
+            raise self._ended(entry, status)
+        return _name(status)
+
+    def _ended(self, entry: Entry, failure: Failure, status: str = "DONE") -> JobError:
         """The error for a job without a result; recorded as ended only if it has certainly ended."""
+        # what a maker raises says less than its status
+        if status != "DONE" and failure.kind == "refused" and not self.searches:
+            failure = Failure("cancelled" if status == "CANCELLED" else "failed", failure.detail)
         if failure.kind not in {"failed", "too long", "cancelled"} and self.service is not None:
             return self.stopped(entry, failure.sentence)
         self.ledger.ended(entry, "cancelled" if failure.kind == "cancelled" else "failed", failure.sentence)
@@ -229,59 +282,3 @@ class Jobs:
 def _name(status: Any) -> str:
     """Runtime jobs give a string, local ones an enum."""
     return str(getattr(status, "name", status))
-
-
-def readout_of(ledger: Ledger, entry: Entry) -> Readout:
-    """How the result of a recorded job is read.
-
-    Raises:
-        LedgerError: The record does not say, or is damaged.
-    """
-    try:
-        return Readout.from_json(ledger.readout(entry))
-    except ValueError:
-        raise ledger.damaged(f"job {entry.id} does not say how its result is read") from None
-
-
-def result_of(ledger: Ledger, entry: Entry) -> list[Values]:
-    """The recorded result of a job that is done, which fits what was asked.
-
-    Raises:
-        LedgerError: It does not, or the record is damaged.
-    """
-    values, readout = ledger.result(entry), readout_of(ledger, entry)
-    try:
-        readout.require(values)
-    except ResultError as error:
-        raise ledger.damaged(f"the result of job {entry.id} is not what was asked for: {error}") from None
-    return values
-
-
-def fetch_pending(ledger: Ledger, service: Any, spec: BackendSpec, **clocks: Any) -> tuple[list[Entry], list[JobError]]:
-    """Fetch the results of all jobs that were submitted to a backend, without submitting any.
-
-    Returns:
-        The entries that are done now, and an error for each job that has no result, or not yet. A prepared job that the
-        service does not know was never accepted; it stays prepared and is submitted when the run is resumed.
-    """
-    jobs = Jobs(ledger, service, spec, **clocks)
-    fetched, errors = [], []
-    for entry in ledger.entries(statuses=UNDER_WAY):
-        if entry.backend != spec.name:
-            continue
-        try:
-            entry = jobs.reconcile(entry)
-            if entry.status == "submitted":
-                jobs.collect(entry)
-                fetched.append(ledger.entry(entry.id))
-        except JobError as error:
-            errors.append(error)
-    return fetched, errors
-
-
-def retry_ended(ledger: Ledger) -> list[Entry]:
-    """Prepare a new attempt at each failed or cancelled job; the run submits them when it is resumed."""
-    ended = [
-        entry for entry in ledger.entries(statuses=["failed", "cancelled"]) if ledger.latest(entry.run, entry.step) == entry
-    ]
-    return [ledger.again(entry) for entry in ended]

@@ -13,11 +13,11 @@ from typing import Any
 from qlstm_qiskit.errors import JobError, LedgerError
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.executors.primitives import PreparedJob
+from qlstm_qiskit.hardware.jobs.answers import readout_of, result_of
 from qlstm_qiskit.hardware.jobs.failures import FOREIGN
-from qlstm_qiskit.hardware.jobs.fetch import ATTEMPTS, Jobs, fetch_pending, log, readout_of, result_of, retry_ended
-from qlstm_qiskit.hardware.jobs.ledger import UNSENT, Entry, Ledger, Values
-
-__all__ = ["JobRunner", "Jobs", "fetch_pending", "retry_ended"]
+from qlstm_qiskit.hardware.jobs.fetch import ATTEMPTS, Jobs, log
+from qlstm_qiskit.hardware.jobs.ledger import UNDER_WAY, UNSENT, Entry, Ledger, Values
+from qlstm_qiskit.hardware.jobs.pending import error_of_lost
 
 #: What qiskit-ibm-runtime warns of before it submits for an account without QPU time.
 _USED_UP = "This instance has met its usage limit|There is currently no more time available"
@@ -60,6 +60,7 @@ class JobRunner(Jobs):
         self._step = 0
         self._asked: Counter[str] = Counter()
         self.ledger.claim()
+        self._require_same_provider()
         self.ledger.remember(run, spec.name, spec.model_dump_json())
 
     def __call__(self, jobs: Sequence[PreparedJob]) -> list[list[Values]]:
@@ -87,7 +88,7 @@ class JobRunner(Jobs):
         if entry.status == "done":
             log.debug("job %d is answered from the record", entry.id)
             return entry, None
-        if self.service is None:
+        if self.lost(entry):
             return self._lost(entry, prepared)
         entry = self.reconcile(entry)
         return self._submit(entry, prepared, unclear=entry.error != UNSENT) if entry.status == "prepared" else (entry, None)
@@ -102,10 +103,9 @@ class JobRunner(Jobs):
         return (known[before].step, known[before]) if before < len(known) else (self.ledger.next_step(self.run), None)
 
     def _lost(self, entry: Entry, prepared: PreparedJob) -> tuple[Entry, Any]:
-        """A job whose process is gone, and which no service can be asked for."""
+        """A job whose process is gone, and which nobody can be asked about."""
         if self.spec.kind == "provider" and entry.error != UNSENT:
-            what = "its process has ended and the provider gives no way to fetch its result; it may have run"
-            raise self.error(entry, what, retry=True)
+            raise error_of_lost(self, entry)
         return self._submit(entry, prepared)
 
     def _submit(self, entry: Entry, prepared: PreparedJob, unclear: bool = False) -> tuple[Entry, Any]:
@@ -124,30 +124,37 @@ class JobRunner(Jobs):
                 failure = self._understand(error)
             else:
                 entry = self._accepted(entry, job)
-                return self._single(entry, job) if unclear and self.service is not None else (entry, job)
+                return self._single(entry, job) if unclear and self.searches else (entry, job)
             entry = self.ledger.note(entry, failure.sentence)
-            if failure.unclear and self.service is not None:
+            if failure.unclear and self.searches:
                 unclear = True
                 entry = self.reconcile(entry)
                 if entry.status == "submitted":
                     return entry, None
-            if failure.kind not in {"network", "busy"} or self.service is None:
+            if failure.kind not in {"network", "busy"} or not self.searches:
                 break
         assert failure is not None
+        if self.spec.kind == "provider":  # a maker may send circuits one by one, and fail after the first
+            what = f"it could not be submitted, or may have been in part: {failure.sentence}"
+            raise self.error(self.ledger.note(entry, what), what, retry=True)
         raise self.stopped(entry, f"it could not be submitted: {failure.sentence}")
 
     def _accepted(self, entry: Entry, job: Any) -> Entry:
         """Record the id of a job that was just submitted."""
-        named = self.service is not None or self.spec.local  # a provider's id means nothing in another process
-        name = str(job.job_id()) if named else None
+        named = self.service is not None or self.spec.local  # a provider's id may mean nothing in another process
+        name = self._id(entry, job) if named else None
         try:
             return self.ledger.submitted(entry, name)
         except LedgerError as error:
             known = f" as {name}" if name else ""
-            found = "it is found by its tag" if self.service is not None else "it is not submitted again without --retry"
+            found = "it is found by its tag" if self.searches else "it is not submitted again without --retry"
             raise LedgerError(
                 f"job {entry.id} was submitted{known}, which could not be recorded: {error} When the run goes on {found}."
             ) from None
+
+    def _id(self, entry: Entry, job: Any) -> str | None:
+        name = self.ask(job.job_id, entry)
+        return None if name is None else str(name)
 
     def _single(self, entry: Entry, job: Any) -> tuple[Entry, Any]:
         """A job that was submitted a second time, or the first one if the service has both after all."""
@@ -168,12 +175,23 @@ class JobRunner(Jobs):
     def _require_open(self, entry: Entry) -> None:
         """Refuse to submit to a device that is offline; the job stays prepared."""
         status = getattr(self.device, "status", None)
-        if self.service is None or status is None:
+        if not self.searches or status is None:  # of makers some give a word, and simulators say that they are closed
             return
         state = self.ask(status, entry)
         if not getattr(state, "operational", True):
             message = getattr(state, "status_msg", "") or "no reason given"
             raise self.stopped(entry, f"the device is offline or in maintenance ({message}); it was not submitted")
+
+    def _require_same_provider(self) -> None:
+        """Refuse to ask another provider about jobs that are under way: it may know the same ids."""
+        for entry in self.ledger.entries(self.run, UNDER_WAY) if self.spec.kind == "provider" else ():
+            text = self.ledger.remembered(entry) if entry.backend == self.spec.name else None
+            before = json.loads(text).get("provider", self.spec.provider) if text else self.spec.provider
+            if before != self.spec.provider:
+                raise LedgerError(
+                    f"{self.ledger.path}: job {entry.id} was submitted by provider {before!r}, and backend {self.spec.name} "
+                    f"has {self.spec.provider!r} now. Put that back, or give the job up: qlstm jobs cancel."
+                )
 
     @property
     def _device_name(self) -> str:

@@ -16,6 +16,7 @@ from qlstm_qiskit.errors import JobError, OptionError, unknown_option
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.device.named import device_named_in
 from qlstm_qiskit.hardware.jobs.failures import FOREIGN, Failure, understand
+from qlstm_qiskit.hardware.jobs.maker_jobs import maker_service
 from qlstm_qiskit.hardware.jobs.makers import maker_primitive, require_takes
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Connection:
     A batch or session is opened when the first job needs it, and closed with the connection, also after an error.
 
     Args:
-        service: A `QiskitRuntimeService`; None where jobs run on this machine or at a provider without one.
+        service: A `QiskitRuntimeService` or `MakerService`; None where jobs end with their process.
         device: Circuits are fitted to it.
         spec: Of the backend.
     """
@@ -101,8 +102,9 @@ def connect(spec: BackendSpec, n_qubits: int = 1, device: str | None = None) -> 
         JobError: The service cannot be reached, or does not accept the credentials.
     """
     if spec.kind == "provider":
-        connection = Connection(None, device_named_in(spec), spec)
-        require_takes(spec, connection.device)
+        found = device_named_in(spec)
+        require_takes(spec, found)
+        connection = Connection(maker_service(spec, found), found, spec)
     elif spec.local:
         connection = Connection(None, device_named_in(spec), spec)
     else:
@@ -136,7 +138,7 @@ def make_primitive(spec: BackendSpec, mode: Any, seed: int | None = None, tags: 
         OptionError: The installed qiskit-ibm-runtime has no such primitive, or the device does not have that `rep_delay_us`.
     """
     if spec.kind == "provider":
-        return maker_primitive(spec, mode, seed)
+        return maker_primitive(spec, mode, seed, tags)
     build = _primitive_class(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # chosen by name in backends.yaml, both old and new
