@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
+from qlstm_qiskit.circuits.place import place_of
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.hardware.device.compact import filtered_target
 
@@ -208,6 +209,24 @@ def best_place(footprint: Footprint, errors: ErrorMap, at_least: tuple[int, ...]
         for wire, qubit in zip(part, found[free[0]].tolist(), strict=True):
             place[wire], taken[qubit] = qubit, True
     return tuple(place) if total > footprint.score(at_least, errors) else at_least
+
+
+def own_place(circuit: QuantumCircuit, errors: ErrorMap | None) -> tuple[int, ...] | None:
+    """The device qubits that a circuit was made for; None where it was made for none, or they will not do on this device.
+
+    Args:
+        circuit: Not yet transpiled.
+        errors: Of the device; None for one that does not say how many qubits it has.
+    """
+    place = place_of(circuit)
+    if place is None or errors is None or max(place) >= errors.n_qubits or not np.isfinite(errors.readout[list(place)]).all():
+        return None
+    works = np.isfinite(np.max(errors.pair_tables, axis=0, initial=-np.inf))
+    for item in circuit.data:
+        wires = [place[circuit.find_bit(qubit).index] for qubit in item.qubits]
+        if item.operation.name not in FREE and len(wires) > 1 and (len(wires) > 2 or not (works | works.T)[tuple(wires)]):
+            return None
+    return place
 
 
 def _counts(circuit: QuantumCircuit) -> Counter[tuple[str, tuple[int, ...]]]:
