@@ -173,7 +173,8 @@ class Transpiler:
     ) -> _Found:
         layout = None if self.spec.layout is None else list(self.spec.layout)
         if layout is None and target is None and seed == self.spec.seed:
-            layout = own_place(circuit, self._errors)
+            place = own_place(circuit, self._errors)
+            layout = None if place is None else list(place)
         if layout is None and self.spec.measure_aware:
             measured = _measured(observables)
             copy = circuit.copy()
