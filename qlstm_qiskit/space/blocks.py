@@ -113,6 +113,11 @@ def entangler_named(name: str) -> Builder:
     return ENTANGLERS[name]
 
 
+def entangler_names(text: str) -> tuple[str, ...]:
+    """Names of entanglers that one option has, separated by commas; each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
 def blocks_of(entanglers: Sequence[str]) -> Mapping[str, Builder]:
     """The three variational blocks of each of some entanglers, "heavy-hex-RY" and so on, for `SearchSpace.product`.
 
@@ -126,9 +131,7 @@ def blocks_of(entanglers: Sequence[str]) -> Mapping[str, Builder]:
         raise OptionError(f"entanglers is {entanglers!r}; give a list of names, with at least one.")
     for name in entanglers:
         entangler_named(name)
-    return {
-        f"{name}-R{axis}": partial(variational_block, entangler=name, axis=axis) for name in entanglers for axis in AXES
-    }
+    return {f"{name}-R{axis}": partial(variational_block, entangler=name, axis=axis) for name in entanglers for axis in AXES}
 
 
 def _rotations(n_qubits: int, axis: str, name: str) -> QuantumCircuit:

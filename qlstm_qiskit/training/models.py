@@ -17,6 +17,7 @@ from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import CELLS, Forecaster, Recurrent
 from qlstm_qiskit.nn.checks import MOST_LAYERS, require_dropout, require_parameters
 from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.space.blocks import entangler_names
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_MODEL, OPTIONS, ModelOptions
 from qlstm_qiskit.training.plain import DTYPES, CheckedOptions
@@ -44,7 +45,8 @@ def _paper(*entanglers: str) -> SearchSpace:
 def _handcrafted(number: int, *entanglers: str) -> SearchSpace:
     if len(entanglers) > 1:
         raise OptionError(
-            f"config{number} has one circuit per gate, and entangler names {len(entanglers)} ({', '.join(entanglers)}); give one."
+            f"config{number} has one circuit per gate, and entangler names {len(entanglers)} ({', '.join(entanglers)}); "
+            "give one."
         )
     return SearchSpace.handcrafted(number, *entanglers)
 
@@ -79,8 +81,7 @@ def model_space(model: str, entangler: str | None) -> SearchSpace | None:
     if model not in MODELS:
         raise unknown_option("model", model, MODELS)
     variant = MODELS[model]
-    names = [] if entangler is None else [name.strip() for name in entangler.split(",")]
-    return None if variant is None else variant.space(*dict.fromkeys(names))
+    return None if variant is None else variant.space(*(() if entangler is None else entangler_names(entangler)))
 
 
 def build_forecaster(

@@ -75,9 +75,9 @@ class ModelOptions:
     )
     entangler: str | None = option(
         None,
-        "Entangler of each layer, in place of the model's own: linear, cyclic, heavy-hex, grid, or device:NAME, which follows the "
-        "couplers of a device, such as device:fez.",
-        doc="Entangler of each layer in place of the model's own: \"linear\", \"cyclic\", \"heavy-hex\", \"grid\", or "
+        "Entangler of each layer, in place of the model's own: linear, cyclic, heavy-hex, grid, or device:NAME, which follows "
+        "the couplers of a device, such as device:fez.",
+        doc='Entangler of each layer in place of the model\'s own: "linear", "cyclic", "heavy-hex", "grid", or '
         '"device:fez" for the couplers of a device, see `device_entangler`; models of several candidates take several, as in '
         '"linear,device:fez".',
         choices=("linear", "cyclic", "heavy-hex", "grid", "device:fez"),

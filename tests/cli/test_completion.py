@@ -61,7 +61,12 @@ ROOMS = {
 
 
 #: What is not completed, and allowed where names are looked up.
-MORE = {"model": {"derived"}, "mixing": set(MIXINGS), "device": {"cuda:0", "cuda:1"}, "entangler": {"device:torino", "grid,device:x"}}
+MORE = {
+    "model": {"derived"},
+    "mixing": set(MIXINGS),
+    "device": {"cuda:0", "cuda:1"},
+    "entangler": {"device:torino", "grid,device:x"},
+}
 
 
 @pytest.mark.parametrize("kind", NAMES)

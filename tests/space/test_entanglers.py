@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 from qiskit import QuantumCircuit
-from qiskit.circuit.library import CXGate, RZGate, SXGate
 from qiskit.circuit import Measure, Parameter
+from qiskit.circuit.library import CXGate, RZGate, SXGate
 from qiskit.providers import BackendV2
 from qiskit.providers.basic_provider import BasicSimulator
 from qiskit.providers.fake_provider import GenericBackendV2
@@ -69,7 +69,9 @@ class Small(BackendV2):
         self._target.add_instruction(
             CXGate(), {pair: InstructionProperties(error=errors.get("cx", 0.01)) for pair in ((1, 0), (1, 2), (3, 2))}
         )
-        self._target.add_instruction(SXGate(), {(q,): InstructionProperties(error=errors.get(f"sx{q}", 0.001)) for q in range(4)})
+        self._target.add_instruction(
+            SXGate(), {(q,): InstructionProperties(error=errors.get(f"sx{q}", 0.001)) for q in range(4)}
+        )
         self._target.add_instruction(RZGate(Parameter("t")), {(q,): None for q in range(4)})
         self._target.add_instruction(
             Measure(), {(q,): InstructionProperties(error=errors.get(f"measure{q}", 0.01)) for q in range(4)}
@@ -158,7 +160,9 @@ def test_a_part_without_faults_is_chosen_or_there_is_none() -> None:
     assert set(find_region(Small(sx3=1.0), 3).qubits) == {0, 1, 2}
     assert set(find_region(Small(measure0=0.2), 3).qubits) == {1, 2, 3}  # which is read better
     for device, n_qubits, largest in ((Small(sx1=1.0), 3, 2), (Small(cx=1.0), 2, 1), (Small(), 5, 4)):
-        with pytest.raises(OptionError, match=f"small has no {n_qubits} qubits in one piece: working couplers join {largest} at"):
+        with pytest.raises(
+            OptionError, match=f"small has no {n_qubits} qubits in one piece: working couplers join {largest} at"
+        ):
             find_region(device, n_qubits)
     with pytest.raises(OptionError, match="has no couplers that circuits could follow"):
         device_entangler(2, BasicSimulator())
@@ -243,6 +247,15 @@ def test_the_place_is_kept_in_files_and_other_metadata_is_not() -> None:
     kept = restore(*store([SearchSpace.from_circuits([noted])]))[0].fixed[0].circuit
     assert kept.metadata == {PLACE: list(place)}
     assert place_of(from_qpy(to_qpy(fixed[0].circuit))[0]) == place
-    for odd in ([1, 2], [0, 0, 1, 2, 3, 4], [0, 1, 2, 3, 4, -1], [0, 1, 2, 3, 4, 5.0], [True, 2, 3, 4, 5, 6], "012345", None, 7):
+    for odd in (
+        [1, 2],
+        [0, 0, 1, 2, 3, 4],
+        [0, 1, 2, 3, 4, -1],
+        [0, 1, 2, 3, 4, 5.0],
+        [True, 2, 3, 4, 5, 6],
+        "012345",
+        None,
+        7,
+    ):
         circuit.metadata = {PLACE: odd}
         assert place_of(circuit) is None
