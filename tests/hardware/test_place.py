@@ -1,4 +1,4 @@
-"""Circuits that were made for qubits of a device begin with them there: no SWAPs, and no more two-qubit gates than they have."""
+"""Circuits that were made for qubits of a device begin with them there: no SWAPs, and no two-qubit gates beyond their own."""
 
 import dataclasses
 

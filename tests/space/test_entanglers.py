@@ -1,4 +1,4 @@
-"""Entanglers on graphs: their edges are those of the device or lattice, in few layers, and the circuits have stock Qiskit's values."""
+"""Entanglers on graphs: their edges are those of a device or lattice, in few layers; circuits have stock Qiskit's values."""
 
 import networkx as nx
 import numpy as np

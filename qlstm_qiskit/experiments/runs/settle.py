@@ -40,7 +40,7 @@ def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
 
 
 def with_own_circuits(spec: RunSpec, input_size: int, folder: Path | None = None) -> RunSpec:
-    """A spec whose own circuits, or those of its entangler, are taken (`own.taken`); the same where it has none, or has them."""
+    """A spec whose own circuits, or its entangler's, are taken (`own.taken`); the same where it has none, or has them."""
     space = spec.space
     if space is None and spec.entangler is None:
         return spec
