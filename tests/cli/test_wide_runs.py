@@ -55,7 +55,7 @@ def test_a_run_of_100_qubits_on_the_couplers_of_a_device_needs_no_swaps_there(ql
         code, out, err = qlstm("export", "run", "--format", kind, "--out", kind)
         assert code == 0, err
         assert "read back, they predict as the run does" in out
-    code, out, err = qlstm("transpile", "run", "--backend", "fake-fez", "--json")
+    code, out, err = qlstm("transpile", "run", "--device", "fez", "--json")
     assert code == 0, err
     ((report,),) = (layer["candidates"] for layer in json.loads(out)["layers"])
     assert (report["swaps"], report["two_qubit_gates"]) == (0, [202, 202])
