@@ -43,9 +43,12 @@ def transpile(
 
     from qlstm_qiskit.hardware import BackendSpec, find_spec
 
-    if backend is None:
-        spec = BackendSpec(name=f"fake-{device}", kind="fake", device=device)
+    if device is not None:
+        from qlstm_qiskit.hardware.device.named import find_device
+
+        spec = BackendSpec(name=find_device(device).name.replace("_", "-"), kind="fake", device=device)
     else:
+        assert backend is not None
         spec = find_spec(backend, backends)  # a name that there is none of is refused before what takes seconds to import
     from qlstm_qiskit.experiments.runs.transpile import transpile_run
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
@@ -63,8 +66,8 @@ def transpile(
             }
             for number, (layer, gates) in enumerate(zip(found.layers, found.gates, strict=True), 1)
         ]
-        where = {"run": str(run), "backend": spec.name, "device": found.device.name}
-        print_json(where | {"layers": layers, "figure": str(figure)})
+        place = {"run": str(run), "backend": spec.name, "device": found.device.name}
+        print_json(place | {"layers": layers, "figure": str(figure)})
         return
     for layer, gates, name in zip(found.layers, found.gates, found.cell_names, strict=True):
         where = f" of {name}" if name else ""

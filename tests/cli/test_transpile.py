@@ -44,9 +44,10 @@ def test_a_device_takes_the_place_of_a_backend(qlstm, runs: Path) -> None:
         code, out, err = qlstm("transpile", runs / "derived", *options)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert "give exactly one of a backend with a device and a device's name" in err
-    code, out, err = qlstm("transpile", runs / "derived", "--device", "torinoo")
-    assert (code, out) == (2, "")
-    assert "Did you mean 'torino'" in err
+    for name in ("torinoo", "../torino"):
+        code, out, err = qlstm("transpile", runs / "derived", "--device", name)
+        assert (code, out) == (2, "")
+        assert "Did you mean 'torino'" in err
 
 
 @pytest.mark.slow
