@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from qiskit.circuit.library import SXGate
 from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import Target
 
 from qlstm_qiskit import SearchSpace
 from qlstm_qiskit.circuits import SplitCircuit, split
@@ -80,6 +82,9 @@ def test_a_place_that_does_not_work_is_not_taken() -> None:
     errors = ErrorMap(find_device("fez").target)
     place = own_place(item.circuit, errors)
     assert place == place_of(item.circuit)
+    alone = Target(num_qubits=156)
+    alone.add_instruction(SXGate())
+    assert own_place(item.circuit, ErrorMap(alone)) is None  # no gates of two qubits
     dead = placed(item.circuit.copy(), [31, 32, *[q for q in place if q not in (31, 32)]][:8])
     assert own_place(dead, errors) is None  # a coupler of error 1
     assert own_place(placed(item.circuit.copy(), None), errors) is None

@@ -89,6 +89,11 @@ class ErrorMap:
         return [self.table(name, 2) for name in pairs]
 
     @cached_property
+    def best_pairs(self) -> Values:
+        """Of the best instruction of two wires, (qubits, qubits); minus infinity where none works in this direction."""
+        return np.maximum.reduce([np.full((self.n_qubits,) * 2, -np.inf), *self.pair_tables])
+
+    @cached_property
     def neighbours(self) -> Places:
         """Neighbours of each qubit, filled up with -1, (qubits, largest degree)."""
         result = np.full((self.n_qubits, max(1, int(self.linked.sum(axis=1).max(initial=0)))), -1, dtype=np.int64)
@@ -221,7 +226,7 @@ def own_place(circuit: QuantumCircuit, errors: ErrorMap | None) -> tuple[int, ..
     place = place_of(circuit)
     if place is None or errors is None or max(place) >= errors.n_qubits or not np.isfinite(errors.readout[list(place)]).all():
         return None
-    works = np.isfinite(np.max(errors.pair_tables, axis=0, initial=-np.inf))
+    works = np.isfinite(errors.best_pairs)
     for item in circuit.data:
         wires = [place[circuit.find_bit(qubit).index] for qubit in item.qubits]
         if item.operation.name not in FREE and len(wires) > 1 and (len(wires) > 2 or not (works | works.T)[tuple(wires)]):

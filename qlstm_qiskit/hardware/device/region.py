@@ -49,8 +49,7 @@ def find_region(device: BackendV2, n_qubits: int) -> Region:
     errors, health = ErrorMap(device.target), Health.of(device.target)
     works = np.ones(errors.n_qubits, dtype=bool)
     works[[*health.broken, *health.misread, *health.lost]] = False
-    directed = np.max(errors.pair_tables, axis=0, initial=-np.inf)
-    directed[~np.outer(works, works)] = -np.inf
+    directed = np.where(np.outer(works, works), errors.best_pairs, -np.inf)
     gain = np.maximum(directed, directed.T)
     grown = [(-total, found) for start in np.flatnonzero(works) for total, found in _grown(int(start), n_qubits, gain, errors)]
     if not grown:
