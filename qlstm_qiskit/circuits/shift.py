@@ -18,6 +18,7 @@ from qiskit.circuit import Parameter
 from qlstm_qiskit.circuits.checked import definition_of, is_parameterised, meaning
 from qlstm_qiskit.circuits.expressions import Angle, to_angle
 from qlstm_qiskit.circuits.gates import DECOMPOSITIONS, GENERATORS, LIBRARY, Generator, library_name
+from qlstm_qiskit.circuits.place import place_of, placed
 from qlstm_qiskit.circuits.program import Columns, check_parameters
 
 #: ``df/da = sum_i c_i (f(a + s_i) - f(a - s_i))`` for pairs (s_i, c_i), shifts in radians.
@@ -55,7 +56,7 @@ def split(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequenc
     # the same parameters for the same circuit, in every process: what is made of it can be kept
     n_angles = sum(angle is not None for _, _, angle in steps)
     parameters = tuple(Parameter(f"p{k}", uuid=uuid5(NAMESPACE_OID, f"qlstm_qiskit angle {k}")) for k in range(n_angles))
-    result = QuantumCircuit(circuit.num_qubits, name=circuit.name)
+    result = placed(QuantumCircuit(circuit.num_qubits, name=circuit.name), place_of(circuit))
     unused = iter(parameters)
     angles, rules = [], []
     for gate, qubits, angle in steps:

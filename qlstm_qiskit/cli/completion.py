@@ -55,6 +55,8 @@ _ALSO = {
     "mixing": ("gumbel-softmax", "gumbel-straight-through"),
     "device": tuple(f"cuda:{number}" for number in range(8)),
 }
+#: What separates several names of a kind in one value, and what names begin with that are looked up later.
+_SEPARATED, _BEGINNINGS = {"entangler": ","}, {"entangler": "device:"}
 #: What a kind is called where its names are looked up.
 _CALLED = {"strategy": "search strategy", "derivation": "derivation strategy", "run_task": "task"}
 
@@ -64,8 +66,10 @@ def known(kind: str) -> Callable[[Any], Any]:
 
     def check(given: Any) -> Any:
         allowed = (*NAMES[kind], *_ALSO.get(kind, ()))
-        for name in () if given is None else [given] if isinstance(given, str) else given:
-            if name not in allowed:
+        separator = _SEPARATED.get(kind, "\n")
+        for name in () if given is None else given.split(separator) if isinstance(given, str) else given:
+            name = name.strip() if kind in _SEPARATED else name
+            if name not in allowed and not (kind in _BEGINNINGS and name.startswith(_BEGINNINGS[kind])):
                 raise unknown_option(_CALLED.get(kind, kind), name, allowed)
         return given
 

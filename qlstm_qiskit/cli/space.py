@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from qlstm_qiskit.cli.completion import backend_names
+from qlstm_qiskit.cli.completion import backend_names, known, names
 from qlstm_qiskit.cli.options import BackendsFile, Json, existing_space
 from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.space import Candidate, SearchSpace, SpaceAnalysis
@@ -40,6 +41,17 @@ _Qubits = Annotated[
 _Depth = Annotated[
     int | None, typer.Option(help="Variational layers of each circuit.", show_default="1; given circuits have their own")
 ]
+_Entanglers = Annotated[
+    str | None,
+    typer.Option(
+        "--entangler",
+        help="Entanglers in place of the paper's, separated by commas: linear, cyclic, heavy-hex, grid, or device:NAME for the "
+        "couplers of a device, such as device:fez.",
+        autocompletion=names("entangler"),
+        callback=known("entangler"),
+        show_default="linear,cyclic",
+    ),
+]
 
 
 @space_app.command("show")
@@ -47,12 +59,13 @@ def space_show(
     space: _Space = None,
     n_qubits: _Qubits = None,
     depth: _Depth = None,
+    entangler: _Entanglers = None,
     draw: Annotated[str | None, typer.Option(help="Draw this candidate, e.g. 'H-RY|linear-RX'.")] = None,
     fourier: Annotated[str | None, typer.Option(help="Write this candidate as a Fourier series of its inputs.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random angles that --fourier is shown at.")] = 0,
     json: Json = False,
 ) -> None:
-    """List the paper's 36 candidate circuits, or your own; draw one, or write one as a truncated Fourier series.
+    """List the paper's 36 candidate circuits, others, or your own; draw one, or write one as a truncated Fourier series.
 
     Example: qlstm space show --n-qubits 4 --depth 1 --draw "H-RY|linear-RX"
 
@@ -60,7 +73,7 @@ def space_show(
     """
     from qlstm_qiskit.errors import require_at_least, unknown_option
 
-    found, n_qubits, depth = _space(space, n_qubits, depth)
+    found, n_qubits, depth = _space(space, n_qubits, depth, entangler)
     candidates = found.candidates(n_qubits, depth)
     named = {candidate.name: candidate for candidate in candidates}
     for wanted in (draw, fourier):
@@ -103,6 +116,7 @@ def space_analyze(
     space: _Space = None,
     n_qubits: _Qubits = None,
     depth: _Depth = None,
+    entangler: _Entanglers = None,
     outputs: Annotated[
         int | None,
         typer.Option(
@@ -131,7 +145,7 @@ def space_analyze(
     from qlstm_qiskit.space import analyze
 
     found = analyze(
-        *_space(space, n_qubits, depth),
+        *_space(space, n_qubits, depth, entangler),
         outputs,
         backend=backend,
         backends=backends,
@@ -151,13 +165,18 @@ def space_analyze(
         print(f"Figure: {out}")
 
 
-def _space(source: str | None, n_qubits: int | None, depth: int | None) -> tuple[SearchSpace, int | None, int | None]:
-    """The paper's space, or the user's own, and sizes to build it with; given circuits need none."""
+def _space(
+    source: str | None, n_qubits: int | None, depth: int | None, entangler: str | None
+) -> tuple[SearchSpace, int | None, int | None]:
+    """The paper's space, one of other entanglers, or the user's own, and sizes to build it with; given circuits need none."""
+    if source is not None and entangler is not None:
+        raise OptionError(f"--entangler {entangler} has no meaning for given circuits; leave out one of the two.")
     from qlstm_qiskit.space import SearchSpace
+    from qlstm_qiskit.space.blocks import entangler_names
 
     sizes = 4 if n_qubits is None else n_qubits, 1 if depth is None else depth
     if source is None:
-        return SearchSpace.paper(), *sizes
+        return SearchSpace.paper() if entangler is None else SearchSpace.paper(entangler_names(entangler)), *sizes
     from qlstm_qiskit.hardware.config.code import Named
     from qlstm_qiskit.space.named import OwnCode
 

@@ -11,6 +11,7 @@ import typer
 from qlstm_qiskit.cli.completion import backend_names
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
+from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
     from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 def transpile(
     run: RunFolder,
     backend: Annotated[
-        str, typer.Option(help="A backend with a device; see `qlstm backends list`.", autocompletion=backend_names)
-    ],
+        str | None, typer.Option(help="A backend with a device; see `qlstm backends list`.", autocompletion=backend_names)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="In place of a backend: the snapshot of a device, such as fez, torino or nighthawk.")
+    ] = None,
     backends: BackendsFile = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the picture of the layouts.", show_default="RUN")] = None,
     json: Json = False,
@@ -30,18 +34,28 @@ def transpile(
     Transpiled circuits are kept in the user's cache folder, or in $QLSTM_CACHE, and found there by later commands.
 
     Example: qlstm transpile runs/demo --backend fake-fez
+
+    Example: qlstm transpile runs/demo --device torino
     """
+    if (backend is None) == (device is None):
+        raise OptionError("give exactly one of a backend with a device and a device's name (--backend or --device).")
     from dataclasses import asdict
 
-    from qlstm_qiskit.hardware import find_spec
+    from qlstm_qiskit.hardware import BackendSpec, find_spec
 
-    find_spec(backend, backends)  # a name that there is none of is refused before anything that takes seconds to import
+    if device is not None:
+        from qlstm_qiskit.hardware.device.named import find_device
+
+        spec = BackendSpec(name=find_device(device).name.replace("_", "-"), kind="fake", device=device)
+    else:
+        assert backend is not None
+        spec = find_spec(backend, backends)  # a name that there is none of is refused before what takes seconds to import
     from qlstm_qiskit.experiments.runs.transpile import transpile_run
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.report.layout import draw_layout
 
-    found = transpile_run(run, backend, backends, cache_folder())
-    figure = (out or run) / f"layout-{backend}.png"
+    found = transpile_run(run, spec, cache=cache_folder())
+    figure = (out or run) / f"layout-{spec.name}.png"
     draw_layout(figure, found.device, [report for layer in found.layers for report in layer])
     if json:
         layers = [
@@ -52,7 +66,8 @@ def transpile(
             }
             for number, (layer, gates) in enumerate(zip(found.layers, found.gates, strict=True), 1)
         ]
-        print_json({"run": str(run), "backend": backend, "device": found.device.name, "layers": layers, "figure": str(figure)})
+        place = {"run": str(run), "backend": spec.name, "device": found.device.name}
+        print_json(place | {"layers": layers, "figure": str(figure)})
         return
     for layer, gates, name in zip(found.layers, found.gates, found.cell_names, strict=True):
         where = f" of {name}" if name else ""

@@ -8,6 +8,7 @@ from qlstm_qiskit.space.blocks import (
     ENCODINGS,
     ENTANGLERS,
     angle_encoding,
+    blocks_of,
     cyclic_entangler,
     linear_entangler,
     rotation_layer,
@@ -15,6 +16,7 @@ from qlstm_qiskit.space.blocks import (
 )
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import Draft
+from qlstm_qiskit.space.entanglers import device_entangler, graph_entangler, grid_entangler, heavy_hex_entangler
 from qlstm_qiskit.space.pool import SearchSpace
 
 __all__ = [
@@ -28,7 +30,12 @@ __all__ = [
     "SpaceAnalysis",
     "analyze",
     "angle_encoding",
+    "blocks_of",
     "cyclic_entangler",
+    "device_entangler",
+    "graph_entangler",
+    "grid_entangler",
+    "heavy_hex_entangler",
     "linear_entangler",
     "rotation_layer",
     "variational_block",

@@ -5,19 +5,23 @@ Each is a function that returns a `QuantumCircuit`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
-from qlstm_qiskit.errors import require_at_least, unknown_option
+from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
+from qlstm_qiskit.space.entanglers import device_entangler, grid_entangler, heavy_hex_entangler
 
 #: A function of the number of qubits that returns a circuit; its free parameters, in Qiskit's order, are its angles.
 Builder = Callable[[int], QuantumCircuit]
 
 AXES = ("Y", "Z", "X")
+
+#: What the name of a device follows in that of an entangler.
+OF_DEVICE = "device:"
 
 
 def angle_encoding(n_qubits: int, axis: str, hadamard: bool = False) -> QuantumCircuit:
@@ -87,15 +91,47 @@ def variational_block(n_qubits: int, entangler: str, axis: str) -> QuantumCircui
 
     Args:
         n_qubits: Number of qubits, at least 1.
-        entangler: "linear" or "cyclic".
+        entangler: A name in `ENTANGLERS`, or "device:NAME" with a snapshot of a device, see `device_entangler`.
         axis: Of the rotations: "X", "Y" or "Z".
 
     Raises:
         OptionError: `n_qubits` is below 1, or a name is unknown.
     """
-    if entangler not in ENTANGLERS:
-        raise unknown_option("entangler", entangler, ENTANGLERS)
-    return ENTANGLERS[entangler](n_qubits).compose(rotation_layer(n_qubits, axis))
+    return entangler_named(entangler)(n_qubits).compose(rotation_layer(n_qubits, axis))
+
+
+def entangler_named(name: str) -> Builder:
+    """The entangler of a name in `ENTANGLERS`, or of "device:NAME" with a snapshot of a device, such as "device:fez".
+
+    Raises:
+        OptionError: There is none.
+    """
+    if isinstance(name, str) and name.startswith(OF_DEVICE):
+        return partial(device_entangler, device=name.removeprefix(OF_DEVICE))
+    if name not in ENTANGLERS:
+        raise unknown_option("entangler", str(name), (*ENTANGLERS, f"{OF_DEVICE}fez"))
+    return ENTANGLERS[name]
+
+
+def entangler_names(text: str) -> tuple[str, ...]:
+    """Names of entanglers that one option has, separated by commas; each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def blocks_of(entanglers: Sequence[str]) -> Mapping[str, Builder]:
+    """The three variational blocks of each of some entanglers, "heavy-hex-RY" and so on, for `SearchSpace.product`.
+
+    Args:
+        entanglers: Names, each as in `entangler_named`.
+
+    Raises:
+        OptionError: There is no such entangler, or none is given.
+    """
+    if isinstance(entanglers, str) or not entanglers:
+        raise OptionError(f"entanglers is {entanglers!r}; give a list of names, with at least one.")
+    for name in entanglers:
+        entangler_named(name)
+    return {f"{name}-R{axis}": partial(variational_block, entangler=name, axis=axis) for name in entanglers for axis in AXES}
 
 
 def _rotations(n_qubits: int, axis: str, name: str) -> QuantumCircuit:
@@ -107,8 +143,13 @@ def _rotations(n_qubits: int, axis: str, name: str) -> QuantumCircuit:
     return circuit
 
 
+#: The paper's two entanglers.
+PAPER_ENTANGLERS = ("linear", "cyclic")
+
 #: Name -> function that builds the entangler for a number of qubits.
-ENTANGLERS: Mapping[str, Builder] = MappingProxyType({"linear": linear_entangler, "cyclic": cyclic_entangler})
+ENTANGLERS: Mapping[str, Builder] = MappingProxyType(
+    {"linear": linear_entangler, "cyclic": cyclic_entangler, "heavy-hex": heavy_hex_entangler, "grid": grid_entangler}
+)
 
 #: The paper's six encodings; "H-RY" has the Hadamards, "RY" has not.
 ENCODINGS: Mapping[str, Builder] = MappingProxyType(
@@ -120,10 +161,4 @@ ENCODINGS: Mapping[str, Builder] = MappingProxyType(
 )
 
 #: The paper's six variational blocks, "linear-RY" to "cyclic-RX".
-BLOCKS: Mapping[str, Builder] = MappingProxyType(
-    {
-        f"{entangler}-R{axis}": partial(variational_block, entangler=entangler, axis=axis)
-        for entangler in ENTANGLERS
-        for axis in AXES
-    }
-)
+BLOCKS: Mapping[str, Builder] = MappingProxyType(blocks_of(PAPER_ENTANGLERS))

@@ -10,8 +10,9 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 
 from qlstm_qiskit.circuits import ObservableLike, checked
+from qlstm_qiskit.circuits.place import place_of, placed
 from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least, unknown_option
-from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS, Builder
+from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS, PAPER_ENTANGLERS, Builder, blocks_of
 from qlstm_qiskit.space.candidate import Candidate
 from qlstm_qiskit.space.dead import Draft
 from qlstm_qiskit.space.sizes import require_buildable
@@ -58,17 +59,34 @@ class SearchSpace:
         return f"SearchSpace({len(self)} candidate{'s' * (len(self) > 1)}: {', '.join(names)})"
 
     @classmethod
-    def paper(cls) -> SearchSpace:
-        """The paper's 36 candidates: 6 encodings x 6 variational blocks (arXiv 2508.14955)."""
-        return cls.product(tuple(ENCODINGS), tuple(BLOCKS))
+    def paper(cls, entanglers: Sequence[str] = PAPER_ENTANGLERS) -> SearchSpace:
+        """The paper's 36 candidates (arXiv 2508.14955): 6 encodings x 2 entanglers x 3 axes of rotations; or with others.
+
+        Args:
+            entanglers: "linear", "cyclic", "heavy-hex", "grid", or "device:NAME" for the couplers of a device, such as
+                "device:fez"; see `device_entangler`.
+
+        Raises:
+            OptionError: There is no such entangler.
+        """
+        return cls.product(tuple(ENCODINGS), blocks_of(entanglers))
 
     @classmethod
-    def handcrafted(cls, number: int) -> SearchSpace:
-        """One of the paper's handcrafted circuits, `number` from 1 to 6, as a space with a single candidate."""
+    def handcrafted(cls, number: int, entangler: str = "linear") -> SearchSpace:
+        """One of the paper's handcrafted circuits as a space with a single candidate.
+
+        Args:
+            number: From 1 to 6.
+            entangler: In place of the paper's; names as in `paper`.
+
+        Raises:
+            OptionError: There is no such circuit or entangler.
+        """
         if number not in _HANDCRAFTED:
             raise OptionError(f"there is no handcrafted circuit {number!r}; choose one of 1 to {len(_HANDCRAFTED)}.")
         encoding, rotation = _HANDCRAFTED[number]
-        return cls.product((f"H-R{encoding}",), (f"linear-R{rotation}",))
+        block = f"{entangler}-R{rotation}"
+        return cls.product((f"H-R{encoding}",), {block: blocks_of((entangler,))[block]})
 
     @classmethod
     def product(
@@ -221,7 +239,7 @@ def _layered(name: str, encode: Builder, layer: Builder, n_qubits: int, depth: i
     encoding, block = (_part(what, name, build(n_qubits), n_qubits) for what, build in (("encoding", encode), ("block", layer)))
     inputs = ParameterVector("x", encoding.num_parameters)
     weights = ParameterVector("w", depth * block.num_parameters)
-    circuit = QuantumCircuit(n_qubits, name=name)
+    circuit = placed(QuantumCircuit(n_qubits, name=name), place_of(block))
     circuit.compose(encoding.assign_parameters(list(inputs)), inplace=True)
     for index in range(depth):
         angles = weights[index * block.num_parameters : (index + 1) * block.num_parameters]

@@ -17,6 +17,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from typing_extensions import Self
 
 from qlstm_qiskit.circuits import Fixed, without_layout
+from qlstm_qiskit.circuits.place import place_of, placed
 from qlstm_qiskit.circuits.stored import from_qpy, to_qpy
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.space.candidate import Candidate
@@ -193,9 +194,7 @@ _ADVICE = "build it of gates of Qiskit's library, or give its gate a definition"
 def _written(candidates: Sequence[Candidate]) -> bytes:
     circuits = []
     for candidate in candidates:
-        circuit = candidate.circuit
-        circuit.metadata = {}  # which may be anything
-        circuits.append(circuit)
+        circuits.append(placed(candidate.circuit, place_of(candidate.circuit)))  # other metadata may be anything
     try:
         return to_qpy(circuits)
     except Exception as error:  # noqa: BLE001 - whatever Qiskit has for it

@@ -17,6 +17,7 @@ from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import CELLS, Forecaster, Recurrent
 from qlstm_qiskit.nn.checks import MOST_LAYERS, require_dropout, require_parameters
 from qlstm_qiskit.space import SearchSpace
+from qlstm_qiskit.space.blocks import entangler_names
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_MODEL, OPTIONS, ModelOptions
 from qlstm_qiskit.training.plain import DTYPES, CheckedOptions
@@ -26,11 +27,28 @@ from qlstm_qiskit.training.task import REGRESSION, Task
 
 @dataclass(frozen=True)
 class ModelVariant:
-    """What a model's name stands for; see `CircuitBank` for `sharing` and `circuits`."""
+    """What a model's name stands for; see `CircuitBank` for `sharing` and `circuits`.
 
-    space: Callable[[], SearchSpace | None]
+    Attributes:
+        space: Its circuits, with entanglers in place of its own where any are given; None where it has none of its own.
+    """
+
+    space: Callable[..., SearchSpace | None]
     sharing: str = "none"
     circuits: str = "trained"
+
+
+def _paper(*entanglers: str) -> SearchSpace:
+    return SearchSpace.paper(entanglers) if entanglers else SearchSpace.paper()
+
+
+def _handcrafted(number: int, *entanglers: str) -> SearchSpace:
+    if len(entanglers) > 1:
+        raise OptionError(
+            f"config{number} has one circuit per gate, and entangler names {len(entanglers)} ({', '.join(entanglers)}); "
+            "give one."
+        )
+    return SearchSpace.handcrafted(number, *entanglers)
 
 
 #: Classical controls by name.
@@ -39,15 +57,31 @@ CONTROLS: Mapping[str, type[nn.LSTM | nn.GRU]] = MappingProxyType({"lstm": nn.LS
 #: Name -> how a model differs from the paper's; None for a classical control.
 MODELS: Mapping[str, ModelVariant | None] = MappingProxyType(
     {
-        "diffqas": ModelVariant(SearchSpace.paper),
-        "diffqas-shared": ModelVariant(SearchSpace.paper, sharing="shared"),
-        "reservoir": ModelVariant(SearchSpace.paper, circuits="frozen"),
-        "reservoir-shared": ModelVariant(SearchSpace.paper, sharing="shared", circuits="frozen"),
-        **{f"config{n}": ModelVariant(partial(SearchSpace.handcrafted, n)) for n in range(1, 7)},
-        "derived": ModelVariant(lambda: None),  # the circuits that a search has left; see `Genotype`
+        "diffqas": ModelVariant(_paper),
+        "diffqas-shared": ModelVariant(_paper, sharing="shared"),
+        "reservoir": ModelVariant(_paper, circuits="frozen"),
+        "reservoir-shared": ModelVariant(_paper, sharing="shared", circuits="frozen"),
+        **{f"config{n}": ModelVariant(partial(_handcrafted, n)) for n in range(1, 7)},
+        "derived": ModelVariant(lambda *_: None),  # the circuits that a search has left; see `Genotype`
         **dict.fromkeys(CONTROLS),  # of the same hidden size
     }
 )
+
+
+def model_space(model: str, entangler: str | None) -> SearchSpace | None:
+    """The circuits of a model; None for one that has none of its own.
+
+    Args:
+        model: A name in `MODELS`.
+        entangler: In place of the model's own; several names are separated by commas.
+
+    Raises:
+        OptionError: There is no such model or entangler, or the model has one circuit per gate, and several are given.
+    """
+    if model not in MODELS:
+        raise unknown_option("model", model, MODELS)
+    variant = MODELS[model]
+    return None if variant is None else variant.space(*(() if entangler is None else entangler_names(entangler)))
 
 
 def build_forecaster(
@@ -139,7 +173,9 @@ def _circuits(
     **made: Any,
 ) -> Recurrent[Any]:
     """A layer whose gates are circuits."""
-    space = variant.space() if space is None else space
+    if space is not None and own.entangler is not None:
+        raise OptionError(f"entangler={own.entangler!r} has no meaning for given circuits; leave out one of the two.")
+    space = model_space(own.model, own.entangler) if space is None else space
     if space is None:
         raise OptionError(
             f"the model {own.model!r} is what a search has left; make one with `qlstm derive`, or give its space."

@@ -73,6 +73,17 @@ class ModelOptions:
         limits=Whole(1),
         circuits=True,
     )
+    entangler: str | None = option(
+        None,
+        "Entangler of each layer, in place of the model's own: linear, cyclic, heavy-hex, grid, or device:NAME, which follows "
+        "the couplers of a device, such as device:fez.",
+        doc='Entangler of each layer in place of the model\'s own: "linear", "cyclic", "heavy-hex", "grid", or '
+        '"device:fez" for the couplers of a device, see `device_entangler`; models of several candidates take several, as in '
+        '"linear,device:fez".',
+        choices=("linear", "cyclic", "heavy-hex", "grid", "device:fez"),
+        shown="the model's own",
+        circuits=True,
+    )
     cell: str = option(
         "lstm",
         "Recurrent cell whose gates are circuits: lstm or gru.",

@@ -101,7 +101,7 @@ def _plain(own: Field[Any], value: Any) -> Any:
         return require_at_least(own.name, value, known.limits.least, known.limits.most)
     if isinstance(known.limits, Real):
         return known.limits.checked(own.name, value)
-    return _name(own.name, value, known) if isinstance(own.default, str) else _switch(own.name, value)
+    return _name(own.name, value, known) if known.choices else _switch(own.name, value)
 
 
 def _name(name: str, value: Any, known: Option) -> str:

@@ -20,6 +20,7 @@ from qlstm_qiskit.search import AnyStrategy, make_strategy
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.stored import StoredSpace, fixed_space, restore, store
 from qlstm_qiskit.storage import make_folders
+from qlstm_qiskit.training.models import model_space
 from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.searching import SearchNet
 from qlstm_qiskit.training.tensors import read_weights, write_tensors
@@ -84,7 +85,7 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
     layers, search, backend = module.circuits, estimator.search, estimator.backend
     saved = SavedEstimator(
         estimator=type(estimator).__name__,
-        options=options | {"depth": depth},
+        options=options | {"depth": depth} | ({"entangler": None} if roles else {}),
         search=make_strategy(search) if isinstance(search, str) else search,
         backend=backend if isinstance(backend, str | BackendSpec) else None,
         spaces=roles,
@@ -174,10 +175,13 @@ def _fill(estimator: Estimator, saved: SavedEstimator, parameters: dict[str, tor
 
 def _own_spaces(estimator: Estimator, module: Forecaster) -> tuple[list[SearchSpace], int | None]:
     """The circuits of an estimator's own space, for all cells where they have the same; and its depth without them."""
-    if estimator.space is None or module.circuits is None:
+    space = estimator.space
+    if space is None and estimator.entangler is not None:  # what a name stands for may depend on a device's calibration
+        space = model_space(estimator.model, estimator.entangler)
+    if space is None or module.circuits is None:
         return [], estimator.depth
     cells = list(module.circuits.layers())
-    given = [estimator.space] * len(cells) if isinstance(estimator.space, SearchSpace) else list(estimator.space)
+    given = [space] * len(cells) if isinstance(space, SearchSpace) else list(space)
     sizes = [estimator.n_qubits or cell.input_size + cell.hidden_size for cell in cells]
     own = [fixed_space(space, size, estimator.depth) for space, size in zip(given, sizes, strict=True)]
     depth = estimator.depth if all(space.fixed for space in given) else None

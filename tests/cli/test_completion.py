@@ -26,6 +26,7 @@ from qlstm_qiskit.nn import CELLS
 from qlstm_qiskit.nn.cell import INPUT_MAPS
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.search import DERIVATIONS, STRATEGIES
+from qlstm_qiskit.space import ENTANGLERS
 from qlstm_qiskit.training.models import MODELS
 from qlstm_qiskit.training.optimizers import SCHEDULES
 from qlstm_qiskit.training.options import OPTIMIZERS
@@ -51,6 +52,7 @@ ROOMS = {
     "interval_method": set(INTERVAL_METHODS),
     "input_map": set(INPUT_MAPS),
     "cell": set(CELLS),
+    "entangler": {*ENTANGLERS, "device:fez"},
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},
     "task": {"predict", "train"},
     "run_task": set(TASKS),
@@ -59,7 +61,12 @@ ROOMS = {
 
 
 #: What is not completed, and allowed where names are looked up.
-MORE = {"model": {"derived"}, "mixing": set(MIXINGS), "device": {"cuda:0", "cuda:1"}}
+MORE = {
+    "model": {"derived"},
+    "mixing": set(MIXINGS),
+    "device": {"cuda:0", "cuda:1"},
+    "entangler": {"device:torino", "grid,device:x"},
+}
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -75,6 +82,7 @@ WRONG = {
     "train --datset bessel": "No such option: --datset",
     "train --dataset besel": "unknown dataset 'besel'. Did you mean 'bessel'?",
     "train --dataset bessel --model configg": "unknown model 'configg'. Did you mean",
+    "train --dataset bessel --entangler linear,gird": "unknown entangler 'gird'. Did you mean 'grid'?",
     "train --dataset bessel --cell gruu": "unknown cell 'gruu'. Did you mean 'gru'?",
     "train --dataset bessel --backend aer-shotz": "unknown backend 'aer-shotz'. Did you mean 'aer-shots'?",
     "train --dataset bessel --recipe tunde": "unknown recipe 'tunde'. Did you mean 'tuned'?",

@@ -40,6 +40,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         "have 24 rows",
     ),
     "an unknown strategy": ([*OWN, "--strategy", "shrinkin"], "Did you mean 'shrinking'"),
+    "an unknown entangler": ([*OWN, "--entangler", "heavyhex"], "Did you mean 'heavy-hex'"),
     "an unknown recipe": ([*OWN, "--recipe", "papers"], "Allowed: device, paper, tuned"),
     "an unknown logger": ([*OWN, "--log", "mlfow"], "Did you mean 'mlflow'"),
     "a file as the place": ([*OWN, "--out", "s.csv"], "it is a file; choose another one"),

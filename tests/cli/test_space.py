@@ -36,6 +36,23 @@ def test_a_table_and_what_is_proven(qlstm) -> None:
     assert not list(Path().glob("*.png"))
 
 
+def test_other_entanglers(qlstm) -> None:
+    code, out, err = qlstm("--entangler", "grid, device:fez", "--json", "--samples", 20)
+    assert (code, err) == (0, "")
+    content = json.loads(out)
+    assert [own["name"] for own in content["candidates"]][:4] == [
+        *("H-RY|grid-RY", "H-RY|grid-RZ", "H-RY|grid-RX", "H-RY|device:fez-RY")
+    ]
+    assert {own["name"].split("|")[1][:-3]: own["two_qubit_gates"] for own in content["candidates"]} == {
+        "grid": 4,  # a ring of four
+        "device:fez": 3,
+    }
+    assert qlstm("own.py:space", "--entangler", "grid")[0] == 2
+    assert qlstm("--entangler", "gird")[2] == "error: unknown entangler 'gird'. Did you mean 'grid'? Allowed: " + (
+        "cyclic, device:fez, grid, heavy-hex, linear.\n"
+    )
+
+
 @pytest.mark.slow
 def test_a_backend_a_figure_and_json(qlstm) -> None:
     options = ("--n-qubits", 3, "--outputs", 1, "--backend", "fake-manila", "--samples", 20, "--out", "new/space.png")

@@ -34,6 +34,22 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QLSTM_CACHE", str(tmp_path / "cache"))
 
 
+def test_a_device_takes_the_place_of_a_backend(qlstm, runs: Path) -> None:
+    code, out, err = qlstm("transpile", runs / "derived", "--device", "torino", "--out", ".", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["device"], found["backend"], found["figure"]) == ("fake_torino", "fake-torino", "layout-fake-torino.png")
+    assert [own["swaps"] for layer in found["layers"] for own in layer["candidates"]] == [0, 0]
+    for options in ((), ("--device", "fez", "--backend", "fake-fez")):
+        code, out, err = qlstm("transpile", runs / "derived", *options)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "give exactly one of a backend with a device and a device's name" in err
+    for name in ("torinoo", "../torino"):
+        code, out, err = qlstm("transpile", runs / "derived", "--device", name)
+        assert (code, out) == (2, "")
+        assert "Did you mean 'torino'" in err
+
+
 @pytest.mark.slow
 def test_the_table_has_a_row_for_each_candidate_and_a_warning_for_rings(qlstm, search: Path) -> None:
     code, out, err = qlstm("transpile", search, "--backend", "aer-noise-torino", "--out", "pictures")

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from qiskit import qasm3
+from qiskit import qasm3, qpy
 
 from qlstm_qiskit import load_run
 from qlstm_qiskit.data import load_dataset
 from qlstm_qiskit.hardware import StatevectorBackend
+from qlstm_qiskit.hardware.device.named import find_device
 from qlstm_qiskit.space import Candidate
 from qlstm_qiskit.training import QLSTMRegressor
 
@@ -58,6 +59,33 @@ def test_a_run_of_100_qubits_from_training_to_its_page(qlstm: Command, tmp_path:
         "error: 100 qubits are too many for the exact interpreter with noise, which takes 31 at most. Use fewer qubits "
         "(hidden_size, or n_qubits), a backend without noise, or a device.\n"
     )
+
+
+@pytest.mark.slow
+def test_a_run_of_100_qubits_on_the_couplers_of_a_device_needs_no_swaps_there(qlstm: Command, tmp_path: Path) -> None:
+    wide = ("--entangler", "device:fez", "--n-qubits", 100, "--hidden-size", 5, "--depth", 2, "--epochs", 1)
+    code, out, err = qlstm("train", "--dataset", "sunspots", "--model", "config1", *wide, "--out", "run")
+    assert (code, err) == (0, ""), err
+    assert "Circuits evaluated as: multilinear form" in out
+    trained = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    code, out, err = qlstm("evaluate", "run", "--json")
+    assert code == 0, err
+    assert json.loads(out)["test"]["mse"] == pytest.approx(trained["test_mse"], rel=1e-9)
+    for kind in ("qpy", "qasm3"):
+        code, out, err = qlstm("export", "run", "--format", kind, "--out", kind)
+        assert code == 0, err
+        assert "read back, they predict as the run does" in out
+    code, out, err = qlstm("transpile", "run", "--device", "fez", "--json")
+    assert code == 0, err
+    ((report,),) = (layer["candidates"] for layer in json.loads(out)["layers"])
+    assert (report["swaps"], report["two_qubit_gates"]) == (0, [202, 202])
+    couplers = find_device("fez").target["cz"]
+    with (tmp_path / "qpy" / "circuits" / "layer1-H-RY_device_fez-RY.qpy").open("rb") as file:  # by stock Qiskit
+        (circuit,) = qpy.load(file)
+    place = report["qubits"]
+    used = {tuple(place[circuit.find_bit(q).index] for q in item.qubits) for item in circuit.data if len(item.qubits) == 2}
+    assert len(used) == 101
+    assert all(couplers[pair].error < 1 for pair in used)
 
 
 @pytest.mark.slow

@@ -116,7 +116,8 @@ def _derived(run: Run, out: Path, genotype: Genotype, state: dict[str, Tensor]) 
         "genotype": genotype,
         "depth": genotype.depth,
         "search": None,
-        "space": None,  # the genotype holds what is kept of it
+        "space": None,  # the genotype holds what is kept of it, and of an entangler
+        "entangler": None,
         "start": None,
         "data": run.data,
     }

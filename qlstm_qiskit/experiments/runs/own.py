@@ -126,11 +126,18 @@ def taken(named: NamedSpace, *, input_size: int, options: Any, what: str = "spac
     )
 
 
-def require_own_circuits(model: str, has_genotype: bool) -> None:
-    """Refuse models that have no circuits to replace, or have theirs by their name."""
-    if has_genotype or not model.startswith(("diffqas", "reservoir")):
+def require_own_circuits(spec: Any) -> None:
+    """Refuse a `RunSpec` whose model has no circuits to replace, or has theirs by its name; or own ones beside an entangler."""
+    if spec.entangler is not None:
+        if isinstance(spec.space, NamedSpace) or spec.genotype is not None:
+            raise OptionError(
+                f"entangler={spec.entangler!r} has no meaning for {'given' if spec.genotype is None else 'derived'} circuits; "
+                "leave it out."
+            )
+        return
+    if spec.genotype is not None or not spec.model.startswith(("diffqas", "reservoir")):
         raise OptionError(
-            f"the model {model!r} has no circuits that own ones could replace; give space with diffqas, diffqas-shared, "
+            f"the model {spec.model!r} has no circuits that own ones could replace; give space with diffqas, diffqas-shared, "
             "reservoir or reservoir-shared."
         )
 

@@ -17,6 +17,7 @@ from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.training.estimator import Estimator
+from qlstm_qiskit.training.models import model_space
 
 
 def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
@@ -39,14 +40,20 @@ def settle(spec: RunSpec) -> tuple[RunSpec, Dataset, Forecaster]:
 
 
 def with_own_circuits(spec: RunSpec, input_size: int, folder: Path | None = None) -> RunSpec:
-    """A spec whose own circuits are taken, see `own.taken`; the same where it has none, or has them already."""
-    if spec.space is None:
+    """A spec whose own circuits, or its entangler's, are taken (`own.taken`); the same where it has none, or has them."""
+    space = spec.space
+    if space is None and spec.entangler is None:
         return spec
-    require_own_circuits(spec.model, spec.genotype is not None)
-    if isinstance(spec.space, NamedSpace):
-        own = taken(spec.space, input_size=input_size, options=spec, folder=folder)
+    require_own_circuits(spec)
+    if space is None:
+        found = model_space(spec.model, spec.entangler)
+        if found is None:  # a model without circuits, which refuses options of them
+            return spec
+        space = NamedSpace(given=found)
+    if isinstance(space, NamedSpace):
+        own = taken(space, input_size=input_size, options=spec, folder=folder)
         return spec.model_copy(update={"space": own})
-    if not spec.space.qpy:
+    if not space.qpy:
         raise RunError("this run's own circuits are in its folder; read it with load_spec.")
     return spec
 
@@ -63,7 +70,8 @@ def require_same(out: Path | str, spec: RunSpec) -> None:
     """
     there, here = (
         one.model_dump(mode="json")
-        | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None, "device": one.device}
+        | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None}
+        | {"device": one.device, "entangler": one.entangler}
         for one in (load_spec(out), settle(spec)[0])
     )
     if spec.data.reading is None and "reading" not in there["data"]:

@@ -71,7 +71,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         backend_options: That entry, as it was when the run was made; read from the file where None.
         space: Own circuits in place of the model's: a `SearchSpace`, or FILE.py:NAME or module:name of one, or of a function of
             nothing, or of n_qubits and depth, that returns one. The code is run when the run begins; its folder keeps the
-            circuits.
+            circuits. So it does with those of an `entangler`, which may follow a device's calibration.
     """
 
     model_config = ConfigDict(**_FROZEN)
@@ -95,7 +95,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     def title(self) -> str:
         """The model as figures and tables call it."""
         named = [self.model, *(["GRU"] if self.cell == "gru" else []), *(["both ways"] if self.bidirectional else [])]
-        named += ["own circuits"] if self.space is not None else []
+        named += [self.entangler] if self.entangler is not None else ["own circuits"] if self.space is not None else []
         return ", ".join(named)
 
     @property
@@ -106,8 +106,9 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     @model_serializer(mode="wrap")
     def _in_order(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content = dump(self)
-        if content.get("device") == type(self).model_fields["device"].default:  # files of the CPU say nothing of it
-            del content["device"]
+        for name in ("device", "entangler"):  # files say nothing of the default
+            if name in content and content[name] == type(self).model_fields[name].default:
+                del content[name]
         return {name: content[name] for name in (*_ORDER, *content) if name in content}
 
     def lasting(self) -> dict[str, Any]:
@@ -155,8 +156,8 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         if self.genotype is not None:
             values["space"] = self.genotype.spaces()
         if self.space is not None:
-            require_own_circuits(self.model, self.genotype is not None)
+            require_own_circuits(self)
             if isinstance(self.space, NamedSpace):
                 raise OptionError("the circuits of this run have not been read yet; call `settle` first.")
-            values |= {"space": self.space.per_cell(), "depth": None}
+            values |= {"space": self.space.per_cell(), "depth": None, "entangler": None}
         return _ESTIMATORS[self.data.task](max_epochs=self.epochs, **(values | options))

@@ -9,7 +9,7 @@ from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runs.run import load_run
-from qlstm_qiskit.hardware import EXACT
+from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.hardware.config.file import find_spec
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
 from qlstm_qiskit.space.transpiled import transpile_candidates
@@ -34,12 +34,14 @@ class TranspiledRun:
     cell_names: tuple[str, ...]
 
 
-def transpile_run(path: Path | str, backend: str, backends: Path | None = None, cache: Path | None = None) -> TranspiledRun:
+def transpile_run(
+    path: Path | str, backend: str | BackendSpec, backends: Path | None = None, cache: Path | None = None
+) -> TranspiledRun:
     """Transpile all circuits of a run's model for the device of a backend.
 
     Args:
         path: The run folder.
-        backend: Name of an entry of backends.yaml.
+        backend: An entry of backends.yaml, or its name.
         backends: A file of such entries in place of ./backends.yaml.
         cache: Folder for transpiled circuits; the user's cache folder where None.
 
@@ -48,7 +50,7 @@ def transpile_run(path: Path | str, backend: str, backends: Path | None = None, 
         OptionError: The model has no circuits, or the backend has no device.
         CircuitError: A circuit has more qubits than the device.
     """
-    spec = find_spec(backend, backends)
+    spec = find_spec(backend, backends) if isinstance(backend, str) else backend
     run = load_run(path, backend=EXACT)
     recurrent = run.forecaster.circuits
     if recurrent is None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
+from qlstm_qiskit.circuits.place import place_of
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.hardware.device.compact import filtered_target
 
@@ -86,6 +87,11 @@ class ErrorMap:
         operations = {name: self._target.operation_from_name(name) for name in sorted(self._target.operation_names)}
         pairs = [name for name, found in operations.items() if not isinstance(found, type) and found.num_qubits == 2]
         return [self.table(name, 2) for name in pairs]
+
+    @cached_property
+    def best_pairs(self) -> Values:
+        """Of the best instruction of two wires, (qubits, qubits); minus infinity where none works in this direction."""
+        return np.maximum.reduce([np.full((self.n_qubits,) * 2, -np.inf), *self.pair_tables])
 
     @cached_property
     def neighbours(self) -> Places:
@@ -208,6 +214,24 @@ def best_place(footprint: Footprint, errors: ErrorMap, at_least: tuple[int, ...]
         for wire, qubit in zip(part, found[free[0]].tolist(), strict=True):
             place[wire], taken[qubit] = qubit, True
     return tuple(place) if total > footprint.score(at_least, errors) else at_least
+
+
+def own_place(circuit: QuantumCircuit, errors: ErrorMap | None) -> tuple[int, ...] | None:
+    """The device qubits that a circuit was made for; None where it was made for none, or they will not do on this device.
+
+    Args:
+        circuit: Not yet transpiled.
+        errors: Of the device; None for one that does not say how many qubits it has.
+    """
+    place = place_of(circuit)
+    if place is None or errors is None or max(place) >= errors.n_qubits or not np.isfinite(errors.readout[list(place)]).all():
+        return None
+    works = np.isfinite(errors.best_pairs)
+    for item in circuit.data:
+        wires = [place[circuit.find_bit(qubit).index] for qubit in item.qubits]
+        if item.operation.name not in FREE and len(wires) > 1 and (len(wires) > 2 or not (works | works.T)[tuple(wires)]):
+            return None
+    return place
 
 
 def _counts(circuit: QuantumCircuit) -> Counter[tuple[str, tuple[int, ...]]]:

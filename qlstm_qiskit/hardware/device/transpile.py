@@ -16,6 +16,7 @@ from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
+from qlstm_qiskit.circuits.place import place_of
 from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit
@@ -23,7 +24,7 @@ from qlstm_qiskit.hardware.device.compact import active_qubits, compact, moved
 from qlstm_qiskit.hardware.device.delays import on_the_clock
 from qlstm_qiskit.hardware.device.fit import UnfitError, fitted, gate_names, gates_on, of_one_kind, stages_of
 from qlstm_qiskit.hardware.device.isa_cache import read_entry, write_entry
-from qlstm_qiskit.hardware.device.layout import ErrorMap, Footprint, alive, best_place, estimated_success
+from qlstm_qiskit.hardware.device.layout import ErrorMap, Footprint, alive, best_place, estimated_success, own_place
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport, compare
 
 _DEFAULT = TranspileSpec()
@@ -32,7 +33,8 @@ _DEFAULT = TranspileSpec()
 class Transpiler:
     """Fits circuits to one device, each once.
 
-    For each of ``spec.seeds`` seeds a circuit gets a layout (with ``measure_aware`` that of a copy in which its qubits
+    A circuit that was made for qubits of the device (`circuits.place`) begins with them, if they still work. Else, for each of
+    ``spec.seeds`` seeds, it gets a layout (with ``measure_aware`` that of a copy in which its qubits
     are measured, so that readout errors count), is transpiled, and is then moved to the best place of the device that
     takes it as it is. The best by estimated success is kept. A seed that needs no SWAPs and no dead coupler ends the search:
     others would differ only in the place. Where all of them need a dead coupler, the circuit is fitted to what is alive.
@@ -99,7 +101,8 @@ class Transpiler:
 
     def _key(self, circuit: QuantumCircuit, parameters: Sequence[Parameter], observables: Sequence[SparsePauliOp]) -> str:
         asked = ISACircuit("", circuit, tuple(parameters), tuple(observables))
-        return hashlib.sha256((self._setting + asked.fingerprint).encode()).hexdigest()
+        place = "" if self.spec.layout is not None else place_of(circuit) or ""
+        return hashlib.sha256((self._setting + asked.fingerprint + str(place)).encode()).hexdigest()
 
     def _check(self, name: str, circuit: QuantumCircuit, parameters: Sequence[Parameter]) -> None:
         stray = sorted(parameter.name for parameter in circuit.parameters if parameter not in set(parameters))
@@ -169,6 +172,9 @@ class Transpiler:
         self, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp], seed: int, target: Target | None = None
     ) -> _Found:
         layout = None if self.spec.layout is None else list(self.spec.layout)
+        if layout is None and target is None and seed == self.spec.seed:
+            place = own_place(circuit, self._errors)
+            layout = None if place is None else list(place)
         if layout is None and self.spec.measure_aware:
             measured = _measured(observables)
             copy = circuit.copy()

@@ -38,7 +38,8 @@ def again(spec: RunSpec, path: Path) -> str:
             refit = [] if source.get("refit", True) else ["--no-refit"]
             return _joined("derive", source["run"], *options, *refit)
         return _PYTHON
-    if spec.start is None and spec.space is not None and spec.space.source is None:
+    own = None if spec.entangler is not None else spec.space
+    if spec.start is None and own is not None and own.source is None:
         return _FROM_FOLDER
     training = [name for name in OF_TRAINING if name not in _ALWAYS]
     words: list[Any] = []
@@ -55,12 +56,12 @@ def again(spec: RunSpec, path: Path) -> str:
             for name, value in spec.data.reading.given.items():
                 words += _options(SimpleNamespace(**{name: value}), [name]) if name != "na" else _repeated(name, value)
         if spec.data.interval is not None:
-            own = spec.data.interval
-            words += ["--interval", own.level, "--calibration-fraction", own.calibration_fraction]
-            words += ["--interval-method", own.method]
+            kept = spec.data.interval
+            words += ["--interval", kept.level, "--calibration-fraction", kept.calibration_fraction]
+            words += ["--interval-method", kept.method]
         known = RunSpec.model_fields
         words += _options(spec, [name for name in (*OF_MODEL, *training) if getattr(spec, name) != known[name].default])
-        words += [] if spec.space is None else ["--space", spec.space.source]
+        words += [] if own is None else ["--space", own.source]
     if spec.search is not None:
         words += ["--strategy", spec.search.name]
         for key, value in _flat(spec.search.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)):

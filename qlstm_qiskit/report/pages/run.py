@@ -219,7 +219,7 @@ def _settings(spec: RunSpec) -> Section:
         for name, value in content.items()
         if name not in ("data", "genotype", "backend_options", "space") and value is not None
     ]
-    if spec.space is not None:
+    if spec.space is not None and spec.entangler is None:
         rows.append(["space", spec.space.source or "own circuits"])
     grid = DataGrid("The series, the model and its training.", ["option", "value"], rows, left=("value",))
     listing = Listing(strict_json(content, indent=2), "config.json", json_file("config", content))
