@@ -6,6 +6,7 @@ device takes 9 to 15 s and handing it to each run seconds more. Here everything 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,29 @@ def noise_model(target: Target, qubits: Sequence[int], *, readout: bool = False)
     from qiskit_aer.noise import NoiseModel
 
     return NoiseModel.from_backend(_SubDevice(target, qubits), readout_error=readout)
+
+
+def noise_models(target: Target, groups: Sequence[tuple[int, ...]]) -> list[NoiseModel]:
+    """`noise_model` of each of some groups of qubits; that of a gate which several of them have is made once."""
+    if len(groups) < 2:
+        return [noise_model(target, qubits) for qubits in groups]
+    from qiskit_aer.noise.device import basic_device_gate_errors
+
+    union = sorted({qubit for qubits in groups for qubit in qubits})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        errors = basic_device_gate_errors(target=sub_target(target, union))
+    waiting = filtered_target(target, lambda name, _: name == "delay")
+    models = []
+    for qubits in groups:
+        place = {union.index(qubit): position for position, qubit in enumerate(qubits)}
+        model = noise_model(waiting, qubits)  # of delays, which are no errors of gates
+        model.add_basis_gates(sorted(target.operation_names))  # it leaves out what is no gate
+        for name, wires, error in errors:
+            if all(wire in place for wire in wires):
+                model.add_quantum_error(error, name, [place[wire] for wire in wires], warnings=False)
+        models.append(model)
+    return models
 
 
 def compact_backend(backend: BackendV2, qubits: Sequence[int]) -> BackendV2:

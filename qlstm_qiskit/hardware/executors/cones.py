@@ -115,7 +115,9 @@ def cutting(spec: BackendSpec, executor: Executor, prepare: Prepare) -> tuple[Ex
     """
     if spec.method not in {None, "automatic"}:
         return executor, prepare
-    cut, most, instead = (STATE_QUBITS, MOST_STATE, _PRODUCTS) if spec.noise is None else (DENSITY_QUBITS, MOST_DENSITY, _INSIDE)
+    cut, most, instead = (
+        (STATE_QUBITS, MOST_STATE, _PRODUCTS) if spec.noise is None else (DENSITY_QUBITS, MOST_DENSITY, _INSIDE)
+    )
     return ConesExecutor(executor, cut), partial(_prepared, prepare, cut, most, instead)
 
 
