@@ -6,8 +6,8 @@
 
 The layer has hidden size 5 and one circuit per gate, between two linear layers. A step is as in `benchmarks.step`; widths are
 timed in alternation. `--peer`: the same layer and the same step with circuits by pauli-prop (`peer_models.pauli_propagation`
-says how), timed only after loss and all gradients agreed. `--bank`: the paper's candidates on hidden size + 1 qubits, as many as
-the exact interpreter takes. OMP_NUM_THREADS should be 1.
+says how), timed only after loss and all gradients agreed. `--bank`: the paper's candidates on hidden size + 1 qubits, as many
+as the exact interpreter takes. OMP_NUM_THREADS should be 1.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def measure_peer(n_qubits: int, depth: int, model: int) -> dict[str, float | str
 
 
 def measure_bank(n_qubits: int, depth: int) -> dict[str, float]:
-    """A step of all of the paper's candidates that are taken on so many qubits, beside torch.nn.LSTM of the same hidden size."""
+    """A step of the paper's candidates that are taken on so many qubits, beside torch.nn.LSTM of the same hidden size."""
     torch.manual_seed(0)
     hidden = n_qubits - 1
     x, y = (torch.randn(*shape, dtype=torch.float64) for shape in ((_BATCH, _WINDOW, 1), (_BATCH, 1)))

@@ -5,10 +5,10 @@
 It has no gradients and knows bound circuits only, so it is used as well as it can be:
 
 - Each output is cut to its light cone once, and Clifford gates are absorbed once, by pauli-prop's own means.
-- In each step every output is propagated through the trained rotations of its cone, without truncation, once for all samples and
-  time steps; its strings are then evaluated on the product state of the encoded data in torch, with autograd.
-- Gradients by trained angles are parameter shifts of the propagated coefficients: two propagations for each angle of the cone, again
-  for all samples and time steps together.
+- In each step every output is propagated through the trained rotations of its cone, without truncation, once for all samples
+  and time steps; its strings are then evaluated on the product state of the encoded data in torch, with autograd.
+- Gradients by trained angles are parameter shifts of the propagated coefficients: two propagations for each angle of the cone,
+  again for all samples and time steps together.
 
 Circuits must begin with H and R_Y by the input of each qubit.
 """

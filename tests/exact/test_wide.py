@@ -1,7 +1,8 @@
 """Circuits wider than a machine word: the exact interpreter against peers that know nothing of Pauli strings in arrays.
 
-Narrow light cones: Qiskit's statevector of the gates in the cone alone, and pauli-prop where it is installed. Wide ones: Qiskit's `Pauli.evolve` for Clifford gates,
-and Aer's matrix product states, exact where there is little entanglement. Gradients: parameter shift on the same peers.
+Narrow light cones: Qiskit's statevector of the gates in the cone alone, and pauli-prop where it is installed. Wide ones:
+Qiskit's `Pauli.evolve` for Clifford gates, and Aer's matrix product states, exact where there is little entanglement.
+Gradients: parameter shift on the same peers.
 """
 
 from __future__ import annotations

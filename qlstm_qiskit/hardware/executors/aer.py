@@ -23,7 +23,7 @@ from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.exact import require_bytes
 from qlstm_qiskit.hardware.contract.executor import Draws, ISACircuit, Request, Values, circuit_bytes
 from qlstm_qiskit.hardware.contract.measurement import Basis, read_out, rotated
-from qlstm_qiskit.hardware.device.compact import STATE_QUBITS, noise_models
+from qlstm_qiskit.hardware.device.compact import DENSITY_QUBITS, STATE_QUBITS, Gates, gates_of, noise_model
 from qlstm_qiskit.hardware.device.delays import without_delays
 from qlstm_qiskit.hardware.device.readout import readout_errors
 from qlstm_qiskit.hardware.executors.products import product_means
@@ -62,7 +62,7 @@ class AerExecutor:
         self._entropy, self._draws = np.random.SeedSequence(seed).entropy, draws or Draws()
         self._method = method or ("statevector" if noise is None else "density_matrix")
         self._noise, self._readout = noise, readout
-        self._simulators: dict[tuple[int, ...], tuple[AerSimulator, NDArray[np.float64] | None]] = {}
+        self._simulators: dict[tuple[tuple[int, ...], Gates], tuple[AerSimulator, NDArray[np.float64] | None]] = {}
         self._prepared: dict[tuple[ISACircuit, Basis], QuantumCircuit] = {}
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
@@ -99,9 +99,8 @@ class AerExecutor:
         groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
         for k, (request, _) in enumerate(tasks):
             groups.setdefault((request.circuit.qubits, bool(request.circuit.parameters)), []).append(k)
-        self._make_simulators([qubits for qubits, _ in groups])
         for (qubits, _), members in groups.items():
-            simulator, readout = self._simulators[qubits]
+            simulator, readout = self._simulator(qubits, [self._measured(tasks[k][0].circuit, tasks[k][1]) for k in members])
             for batch in _batches([(k, len(results[k])) for k in members]):
                 circuits = [self._measured(tasks[k][0].circuit, tasks[k][1]) for k, _ in batch]
                 parameters = [tasks[k][0].circuit.parameters for k, _ in batch]
@@ -123,17 +122,23 @@ class AerExecutor:
             self._prepared[key] = prepared
         return self._prepared[key]
 
-    def _make_simulators(self, groups: Sequence[tuple[int, ...]]) -> None:
-        """A simulator with the noise of each group of device qubits that has none yet, and their readout errors."""
-        new = [qubits for qubits in dict.fromkeys(groups) if qubits not in self._simulators]
-        models = [None] * len(new) if self._noise is None else noise_models(self._noise, new)
-        for qubits, noise in zip(new, models, strict=True):
+    def _simulator(
+        self, qubits: tuple[int, ...], circuits: Sequence[QuantumCircuit]
+    ) -> tuple[AerSimulator, NDArray[np.float64] | None]:
+        """A simulator with the noise of these device qubits, and their readout errors; of many, only that of gates in use."""
+        wide = self._noise is not None and len(qubits) > DENSITY_QUBITS
+        used = gates_of(circuits) if wide else frozenset()
+        if (qubits, used) not in self._simulators:
+            noise = None
+            if self._noise is not None:
+                noise = noise_model(self._noise, qubits, gates=used if wide else None)
             readout = readout_errors(self._noise, qubits) if self._noise is not None and self._readout else None
             simulator = AerSimulator(method=self._method, noise_model=noise)
             if self._method == "density_matrix":
                 # Aer fuses maps of more than 7 qubits by itself; those of 6 take half the time fused, fewer take longer
                 simulator.set_options(fusion_threshold=5)
-            self._simulators[qubits] = simulator, readout
+            self._simulators[qubits, used] = simulator, readout
+        return self._simulators[qubits, used]
 
 
 def prepare_for_aer(

@@ -1,8 +1,8 @@
 """Wide circuits on this machine: unconnected parts, and single observables, on the qubits that they depend on.
 
-An observable depends on the gates in its light cone alone: going back in time from its qubits, a gate that shares none with what
-was met so far cancels against its inverse. The same holds with the noise of gates, as channels keep the trace and act on the
-qubits of their gate, and with errors of single bits. So the expectation value of an observable, and the distribution of its
+An observable depends on the gates in its light cone alone: going back in time from its qubits, a gate that shares none with
+what was met so far cancels against its inverse. The same holds with the noise of gates, as channels keep the trace and act on
+the qubits of their gate, and with errors of single bits. So the expectation value of an observable, and the distribution of its
 shots, are those of the cut circuit. What is lost is the covariance: shots of observables that are cut apart are drawn
 independently.
 """
@@ -23,9 +23,9 @@ from qiskit.quantum_info import SparsePauliOp
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Prepare, Request, Values, distinct_rows
-from qlstm_qiskit.hardware.device.compact import DENSITY_QUBITS, STATE_QUBITS, active_qubits, compact
+from qlstm_qiskit.hardware.device.compact import DENSITY_QUBITS, STATE_QUBITS, active_qubits, compact, compact_together
 
-#: Qubits up to which Aer is tried with a circuit as a whole, if its light cones are wide: 16 GiB of amplitudes or of density matrix.
+#: Qubits up to which Aer is tried with a circuit as a whole if its light cones are wide, without noise and with: 16 GiB.
 MOST_STATE, MOST_DENSITY = 30, 15
 
 _PRODUCTS = "method: matrix_product_state in the entry of the backend"
@@ -62,7 +62,7 @@ class Part:
         return Request(circuit, rows, asked.shots), origin
 
     def narrowed(self, most: int) -> list[Part]:
-        """This part, or its light cones where it has more than `most` qubits and they have not."""
+        """The part itself, or its light cones where it has more than `most` qubits and they have not."""
         if self.n_qubits <= most:
             return [self]
         parts = light_cones(self.circuit)
@@ -99,7 +99,10 @@ class ConesExecutor:
     def _cut(self, isa: ISACircuit) -> list[tuple[Part, ISACircuit]]:
         if isa not in self._parts:
             parts = whole(isa).narrowed(self._most)
-            self._parts[isa] = [(part, compact(part.circuit) if part.cut else part.circuit) for part in parts]
+            circuits = [part.circuit for part in parts]
+            if parts[0].cut:  # on the same qubits of a device, so that they have their noise in common
+                circuits = compact_together(circuits) if isa.qubits else list(map(compact, circuits))
+            self._parts[isa] = list(zip(parts, circuits, strict=True))
         return self._parts[isa]
 
 

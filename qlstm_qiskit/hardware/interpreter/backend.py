@@ -12,8 +12,8 @@ from qiskit.transpiler import Target
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Draws, Executor, ISACircuit, Prepare, Request, Values
-from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, Workload
 from qlstm_qiskit.hardware.executors.cones import widest
+from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, Workload
 from qlstm_qiskit.hardware.executors.local import parts_on_device
 from qlstm_qiskit.hardware.executors.packing import PackingExecutor
 from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
