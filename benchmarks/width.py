@@ -19,7 +19,9 @@ import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
+import psutil
 import torch
 from torch import nn
 
@@ -36,8 +38,9 @@ _AGREE, _PEER_ROUNDS = 1e-8, 5
 
 
 def measure(qubits: list[int], depth: int, model: int) -> list[dict[str, float]]:
-    """For each width: milliseconds of a step, the ratio to the first width, seconds to build the layer; and MiB at the end."""
+    """For each width: milliseconds of a step, ratio to the first, seconds to build; MiB of the process, and of all layers."""
     torch.manual_seed(0)
+    before = psutil.Process().memory_info().rss / 2**20
     x, y = (torch.randn(*shape, dtype=torch.float64) for shape in ((_BATCH, _WINDOW, 1), (_BATCH, 1)))
     steps, built = [], []
     for n_qubits in qubits:
@@ -50,7 +53,15 @@ def measure(qubits: list[int], depth: int, model: int) -> list[dict[str, float]]
     times = [sorted(column)[_ROUNDS // 2] for column in zip(*rounds, strict=True)]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
-        {"qubits": n, "depth": depth, "ms": ms, "ratio": ms / times[0], "first_s": first, "process_mib": memory}
+        {
+            "qubits": n,
+            "depth": depth,
+            "ms": ms,
+            "ratio": ms / times[0],
+            "first_s": first,
+            "process_mib": memory,
+            "own_mib": memory - before,
+        }
         for n, ms, first in zip(qubits, times, built, strict=True)
     ]
 
@@ -71,7 +82,7 @@ def measure_peer(n_qubits: int, depth: int, model: int) -> dict[str, float | str
         loss.backward()
         found.append([loss.detach(), *(parameter.grad for parameter in layer.parameters())])
         assert all(parameter.grad.abs().max() > 0 for parameter in layer.parameters())
-    difference = max(float((one - other).abs().max()) for one, other in zip(*found, strict=True))
+    difference = max(float((one - other).abs().max() / one.abs().max()) for one, other in zip(*found, strict=True))
     assert difference < _AGREE, f"the peer disagrees by {difference:.1g}"
     steps = [training_step(layer, _HIDDEN, x, y) for layer in (ours, theirs)]
     rounds = [(median_ms(steps[0], seconds=0.5), _once_ms(steps[1])) for _ in range(_PEER_ROUNDS)]
@@ -118,6 +129,31 @@ def measure_bank(n_qubits: int, depth: int) -> dict[str, float]:
     }
 
 
+def report(widths: list[dict[str, float]], peer: list[dict[str, Any]], bank: list[dict[str, float]]) -> str:
+    """A table of targets: widths of which the first is the reference, one row of a peer or none, and one of many candidates."""
+    lines = ["| work | ms | beside | ms | ratio | must | aim |", "|---|---|---|---|---|---|---|"]
+    first = widths[0]
+    for row in widths[1:]:
+        limits = ("6", "4") if row["qubits"] == 100 else ("", "")
+        lines.append(
+            f"| {row['qubits']} qubits | {row['ms']:.3g} | {first['qubits']} qubits | {first['ms']:.3g} "
+            f"| **{row['ratio']:.2f}** | {limits[0]} | {limits[1]} |"
+        )
+    for row in peer:
+        lines.append(
+            f"| {row['qubits']} qubits | {row['ms']:.3g} | pauli-prop | {row['peer_ms']:.3g} "
+            f"| **{row['ratio']:.3g}** times as fast | 10 | 30 |"
+        )
+    for row in bank:
+        name = f"{row['candidates']} candidates, {row['qubits']} qubits ({row['refused']} are refused)"
+        other = f"nn.LSTM of hidden {row['qubits'] - 1}"
+        lines.append(f"| {name} | {row['ms']:.3g} | {other} | {row['lstm_ms']:.3g} | **{row['ratio']:.3g}** | 10 | 5 |")
+    memory = (
+        f"Peak memory with all these widths: {first['process_mib']:.0f} MiB, of which layers and steps {first['own_mib']:.0f}"
+    )
+    return "\n".join([*lines, "", f"{memory} (must: 2048, aim: 512).", *(f"Versions: {row['versions']}." for row in peer)])
+
+
 def _once_ms(step: Callable[[], None]) -> float:
     start = time.perf_counter()
     step()
@@ -137,16 +173,20 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.peer or given.bank:
         qubits = given.qubits or [156 if given.peer else 24]
-        for n in qubits:
-            row = measure_peer(n, given.depth, given.model) if given.peer else measure_bank(n, given.depth)
-            print(json.dumps(row) if given.json else "\n".join(f"{key}: {value}" for key, value in row.items()))
+        measured = [measure_peer(n, given.depth, given.model) if given.peer else measure_bank(n, given.depth) for n in qubits]
+        text = "\n\n".join("\n".join(f"{key}: {value}" for key, value in row.items()) for row in measured)
+        print(json.dumps(measured) if given.json else text)
         return
     rows = measure(given.qubits or [30, 32, 60, 100, 156], given.depth, given.model)
+    if given.json:
+        print(json.dumps(rows))
+        return
     for row in rows:
         text = f"{row['qubits']:4} qubits, depth {row['depth']}: {row['ms']:6.1f} ms, {row['ratio']:.2f} times, "
-        print(json.dumps(row) if given.json else f"{text}first step after {row['first_s']:.1f} s")
-    if not given.json:
-        print(f"Peak memory of the process: {rows[0]['process_mib']:.0f} MiB")
+        print(f"{text}first step after {row['first_s']:.1f} s")
+    print(
+        f"Peak memory of the process: {rows[0]['process_mib']:.0f} MiB, of these layers and steps {rows[0]['own_mib']:.0f} MiB"
+    )
 
 
 if __name__ == "__main__":
