@@ -35,10 +35,10 @@ TARGETS: dict[str, tuple[str, float, float]] = {
 
 
 #: What stands above the table of widths.
-WIDTH = """`python -m benchmarks.width`: hybrid config1, hidden 5, depth 2, batch 10, one circuit per gate. pauli-prop
-(`pip install pauli-prop==0.2.1`, `--peer`) propagates each output of the same layer through its light cone and has no gradients
-of its own: those by trained angles are parameter shifts of its coefficients, the rest is autograd. It is timed only after loss
-and all gradients agreed to 1e-8, relative to the largest of each tensor."""
+WIDTH = """`python -m benchmarks.width`: hybrid config1, hidden 5, depth 2, batch 10, one circuit per gate; in processor time.
+pauli-prop (`pip install pauli-prop==0.2.1`, `--peer`) propagates each output of the same layer through its light cone. It has
+no gradients of its own: those by trained angles are parameter shifts of its coefficients, the rest is autograd. It is timed
+only after loss and all gradients agreed to 1e-8, relative to the largest of each tensor."""
 
 
 def run(module: str, *arguments: str, check: bool = True, **environment: str) -> Any:

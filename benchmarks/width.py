@@ -5,9 +5,9 @@
     python -m benchmarks.width --bank [--qubits 24] [--depth 2]         # many candidates, beside torch.nn.LSTM
 
 The layer has hidden size 5 and one circuit per gate, between two linear layers. A step is as in `benchmarks.step`; widths are
-timed in alternation. `--peer`: the same layer and the same step with circuits by pauli-prop (`peer_models.pauli_propagation`
-says how), timed only after loss and all gradients agreed. `--bank`: the paper's candidates on hidden size + 1 qubits, as many
-as the exact interpreter takes. OMP_NUM_THREADS should be 1.
+timed in alternation, in processor time. `--peer`: the same layer and the same step with circuits by pauli-prop
+(`peer_models.pauli_propagation` says how), timed only after loss and all gradients agreed. `--bank`: the paper's candidates on
+hidden size + 1 qubits, as many as the exact interpreter takes. OMP_NUM_THREADS should be 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import torch
 from torch import nn
 
 from benchmarks.step import training_step
-from benchmarks.timing import median_ms
 from qlstm_qiskit import QLSTM, SearchSpace
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS
@@ -49,7 +48,7 @@ def measure(qubits: list[int], depth: int, model: int) -> list[dict[str, float]]
         steps.append(training_step(layer, _HIDDEN, x, y))
         steps[-1]()
         built.append(time.perf_counter() - start)
-    rounds = [[median_ms(step, seconds=0.5) for step in steps] for _ in range(_ROUNDS)]
+    rounds = [[_cpu_ms(step) for step in steps] for _ in range(_ROUNDS)]
     times = [sorted(column)[_ROUNDS // 2] for column in zip(*rounds, strict=True)]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
@@ -85,7 +84,7 @@ def measure_peer(n_qubits: int, depth: int, model: int) -> dict[str, float | str
     difference = max(float((one - other).abs().max() / one.abs().max()) for one, other in zip(*found, strict=True))
     assert difference < _AGREE, f"the peer disagrees by {difference:.1g}"
     steps = [training_step(layer, _HIDDEN, x, y) for layer in (ours, theirs)]
-    rounds = [(median_ms(steps[0], seconds=0.5), _once_ms(steps[1])) for _ in range(_PEER_ROUNDS)]
+    rounds = [(_cpu_ms(steps[0]), _cpu_ms(steps[1], 1)) for _ in range(_PEER_ROUNDS)]
     own, other = (statistics.median(column) for column in zip(*rounds, strict=True))
     versions = ", ".join(f"{name} {version(name)}" for name in ("pauli-prop", "qiskit", "numpy"))
     return {
@@ -115,7 +114,7 @@ def measure_bank(n_qubits: int, depth: int) -> dict[str, float]:
         except CapacityError:
             continue
     first, steps = time.perf_counter() - start, (step, reference)
-    rounds = [[median_ms(step, seconds=0.5) for step in steps] for _ in range(_ROUNDS)]
+    rounds = [[_cpu_ms(step) for step in steps] for _ in range(_ROUNDS)]
     own, other = (statistics.median(column) for column in zip(*rounds, strict=True))
     return {
         "qubits": n_qubits,
@@ -154,10 +153,14 @@ def report(widths: list[dict[str, float]], peer: list[dict[str, Any]], bank: lis
     return "\n".join([*lines, "", f"{memory} (must: 2048, aim: 512).", *(f"Versions: {row['versions']}." for row in peer)])
 
 
-def _once_ms(step: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    step()
-    return 1e3 * (time.perf_counter() - start)
+def _cpu_ms(step: Callable[[], None], calls: int = 15) -> float:
+    """Median milliseconds of processor time; beside other work, long calls wait for their turn and short ones do not."""
+    times = []
+    for _ in range(calls):
+        start = time.process_time()
+        step()
+        times.append(1e3 * (time.process_time() - start))
+    return statistics.median(times)
 
 
 def main() -> None:
