@@ -15,7 +15,7 @@ from qiskit_aer import AerSimulator
 from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Request, Values
-from qlstm_qiskit.hardware.device.compact import active_qubits, compact, gates_of, noise_model
+from qlstm_qiskit.hardware.device.compact import active_qubits, compact, compact_backend, gates_of, noise_model
 from qlstm_qiskit.hardware.device.named import find_device
 from qlstm_qiskit.hardware.device.readout import readout_errors
 from qlstm_qiskit.hardware.device.transpile import Transpiler
@@ -203,6 +203,23 @@ def test_noise_of_some_gates_is_that_of_the_device() -> None:
     own, other = some._custom_noise_passes[0], whole._custom_noise_passes[0]
     np.testing.assert_array_equal(own._t1s, other._t1s)
     np.testing.assert_array_equal(own._t2s, other._t2s)
+
+
+def test_a_small_circuit_on_a_wide_part_of_a_device_has_its_noise() -> None:
+    """Shots of the same seed on its own qubits alone, whose noise is that of all their gates."""
+    device, circuit = find_device("fez"), QuantumCircuit(2, 1)
+    for qubit in (0, 1):
+        circuit.sx(qubit)
+    circuit.cz(0, 1)
+    circuit.sx(1)
+    circuit.measure(1, 0)
+    wide = QuantumCircuit(14, 1).compose(circuit, [3, 4], [0])
+    found = [
+        compact_backend(device, qubits).run(own, shots=5000, seed_simulator=1).result().get_counts()
+        for qubits, own in (((3, 4), circuit), (range(14), wide))
+    ]
+    assert found[0] == found[1]
+    assert min(found[0].values()) > 0
 
 
 def test_local_simulation_of_a_device_cuts_what_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
