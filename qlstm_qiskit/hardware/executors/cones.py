@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +80,7 @@ class ConesExecutor:
 
     def __init__(self, inner: Executor, most: int) -> None:
         self._inner, self._most = inner, most
-        self._parts: WeakKeyDictionary[ISACircuit, list[tuple[Part, ISACircuit]]] = WeakKeyDictionary()
+        self._parts: dict[ISACircuit, list[tuple[Part, ISACircuit]]] = {}
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Expectation values of each request, (sets, observables)."""
