@@ -8,6 +8,7 @@ Takes some ten minutes, and half an hour more for the peers' environments where 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dead, derived_noise, learning, primitives, stages
+from benchmarks import dead, derived_noise, learning, primitives, stages, width
 from benchmarks.timing import machine
 from qlstm_qiskit.experiments.studies.records import load_study_folder
 
@@ -31,6 +32,13 @@ TARGETS: dict[str, tuple[str, float, float]] = {
     "inference, L b64": ("--size L --batch 64 --inference", 4, 1.5),
     "L b10, config1": ("--size L --model config1", 5, 2),
 }
+
+
+#: What stands above the table of widths.
+WIDTH = """`python -m benchmarks.width`: hybrid config1, hidden 5, depth 2, batch 10, one circuit per gate; in processor time.
+pauli-prop (`pip install pauli-prop==0.2.1`, `--peer`) propagates each output of the same layer through its light cone. It has
+no gradients of its own: those by trained angles are parameter shifts of its coefficients, the rest is autograd. It is timed
+only after loss and all gradients agreed to 1e-8, relative to the largest of each tensor."""
 
 
 def run(module: str, *arguments: str, check: bool = True, **environment: str) -> Any:
@@ -112,6 +120,12 @@ The candidates' part (`bind_ms`: building the form, forward) does not grow with 
 `python -m benchmarks.dead`; timed only after both gave the same outputs.
 
 {dead.report(run("dead"))}
+
+## Width
+
+{WIDTH}
+
+{width.report(run("width"), run("width", "--peer") if importlib.util.find_spec("pauli_prop") else [], run("width", "--bank"))}
 
 ## Search, derive, fine-tune
 

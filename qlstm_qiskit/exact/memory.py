@@ -68,7 +68,7 @@ def require_noisy_qubits(n_qubits: int) -> None:
     if n_qubits > MAX_NOISY_QUBITS:
         raise CapacityError(
             f"{n_qubits} qubits are too many for the exact interpreter with noise, which takes {MAX_NOISY_QUBITS} at most. Use "
-            "fewer qubits (hidden_size, or n_qubits), a backend without noise, or a device."
+            "fewer qubits (hidden_size, or n_qubits), a backend without noise, or one that runs circuits (aer-noise-fez)."
         )
 
 

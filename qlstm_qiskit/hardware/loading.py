@@ -142,12 +142,13 @@ def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Bac
     from qlstm_qiskit.hardware.device.named import device_named_in
     from qlstm_qiskit.hardware.device.readout import noise_target
     from qlstm_qiskit.hardware.executors.aer import AerExecutor, prepare_for_aer
+    from qlstm_qiskit.hardware.executors.cones import cutting
     from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 
     draws = draws or Draws()
     if spec.noise is None:
         executor = AerExecutor(spec.shots, seed=seed, method=spec.method, draws=draws)
-        return PrimitiveBackend(spec, executor, prepare_for_aer, draws=draws)
+        return PrimitiveBackend(spec, *cutting(spec, executor, prepare_for_aer), draws=draws)
     device, readout = device_named_in(spec), spec.noise.readout
     noise = noise_target(device)
     executor = AerExecutor(spec.shots, seed=seed, method=spec.method, noise=noise, readout=readout, draws=draws)
@@ -158,7 +159,7 @@ def _aer(spec: BackendSpec, seed: int | None, draws: Draws | None = None) -> Bac
     ) -> ISACircuit:
         return compact(on_device(name, circuit, parameters, observables))
 
-    return PrimitiveBackend(spec, executor, prepare, draws=draws)
+    return PrimitiveBackend(spec, *cutting(spec, executor, prepare), draws=draws)
 
 
 def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, ordered: bool) -> Backend:

@@ -57,7 +57,7 @@ def test_a_run_of_100_qubits_from_training_to_its_page(qlstm: Command, tmp_path:
     assert code == 2
     assert err == (
         "error: 100 qubits are too many for the exact interpreter with noise, which takes 31 at most. Use fewer qubits "
-        "(hidden_size, or n_qubits), a backend without noise, or a device.\n"
+        "(hidden_size, or n_qubits), a backend without noise, or one that runs circuits (aer-noise-fez).\n"
     )
 
 

@@ -1,7 +1,8 @@
 """Circuits wider than a machine word: the exact interpreter against peers that know nothing of Pauli strings in arrays.
 
-Narrow light cones: Qiskit's statevector of the gates in the cone alone. Wide ones: Qiskit's `Pauli.evolve` for Clifford gates,
-and Aer's matrix product states, exact where there is little entanglement. Gradients: parameter shift on the same peers.
+Narrow light cones: Qiskit's statevector of the gates in the cone alone, and pauli-prop where it is installed. Wide ones:
+Qiskit's `Pauli.evolve` for Clifford gates, and Aer's matrix product states, exact where there is little entanglement.
+Gradients: parameter shift on the same peers.
 """
 
 from __future__ import annotations
@@ -83,6 +84,20 @@ def by_products(candidate: Candidate, x: Values, w: Values) -> Values:
     return np.array([data[str(k)] for k in range(len(candidate.observables()))])
 
 
+def by_pauli_prop(candidate: Candidate, x: Values, w: Values) -> Values:
+    """All outputs by Qiskit's Pauli propagation, without truncation."""
+    peer = pytest.importorskip("pauli_prop.propagation")
+    clifford, rotations = peer.evolve_through_cliffords(bound(candidate, x, w))
+    gates, values = peer.circuit_to_rotation_gates(rotations), []
+    for observable in candidate.observables():
+        found, left_out = peer.propagate_through_rotation_gates(observable, gates, 1 << 16, 0.0, "h")
+        assert left_out == 0
+        strings = found.paulis.evolve(clifford, frame="h")
+        signs = np.where(strings.phase == 2, -1, 1)
+        values.append((found.coeffs.real * signs)[~strings.x.any(axis=1)].sum())
+    return np.array(values)
+
+
 def shifted(
     peer: Callable[[Candidate, Values, Values], Values],
     candidate: Candidate,
@@ -134,6 +149,15 @@ def assert_as(
 def test_brickwork_as_statevectors_of_its_light_cones(n: int, depth: int, block: str) -> None:
     candidate = SearchSpace.product(["H-RY"], [block]).candidates(n, depth)[0]
     assert_as(by_cones, candidate, seed=n, columns=2)
+
+
+@pytest.mark.parametrize(
+    ("n", "depth", "block"),
+    [(8, 2, "cyclic-RY"), (60, 1, "linear-RX"), pytest.param(156, 2, "linear-RY", marks=pytest.mark.slow)],
+)
+def test_circuits_as_pauli_prop_propagates_them(n: int, depth: int, block: str) -> None:
+    candidate = SearchSpace.product(["H-RY"], [block]).candidates(n, depth)[0]
+    assert_as(by_pauli_prop, candidate, seed=n, columns=2)
 
 
 def chain(n: int) -> Candidate:

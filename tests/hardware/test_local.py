@@ -149,7 +149,8 @@ class TestLocalExecutor:
             chain = QuantumCircuit(20)
             for qubit in range(n_qubits - 1):
                 chain.cx(qubit, qubit + 1)
-            isas.append(ISACircuit("chain", chain, (), (SparsePauliOp("I" * 19 + "Z"),), tuple(range(20))))
+            last = SparsePauliOp.from_sparse_list([("Z", [n_qubits - 1], 1.0)], 20)  # which depends on all
+            isas.append(ISACircuit("chain", chain, (), (last,), tuple(range(20))))
         device, begun = GenericBackendV2(20, seed=1), []
 
         def make(part: BackendV2) -> AerExecutor:

@@ -105,3 +105,13 @@ def circuit_bytes(circuit: QuantumCircuit) -> bytes:
         if not library_name(gate) and getattr(gate, "definition", None) is not None:
             lines.append(circuit_bytes(gate.definition).decode())
     return "\n".join(lines).encode()
+
+
+def distinct_rows(rows: Values) -> tuple[Values, NDArray[np.intp]]:
+    """The different rows in the order in which they come, and for each row which of them it is."""
+    if not rows.shape[1]:
+        return rows[:1], np.zeros(len(rows), dtype=np.intp)
+    content = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, origin = np.unique(content, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return rows[first[order]], np.argsort(order)[origin]

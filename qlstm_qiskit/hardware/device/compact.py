@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from qiskit_aer import AerSimulator
     from qiskit_aer.noise import NoiseModel
 
+#: Instructions: a name, and qubits.
+Gates = frozenset[tuple[str, tuple[int, ...]]]
+
 #: Qubits up to which a noisy circuit is simulated by its density matrix (4^n numbers) and by state vectors, one per shot.
 DENSITY_QUBITS, STATE_QUBITS = 12, 24
 
@@ -100,15 +103,42 @@ def sub_target(target: Target, qubits: Sequence[int]) -> Target:
     return result
 
 
-def noise_model(target: Target, qubits: Sequence[int], *, readout: bool = False) -> NoiseModel:
+def noise_model(target: Target, qubits: Sequence[int], *, readout: bool = False, gates: Gates | None = None) -> NoiseModel:
     """Aer's noise of a device (depolarizing and thermal relaxation) on `qubits`, which become 0, 1, ...
 
     The channels are those of ``NoiseModel.from_backend`` on the whole device. Without `readout` bits are read without
-    errors; `readout_errors` has the rates.
+    errors; `readout_errors` has the rates. With `gates`, on these new qubits, it has their noise and that of delays alone: that
+    of a whole device takes seconds to make and to hand over.
     """
     from qiskit_aer.noise import NoiseModel
 
+    if gates is not None:
+        target = _restricted(sub_target(target, qubits), gates)
+        qubits = range(len(qubits))
     return NoiseModel.from_backend(_SubDevice(target, qubits), readout_error=readout)
+
+
+def gates_of(circuits: Sequence[QuantumCircuit]) -> Gates:
+    """All instructions of circuits, as names and qubits."""
+    found: set[tuple[str, tuple[int, ...]]] = set()
+    for circuit in circuits:
+        place = {qubit: index for index, qubit in enumerate(circuit.qubits)}
+        found |= {(item.name, tuple(place[qubit] for qubit in item.qubits)) for item in circuit.data}
+    return frozenset(found)
+
+
+def _restricted(target: Target, gates: Gates) -> Target:
+    """A target with these instructions and its delays alone."""
+    result = empty_target(target, target.num_qubits, target.qubit_properties)
+    for name in sorted(target.operation_names):
+        operation, known = target.operation_from_name(name), target[name]
+        if not known or None in known:
+            result.add_instruction(operation, name=name)
+            continue
+        kept = {wires: own for wires, own in known.items() if name == "delay" or (name, wires) in gates}
+        if kept:
+            result.add_instruction(operation, kept, name=name)
+    return result
 
 
 def compact_backend(backend: BackendV2, qubits: Sequence[int]) -> BackendV2:
@@ -126,6 +156,7 @@ class _SubDevice(BackendV2):
         super().__init__(name=name, description=f"device qubits {', '.join(map(str, qubits))}")
         self._target = sub_target(target, qubits)
         self._simulators: dict[bool, AerSimulator] = {}
+        self._used: dict[Gates, AerSimulator] = {}
 
     @property
     def target(self) -> Target:
@@ -159,7 +190,8 @@ class _SubDevice(BackendV2):
 
         readout = readout_errors(self._target, range(self.num_qubits))
         seed = options.get("seed_simulator")
-        return sample(circuits, self._aer(readout=False), readout, options.get("shots") or shots, seed, "density_matrix")
+        simulator = self._aer(readout=False) if self.num_qubits <= DENSITY_QUBITS else self._aer_of(circuits)
+        return sample(circuits, simulator, readout, options.get("shots") or shots, seed, "density_matrix")
 
     def _simulated(self, circuits: list[QuantumCircuit], shots: int, options: dict[str, Any]) -> Any:
         defaults = {"shots": shots, "method": _method(circuits)}
@@ -172,6 +204,15 @@ class _SubDevice(BackendV2):
 
             self._simulators[readout] = AerSimulator(noise_model=NoiseModel.from_backend(self, readout_error=readout))
         return self._simulators[readout]
+
+    def _aer_of(self, circuits: Sequence[QuantumCircuit]) -> AerSimulator:
+        """A simulator with the noise of the gates that small circuits on some qubits of a wide device use."""
+        from qiskit_aer import AerSimulator
+
+        gates = gates_of(circuits)
+        if gates not in self._used:
+            self._used[gates] = AerSimulator(noise_model=noise_model(self._target, range(self.num_qubits), gates=gates))
+        return self._used[gates]
 
 
 def simulated_slowly(n_qubits: int) -> str | None:

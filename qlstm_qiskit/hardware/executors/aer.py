@@ -23,9 +23,10 @@ from qlstm_qiskit.errors import CapacityError
 from qlstm_qiskit.exact import require_bytes
 from qlstm_qiskit.hardware.contract.executor import Draws, ISACircuit, Request, Values, circuit_bytes
 from qlstm_qiskit.hardware.contract.measurement import Basis, read_out, rotated
-from qlstm_qiskit.hardware.device.compact import noise_model
+from qlstm_qiskit.hardware.device.compact import DENSITY_QUBITS, STATE_QUBITS, Gates, gates_of, noise_model
 from qlstm_qiskit.hardware.device.delays import without_delays
 from qlstm_qiskit.hardware.device.readout import readout_errors
+from qlstm_qiskit.hardware.executors.products import product_means
 
 #: Gates that circuits are opened to. Aer 0.18 knows the controlled rotations too, but binds their parameters wrongly.
 _BASIS_GATES = ["h", "x", "y", "z", "s", "sdg", "t", "tdg", "sx", "sxdg", "rx", "ry", "rz", "p", "u"]
@@ -61,7 +62,7 @@ class AerExecutor:
         self._entropy, self._draws = np.random.SeedSequence(seed).entropy, draws or Draws()
         self._method = method or ("statevector" if noise is None else "density_matrix")
         self._noise, self._readout = noise, readout
-        self._simulators: dict[tuple[int, ...], tuple[AerSimulator, NDArray[np.float64] | None]] = {}
+        self._simulators: dict[tuple[tuple[int, ...], Gates], tuple[AerSimulator, NDArray[np.float64] | None]] = {}
         self._prepared: dict[tuple[ISACircuit, Basis], QuantumCircuit] = {}
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
@@ -69,15 +70,23 @@ class AerExecutor:
         self._draws.count += 1
         tasks = [(k, basis) for k, request in enumerate(requests) for basis in request.circuit.measurement.bases]
         means: list[list[Values]] = [[] for _ in requests]
-        every = self._probabilities([(requests[k], basis) for k, basis in tasks])
-        for (k, basis), probabilities in zip(tasks, every, strict=True):
+        every = iter(self._probabilities([(requests[k], basis) for k, basis in tasks if not self._as_product(basis)]))
+        for k, basis in tasks:
             shots = requests[k].shots or self.shots
+            if self._as_product(basis):
+                means[k].append(product_means(requests[k], basis, shots, int(generator.integers(2**31))))
+                continue
+            probabilities = next(every)
             if shots is not None:
                 probabilities = generator.multinomial(shots, probabilities) / shots
             means[k].append(probabilities @ basis.signs())
         return [
             request.circuit.measurement.combine(own, len(request.values)) for request, own in zip(requests, means, strict=True)
         ]
+
+    def _as_product(self, basis: Basis) -> bool:
+        """Whether there are too many outcomes for a table of their probabilities, and the method does not need one."""
+        return self._method == "matrix_product_state" and len(basis.qubits) > STATE_QUBITS
 
     def _probabilities(self, tasks: Sequence[tuple[Request, Basis]]) -> list[Values]:
         """Probability of each outcome as it is read, (sets, 2^bits), of each circuit in each basis.
@@ -91,7 +100,7 @@ class AerExecutor:
         for k, (request, _) in enumerate(tasks):
             groups.setdefault((request.circuit.qubits, bool(request.circuit.parameters)), []).append(k)
         for (qubits, _), members in groups.items():
-            simulator, readout = self._simulator(qubits)
+            simulator, readout = self._simulator(qubits, [self._measured(tasks[k][0].circuit, tasks[k][1]) for k in members])
             for batch in _batches([(k, len(results[k])) for k in members]):
                 circuits = [self._measured(tasks[k][0].circuit, tasks[k][1]) for k, _ in batch]
                 parameters = [tasks[k][0].circuit.parameters for k, _ in batch]
@@ -113,17 +122,23 @@ class AerExecutor:
             self._prepared[key] = prepared
         return self._prepared[key]
 
-    def _simulator(self, qubits: tuple[int, ...]) -> tuple[AerSimulator, NDArray[np.float64] | None]:
-        """A simulator with the noise of these device qubits, and their readout errors."""
-        if qubits not in self._simulators:
-            noise = None if self._noise is None else noise_model(self._noise, qubits)
+    def _simulator(
+        self, qubits: tuple[int, ...], circuits: Sequence[QuantumCircuit]
+    ) -> tuple[AerSimulator, NDArray[np.float64] | None]:
+        """A simulator with the noise of these device qubits, and their readout errors; of many, only that of gates in use."""
+        wide = self._noise is not None and len(qubits) > DENSITY_QUBITS
+        used = gates_of(circuits) if wide else frozenset()
+        if (qubits, used) not in self._simulators:
+            noise = None
+            if self._noise is not None:
+                noise = noise_model(self._noise, qubits, gates=used if wide else None)
             readout = readout_errors(self._noise, qubits) if self._noise is not None and self._readout else None
             simulator = AerSimulator(method=self._method, noise_model=noise)
             if self._method == "density_matrix":
                 # Aer fuses maps of more than 7 qubits by itself; those of 6 take half the time fused, fewer take longer
                 simulator.set_options(fusion_threshold=5)
-            self._simulators[qubits] = simulator, readout
-        return self._simulators[qubits]
+            self._simulators[qubits, used] = simulator, readout
+        return self._simulators[qubits, used]
 
 
 def prepare_for_aer(

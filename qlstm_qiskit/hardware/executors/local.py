@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
-from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import QLSTMWarning
 from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Request, Values
-from qlstm_qiskit.hardware.device.compact import active_qubits, compact_backend, compact_together, simulated_slowly
+from qlstm_qiskit.hardware.device.compact import (
+    DENSITY_QUBITS,
+    STATE_QUBITS,
+    compact_backend,
+    compact_together,
+    simulated_slowly,
+)
+from qlstm_qiskit.hardware.executors.cones import Part, split_apart, widest
 
 
 class LocalExecutor:
     """Runs circuits that are on all qubits of a device on a simulation of those that are in use.
 
     Circuits side by side (see `packing`) share no gate and no observable, so that each is simulated alone: a device without
-    crosstalk. All requests of a call stay one call of the inner executor.
+    crosstalk. Those that are too wide are cut into light cones where these are narrow (`cones`). All requests of a call stay
+    one call of the inner executor.
 
     Args:
         device: Whose qubits and noise the simulation has.
@@ -31,8 +36,9 @@ class LocalExecutor:
 
     def __init__(self, device: BackendV2, make: Callable[[BackendV2], Executor], noisy: bool = True) -> None:
         self._device, self._make, self._noisy = device, make, noisy
+        self._most = DENSITY_QUBITS if noisy else STATE_QUBITS
         self._said = 0
-        self._parts: WeakKeyDictionary[ISACircuit, list[_Component]] = WeakKeyDictionary()
+        self._parts: WeakKeyDictionary[ISACircuit, list[Part]] = WeakKeyDictionary()
         self._small: dict[tuple[ISACircuit, ...], list[ISACircuit]] = {}
         self._executors: dict[tuple[int, ...], Executor] = {}
 
@@ -46,16 +52,15 @@ class LocalExecutor:
         if circuits not in self._small:
             self._small[circuits] = compact_together(circuits)
         small = self._small[circuits]
-        columns = [requests[index].values[:, part.columns] for index, part in parts]
-        shots = [requests[index].shots for index, _ in parts]
-        asked = [Request(*own) for own in zip(small, columns, shots, strict=True)]
-        for (index, part), values in zip(parts, self._on(small[0].qubits).expect(asked), strict=True):
-            results[index][:, part.observables] = values
+        asked = [part.request(requests[index], own) for (index, part), own in zip(parts, small, strict=True)]
+        found = self._on(small[0].qubits).expect([request for request, _ in asked])
+        for (index, part), (_, origin), values in zip(parts, asked, found, strict=True):
+            results[index][:, part.observables] = values[origin]
         return results
 
-    def _split(self, circuit: ISACircuit) -> list[_Component]:
+    def _split(self, circuit: ISACircuit) -> list[Part]:
         if circuit not in self._parts:
-            self._parts[circuit] = split_apart(circuit)
+            self._parts[circuit] = parts_on_device(circuit, self._most)
             self._warn(widest(self._parts[circuit]))
         return self._parts[circuit]
 
@@ -76,67 +81,6 @@ class LocalExecutor:
         return self._executors[qubits]
 
 
-@dataclass(frozen=True, eq=False)
-class _Component:
-    """Qubits of a circuit that neither gates nor observables connect with others; columns and observables that are theirs."""
-
-    circuit: ISACircuit
-    columns: NDArray[np.intp]
-    observables: NDArray[np.intp]
-
-
-def widest(parts: Sequence[_Component]) -> int:
-    """The most qubits that a simulation of a circuit has at once; `parts` are those of `split_apart`."""
-    return max(len(active_qubits(part.circuit.circuit, part.circuit.observables)) for part in parts)
-
-
-def split_apart(isa: ISACircuit) -> list[_Component]:
-    """The unconnected parts of a circuit, each on all of its qubits; the circuit itself where there is one part."""
-    supports = [active_qubits(QuantumCircuit(0), [observable]) for observable in isa.observables]
-    gates = [
-        tuple(isa.circuit.find_bit(qubit).index for qubit in item.qubits) if item.name != "barrier" else ()
-        for item in isa.circuit.data
-    ]
-    group = _groups(isa.circuit.num_qubits, [*gates, *supports])
-    homes = [group[support[0]] if support else None for support in supports]
-    first = next((home for home in homes if home is not None), None)
-    homes = [first if home is None else home for home in homes]  # a constant goes anywhere
-    names = sorted({home for home in homes if home is not None})
-    if len(names) < 2:
-        every = np.arange(len(isa.parameters)), np.arange(len(isa.observables))
-        return [_Component(isa, *every)]
-    parts = []
-    for name in names:
-        circuit = QuantumCircuit(isa.circuit.num_qubits, name=isa.circuit.name)
-        for item, wires in zip(isa.circuit.data, gates, strict=True):
-            if wires and group[wires[0]] == name:
-                circuit.append(item.operation, wires)
-        columns = np.array([k for k, p in enumerate(isa.parameters) if p in circuit.parameters], dtype=np.intp)
-        observables = np.array([k for k, home in enumerate(homes) if home == name], dtype=np.intp)
-        own = ISACircuit(
-            isa.name,
-            circuit,
-            tuple(isa.parameters[k] for k in columns),
-            tuple(isa.observables[k] for k in observables),
-            isa.qubits,
-            isa.basis_gates,
-        )
-        parts.append(_Component(own, columns, observables))
-    return parts
-
-
-def _groups(n_qubits: int, ties: Sequence[Sequence[int]]) -> list[int]:
-    """For each qubit the smallest qubit that ties connect it with."""
-    root = list(range(n_qubits))
-
-    def find(qubit: int) -> int:
-        while root[qubit] != qubit:
-            root[qubit] = root[root[qubit]]
-            qubit = root[qubit]
-        return qubit
-
-    for tie in ties:
-        for qubit in tie[1:]:
-            a, b = find(tie[0]), find(qubit)
-            root[max(a, b)] = min(a, b)
-    return [find(qubit) for qubit in range(n_qubits)]
+def parts_on_device(circuit: ISACircuit, most: int = DENSITY_QUBITS) -> list[Part]:
+    """What of a circuit is simulated together: unconnected parts, or light cones of those with more than `most` qubits."""
+    return [own for part in split_apart(circuit) for own in part.narrowed(most)]

@@ -13,8 +13,9 @@ from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Draws, Executor, ISACircuit, Prepare, Request, Values
 from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Takes
+from qlstm_qiskit.hardware.executors.cones import widest
 from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, Workload
-from qlstm_qiskit.hardware.executors.local import split_apart, widest
+from qlstm_qiskit.hardware.executors.local import parts_on_device
 from qlstm_qiskit.hardware.executors.packing import PackingExecutor
 from qlstm_qiskit.hardware.interpreter.bank import PrimitiveBank
 from qlstm_qiskit.hardware.interpreter.estimator import ExecutorEstimator
@@ -96,7 +97,7 @@ class PlanBackend(PrimitiveBackend):
         """Random numbers, (sets, observables) for each request."""
         for circuit in {request.circuit for request in requests} - set(self._seen) if self.spec.local else ():
             self._seen.add(circuit)
-            self.widest = max(self.widest, widest(split_apart(circuit)))
+            self.widest = max(self.widest, widest(parts_on_device(circuit)))
         self._unpacked.expect(requests)
         return self._packing.expect(requests)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Request, Values
+from qlstm_qiskit.hardware.contract.executor import Executor, ISACircuit, Request, Values, distinct_rows
 
 
 class ParameterSets(NamedTuple):
@@ -61,7 +61,7 @@ def expect(executor: Executor, asked: Sequence[ParameterSets]) -> list[Values]:
     requests, origins = [], []
     for (circuit, shots), places in groups.items():
         rows = np.concatenate([asked[place].rows for place in places]) + 0.0  # no -0, which is another number as bytes
-        distinct, origin = _distinct(rows)
+        distinct, origin = distinct_rows(rows)
         requests.append(Request(circuit, distinct, shots))
         origins.append(origin)
     values = executor.expect(requests) if requests else []
@@ -70,13 +70,3 @@ def expect(executor: Executor, asked: Sequence[ParameterSets]) -> list[Values]:
         for place, own in zip(places, np.split(found[origin], ends[:-1]), strict=True):
             results[place] = asked[place].sign * own
     return results
-
-
-def _distinct(rows: Values) -> tuple[Values, NDArray[np.intp]]:
-    """The different rows in the order in which they come, and for each row which of them it is."""
-    if not rows.shape[1]:
-        return rows[:1], np.zeros(len(rows), dtype=np.intp)
-    content = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, first, origin = np.unique(content, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return rows[first[order]], np.argsort(order)[origin]
