@@ -13,6 +13,7 @@ from qiskit.transpiler import Target
 
 from qlstm_qiskit.hardware.config.secrets import scrub
 from qlstm_qiskit.hardware.device.compact import filtered_target
+from qlstm_qiskit.hardware.device.layout import FREE
 
 #: Methods by which a device names transpiler stages of its maker.
 STAGES = ("get_translation_stage_plugin", "get_scheduling_stage_plugin")
@@ -72,6 +73,21 @@ def of_one_kind(target: Target) -> Iterator[Target]:
         return
     for kept in sorted(pairs, key=lambda name: (-pairs[name], name)):
         yield _without(target, [name for name in pairs if name != kept])
+
+
+def is_of_qiskit(target: Target) -> bool:
+    """Whether a target is of Qiskit's own class; stages of makers may want their own, and no part of it in its place."""
+    return type(target) is Target
+
+
+def goes_beyond(circuit: QuantumCircuit, target: Target) -> bool:
+    """Whether a fitted circuit has what its target has not.
+
+    A maker's stages may put in instructions and qubits of their own, as MOVE and the resonator of IQM's star.
+    """
+    known, n_qubits = set(target.operation_names) | set(FREE), target.num_qubits or circuit.num_qubits
+    wires = {circuit.find_bit(qubit).index for item in circuit.data for qubit in item.qubits if item.name not in FREE}
+    return max(wires, default=0) >= n_qubits or any(item.name not in known for item in circuit.data)
 
 
 def gate_names(target: Target) -> frozenset[str]:
