@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # A worker that has nothing left to do takes tests from the other one; tests of a file stay together, and so do their fixtures.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
-.PHONY: demo test test-slow test-all grid odd lint copies dist docs clean
+.PHONY: demo test test-slow test-all grid odd lint copies dist docs providers clean
 
 demo: $(VENV)/.installed
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; \
@@ -54,6 +54,11 @@ copies:
 	share = 1000 * total["clones"] / total["lines"]; \
 	print("{clones} runs of copied code in {lines:,} lines: {share:.2f} per 1,000".format(share=share, **total)); \
 	sys.exit(share > 1)' "$$folder/jscpd-report.json"
+
+# Devices of other makers, each package in an environment of its own under build/providers, and the table of docs/how-to/providers.md.
+# Needs the package index and half an hour; not in CI. `make providers MAKERS="iqm aqt"` takes some of them.
+providers: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.providers $(MAKERS)
 
 # Wheel and source distribution, checked as the index would, and the wheel used from another folder.
 dist: $(VENV)/.installed-dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from qiskit import QuantumCircuit, transpile
@@ -34,7 +35,8 @@ def fitted(circuit: QuantumCircuit, backend: BackendV2, target: Target | None = 
     """A circuit transpiled for a device with its own transpiler stages, or for a target in its place.
 
     Gates that take a part of all angles only, as R_ZZ on some of IBM's devices, are left to fixed angles: a parameter may get
-    any value, and shifted ones. A circuit with a parameter in one of them is fitted to the other gates.
+    any value, and shifted ones. A circuit with a parameter in one of them is fitted to the other gates. Where a maker's stages
+    fail on it, its gates of several qubits that have parameters are opened, as AQT's take no R_XX of an open angle.
 
     Args:
         circuit: Any.
@@ -45,16 +47,34 @@ def fitted(circuit: QuantumCircuit, backend: BackendV2, target: Target | None = 
     Raises:
         UnfitError: The transpiler, or a stage of the device's maker, fails.
     """
-    where: dict[str, Any] = {"backend": backend} if target is None else {"target": target}
     try:
-        found = transpile(circuit, **where, **options)
-        own = backend.target if target is None else target
-        is_limited = getattr(own, "gate_has_angle_bounds", lambda _: False)  # Qiskit before 2.2 knows no bounds
-        limited = {item.name for item in found.data if item.is_parameterized() and is_limited(item.name)}
-        return transpile(circuit, target=_without(own, sorted(limited)), **options) if limited else found
+        return _fitted(circuit, backend, target, options)
     except Exception as error:  # noqa: BLE001 - stages of makers raise what they like
-        said = " ".join(scrub(str(error)).strip("'\"").split()).rstrip(".") or "it gives no reason"
-        raise UnfitError(f"{type(error).__name__}: {said}") from None
+        reason = error
+    if (opened := _opened(circuit)) is not None:
+        with suppress(Exception):
+            return _fitted(opened, backend, target, options)
+    said = " ".join(scrub(str(reason)).strip("'\"").split()).rstrip(".") or "it gives no reason"
+    raise UnfitError(f"{type(reason).__name__}: {said}") from None
+
+
+def _fitted(circuit: QuantumCircuit, backend: BackendV2, target: Target | None, options: dict[str, Any]) -> QuantumCircuit:
+    where: dict[str, Any] = {"backend": backend} if target is None else {"target": target}
+    found = transpile(circuit, **where, **options)
+    own = backend.target if target is None else target
+    is_limited = getattr(own, "gate_has_angle_bounds", lambda _: False)  # Qiskit before 2.2 knows no bounds
+    limited = {item.name for item in found.data if item.is_parameterized() and is_limited(item.name)}
+    return transpile(circuit, target=_without(own, sorted(limited)), **options) if limited else found
+
+
+def _opened(circuit: QuantumCircuit) -> QuantumCircuit | None:
+    """The circuit without parameters in gates of several qubits, whose definitions take their place; None if it has none."""
+    found = circuit
+    while names := {item.name for item in found.data if item.is_parameterized() and len(item.qubits) > 1}:
+        before, found = found, found.decompose(gates_to_decompose=sorted(names))
+        if found == before:
+            return None
+    return None if found is circuit else found
 
 
 def stages_of(backend: BackendV2) -> list[str | None]:
