@@ -41,8 +41,9 @@ def transpile(
     from qlstm_qiskit.report.layout import draw_layout
 
     found = transpile_run(run, backend, backends, cache_folder())
-    figure = (out or run) / f"layout-{backend}.png"
-    draw_layout(figure, found.device, [report for layer in found.layers for report in layer])
+    figure = (out or run) / f"layout-{backend}.png" if found.device.num_qubits else None
+    if figure is not None:
+        draw_layout(figure, found.device, [report for layer in found.layers for report in layer])
     if json:
         layers = [
             {
@@ -52,7 +53,8 @@ def transpile(
             }
             for number, (layer, gates) in enumerate(zip(found.layers, found.gates, strict=True), 1)
         ]
-        print_json({"run": str(run), "backend": backend, "device": found.device.name, "layers": layers, "figure": str(figure)})
+        own = None if figure is None else str(figure)
+        print_json({"run": str(run), "backend": backend, "device": found.device.name, "layers": layers, "figure": own})
         return
     for layer, gates, name in zip(found.layers, found.gates, found.cell_names, strict=True):
         where = f" of {name}" if name else ""
@@ -61,7 +63,7 @@ def transpile(
             title += f"; the {', '.join(found.gate_names)} gates share them"
             gates = ()
         _print_layer(title, layer, gates)
-    print(f"Figure: {figure}")
+    print(f"Figure: {figure}" if figure is not None else f"No figure: {found.device.name} does not say how many qubits it has.")
 
 
 def _print_layer(title: str, layer: Sequence[TranspileReport], gates: Sequence[Sequence[str]]) -> None:
