@@ -56,14 +56,14 @@ def test_a_row_says_what_failed(cause: str) -> None:
         "values": {"largest": 0.0312, "standard_errors": 1.94},
         "exact": 0.1,
         "evaluate": 0.1234,
-        "steps": [{"command": "predict", "code": 2, "said": "error: no"}],
+        "steps": [{"command": "predict", "code": 2, "said": "error: no. Choose another."}],
     }
     record = {"maker": "own", "package": "own==1", "qiskit": "2.1.2", "needs": ["qiskit<2.2"], "date": "2026-01-02"}
     rows = page.table([record | {"devices": [device]}]).splitlines()
     alone = "order: zeros \\| of it" if cause else "passed"
     assert rows[2] == (
         f"| Own | `own==1`; ran with 2.1.2, needs qiskit<2.2 | {alone} | passed | 0.031 (1.9 standard errors) "
-        "| 0.100, 0.123 | `predict`: error: no |"
+        "| 0.100, 0.123 | `predict`: no |"
     )
     assert rows[-1] == "Measured 2026-01-02."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ _HEADINGS = (
     "test MSE, exact and there",
     "commands",
 )
+
+#: How the part of an error begins that says what to do; it is for whoever has it.
+_ADVICE = re.compile(r"\. (?=Choose|Nothing is lost|This package)")
 
 Record = Mapping[str, Any]
 
@@ -83,7 +87,8 @@ def _commands(steps: Sequence[Record]) -> str:
     """The first command that fails, and what it says; certify has columns of its own."""
     for step in steps:
         if step["code"] and step["command"] != "backends certify":
-            return f"`{step['command']}`: {step['said']}"
+            said = _ADVICE.split(step["said"].removeprefix("error: "))[0]
+            return f"`{step['command']}`: {said}"
     return "all"
 
 

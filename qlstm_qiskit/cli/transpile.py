@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -74,7 +75,7 @@ def _print_layer(title: str, layer: Sequence[TranspileReport], gates: Sequence[S
             "{} -> {}".format(*report.two_qubit_gates),
             "{} -> {}".format(*report.depth),
             report.swaps,
-            f"{report.success:.3f}",
+            "-" if math.isnan(report.success) else f"{report.success:.3f}",
             ", ".join("-" if qubit < 0 else str(qubit) for qubit in report.qubits),
         ]
         for report in layer

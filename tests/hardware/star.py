@@ -94,6 +94,11 @@ class Star(BackendV2):
         return found
 
 
+def large() -> Star:
+    """With seven qubits."""
+    return Star(7)
+
+
 class Moves(TransformationPass):
     """Puts MOVE round each CZ, on a target that it knows; bits are found by their registers."""
 

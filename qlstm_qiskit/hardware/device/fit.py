@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,9 @@ from qlstm_qiskit.hardware.device.layout import FREE
 
 #: Methods by which a device names transpiler stages of its maker.
 STAGES = ("get_translation_stage_plugin", "get_scheduling_stage_plugin")
+
+#: What Qiskit adds when gates cannot be translated: guesses, and an address.
+_TAIL = re.compile(r" This likely means the target basis .*")
 
 
 class UnfitError(Exception):
@@ -54,7 +58,9 @@ def fitted(circuit: QuantumCircuit, backend: BackendV2, target: Target | None = 
     if (opened := _opened(circuit)) is not None:
         with suppress(Exception):
             return _fitted(opened, backend, target, options)
-    said = " ".join(scrub(str(reason)).strip("'\"").split()).rstrip(".") or "it gives no reason"
+    said = (
+        _TAIL.sub("", " ".join(scrub(str(reason)).strip("'\"").replace("\\'", "'").split())).rstrip(".") or "it gives no reason"
+    )
     raise UnfitError(f"{type(reason).__name__}: {said}") from None
 
 
