@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -11,13 +12,20 @@ class Offered:
 
     Attributes:
         name: Of the entry in backends.yaml.
-        provider: Its import path, as in the entry.
+        provider: Its import path, as in the entry; of a fake device, its name.
         shown: As the page names it.
     """
 
     name: str
     provider: str
     shown: str
+
+    def entry(self, shots: int) -> dict[str, Any]:
+        """Of backends.yaml."""
+        if ":" in self.provider:
+            limits = {"max_circuits": 5000}
+            return {"kind": "provider", "provider": self.provider, "shots": shots, "guard": limits}
+        return {"kind": "fake", "device": self.provider, "shots": shots}
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ MAKERS = (
         "0.51.0",
         (
             Offered("manila", "qiskit_ibm_runtime.fake_provider:FakeManilaV2", "FakeManilaV2, 5 qubits in a line"),
-            Offered("fez", "qiskit_ibm_runtime.fake_provider:FakeFez", "FakeFez, 156 qubits"),
+            Offered("fez", "fez", "FakeFez, 156 qubits, as kind `fake`: its own `run` takes minutes"),
         ),
     ),
 )

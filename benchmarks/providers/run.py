@@ -59,7 +59,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        facts = _facts(maker) | {"devices": [_device(offered) for offered in _prepared(maker)]}
+        os.environ["QLSTM_CACHE"] = str(Path("cache").resolve())  # nothing that another version has transpiled
+        chosen = [own for own in _prepared(maker) if own.name in sys.argv[3:] or not sys.argv[3:]]
+        found = {own["device"]: own for own in json.loads(record.read_text())["devices"]} if sys.argv[3:] else {}
+        found |= {offered.name: _device(offered) for offered in chosen}
+        facts = _facts(maker) | {"devices": [found[own.name] for own in maker.devices if own.name in found]}
     record.write_text(json.dumps(facts, indent=1) + "\n")
 
 
@@ -78,11 +82,7 @@ def _facts(maker: Maker) -> dict[str, Any]:
 
 def _prepared(maker: Maker) -> tuple[Offered, ...]:
     """Entries of backends.yaml, two series, and a tiny model that was trained exactly, in the working folder."""
-    entries = {
-        own.name: {"kind": "provider", "provider": own.provider, "shots": SHOTS, "guard": {"max_circuits": 5000}}
-        for own in maker.devices
-    }
-    Path("backends.yaml").write_text(json.dumps(entries))  # JSON is YAML
+    Path("backends.yaml").write_text(json.dumps({own.name: own.entry(SHOTS) for own in maker.devices}))  # JSON is YAML
     for name, rows in (("long", 20), ("short", 9)):
         with Path(f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([["value"], *([f"{math.sin(0.6 * row):.4f}"] for row in range(rows))])

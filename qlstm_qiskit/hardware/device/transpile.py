@@ -62,7 +62,7 @@ class Transpiler:
         self.count = 0
         self._errors = ErrorMap(self.target) if self.target.num_qubits else None
         self._basis = gate_names(self.target)
-        setting = (3, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items()))
+        setting = (4, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items()))
         self._setting = repr((*setting, *stages_of(backend)))
         self._made: dict[str, tuple[ISACircuit, TranspileReport]] = {}
         self._given: dict[tuple[str, str, tuple[Parameter, ...]], ISACircuit] = {}
