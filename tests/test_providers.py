@@ -52,7 +52,7 @@ def test_a_row_says_what_failed(cause: str) -> None:
     device = {
         "device": "own",
         "shown": "Own",
-        "certify": {"raw": failed, "here": {}},
+        "certify": {"raw": failed, "here": {}, "remarks": {"values": "1.1 standard errors from ideal", "seeds": "none"}},
         "values": {"largest": 0.0312, "standard_errors": 1.94},
         "exact": 0.1,
         "evaluate": 0.1234,
@@ -62,7 +62,7 @@ def test_a_row_says_what_failed(cause: str) -> None:
     rows = page.table([record | {"devices": [device]}]).splitlines()
     alone = "order: zeros \\| of it" if cause else "passed"
     assert rows[2] == (
-        f"| Own | `own==1`; ran with 2.1.2, needs qiskit<2.2 | {alone} | passed | 0.031 (1.9 standard errors) "
+        f"| Own | `own==1`; ran with 2.1.2, needs qiskit<2.2 | {alone} | passed; seeds: none | 0.031 (1.9 standard errors) "
         "| 0.100, 0.123 | `predict`: no |"
     )
     assert rows[-1] == "Measured 2026-01-02."

@@ -25,6 +25,8 @@ _HEADINGS = (
 
 #: How the part of an error begins that says what to do; it is for whoever has it.
 _ADVICE = re.compile(r"\. (?=Choose|Nothing is lost|This package)")
+#: A remark on values that are as near as they should be.
+_NEAR = re.compile(r"[\d.e+-]+ standard errors from ")
 
 Record = Mapping[str, Any]
 
@@ -59,18 +61,24 @@ def write_page() -> None:
 
 
 def _row(record: Record, device: Record) -> tuple[str, ...]:
-    needs = ", ".join(record["needs"]) or "any Qiskit"
+    needs = ", ".join(text for text in record["needs"] if "[" not in text) or "any Qiskit"
     package = f"`{record['package']}`; ran with {record['qiskit']}, needs {needs}"
     if record["package"].startswith("qiskit=="):
         package = f"`{record['package']}`"
     certified = device.get("certify")
     alone = "" if certified is None else _failures(certified["raw"])
-    here = "" if certified is None else _failures(certified["here"])
+    here = "" if certified is None else "; ".join((_failures(certified["here"]), *_remarks(certified)))
     return (device["shown"], package, alone, here, _values(device.get("values")), _errors(device), _commands(device["steps"]))
 
 
 def _failures(causes: Mapping[str, str]) -> str:
     return "; ".join(f"{check}: {cause}" for check, cause in causes.items()) or "passed"
+
+
+def _remarks(certified: Record) -> list[str]:
+    """What is said of checks that did not fail, but for how near values are, which has a column."""
+    told = {check: cause for check, cause in certified["remarks"].items() if check not in certified["here"]}
+    return [f"{check}: {cause}" for check, cause in told.items() if cause and not _NEAR.match(cause)]
 
 
 def _values(found: Record | None) -> str:
@@ -89,7 +97,8 @@ def _commands(steps: Sequence[Record]) -> str:
         if step["code"] and step["command"] != "backends certify":
             said = _ADVICE.split(step["said"].removeprefix("error: "))[0]
             return f"`{step['command']}`: {said}"
-    return "all"
+    retried = any(step.get("retried") for step in steps)
+    return "all; the job under way was sent again with `--retry`" if retried else "all"
 
 
 def _cell(text: str) -> str:
