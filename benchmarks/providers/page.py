@@ -25,8 +25,8 @@ _HEADINGS = (
 
 #: How the part of an error begins that says what to do; it is for whoever has it.
 _ADVICE = re.compile(r"\. (?=Choose|Nothing is lost|This package)")
-#: A remark on values that are as near as they should be.
-_NEAR = re.compile(r"[\d.e+-]+ standard errors from ")
+#: Remarks on values that are as near as they should be, and on checks that come after what fails.
+_DULL = re.compile(r"[\d.e+-]+ standard errors from |not tried")
 
 Record = Mapping[str, Any]
 
@@ -72,13 +72,13 @@ def _row(record: Record, device: Record) -> tuple[str, ...]:
 
 
 def _failures(causes: Mapping[str, str]) -> str:
-    return "; ".join(f"{check}: {cause}" for check, cause in causes.items()) or "passed"
+    return "; ".join(f"{check}: {_ADVICE.split(cause)[0]}" for check, cause in causes.items()) or "passed"
 
 
 def _remarks(certified: Record) -> list[str]:
     """What is said of checks that did not fail, but for how near values are, which has a column."""
     told = {check: cause for check, cause in certified["remarks"].items() if check not in certified["here"]}
-    return [f"{check}: {cause}" for check, cause in told.items() if cause and not _NEAR.match(cause)]
+    return [f"{check}: {cause}" for check, cause in told.items() if cause and not _DULL.match(cause)]
 
 
 def _values(found: Record | None) -> str:
