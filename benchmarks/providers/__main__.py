@@ -65,7 +65,7 @@ def _install(maker: Maker, environment: Path) -> str:
     subprocess.run([*pip, torch], check=True)
     found = subprocess.run([*pip, maker.requirement, "--editable", ROOT], capture_output=True, text=True, check=False)
     errors = [line.removeprefix("ERROR: ").strip() for line in found.stderr.splitlines() if line.startswith("ERROR: ")]
-    return "" if found.returncode == 0 else (errors or ["pip failed without a word"])[0]
+    return "" if found.returncode == 0 else (errors or ["pip failed without a word"])[0].split(" (from versions:")[0]
 
 
 def _not_installed(maker: Maker, said: str) -> dict[str, Any]:
