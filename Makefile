@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # A worker that has nothing left to do takes tests from the other one; tests of a file stay together, and so do their fixtures.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
-.PHONY: demo test test-slow test-all grid odd lint copies interchange dist docs clean
+.PHONY: demo test test-slow test-all grid odd lint copies providers interchange dist docs clean
 
 demo: $(VENV)/.installed
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; \
@@ -58,6 +58,11 @@ copies:
 # Exports read by other tools, each in an environment of its own in build/interchange; not a part of CI.
 interchange: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.interchange
+
+# Devices of other makers, each package in an environment of its own under build/providers, and the table of docs/how-to/providers.md.
+# Needs the package index and half an hour; not in CI. `make providers MAKERS="iqm aqt"` takes some of them.
+providers: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.providers $(MAKERS)
 
 # Wheel and source distribution, checked as the index would, and the wheel used from another folder.
 dist: $(VENV)/.installed-dev

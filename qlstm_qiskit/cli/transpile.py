@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,8 +56,9 @@ def transpile(
     from qlstm_qiskit.report.layout import draw_layout
 
     found = transpile_run(run, spec, cache=cache_folder())
-    figure = (out or run) / f"layout-{spec.name}.png"
-    draw_layout(figure, found.device, [report for layer in found.layers for report in layer])
+    figure = (out or run) / f"layout-{spec.name}.png" if found.device.num_qubits else None
+    if figure is not None:
+        draw_layout(figure, found.device, [report for layer in found.layers for report in layer])
     if json:
         layers = [
             {
@@ -67,7 +69,7 @@ def transpile(
             for number, (layer, gates) in enumerate(zip(found.layers, found.gates, strict=True), 1)
         ]
         place = {"run": str(run), "backend": spec.name, "device": found.device.name}
-        print_json(place | {"layers": layers, "figure": str(figure)})
+        print_json(place | {"layers": layers, "figure": None if figure is None else str(figure)})
         return
     for layer, gates, name in zip(found.layers, found.gates, found.cell_names, strict=True):
         where = f" of {name}" if name else ""
@@ -76,7 +78,7 @@ def transpile(
             title += f"; the {', '.join(found.gate_names)} gates share them"
             gates = ()
         _print_layer(title, layer, gates)
-    print(f"Figure: {figure}")
+    print(f"Figure: {figure}" if figure is not None else f"No figure: {found.device.name} does not say how many qubits it has.")
 
 
 def _print_layer(title: str, layer: Sequence[TranspileReport], gates: Sequence[Sequence[str]]) -> None:
@@ -87,7 +89,7 @@ def _print_layer(title: str, layer: Sequence[TranspileReport], gates: Sequence[S
             "{} -> {}".format(*report.two_qubit_gates),
             "{} -> {}".format(*report.depth),
             report.swaps,
-            f"{report.success:.3f}",
+            "-" if math.isnan(report.success) else f"{report.success:.3f}",
             ", ".join("-" if qubit < 0 else str(qubit) for qubit in report.qubits),
         ]
         for report in layer

@@ -1,11 +1,13 @@
 """`qlstm transpile`, as a user meets it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from qlstm_qiskit.cli import main
+from tests.hardware.star import installed
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,37 @@ def test_backends_are_read_from_the_file(qlstm, search: Path) -> None:
     code, out, _ = qlstm("transpile", search, "--backend", "mine", "--backends", "mine.yaml", "--out", ".", "--json")
     assert code == 0
     assert {tuple(c["qubits"]) for c in json.loads(out)["layers"][0]["candidates"] if not c["swaps"]} == {(3, 2, 1, 0)}
+
+
+def test_a_device_without_a_number_of_qubits_has_no_map(qlstm, runs: Path) -> None:
+    Path("mine.yaml").write_text(
+        "mine: {kind: provider, provider: 'qiskit.providers.basic_provider:BasicSimulator', shots: 100}"
+    )
+    options = ("transpile", runs / "derived", "--backend", "mine", "--backends", "mine.yaml", "--out", ".")
+    code, out, err = qlstm(*options)
+    assert (code, err) == (0, "")
+    assert "No figure: basic_simulator does not say how many qubits it has." in out
+    assert "nan" not in out
+    assert json.loads(qlstm(*options, "--json")[1])["figure"] is None
+    assert not list(Path().glob("*.png"))
+
+
+def test_a_star_whose_maker_puts_in_moves_is_shown_and_evaluated(qlstm, runs: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs / "derived", tmp_path / "copy")
+    Path("mine.yaml").write_text("star: {kind: provider, provider: 'tests.hardware.star:Star', shots: 500}")
+    where = ("--backend", "star", "--backends", "mine.yaml", "--json")
+    with installed():
+        code, out, err = qlstm("transpile", run, *where)
+        assert code == 2  # the second layer has a qubit more than the star
+        assert "needs 6" in err or "has 6 qubits and star has 5" in err
+        Path("mine.yaml").write_text("star: {kind: provider, provider: 'tests.hardware.star:large', shots: 500}")
+        code, out, err = qlstm("transpile", run, *where)
+        assert (code, err) == (0, "")
+        (circuit,) = json.loads(out)["layers"][0]["candidates"]
+        assert circuit["success"] is None
+        code, out, err = qlstm("evaluate", run, "--windows", "1", *where)
+        assert code == 0, err
+    assert json.loads(out)["difference_to_exact"]["outputs"] < 0.02
 
 
 @pytest.mark.parametrize(

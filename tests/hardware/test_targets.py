@@ -5,20 +5,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from qiskit import QuantumCircuit
-from qiskit.circuit import Instruction, Measure, Parameter, ParameterVector
+from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import Instruction, Measure, Parameter, ParameterExpression, ParameterVector
 from qiskit.circuit.library import CXGate, CZGate, ECRGate, HGate, RXGate, RYGate, RZGate, RZZGate, SdgGate, SXGate, XGate
 from qiskit.providers import BackendV2, Options
 from qiskit.providers.basic_provider import BasicSimulator
 from qiskit.providers.fake_provider import GenericBackendV2
-from qiskit.quantum_info import SparsePauliOp
-from qiskit.transpiler import InstructionProperties, Target
+from qiskit.quantum_info import SparsePauliOp, Statevector
+from qiskit.transpiler import InstructionProperties, PassManager, Target, TransformationPass
+from qiskit.transpiler.exceptions import TranspilerError
+from qiskit.transpiler.preset_passmanagers.plugin import PassManagerStagePluginManager
 from qiskit_aer import AerSimulator
 
 from qlstm_qiskit import SearchSpace, load_backend
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.hardware import BackendSpec, StatevectorBackend
 from qlstm_qiskit.hardware.contract.measurement import rotated
+from qlstm_qiskit.hardware.device.compact import compact
 from qlstm_qiskit.hardware.device.named import find_device
 from qlstm_qiskit.hardware.device.transpile import Transpiler
 from qlstm_qiskit.hardware.jobs.pinned import PinnedDevice, calibration_of
@@ -145,6 +148,40 @@ def test_fixed_angles_keep_a_gate_of_limited_angles() -> None:
 
 def _islands() -> BackendV2:
     return GenericBackendV2(4, coupling_map=[[0, 1], [1, 0], [2, 3], [3, 2]], seed=1)
+
+
+class _FixedAngles(TransformationPass):
+    """Fails without a word on an open angle of two qubits, as AQT's stage does."""
+
+    def run(self, dag):
+        for node in dag.two_qubit_ops():
+            if any(isinstance(own, ParameterExpression) for own in node.op.params):
+                raise TranspilerError("")
+        return dag
+
+
+def test_a_stage_that_takes_no_open_angles_of_two_qubits_gets_them_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = PassManagerStagePluginManager.get_passmanager_stage
+
+    def found(self, name, plugin, *args, **options):
+        own = stage(self, name, "default" if plugin == "fixed_angles" else plugin, *args, **options)
+        return PassManager([_FixedAngles()]) + own if plugin == "fixed_angles" else own
+
+    monkeypatch.setattr(PassManagerStagePluginManager, "get_passmanager_stage", found)
+    device = Described(target_of(*USUAL, (RZZGate(T), LINE), (CZGate(), LINE)))
+    monkeypatch.setattr(device, "get_scheduling_stage_plugin", lambda: "fixed_angles", raising=False)
+    candidate = _candidate()
+    parameters = [*candidate.inputs, *candidate.weights]
+    with pytest.raises(TranspilerError):
+        transpile(candidate.circuit, device, optimization_level=1)
+    isa = Transpiler(device).prepare("mine", candidate.circuit, parameters, [SparsePauliOp("ZZZ")])
+    point = dict(zip(parameters, (0.5, -1.0, 2.0, -0.3, 2.5), strict=True))
+    small = compact(isa)
+    values = [
+        Statevector(circuit.assign_parameters({p: point[p] for p in circuit.parameters})).expectation_value(observable).real
+        for circuit, observable in ((small.circuit, small.observables[0]), (candidate.circuit, SparsePauliOp("ZZZ")))
+    ]
+    assert values[0] == pytest.approx(values[1])
 
 
 class _Staged(GenericBackendV2):

@@ -37,6 +37,7 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
     from qlstm_qiskit.hardware.certify.compared import noisy_reference
     from qlstm_qiskit.hardware.certify.here import Here
     from qlstm_qiskit.hardware.certify.raw import raw_outcomes, raw_work
+    from qlstm_qiskit.hardware.device.named import states_noise
 
     spec = spec.model_copy(update={"pack": "off", "transpile": spec.transpile.model_copy(update={"layout": None})})
     device = _device(spec)
@@ -53,7 +54,14 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
     if alone is not None:
         raw = raw_outcomes(_part(spec, alone), shots)
     load = _Loader(spec)
-    here = Here(spec, load, n_qubits, lambda backend: noisy_reference(spec, backend, device, n_qubits), no_seeds).run()
+    here = Here(
+        spec,
+        load,
+        n_qubits,
+        lambda backend: noisy_reference(spec, backend, device, n_qubits),
+        seeds=no_seeds,
+        states_noise=states_noise(device),
+    ).run()
     checks = tuple(Check(name, raw[name], here[name]) for name in CHECKS)
     return Certificate(spec.name, spec.kind, device.name or type(device).__name__, spec.shots, work, checks)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit import __version__ as qiskit_version
 from qiskit.circuit import Parameter
 from qiskit.providers import BackendV2
@@ -22,7 +22,16 @@ from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit
 from qlstm_qiskit.hardware.device.compact import active_qubits, compact, moved
 from qlstm_qiskit.hardware.device.delays import on_the_clock
-from qlstm_qiskit.hardware.device.fit import UnfitError, fitted, gate_names, gates_on, of_one_kind, stages_of
+from qlstm_qiskit.hardware.device.fit import (
+    UnfitError,
+    fitted,
+    gate_names,
+    gates_on,
+    goes_beyond,
+    is_of_qiskit,
+    of_one_kind,
+    stages_of,
+)
 from qlstm_qiskit.hardware.device.isa_cache import read_entry, write_entry
 from qlstm_qiskit.hardware.device.layout import ErrorMap, Footprint, alive, best_place, estimated_success, own_place
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport, compare
@@ -36,8 +45,9 @@ class Transpiler:
     A circuit that was made for qubits of the device (`circuits.place`) begins with them, if they still work. Else, for each of
     ``spec.seeds`` seeds, it gets a layout (with ``measure_aware`` that of a copy in which its qubits
     are measured, so that readout errors count), is transpiled, and is then moved to the best place of the device that
-    takes it as it is. The best by estimated success is kept. A seed that needs no SWAPs and no dead coupler ends the search:
-    others would differ only in the place. Where all of them need a dead coupler, the circuit is fitted to what is alive.
+    takes it as it is, unless its maker's stages have put in what the target does not have. The best by estimated success
+    is kept. A seed that needs no SWAPs and no dead coupler ends the search: others would differ only in the place. Where
+    all of them need a dead coupler, the circuit is fitted to what is alive.
 
     Args:
         backend: The device.
@@ -54,7 +64,7 @@ class Transpiler:
         self.count = 0
         self._errors = ErrorMap(self.target) if self.target.num_qubits else None
         self._basis = gate_names(self.target)
-        setting = (3, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items()))
+        setting = (4, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items()))
         self._setting = repr((*setting, *stages_of(backend)))
         self._made: dict[str, tuple[ISACircuit, TranspileReport]] = {}
         self._given: dict[tuple[str, str, tuple[Parameter, ...]], ISACircuit] = {}
@@ -131,7 +141,7 @@ class Transpiler:
         best = self._search(circuit, observables)
         isa = self._isa(best.circuit, parameters, best.observables)
         success = math.nan
-        if self._errors is not None:
+        if self._errors is not None and not goes_beyond(best.circuit, self.target):
             success = estimated_success(best.circuit, self._errors, _measured(best.observables))
         report = compare(circuit, isa.circuit, self.backend, swaps=best.swaps, success=success, qubits=best.qubits)
         if self.cache is not None:
@@ -149,12 +159,13 @@ class Transpiler:
                 continue
             if not found[-1].swaps and (self._errors is None or found[-1].score > 0):
                 break
-        if not found:
+        is_plain = is_of_qiskit(self.target)  # a maker's stages may know no other
+        if not found and is_plain:
             found += self._first(circuit, observables, of_one_kind(self.target))
         if not found:
             raise failed[0]
         best = max(found, key=lambda item: (item.score, -item.swaps))  # the first of equals
-        if self._errors is None or best.score > 0 or self.spec.layout is not None:
+        if self._errors is None or best.score > 0 or self.spec.layout is not None or not is_plain:
             return best
         others = self._first(circuit, observables, [alive(self.target)])  # none where nothing that is alive is large enough
         return max(others, key=lambda item: item.score) if any(other.score > 0 for other in others) else best
@@ -177,9 +188,9 @@ class Transpiler:
             layout = None if place is None else list(place)
         if layout is None and self.spec.measure_aware:
             measured = _measured(observables)
-            copy = circuit.copy()
-            copy.add_bits(QuantumCircuit(0, len(measured)).clbits)
-            copy.measure(measured, range(len(measured)))
+            copy, register = circuit.copy(), ClassicalRegister(len(measured), "measured")
+            copy.add_register(register)  # stages of makers know no bits without one
+            copy.measure(measured, register)
             placed = self._run(copy, seed, target).layout
             layout = None if placed is None else placed.initial_index_layout(filter_ancillas=True)
         swaps, last = 0, circuit.count_ops().get("swap", 0)
@@ -202,6 +213,8 @@ class Transpiler:
         """The circuit at the best place that takes it as it is, unless the layout is prescribed; and its score."""
         if self._errors is None:
             return found
+        if goes_beyond(found.circuit, self.target):
+            return replace(found, score=1.0)  # places and errors of what its maker has put in are not known here
         small = compact(self._isa(found.circuit, (), found.observables))
         place = small.qubits
         if self.spec.layout is None:

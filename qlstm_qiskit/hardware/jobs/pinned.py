@@ -16,7 +16,7 @@ from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.errors import LedgerError
 from qlstm_qiskit.hardware.device.compact import empty_target
-from qlstm_qiskit.hardware.device.fit import STAGES
+from qlstm_qiskit.hardware.device.fit import STAGES, is_of_qiskit
 from qlstm_qiskit.hardware.jobs.ledger_file import DAMAGED
 
 
@@ -83,9 +83,13 @@ def _places(instructions: dict[str, Any]) -> dict[str, Any]:
     return {name: rows and [row[0] for row in rows] for name, rows in instructions.items()}
 
 
-def _with_bounds(today: Target, facts: dict[str, Any]) -> Target:
-    """A target with the figures of that time. Which angles its gates take can be copied, and not read."""
+def _with_figures(today: Target, facts: dict[str, Any]) -> Target:
+    """A target with the figures of that time. Which angles its gates take, and what its maker has added, can only be copied."""
+    if facts["instructions"] == _written(today):  # the most common, and some of the makers' cannot be copied
+        return today
     target = copy.deepcopy(today)
+    for name, value in getattr(today, "__dict__", {}).items():  # of the maker's class; Qiskit's copy leaves it behind
+        target.__dict__.setdefault(name, value)
     for name, rows in facts["instructions"].items():
         for wires, *figures in rows or ():
             own = InstructionProperties(error=figures[0], duration=figures[1]) if figures else None
@@ -127,8 +131,14 @@ def _restored(device: str, today: Target, facts: dict[str, Any]) -> Target:
             "folder."
         )
     qubits = facts["qubits"]
-    if getattr(today, "has_angle_bounds", bool)() and _places(facts["instructions"]) == _places(_written(today)):
-        return _with_bounds(today, facts)
+    has_own = getattr(today, "has_angle_bounds", bool)() or not is_of_qiskit(today)
+    if has_own and _places(facts["instructions"]) == _places(_written(today)):
+        return _with_figures(today, facts)
+    if not is_of_qiskit(today):
+        raise LedgerError(
+            f"{device} has other gates or couplers than those that the recorded jobs were fitted to, and its maker's target "
+            "cannot be made again; start in a new run folder."
+        )
     target = empty_target(
         today, today.num_qubits, None if qubits is None else [None if q is None else QubitProperties(*q) for q in qubits]
     )
