@@ -130,6 +130,21 @@ class ExactBank:
         bind = partial(self._bind, weights, mixing, samples, calls, apart)
         return self._last.bound((gates, apart), weights, mixing, samples, bind)
 
+    def bind_replicas(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+    ) -> BoundBank:
+        """As `bind` for R replicas: (R, gates, columns), (R, gates, candidates); rows of inputs are replica after replica."""
+        coefficients = weights.new_ones(*weights.shape[:2], 1) if mixing is None else mixing
+        forms = self.forms
+        parts = [form.bind_replicas(weights, coefficients) for form in forms]
+        return BoundBank(self, weights, parts, self.n_outputs, is_native=True)
+
     def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate, (batch, gates, candidates, outputs): by states, unless they are too wide."""
         if self._is_wide:

@@ -81,6 +81,30 @@ class MultilinearForm(FormTables):
 
         return evaluate
 
+    def bind_replicas(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
+        """As `bind` for R replicas, (R, gates, columns) and (R, gates, candidates), whose rows follow one another.
+
+        The result maps (R x batch, n_inputs) to (R x batch, gates, outputs).
+        """
+        n, g = weights.shape[:2]
+        flat = self.build(weights.flatten(0, 1), mixing.flatten(0, 1))
+        matrix = flat.view(-1, self.n_outputs, n, g).permute(2, 0, 1, 3).reshape(n, -1, self.n_outputs * g)
+        if not self.is_grid:
+
+            def evaluate(inputs: Tensor) -> Tensor:
+                own = self.features(inputs).view(n, -1, matrix.shape[1])
+                return torch.bmm(own, matrix).view(-1, self.n_outputs, g).transpose(1, 2)
+
+            return evaluate
+        by_high = matrix.view(n, 3 ** (len(self.angles) - self.width), -1)
+
+        def contract(inputs: Tensor) -> Tensor:
+            low, high = products(self._data_angles(inputs), self.width)
+            half = torch.bmm(high.view(n, -1, high.shape[1]), by_high).view(len(low), low.shape[1], -1)
+            return torch.bmm(low.unsqueeze(1), half).view(len(low), self.n_outputs, g).transpose(1, 2)
+
+        return contract
+
     def build(self, weights: Tensor, mixing: Tensor) -> Tensor:
         """The matrix M, (features, outputs x gates), or its rows (rows, gates) where it is sparse; differentiable.
 
