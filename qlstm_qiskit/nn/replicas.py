@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qlstm_qiskit.errors import OptionError, ShapeError
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.exact import ExactBank
 from qlstm_qiskit.hardware import Bound
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.forecaster import Forecaster
@@ -67,20 +68,20 @@ class ReplicaBank(nn.Module):
     def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> Bound:
         """As `CircuitBank.bind`, for `samples` rows of all replicas together."""
         bank, n = self._banks[0], self.n_replicas
-        angles = self.angles
+        exact, present = bank._bank, bank._has
+        assert isinstance(exact, ExactBank)
+        angles: Tensor = self.angles
         if bank.sharing == "shared":
             angles = angles.repeat(1, 1, len(bank.candidates))
         elif angles.dim() == 2:
             angles = filled(angles, bank._has_angle.expand(n, -1, -1))
-        weights = self.structural_weights
-        if weights is not None and weights.dim() == 2:
-            weights = filled(weights, bank._has.expand(n, -1, -1))
-        if weights is not None:
-            weights = MIXINGS[bank.mixing].coefficients(weights, bank._has, 1.0, False)
+        mixing: Tensor | None = self.structural_weights
+        if mixing is not None:
+            mixing = filled(mixing, present.expand(n, -1, -1)) if mixing.dim() == 2 else mixing
+            mixing = MIXINGS[bank.mixing].coefficients(mixing, present, 1.0, training=False)
         if gates is not None:
-            angles = angles[:, list(gates)]
-            weights = None if weights is None else weights[:, list(gates)]
-        return bank._bank.bind_replicas(angles, weights, samples=samples // n, calls=calls, gates=gates)
+            angles, mixing = angles[:, list(gates)], None if mixing is None else mixing[:, list(gates)]
+        return exact.bind_replicas(angles, mixing, samples=samples // n, calls=calls, gates=gates)
 
 
 def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
@@ -102,7 +103,7 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
     assert joint.circuits is not None
     for place, cell in enumerate(joint.circuits.layers()):
         own = [cells[place] for cells in layers]
-        cell.bank = ReplicaBank([each.bank for each in own])  # type: ignore[assignment]
+        cell.bank = ReplicaBank([each.bank for each in own])
         for name in ("to_angles", "from_outputs"):
             if getattr(cell, name) is not None:
                 setattr(cell, name, ReplicaLinear([getattr(each, name) for each in own]))

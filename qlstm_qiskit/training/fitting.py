@@ -250,6 +250,11 @@ class Fit:
         return net
 
     @property
+    def steps(self) -> tuple[int, int]:
+        """Windows of a batch, and time steps of a window."""
+        return self._batch_size, self.train[0].shape[1]
+
+    @property
     def _batch_size(self) -> int:
         return self.options.batch_size or len(self.train[0])
 
