@@ -130,6 +130,36 @@ class ExactBank:
         bind = partial(self._bind, weights, mixing, samples, calls, apart)
         return self._last.bound((gates, apart), weights, mixing, samples, bind)
 
+    def bind_replicas(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+    ) -> BoundBank:
+        """As `bind` for R replicas, by the multilinear form; rows of inputs are those of the first replica, then of the next.
+
+        Args:
+            weights: Angles in radians, (R, gates, sum of `n_weights`).
+            mixing: Structural weights, (R, gates, candidates); None where the bank has a single candidate.
+            samples, calls, gates: As in `bind`, for each replica.
+
+        Raises:
+            CircuitError: A candidate has no multilinear form.
+            CapacityError: The pass would not fit in memory.
+        """
+        if self._except(self.forms):
+            raise CircuitError(f"candidates {list(self._except(self.forms))} of this bank have no multilinear form.")
+        n, g = weights.shape[:2]
+        coefficients = weights.new_ones(n, g, 1) if mixing is None else mixing
+        work: dict[str, Any] = {"samples": n * samples, "calls": calls, "gradients": torch.is_grad_enabled()}
+        needed = sum(form.bytes(n * g, **work) for form in self.forms)
+        require_bytes(needed, f"the multilinear forms of {n} replicas on {samples} samples each", weights.device)
+        parts = [form.bind_replicas(weights, coefficients) for form in self.forms]
+        return BoundBank(self, weights[0], parts, self.n_outputs, is_native=True)
+
     def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate, (batch, gates, candidates, outputs): by states, unless they are too wide."""
         if self._is_wide:

@@ -29,6 +29,9 @@ from qlstm_qiskit.exact.tables import Array, FormTables
 #: A feature is a product of entries of tables over this many qubits each.
 _PART_QUBITS = 5
 
+#: Coefficients of replicas that are turned together: more of them, and their gradients, would not stay in a core's cache.
+_BLOCK_BYTES = 2**18
+
 #: All products of the qubits' features are used where at least one in `_GRID_SHARE` occurs and there are at most `_GRID_LIMIT`.
 _GRID_SHARE, _GRID_LIMIT = 3, 3**8
 
@@ -55,6 +58,11 @@ class MultilinearForm(FormTables):
         self.angles, self.n_outputs, self._n_weights = tuple(angles), n_outputs, n_weights
         self._trees: dict[tuple[Any, int], int] = {}
 
+    @property
+    def largest(self) -> int:
+        """Coefficients of one gate that are turned together."""
+        return self.n_rows
+
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
         """What a pass holds in float64: coefficients, angles, matrix, and what each call keeps for gradients."""
         values = self.n_outputs * n_gates
@@ -78,6 +86,44 @@ class MultilinearForm(FormTables):
             low, high = products(self._data_angles(inputs), self.width)
             half = (high @ by_high).view(len(low), low.shape[1], -1)
             return torch.bmm(low.unsqueeze(1), half).view(len(low), *shape).transpose(1, 2)
+
+        return evaluate
+
+    def bind_replicas(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
+        """As `bind` for R replicas: maps (R x batch, n_inputs), replica after replica, to (R x batch, gates, outputs).
+
+        Args:
+            weights: Angles, (R, gates, columns).
+            mixing: Coefficients, (R, gates, candidates).
+        """
+        (n, g), n_outputs = weights.shape[:2], self.n_outputs
+        at_once = max(1, _BLOCK_BYTES // (8 * g * self.largest))
+        parts = [
+            self.build(*(part[first : first + at_once].flatten(0, 1) for part in (weights, mixing)))
+            for first in range(0, n, at_once)
+        ]
+        if self.slots is not None:
+            rows = [own for part in parts for own in torch.split(part, g, dim=1)]
+
+            def add(inputs: Tensor) -> Tensor:
+                own = self.features(inputs).chunk(n)
+                return torch.cat([sparse_sums(*pair, self) for pair in zip(own, rows, strict=True)])
+
+            return add
+        # From (features, outputs x replicas x gates) to a matrix for each replica.
+        apart = [part.view(len(part), n_outputs, -1, g).permute(2, 0, 1, 3).flatten(2) for part in parts]
+        matrix = torch.cat(apart) if len(apart) > 1 else apart[0].contiguous()
+        if not self.is_grid:
+            return lambda inputs: (
+                torch.bmm(self.features(inputs).view(n, -1, matrix.shape[1]), matrix).view(-1, n_outputs, g).transpose(1, 2)
+            )
+        by_high = matrix.view(n, 3 ** (len(self.angles) - self.width), -1)
+
+        def evaluate(inputs: Tensor) -> Tensor:
+            """As in `bind`."""
+            low, high = products(self._data_angles(inputs), self.width)
+            half = torch.bmm(high.view(n, -1, high.shape[1]), by_high).view(len(low), low.shape[1], -1)
+            return torch.bmm(low.unsqueeze(1), half).view(len(low), n_outputs, g).transpose(1, 2)
 
         return evaluate
 

@@ -108,6 +108,10 @@ class RotationForm(MultilinearForm):
         self._set_products([piece.code for piece in pieces], sparse)
         self._set_steps(pieces, sparse)
 
+    @property
+    def largest(self) -> int:
+        return int((self._sections[:, 3] - self._sections[:, 2]).max())
+
     def fill(self, weights: Array, mixing: Array, turns: Array, state: Array, matrix: Array) -> None:
         angles, sections, (*steps, start), entries = self.constants(state.dtype)
         kernels.build_forward(weights, mixing, angles, sections, tuple(steps), start, entries, *turns, state, matrix)

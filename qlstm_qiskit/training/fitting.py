@@ -74,6 +74,30 @@ class Fitted:
     interrupted: bool
 
 
+@dataclass
+class Training:
+    """A model and what trains it.
+
+    Attributes:
+        net: skorch's network, which has the model.
+        generator: Source of dropout and the like.
+        keeper, best: Its callbacks that keep the last epoch, and the best one where there is patience.
+        bars: Its progress bars.
+    """
+
+    net: SearchNet
+    generator: torch.Generator
+    keeper: LastEpoch
+    best: BestEpoch | None
+    bars: list[ProgressBar]
+
+    def end(self) -> None:
+        """Let go of the generator and the bars, however the training has ended."""
+        self.net.stream = None
+        for bar in self.bars:
+            bar.on_train_end(self.net)
+
+
 class Fit:
     """Trains a model according to its options on the first windows, and validates it on the last.
 
@@ -157,6 +181,16 @@ class Fit:
 
     def _train(self, seed: int, trial: str | None = None) -> Fitted:
         """Build a model from this seed and train it; the user's callbacks and the checkpoint do not see trials."""
+        training = self.prepare(seed, trial)
+        try:
+            with drawing_from(training.generator, training.net.module_):
+                training.net.partial_fit(*self.train, epochs=self.options.max_epochs - len(training.net.history))
+        finally:
+            training.end()
+        return self.outcome(training)
+
+    def prepare(self, seed: int, trial: str | None = None) -> Training:
+        """Build a model from this seed and all that trains it, at the epoch that its checkpoint has, if any."""
         options, checkpoint = self.options, None if trial else self.checkpoint
         stream, device = seeded(seed), torch.device(options.device)
         own = stream if device.type == "cpu" else seeded(seed, device)
@@ -183,14 +217,7 @@ class Fit:
         if checkpoint is not None:
             checkpoint.restore(net)
             keeper.note(net)
-        try:
-            with drawing_from(own, module):
-                net.partial_fit(*self.train, epochs=options.max_epochs - len(net.history))
-        finally:
-            net.stream = None
-            for callback in bar:
-                callback.on_train_end(net)
-        return self._outcome(net, keeper, best)
+        return Training(net, own, keeper, best, bar)
 
     def _net(
         self,
@@ -223,10 +250,21 @@ class Fit:
         return net
 
     @property
+    def steps(self) -> tuple[int, int]:
+        """Windows of a batch, and time steps of a window."""
+        return self._batch_size, self.train[0].shape[1]
+
+    @property
     def _batch_size(self) -> int:
         return self.options.batch_size or len(self.train[0])
 
-    def _outcome(self, net: SearchNet, keeper: LastEpoch, best: BestEpoch | None) -> Fitted:
+    def outcome(self, training: Training) -> Fitted:
+        """What has become of a training, interrupted or not.
+
+        Raises:
+            KeyboardInterrupt: No epoch was finished.
+        """
+        net, keeper, best = training.net, training.keeper, training.best
         module, history = net.module_, [plain_row(row) for row in net.history[: keeper.epochs_]]
         interrupted = len(history) < self.options.max_epochs and not (best is not None and best.is_over(history))
         if interrupted:

@@ -1,0 +1,116 @@
+"""Models of one shape, side by side: their circuits are one bank, and their parameters lie in one tensor each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.exact import ExactBank
+from qlstm_qiskit.hardware import Bound
+from qlstm_qiskit.nn.bank import CircuitBank
+from qlstm_qiskit.nn.forecaster import Forecaster
+from qlstm_qiskit.nn.mixing import MIXINGS
+from qlstm_qiskit.nn.pairs import filled
+
+
+class ReplicaLinear(nn.Module):
+    """A linear layer for each of R replicas; rows are those of the first replica, then of the second, and so on.
+
+    Args:
+        layers: Of the replicas; all of one shape.
+    """
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.weight = _stacked([layer.weight for layer in layers])
+        self.bias = _stacked([layer.bias for layer in layers])
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(R b, ..., features) to (R b, ..., outputs)."""
+        own = values.reshape(len(self.weight), -1, values.shape[-1])
+        return torch.baddbmm(self.bias.unsqueeze(1), own, self.weight.mT).reshape(*values.shape[:-1], -1)
+
+
+class ReplicaBank(nn.Module):
+    """The banks of R replicas: `bind` gives a bank whose inputs are rows of the first replica, then of the second, and so on.
+
+    Args:
+        banks: Of the replicas; all of the same candidates and backend.
+    """
+
+    def __init__(self, banks: Sequence[CircuitBank]) -> None:
+        super().__init__()
+        self.angles = _stacked([bank.angles for bank in banks])
+        self.structural_weights: nn.Parameter | None = None
+        weights = [bank.structural_weights for bank in banks if bank.structural_weights is not None]
+        if weights:
+            self.structural_weights = _stacked(weights)
+        self._banks = (banks[0],)  # in a tuple, so that its parameters are none of this module's
+
+    @property
+    def n_replicas(self) -> int:
+        return len(self.angles)
+
+    def arch_parameters(self) -> Iterator[nn.Parameter]:
+        """The structural weights of all replicas; see `CircuitBank.arch_parameters`."""
+        if self.structural_weights is not None:
+            yield self.structural_weights
+
+    def circuit_parameters(self) -> Iterator[nn.Parameter]:
+        """The angles of all replicas; see `CircuitBank.circuit_parameters`."""
+        yield self.angles
+
+    def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> Bound:
+        """As `CircuitBank.bind`, for `samples` rows of all replicas together."""
+        bank, n = self._banks[0], self.n_replicas
+        exact, present = bank._bank, bank._has
+        assert isinstance(exact, ExactBank)
+        angles: Tensor = self.angles
+        if bank.sharing == "shared":
+            angles = angles.repeat(1, 1, len(bank.candidates))
+        elif angles.dim() == 2:
+            angles = filled(angles, bank._has_angle.expand(n, -1, -1))
+        mixing: Tensor | None = self.structural_weights
+        if mixing is not None:
+            mixing = filled(mixing, present.expand(n, -1, -1)) if mixing.dim() == 2 else mixing
+            mixing = MIXINGS[bank.mixing].coefficients(mixing, present, 1.0, training=False)
+        if gates is not None:
+            angles, mixing = angles[:, list(gates)], None if mixing is None else mixing[:, list(gates)]
+        return exact.bind_replicas(angles, mixing, samples=samples // n, calls=calls, gates=gates)
+
+
+def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
+    """A model whose windows are those of the first replica, then of the second, and so on, (R b, time, features).
+
+    Each of its parameters is that of the models, stacked, (R, ...), under the same name; they are copies.
+
+    Args:
+        models: With circuits, all of one shape.
+
+    Raises:
+        OptionError: There is none, or models are of different shapes, or have no circuits.
+    """
+    shapes = {tuple((name, tuple(value.shape)) for name, value in model.state_dict().items()) for model in models}
+    if len(shapes) != 1 or any(model.circuits is None for model in models):
+        raise OptionError("replicas are models with circuits, all of one shape; train the others one after another.")
+    joint = copy.deepcopy(models[0])
+    layers = [list(model.circuits.layers()) for model in models if model.circuits is not None]
+    assert joint.circuits is not None
+    for place, cell in enumerate(joint.circuits.layers()):
+        own = [cells[place] for cells in layers]
+        cell.bank = ReplicaBank([each.bank for each in own])
+        for name in ("to_angles", "from_outputs"):
+            if getattr(cell, name) is not None:
+                setattr(cell, name, ReplicaLinear([getattr(each, name) for each in own]))
+    joint.head = ReplicaLinear([model.head for model in models])  # type: ignore[assignment]
+    return joint
+
+
+def _stacked(parameters: Sequence[Any]) -> nn.Parameter:
+    values = torch.stack([parameter.detach() for parameter in parameters])
+    return nn.Parameter(values, requires_grad=parameters[0].requires_grad)

@@ -1,0 +1,117 @@
+"""Models side by side, against each by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from qlstm_qiskit import QGRU, QLSTM, SearchSpace
+from qlstm_qiskit.errors import CircuitError, OptionError
+from qlstm_qiskit.exact import ExactBank
+from qlstm_qiskit.exact import form as forms
+from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.nn.replicas import side_by_side
+
+CONFIG1 = SearchSpace.handcrafted(1)
+KINDS: dict[str, dict[str, Any]] = {
+    "one circuit for each gate": {"space": CONFIG1},
+    "36 candidates": {},
+    "shared angles": {"sharing": "shared"},
+    "frozen angles": {"circuits": "frozen"},
+    "softmax": {"mixing": "softmax"},
+    "linear layers": {"n_qubits": 5, "space": CONFIG1},
+    "layers, directions": {"num_layers": 2, "bidirectional": True, "space": CONFIG1},
+    "dropped candidates": {"restrict": [[0, 7], [3], [1, 2, 3], [35]]},
+    "a GRU": {"cell": QGRU, "space": CONFIG1},
+}
+
+
+def models(n: int = 3, cell: type[QLSTM] | type[QGRU] = QLSTM, restrict: Any = None, **options: Any) -> list[Forecaster]:
+    made = []
+    for seed in range(n):
+        generator = torch.Generator().manual_seed(seed)
+        layer = cell(2, 2, batch_first=True, generator=generator, angle_std=1.0, depth=1, **options)
+        head = nn.Linear(layer.hidden_size * layer.n_directions, 2, dtype=torch.float64)
+        for parameter in head.parameters():
+            nn.init.normal_(parameter, generator=generator)
+        if restrict is not None:
+            layer.restrict([restrict])
+        made.append(Forecaster(layer, head))
+    return made
+
+
+def windows(n: int, batch: int = 4) -> Tensor:
+    return torch.randn(n, batch, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_outputs_and_gradients_are_those_of_each(kind: str) -> None:
+    own = models(**KINDS[kind])
+    joint, inputs = side_by_side(own), windows(len(own))
+    outputs = joint(inputs.flatten(0, 1)).view(len(own), -1, 2)
+    outputs.square().sum().backward()
+    stacked = dict(joint.named_parameters())
+    for place, model in enumerate(own):
+        alone = model(inputs[place])
+        alone.square().sum().backward()
+        torch.testing.assert_close(outputs[place], alone, rtol=0, atol=1e-13)
+        for name, parameter in model.named_parameters():
+            assert stacked[name].requires_grad == parameter.requires_grad
+            torch.testing.assert_close(stacked[name][place], parameter, rtol=0, atol=0)
+            if parameter.requires_grad:
+                torch.testing.assert_close(stacked[name].grad[place], parameter.grad, rtol=0, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(joint(inputs.flatten(0, 1)).view_as(outputs), outputs, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["36 candidates", "linear layers"])
+def test_blocks_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, found = models(**KINDS[kind]), []
+    for size in (1, forms._BLOCK_BYTES):
+        monkeypatch.setattr(forms, "_BLOCK_BYTES", size)
+        joint = side_by_side(own)
+        joint(windows(len(own)).flatten(0, 1)).square().sum().backward()
+        found.append([parameter.grad for parameter in joint.parameters()])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_sparse_form_is_evaluated_by_replica() -> None:
+    own = models(space=CONFIG1, n_qubits=33)
+    inputs = windows(len(own))
+    outputs = side_by_side(own)(inputs.flatten(0, 1)).view(len(own), -1, 2)
+    for place, model in enumerate(own):
+        torch.testing.assert_close(outputs[place], model(inputs[place]), rtol=0, atol=1e-13)
+
+
+def test_models_are_left_as_they_are() -> None:
+    own = models(space=CONFIG1)
+    joint = side_by_side(own)
+    with torch.no_grad():
+        for parameter in joint.parameters():
+            parameter.zero_()
+    assert all(bool(parameter.any()) for parameter in own[0].recurrent.parameters())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        [],
+        [*models(1, space=CONFIG1), *models(1)],
+        [Forecaster(nn.LSTM(2, 2, batch_first=True), nn.Linear(2, 1))] * 2,
+    ],
+    ids=["none", "other shapes", "no circuits"],
+)
+def test_what_are_no_replicas(made: list[Forecaster]) -> None:
+    with pytest.raises(OptionError, match="replicas are models with circuits, all of one shape"):
+        side_by_side(made)
+
+
+def test_circuits_without_a_form_are_refused() -> None:
+    bank = models(1, space=CONFIG1)[0].circuits.cells[0].bank  # type: ignore[union-attr]
+    exact = ExactBank([candidate.program for candidate in bank.candidates], bank._bank._observables, path="states")
+    with pytest.raises(CircuitError, match="have no multilinear form"):
+        exact.bind_replicas(bank.angles.detach().unsqueeze(0))
