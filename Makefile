@@ -59,10 +59,11 @@ copies:
 interchange: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.interchange
 
-# Devices of other makers, each package in an environment of its own under build/providers, and the table of docs/how-to/providers.md.
-# Needs the package index and half an hour; not in CI. `make providers MAKERS="iqm aqt"` takes some of them.
+# Devices of other makers, each package in an environment of its own under build/providers, and the table of docs/how-to/providers.md;
+# then the tools that read exports. Needs the package index and half an hour; not in CI. `make providers MAKERS="iqm aqt"` takes some.
 providers: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.providers $(MAKERS)
+	$(if $(MAKERS),,$(MAKE) interchange)
 
 # Wheel and source distribution, checked as the index would, and the wheel used from another folder.
 dist: $(VENV)/.installed-dev

@@ -15,6 +15,7 @@ from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError
 
 if TYPE_CHECKING:
+    from qlstm_qiskit.hardware import BackendSpec
     from qlstm_qiskit.hardware.device.transpile_report import TranspileReport
 
 
@@ -24,7 +25,7 @@ def transpile(
         str | None, typer.Option(help="A backend with a device; see `qlstm backends list`.", autocompletion=backend_names)
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="In place of a backend: the snapshot of a device, such as fez, torino or nighthawk.")
+        str | None, typer.Option(help="A device's snapshot in place of a backend, such as fez, torino or nighthawk.")
     ] = None,
     backends: BackendsFile = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the picture of the layouts.", show_default="RUN")] = None,
@@ -38,19 +39,9 @@ def transpile(
 
     Example: qlstm transpile runs/demo --device torino
     """
-    if (backend is None) == (device is None):
-        raise OptionError("give exactly one of a backend with a device and a device's name (--backend or --device).")
     from dataclasses import asdict
 
-    from qlstm_qiskit.hardware import BackendSpec, find_spec
-
-    if device is not None:
-        from qlstm_qiskit.hardware.device.named import find_device
-
-        spec = BackendSpec(name=find_device(device).name.replace("_", "-"), kind="fake", device=device)
-    else:
-        assert backend is not None
-        spec = find_spec(backend, backends)  # a name that there is none of is refused before what takes seconds to import
+    spec = _spec(backend, device, backends)  # a name that there is none of is refused before what takes seconds to import
     from qlstm_qiskit.experiments.runs.transpile import transpile_run
     from qlstm_qiskit.hardware.device.isa_cache import cache_folder
     from qlstm_qiskit.report.layout import draw_layout
@@ -79,6 +70,19 @@ def transpile(
             gates = ()
         _print_layer(title, layer, gates)
     print(f"Figure: {figure}" if figure is not None else f"No figure: {found.device.name} does not say how many qubits it has.")
+
+
+def _spec(backend: str | None, device: str | None, backends: Path | None) -> BackendSpec:
+    """The entry of a backend, or of a device's snapshot."""
+    from qlstm_qiskit.hardware import BackendSpec, find_spec
+
+    if backend is not None and device is None:
+        return find_spec(backend, backends)
+    if device is None or backend is not None:
+        raise OptionError("give exactly one of a backend with a device and a device's name (--backend or --device).")
+    from qlstm_qiskit.hardware.device.named import find_device
+
+    return BackendSpec(name=find_device(device).name.replace("_", "-"), kind="fake", device=device)
 
 
 def _print_layer(title: str, layer: Sequence[TranspileReport], gates: Sequence[Sequence[str]]) -> None:

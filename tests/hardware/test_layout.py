@@ -9,7 +9,8 @@ from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.hardware.device.compact import active_qubits, compact
-from qlstm_qiskit.hardware.device.layout import ErrorMap, Footprint, best_place, estimated_success
+from qlstm_qiskit.hardware.device.health import Health
+from qlstm_qiskit.hardware.device.layout import ErrorMap, Footprint, alive, best_place, estimated_success
 from qlstm_qiskit.hardware.device.named import find_device
 from tests.hardware.placed import outputs, placed, ring
 
@@ -163,3 +164,12 @@ def test_the_best_place_is_no_worse_than_a_layout_by_qiskit_that_knows_the_reado
     footprint = Footprint.of(small.circuit, active_qubits(QuantumCircuit(0), small.observables))
     ours = np.exp(footprint.score(best_place(footprint, errors, small.qubits), errors))
     assert ours >= theirs * 0.999
+
+
+def test_couplers_of_a_qubit_whose_gates_are_always_wrong_are_left_out() -> None:
+    target = find_device("nighthawk").target
+    broken = set(Health.of(target).broken)
+    assert broken, "this snapshot has such a qubit"
+    pairs = set(alive(target)["cz"])
+    assert pairs == {pair for pair, own in target["cz"].items() if own.error < 1 and broken.isdisjoint(pair)}
+    assert any(not broken.isdisjoint(pair) and own.error < 1 for pair, own in target["cz"].items())

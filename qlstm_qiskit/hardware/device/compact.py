@@ -70,19 +70,19 @@ def empty_target(target: Target, n_qubits: int, properties: list[QubitProperties
     )
 
 
-def filtered_target(target: Target, keep: Callable[[str, InstructionProperties | None], bool]) -> Target:
+def filtered_target(target: Target, keep: Callable[[str, tuple[int, ...], InstructionProperties | None], bool]) -> Target:
     """The instructions of a target that are to be kept, on all of its qubits.
 
     Args:
         target: Of a device.
-        keep: Told the name of an instruction and its properties on certain qubits; None where it is for any qubits.
+        keep: Told the name of an instruction, the qubits, and its properties on them; (), None where it is for any qubits.
     """
     result = empty_target(target, target.num_qubits, target.qubit_properties)
     for name in sorted(target.operation_names):
         known = target[name]
         is_global = not known or None in known
-        kept = {} if is_global else {wires: own for wires, own in known.items() if keep(name, own)}
-        if kept or (is_global and keep(name, None)):
+        kept = {} if is_global else {wires: own for wires, own in known.items() if keep(name, wires, own)}
+        if kept or (is_global and keep(name, (), None)):
             result.add_instruction(target.operation_from_name(name), *([kept] if kept else []), name=name)
     return result
 

@@ -137,4 +137,4 @@ def _is_pair(known: Any) -> bool:
 
 
 def _without(target: Target, left_out: Sequence[str]) -> Target:
-    return filtered_target(target, lambda name, _: name not in left_out)
+    return filtered_target(target, lambda name, *_: name not in left_out)

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.transpiler import Target
+from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.circuits.place import place_of
 from qlstm_qiskit.errors import CircuitError
@@ -104,8 +104,19 @@ class ErrorMap:
 
 
 def alive(target: Target) -> Target:
-    """The device without instructions that are always wrong, for circuits that would be put on them."""
-    return filtered_target(target, lambda _, own: own is None or own.error is None or own.error < 1)
+    """The device without instructions that are always wrong, and without couplers of qubits that have such a gate."""
+
+    def works(own: InstructionProperties | None) -> bool:
+        return own is None or own.error is None or own.error < 1
+
+    broken = {
+        wires[0]
+        for name in target.operation_names
+        if name != "measure" and target[name] and None not in target[name]
+        for wires, own in target[name].items()
+        if len(wires) == 1 and not works(own)
+    }
+    return filtered_target(target, lambda _, wires, own: works(own) and (len(wires) == 1 or broken.isdisjoint(wires)))
 
 
 def estimated_success(circuit: QuantumCircuit, target: Target | ErrorMap, measured: Iterable[int] = ()) -> float:
