@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,12 @@ def _row(record: Record, device: Record) -> tuple[str, ...]:
 
 
 def _failures(causes: Mapping[str, str]) -> str:
-    return "; ".join(f"{check}: {_ADVICE.split(cause)[0]}" for check, cause in causes.items()) or "passed"
+    return "; ".join(f"{check}: {_cause(cause)}" for check, cause in causes.items()) or "passed"
+
+
+def _cause(error: str) -> str:
+    """An error without advice, and without the end of a long one: lists of gates, which the record has."""
+    return textwrap.shorten(_ADVICE.split(error)[0], 130, placeholder=" ...")
 
 
 def _remarks(certified: Record) -> list[str]:
@@ -95,8 +101,7 @@ def _commands(steps: Sequence[Record]) -> str:
     """The first command that fails, and what it says; certify has columns of its own."""
     for step in steps:
         if step["code"] and step["command"] != "backends certify":
-            said = _ADVICE.split(step["said"].removeprefix("error: "))[0]
-            return f"`{step['command']}`: {said}"
+            return f"`{step['command']}`: {_cause(step['said'].removeprefix('error: '))}"
     retried = any(step.get("retried") for step in steps)
     return "all; the job under way was sent again with `--retry`" if retried else "all"
 
