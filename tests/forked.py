@@ -17,6 +17,8 @@ def child(work: Callable[[], None]) -> int:
     if pid == 0:
         code = 1
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
+        # Qiskit's threads, too, have stayed with the parent, and where it has used them a child would wait for them.
+        os.environ["QISKIT_IN_PARALLEL"] = "TRUE"
         try:
             work()
             code = 0

@@ -154,8 +154,8 @@ class ExactBank:
             raise CircuitError(f"candidates {list(self._except(self.forms))} of this bank have no multilinear form.")
         n, g = weights.shape[:2]
         coefficients = weights.new_ones(n, g, 1) if mixing is None else mixing
-        work: dict[str, Any] = {"samples": n * samples, "calls": calls, "gradients": torch.is_grad_enabled()}
-        needed = sum(form.bytes(n * g, **work) for form in self.forms)
+        work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
+        needed = n * sum(form.bytes(g, **work) for form in self.forms)
         require_bytes(needed, f"the multilinear forms of {n} replicas on {samples} samples each", weights.device)
         parts = [form.bind_replicas(weights, coefficients) for form in self.forms]
         return BoundBank(self, weights[0], parts, self.n_outputs, is_native=True)

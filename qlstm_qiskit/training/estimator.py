@@ -17,14 +17,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from qlstm_qiskit.errors import DataError, OptionError, TrainingError
 from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.fitting import Fit, Fitted, Seeds
-from qlstm_qiskit.training.inputs import as_windows, like_training, pair, require_finite
+from qlstm_qiskit.training.inputs import as_windows, describe, like_training, pair, require_finite
 from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import check_optimizer
 from qlstm_qiskit.training.options import AllOptions
 from qlstm_qiskit.training.plain import CheckedOptions
 from qlstm_qiskit.training.saved import load_estimator, save_estimator
-from qlstm_qiskit.training.together import fit_together
+from qlstm_qiskit.training.together import fit_together, reason_apart
 
 E = TypeVar("E", bound="Estimator")
 
@@ -118,10 +119,14 @@ class Estimator(BaseEstimator, AllOptions):
         try:
             self._fit_anew(X, y, validation_data)
         except BaseException:  # also Ctrl-C: a model that was there goes on with its own classes and shapes
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self._put_back(before)
             raise
         return self
+
+    def _put_back(self, before: dict[str, Any]) -> None:
+        """Be as before a fit that came to nothing."""
+        self.__dict__.clear()
+        self.__dict__.update(before)
 
     def _fit_anew(self, X: ArrayLike, y: ArrayLike, validation_data: tuple[ArrayLike, ArrayLike] | None) -> None:
         self._take_fitted(self._begin(X, y, validation_data).run())
@@ -189,47 +194,99 @@ class Estimator(BaseEstimator, AllOptions):
 
 def train_together(
     estimators: Sequence[E], X: ArrayLike, y: ArrayLike, validation_data: tuple[ArrayLike, ArrayLike] | None = None
-) -> None:
+) -> str | None:
     """Fit estimators that differ in their seeds alone, side by side, in a fraction of the time of one after another.
 
     The circuits of all of them are one bank, and their parameters lie in one tensor, so that a step costs little more than one
     of them. Each ends as it would by itself, but for rounding; early stopping and checkpoints are its own, and one that stops
     or diverges changes no bit of the others. Where a step depends on more than a model's own numbers (L-BFGS, SPSA, search
-    strategies, dropout, backends with shots or noise, `torch.nn.LSTM`), they are fitted one after another.
+    strategies, dropout, backends with shots or noise, callbacks, `torch.nn.LSTM`), they are fitted one after another.
 
     Args:
-        estimators: Of one class; their options are equal but for `seed`, `checkpoint`, `callbacks` and `verbose`. Callbacks see
-            epochs, and batches without the state of a step.
+        estimators: Of one class; their options are equal but for `seed`, `checkpoint`, `callbacks` and `verbose`.
         X, y, validation_data: As in `fit`.
 
+    Returns:
+        Why they were fitted one after another, in words; None if they were trained side by side.
+
     Raises:
-        OptionError: There is none, or they differ in other options.
-        TrainingError: Some diverged; the others are fitted.
+        OptionError: There is none, they differ in other options, or one or its checkpoint is there twice.
+        TrainingError: Some diverged, and are as they were before; the others are fitted.
+        KeyboardInterrupt: Ctrl-C before each had finished an epoch; those that had are fitted.
     """
-    own = ("seed", "checkpoint", "callbacks", "verbose")
-    for other in estimators[1:]:
-        first = estimators[0].get_params()
-        differing = [name for name, value in other.get_params().items() if name not in own and value != first[name]]
-        if type(other) is not type(estimators[0]) or differing:
-            what = f"differ in {', '.join(differing)}" if differing else "are of different classes"
-            raise OptionError(f"these estimators {what}; give ones of a class that differ in {', '.join(own)} alone.")
-    if not estimators:
-        raise OptionError("there is no estimator to train; give one for each seed.")
+    estimators, data = list(estimators), (X, y, validation_data)
+    _require_replicas(estimators)
     before = [dict(estimator.__dict__) for estimator in estimators]
+    errors: dict[int, TrainingError] = {}
     try:
-        results = fit_together([estimator._begin(X, y, validation_data) for estimator in estimators])
+        reason = _side_by_side(estimators, data, errors)
     except BaseException:  # as in `_fit`
-        for estimator, own_before in zip(estimators, before, strict=True):
-            estimator.__dict__.clear()
-            estimator.__dict__.update(own_before)
+        for estimator, own in zip(estimators, before, strict=True):
+            estimator._put_back(own)
         raise
-    errors = {}
-    for place, (estimator, result) in enumerate(zip(estimators, results, strict=True)):
+    for place in errors if reason is None else range(len(estimators)):
+        estimators[place]._put_back(before[place])
+    if reason is not None:
+        _one_after_another(estimators, data, errors)
+    if errors:
+        seeds = ", ".join(str(estimators[place].seed) for place in errors)
+        first = next(iter(errors.values()))
+        raise TrainingError(f"{len(errors)} of {len(estimators)} trainings ended early (seed {seeds}), the first one: {first}")
+    return reason
+
+
+def _side_by_side(estimators: Sequence[Estimator], data: tuple[Any, Any, Any], errors: dict[int, TrainingError]) -> str | None:
+    """Fit replicas side by side, or say why that cannot be; `errors` gets those of the ones that end early."""
+    if any(estimator.callbacks for estimator in estimators):
+        return "callbacks may act on a step"
+    fits = [estimator._begin(*data) for estimator in estimators]
+    reason = reason_apart(fits[0])
+    if reason is not None:
+        return reason
+    for fit in fits[1:]:
+        fit.options = fit.options.but(verbose=0)  # one bar for all
+    for place, result in enumerate(fit_together(fits)):
         if isinstance(result, TrainingError):
             errors[place] = result
         else:
-            estimator._take_fitted(result)
-    if errors:
-        place, error = next(iter(errors.items()))
-        seeds = ", ".join(str(estimators[n].seed) for n in errors)
-        raise TrainingError(f"{len(errors)} of {len(estimators)} trainings ended early (seed {seeds}), the first one: {error}")
+            estimators[place]._take_fitted(result)
+    return None
+
+
+def _one_after_another(estimators: Sequence[Estimator], data: tuple[Any, Any, Any], errors: dict[int, TrainingError]) -> None:
+    for place, estimator in enumerate(estimators):
+        try:
+            estimator._fit(*data)
+        except TrainingError as error:
+            errors[place] = error
+            continue
+        if estimator.interrupted_ and not estimator.callbacks and place + 1 < len(estimators):
+            raise KeyboardInterrupt  # a callback may end a training as Ctrl-C does, and means its own alone
+
+
+def _require_replicas(estimators: Sequence[Estimator]) -> None:
+    """Refuse estimators that differ in more than what a fit has of its own, or that are not each by itself."""
+    if not estimators:
+        raise OptionError("there is no estimator to train; give one for each seed.")
+    own = ("seed", "checkpoint", "callbacks", "verbose")
+    kept = [Path(estimator.checkpoint).resolve() for estimator in estimators if estimator.checkpoint is not None]
+    for what, given in (("an estimator", list(map(id, estimators))), ("a checkpoint", kept)):
+        if len(set(given)) < len(given):
+            raise OptionError(f"{what} is given twice; each training needs its own.")
+    if len({type(estimator) for estimator in estimators}) > 1:
+        raise OptionError("these estimators are of different classes; give ones of one class.")
+    first, *others = [describe(CheckedOptions.of(estimator)) | _objects(estimator) for estimator in estimators]
+    for other in others:
+        differing = [name for name in dict.fromkeys([*first, *other]) if name != "seed" and first.get(name) != other.get(name)]
+        if differing:
+            raise OptionError(
+                f"these estimators differ in {', '.join(differing)}; give ones that differ in {', '.join(own)} alone."
+            )
+
+
+def _objects(estimator: Estimator) -> dict[str, Any]:
+    """Options that are objects, which `describe` knows by their names alone: those of replicas are the same ones."""
+    backend, space = estimator.backend, estimator.space
+    known = isinstance(backend, str | BackendSpec)
+    spaces = [space] if space is None or isinstance(space, SearchSpace) else list(space)
+    return {"backend": backend if known else id(backend), "space": list(map(id, spaces))}

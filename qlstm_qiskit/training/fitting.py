@@ -134,7 +134,7 @@ class Fit:
             starts=tried or [self.seeds.model],
             tries=bool(tried),
             epochs=options.max_epochs,
-            steps=-(-len(self.train[0]) // self._batch_size),
+            steps=-(-len(self.train[0]) // self.batch_size),
             validated=self.valid is not None,
             patient=bool(options.patience),
             alternates=options.strategy.alternates,
@@ -194,14 +194,13 @@ class Fit:
         options, checkpoint = self.options, None if trial else self.checkpoint
         stream, device = seeded(seed), torch.device(options.device)
         own = stream if device.type == "cpu" else seeded(seed, device)
-        sizes = self.train[0].shape[2], self.train[1].shape[1]
-        module = build_module(options, *sizes, backend_seed=self.seeds.backend, generator=own)
+        module = self.build(own)
         count = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
         require_parameters(2 * count, "gradients and the optimiser's state", options.device)
         if options.start is not None:
             load_start(module, options.start)
         tensors = None if self.valid is None else (as_tensor(self.valid[0]), as_tensor(self.valid[1]))
-        loop, keeper = SearchLoop(options.strategy, module, tensors, self._batch_size, stream), LastEpoch()
+        loop, keeper = SearchLoop(options.strategy, module, tensors, self.batch_size, stream), LastEpoch()
         best = BestEpoch(options.patience) if options.patience else None
         if checkpoint is not None:
             checkpoint.attach(loop, module, seed, best, stream)
@@ -209,7 +208,7 @@ class Fit:
         bar = [ProgressBar(trial or options.model, options.task.title, advice)] if options.verbose else []
         callbacks = [("search", loop), keeper, *([best] if best else []), *bar]
         if options.schedule != "constant":
-            callbacks.append(Schedule(options.schedule, -(-len(self.train[0]) // self._batch_size)))
+            callbacks.append(Schedule(options.schedule, -(-len(self.train[0]) // self.batch_size)))
         if trial is None:
             callbacks += [*(options.callbacks or []), *([checkpoint] if checkpoint else [])]
         net = self._net(module, loop, callbacks, stream)
@@ -218,6 +217,11 @@ class Fit:
             checkpoint.restore(net)
             keeper.note(net)
         return Training(net, own, keeper, best, bar)
+
+    def build(self, generator: torch.Generator) -> Forecaster:
+        """The model at its random start."""
+        sizes = self.train[0].shape[2], self.train[1].shape[1]
+        return build_module(self.options, *sizes, backend_seed=self.seeds.backend, generator=generator)
 
     def _net(
         self,
@@ -233,7 +237,7 @@ class Fit:
             **optimizer_options(options, module, stream),
             lr=options.learning_rate,
             max_epochs=options.max_epochs,
-            batch_size=self._batch_size,
+            batch_size=self.batch_size,
             dataset=Windows,
             iterator_train__collate_fn=as_it_is,
             iterator_valid__collate_fn=as_it_is,
@@ -250,12 +254,8 @@ class Fit:
         return net
 
     @property
-    def steps(self) -> tuple[int, int]:
-        """Windows of a batch, and time steps of a window."""
-        return self._batch_size, self.train[0].shape[1]
-
-    @property
-    def _batch_size(self) -> int:
+    def batch_size(self) -> int:
+        """Windows of a step."""
         return self.options.batch_size or len(self.train[0])
 
     def outcome(self, training: Training) -> Fitted:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from qlstm_qiskit.data import conformal_radius, windows_needed
 from qlstm_qiskit.errors import DataError
 from qlstm_qiskit.training.estimator import Estimator
+from qlstm_qiskit.training.fitting import Fitted
 from qlstm_qiskit.training.inputs import require_finite
 from qlstm_qiskit.training.options import described
 
@@ -55,9 +56,11 @@ class QLSTMRegressor(RegressorMixin, Estimator):
             RunError: The checkpoint is damaged, or belongs to another training.
             KeyboardInterrupt: Ctrl-C before the first epoch was finished.
         """
-        self._fit(X, y, validation_data)
+        return self._fit(X, y, validation_data)
+
+    def _take_fitted(self, fitted: Fitted) -> None:
+        super()._take_fitted(fitted)
         self.__dict__.pop("calibration_scores_", None)  # those of the model before
-        return self
 
     def calibrate(self, X: ArrayLike, y: ArrayLike) -> QLSTMRegressor:
         """Calibrate the intervals of the fitted model, which stays as it is, on windows that `fit` has not seen.

@@ -16,7 +16,6 @@ from qlstm_qiskit.nn.replicas import side_by_side
 from qlstm_qiskit.search import WeightedSum
 from qlstm_qiskit.training.batches import Windows
 from qlstm_qiskit.training.fitting import Fit, Fitted, Training
-from qlstm_qiskit.training.plain import CheckedOptions
 from qlstm_qiskit.training.searching import SearchNet
 
 #: Optimisers that treat each number by itself, so that those of replicas may lie in one tensor.
@@ -24,23 +23,20 @@ ELEMENTWISE = ("rmsprop", "adam")
 
 
 def fit_together(fits: Sequence[Fit]) -> list[Fitted | TrainingError]:
-    """Run fits that differ in their seeds alone; each gives what it gives by itself, but for rounding.
+    """Run fits side by side that differ in their seeds alone; each gives what it gives by itself, but for rounding.
 
-    They run side by side where `reason_apart` has nothing against it, else one after another. A replica that stops early, or
-    diverges, changes no bit of the others.
+    A replica that stops early, or diverges, changes no bit of the others.
 
     Args:
-        fits: One for each replica, on the same data.
+        fits: One for each replica, on the same data; `reason_apart` has nothing against them.
 
     Returns:
         The result of each, or the error with which it ended.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C before the first epoch of a replica was finished.
+        KeyboardInterrupt: Ctrl-C before the first epoch was finished.
     """
-    trainings = [fit.prepare(fit.seeds.model) for fit in fits] if not _options_apart(fits[0].options) else []
-    if not trainings or _models_apart([own.net.module_ for own in trainings], *fits[0].steps) is not None:
-        return [_alone(fit) for fit in fits]
+    trainings = [fit.prepare(fit.seeds.model) for fit in fits]
     errors: dict[int, TrainingError] = {}
     try:
         _Joint(fits, trainings, errors).run()
@@ -51,19 +47,8 @@ def fit_together(fits: Sequence[Fit]) -> list[Fitted | TrainingError]:
 
 
 def reason_apart(fit: Fit) -> str | None:
-    """Why replicas of a fit are trained one after another, in words; None if they are trained side by side."""
-    return _options_apart(fit.options) or _models_apart([fit.prepare(fit.seeds.model).net.module_], *fit.steps)
-
-
-def _alone(fit: Fit) -> Fitted | TrainingError:
-    try:
-        return fit.run()
-    except TrainingError as error:
-        return error
-
-
-def _options_apart(options: CheckedOptions) -> str | None:
-    strategy = options.strategy
+    """Why replicas of a fit are trained one after another, in words; None if they can be trained side by side."""
+    options, strategy = fit.options, fit.options.strategy
     reasons = {
         f"the optimizer {options.optimizer} looks at all parameters together": options.optimizer not in ELEMENTWISE,
         f"the search strategy {strategy.name} has steps of its own": options.search is not None and strategy != WeightedSum(),
@@ -72,17 +57,16 @@ def _options_apart(options: CheckedOptions) -> str | None:
         f"repeats={options.repeats} evaluates windows with different noise": options.repeats > 1,
         f"device={options.device!r} has no multilinear form": torch.device(options.device).type != "cpu",
     }
-    return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def _models_apart(models: Sequence[Forecaster], samples: int, calls: int) -> str | None:
-    layers = [list(model.circuits.layers()) for model in models if model.circuits is not None]
-    if not layers:
+    for reason, holds in reasons.items():
+        if holds:
+            return reason
+    circuits = fit.build(torch.Generator()).circuits
+    if circuits is None:
         return "the model has no circuits"
-    for cell in layers[0]:
+    for cell in circuits.layers():
         if not isinstance(cell.bank.backend, StatevectorBackend):
             return f"backend {cell.bank.backend.name} does not give exact values"
-        if cell.bank.path(samples=samples, calls=calls) != "form":
+        if cell.bank.path(samples=fit.batch_size, calls=fit.train[0].shape[1]) != "form":
             return "not all of its circuits have a multilinear form that is worth it"
     return None
 
@@ -108,9 +92,10 @@ class _Joint:
                 self._epoch(parts)
         except KeyboardInterrupt:
             pass
-        for own in self.trainings:
+        for place, own in enumerate(self.trainings):
             _let_go(own.net.module_)
-            own.net.notify("on_train_end", X=train[0], y=train[1])
+            if place not in self.errors:
+                own.net.notify("on_train_end", X=train[0], y=train[1])
 
     def _next(self) -> list[int]:
         """The replicas that go on, of which only those with the fewest epochs: checkpoints may be of different ones."""
@@ -131,11 +116,11 @@ class _Joint:
         nets = self._nets()
         for net in nets:
             net.notify("on_epoch_begin", **parts)
-        loaders = [net.get_iterator(parts["dataset_train"], training=True) for net in nets]
-        self._batches("train", zip(*loaders, strict=True))
-        if parts["dataset_valid"] is not None:
-            loader = nets[0].get_iterator(parts["dataset_valid"], training=False)
-            self._batches("valid", ([batch] * len(nets) for batch in loader))
+        for part, dataset in zip(("train", "valid"), parts.values(), strict=True):
+            if dataset is not None:
+                # Each replica has its own, also where all give the same: loaders draw from its stream.
+                loaders = [net.get_iterator(dataset, training=part == "train") for net in nets]
+                self._batches(part, zip(*loaders, strict=True))
         for place, net in zip(self.joined, nets, strict=True):
             try:
                 net.notify("on_epoch_end", **parts)

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
+from sklearn.exceptions import NotFittedError
+from skorch.callbacks import EarlyStopping
 
-from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor, load_dataset
+from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor, SearchSpace, load_dataset
 from qlstm_qiskit.errors import OptionError, TrainingError
 from qlstm_qiskit.exact import adjoint
 from qlstm_qiskit.training import train_together
-from qlstm_qiskit.training.together import reason_apart
+from qlstm_qiskit.training.callbacks import LastEpoch
+from qlstm_qiskit.training.checkpoint import Checkpoint
 
 DATA = load_dataset("damped_shm")
 X, Y = DATA.x_train[:60], DATA.y_train[:60]
@@ -31,6 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "a GRU": {"cell": "gru"},
     "two layers, both directions": {"num_layers": 2, "bidirectional": True},
     "Adam, cosine": {"optimizer": "adam", "schedule": "cosine"},
+    "shuffled": {"shuffle": True, "valid_fraction": 0.3},
     "patience": {"valid_fraction": 0.3, "patience": 1, "max_epochs": 30, "lr": 0.2, "optimizer": "adam"},
     "arctangent, 3 outputs": {"input_map": "arctan"},
     "more qubits than a word": {"n_qubits": 34, "max_epochs": 1},
@@ -49,8 +52,7 @@ def numbers(estimator: Any) -> torch.Tensor:
 def test_each_is_what_it_is_by_itself(kind: str) -> None:
     y = np.column_stack([Y, Y**2, Y**3]) if kind.endswith("outputs") else Y
     together = estimators(**KINDS[kind])
-    assert reason_apart(together[0]._begin(X, y, None)) is None
-    train_together(together, X, y)
+    assert train_together(together, X, y) is None
     lengths = set()
     for joint, alone in zip(together, estimators(**KINDS[kind]), strict=True):
         alone.fit(X, y)
@@ -74,16 +76,30 @@ def test_classes_and_float32() -> None:
             assert next(joint.module_.parameters()).dtype == getattr(torch, dtype)
 
 
-@pytest.mark.parametrize("options", [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}], ids=str)
-def test_others_change_no_bit(options: dict[str, Any]) -> None:
-    """Neither how many there are, nor that one stops early or diverges."""
+SHUFFLED = {"shuffle": True, "valid_fraction": 0.3, "patience": 2, "max_epochs": 4}
+
+
+@pytest.mark.parametrize("options", [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED], ids=str)
+def test_others_change_no_bit(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither how many there are, nor in which order, nor that one stops early or diverges."""
     alone = estimators(1, **options)
     train_together(alone, X, Y)
     five = estimators(5, **options)
     train_together(five, X, Y)
     assert torch.equal(numbers(alone[0]), numbers(five[0]))
-    broken = estimators(3, **options)
-    broken[1].set_params(callbacks=[Breaks(2)])
+    turned = estimators(3, **options)[::-1]
+    train_together(turned, X, Y)
+    assert torch.equal(numbers(turned[2]), numbers(five[0]))
+    broken, begin = estimators(3, **options), LastEpoch.on_epoch_begin
+    begun: list[Any] = []
+
+    def breaks(self: LastEpoch, net: Any, **kwargs: Any) -> None:
+        begin(self, net, **kwargs)
+        begun.append(net)
+        if len(begun) == 5:  # the second of three, in its second epoch
+            net.module_.head.bias.data.fill_(torch.nan)
+
+    monkeypatch.setattr(LastEpoch, "on_epoch_begin", breaks)
     with pytest.raises(
         TrainingError, match=r"1 of 3 trainings ended early \(seed 1\), the first one: training diverged in epoch 2"
     ):
@@ -91,34 +107,16 @@ def test_others_change_no_bit(options: dict[str, Any]) -> None:
     assert not hasattr(broken[1], "module_")
     for place in (0, 2):
         assert torch.equal(numbers(broken[place]), numbers(five[place]))
-        assert len(broken[place].history_) == SMALL["max_epochs"]
-
-
-class Breaks(Callback):
-    """Makes a number of the model none."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        if len(net.history) == self.epoch:
-            net.module_.head.bias.data.fill_(torch.nan)
-
-
-class Ends(Callback):
-    """What a process that is killed leaves: nothing runs after the given epoch's end."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if len(net.history) == self.epoch:
-            raise SystemExit
+        assert len(broken[place].history_) == len(five[place].history_)
 
 
 @pytest.mark.parametrize("killed", [0, 2])
-@pytest.mark.parametrize("options", [{}, {"optimizer": "adam", "valid_fraction": 0.3, "patience": 2, "max_epochs": 6}], ids=str)
-def test_a_killed_training_goes_on_to_the_same_bits(killed: int, options: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"optimizer": "adam", "valid_fraction": 0.3, "patience": 2, "max_epochs": 6}, SHUFFLED], ids=str
+)
+def test_a_killed_training_goes_on_to_the_same_bits(
+    killed: int, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where some have written the checkpoint of an epoch, and others have not."""
 
     def all_of(folder: str) -> list[QLSTMRegressor]:
@@ -128,9 +126,18 @@ def test_a_killed_training_goes_on_to_the_same_bits(killed: int, options: dict[s
 
     whole, cut = all_of("whole"), all_of("cut")
     train_together(whole, X, Y)
-    cut[killed].set_params(callbacks=[Ends(2)])
-    with pytest.raises(SystemExit):
-        train_together(cut, X, Y)
+    write = Checkpoint.on_epoch_end
+
+    def ends(self: Checkpoint, net: Any, **kwargs: Any) -> None:
+        """What a process that is killed leaves."""
+        write(self, net, **kwargs)
+        if self.path.stem == str(killed) and len(net.history) == 2:
+            raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "on_epoch_end", ends)
+        with pytest.raises(SystemExit):
+            train_together(cut, X, Y)
     assert not hasattr(cut[0], "module_")
     again = all_of("cut")
     train_together(again, X, Y)
@@ -159,6 +166,10 @@ APART: dict[str, tuple[dict[str, Any], str]] = {
     "noise of a choice": ({"model": "diffqas", "mixing": "gumbel-softmax"}, "draws noise"),
     "dropout": ({"num_layers": 2, "dropout": 0.2}, "dropout=0.2 draws noise"),
     "shots": ({"backend": "exact-shots"}, "backend exact-shots does not give exact values"),
+    "callbacks": (
+        {"callbacks": [EarlyStopping(monitor="train_loss", patience=1, threshold=1e9)]},
+        "callbacks may act on a step",
+    ),
     "no circuits": ({"model": "lstm", "depth": None}, "has no circuits"),
 }
 
@@ -168,23 +179,102 @@ def test_what_cannot_run_side_by_side_runs_one_after_another(kind: str) -> None:
     options, reason = APART[kind]
     options = {name: value for name, value in (SMALL | {"max_epochs": 2} | options).items() if value is not None}
     together = [QLSTMRegressor(**options, seed=seed) for seed in range(2)]
-    assert reason in str(reason_apart(together[0]._begin(X, Y, None)))
-    train_together(together, X, Y)
+    assert reason in str(train_together(together, X, Y))
     for seed, joint in enumerate(together):
         assert torch.equal(numbers(joint), numbers(QLSTMRegressor(**options, seed=seed).fit(X, Y)))
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (list, "there is no estimator to train"),
-        (
-            lambda: [QLSTMRegressor(**SMALL, lr=0.1), QLSTMRegressor(**SMALL, lr=0.2)],
-            "these estimators differ in lr; give ones",
-        ),
-        (lambda: [QLSTMRegressor(**SMALL), QLSTMClassifier(**SMALL)], "are of different classes"),
-    ],
-)
-def test_what_is_no_set_of_replicas(make: Callable[[], list[Any]], message: str) -> None:
+def test_one_after_another_goes_on_from_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def both() -> list[QLSTMRegressor]:
+        options = {"model": "lstm", "hidden_size": 2, "max_epochs": 3}
+        return [QLSTMRegressor(**options, seed=seed, checkpoint=str(tmp_path / f"{seed}.safetensors")) for seed in range(2)]
+
+    write = Checkpoint.on_epoch_end
+
+    def ends(self: Checkpoint, net: Any, **kwargs: Any) -> None:
+        write(self, net, **kwargs)
+        if self.path.stem == "1" and len(net.history) == 2:
+            raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "on_epoch_end", ends)
+        with pytest.raises(SystemExit):
+            train_together(both(), X, Y)
+    again = both()
+    train_together(again, X, Y)
+    for seed, one in enumerate(again):
+        assert torch.equal(numbers(one), numbers(QLSTMRegressor("lstm", hidden_size=2, max_epochs=3, seed=seed).fit(X, Y)))
+
+
+@pytest.mark.parametrize("model", ["config1", "lstm"])
+def test_ctrl_c_ends_all_and_keeps_finished_epochs(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {name: value for name, value in SMALL.items() if model == "config1" or name != "depth"} | {"model": model}
+    together, begin, begun = [QLSTMRegressor(**options, seed=seed) for seed in range(3)], LastEpoch.on_epoch_begin, []
+
+    def presses(self: LastEpoch, net: Any, **kwargs: Any) -> None:
+        begin(self, net, **kwargs)
+        begun.append(net)
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LastEpoch, "on_epoch_begin", presses)
+    if model == "lstm":
+        with pytest.raises(KeyboardInterrupt):
+            train_together(together, X, Y)
+        assert not hasattr(together[1], "module_")
+    else:
+        train_together(together, X, Y)
+        assert [len(each.history_) for each in together] == [2, 2, 2]
+    assert len(together[0].history_) == 2
+    assert together[0].interrupted_
+
+
+def test_a_refitted_model_has_no_intervals_of_the_one_before() -> None:
+    model = estimators(1)[0].fit(X, Y).calibrate(DATA.x_test[:30], DATA.y_test[:30])
+    train_together([model], X, Y)
+    with pytest.raises(NotFittedError):
+        model.predict_interval(X)
+
+
+@pytest.mark.parametrize("options", [{}, {"model": "lstm", "depth": None}], ids=str)
+def test_what_diverged_is_as_before(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {name: value for name, value in (SMALL | options).items() if value is not None}
+    model = QLSTMClassifier(**options, seed=0).fit(X, np.where(Y > 0, "a", "b"))
+    before = numbers(model).clone()
+    monkeypatch.setattr(LastEpoch, "note", raises_divergence)
+    with pytest.raises(TrainingError, match="1 of 1"):
+        train_together([model], X, np.where(Y > 0, "x", "y"))
+    assert list(model.classes_) == ["a", "b"]
+    assert torch.equal(numbers(model), before)
+
+
+def raises_divergence(self: LastEpoch, net: Any) -> None:
+    raise TrainingError("training diverged")
+
+
+SPACE = SearchSpace.handcrafted(2)
+START = {name: value.clone() for name, value in QLSTMRegressor(**SMALL).build_module(1, 1).state_dict().items()}
+REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
+    "none": (list, "there is no estimator to train"),
+    "rates": (lambda: [QLSTMRegressor(**SMALL, lr=lr) for lr in (0.1, 0.2)], "these estimators differ in lr; give ones"),
+    "classes": (lambda: [QLSTMRegressor(**SMALL), QLSTMClassifier(**SMALL)], "are of different classes"),
+    "twice": (lambda: [QLSTMRegressor(**SMALL)] * 2, "an estimator is given twice"),
+    "a file twice": (lambda: [QLSTMRegressor(**SMALL, checkpoint="a.pt") for _ in range(2)], "a checkpoint is given twice"),
+    "spaces": (
+        lambda: [QLSTMRegressor(hidden_size=2, space=SearchSpace.handcrafted(n), depth=1) for n in (1, 2)],
+        "these estimators differ in space",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_no_set_of_replicas(kind: str) -> None:
+    make, message = REFUSED[kind]
     with pytest.raises(OptionError, match=message):
         train_together(make(), X, Y)
+
+
+def test_equal_starts_and_one_space_are_no_difference() -> None:
+    train_together((QLSTMRegressor(**SMALL, seed=seed, start=dict(START)) for seed in range(2)), X, Y)  # type: ignore[arg-type]
+    own = {name: value for name, value in SMALL.items() if name != "model"}
+    train_together([QLSTMRegressor(**own, space=SPACE, seed=seed) for seed in range(2)], X, Y)
