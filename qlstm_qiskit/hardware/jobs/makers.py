@@ -27,11 +27,15 @@ from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Takes
 from qlstm_qiskit.hardware.executors.counts import counts_of
 from qlstm_qiskit.hardware.executors.results import ResultError, field_of
-from qlstm_qiskit.hardware.jobs.failures import MakerError
+from qlstm_qiskit.hardware.jobs.failures import MakerError, chain_of
 from qlstm_qiskit.hardware.jobs.maker_jobs import PREFIX, Asked, MakerJob, asked, device_name, lost_with_process
 
-#: What is said of the option, rather than of a machine that is out of it.
-_OF_MEMORY = re.compile("(?i)(?<!out of )memory(?! limit| exceed| error)")
+#: What is said of the option ...
+_OF_MEMORY = re.compile(
+    r"(?i)\b(option|keyword|argument|support)\w*\W(.{0,20}\W)?memory\b|\bmemory\W(.{0,20}\W)?(option|keyword|argument|support)"
+)
+#: ... rather than of a machine that is out of it.
+_OUT_OF_MEMORY = re.compile(r"(?i)(out of|no|insufficient|not enough|more|less) memory|allocat|limit|exceed")
 
 
 def maker_primitive(spec: BackendSpec, device: BackendV2, seed: int | None, tags: Sequence[str] = ()) -> Any:
@@ -190,7 +194,7 @@ class ReadDevice(BackendV2):
         try:
             return submitted(options)
         except Exception as error:
-            if "memory" not in options or not _OF_MEMORY.search(str(error)):
+            if "memory" not in options or not _refuses_memory(error):
                 raise  # what a service has seen must not be sent twice
         return submitted({key: value for key, value in options.items() if key != "memory"})
 
@@ -221,6 +225,13 @@ class _Begun:
     """Jobs at a device that are read when their result is wanted."""
 
     result: Callable[[], Result]
+
+
+def _refuses_memory(error: Exception) -> bool:
+    """Whether a device does not know the option `memory`, by what it raises."""
+    if any(isinstance(own, MemoryError | OSError) for own in chain_of(error)):
+        return False
+    return _OF_MEMORY.search(str(error)) is not None and _OUT_OF_MEMORY.search(str(error)) is None
 
 
 def _as_qiskit(circuit: QuantumCircuit, counts: dict[int, int], options: dict[str, Any]) -> ExperimentResult:
