@@ -88,9 +88,9 @@ def test_a_makers_target_that_cannot_be_copied_is_no_damage() -> None:
     with pytest.raises(TypeError):
         copy.deepcopy(device(0.01).target)
     assert calibration_of(PinnedDevice(device(0.01), then).target) == then, "nothing has changed"
-    with pytest.raises(LedgerError, match="lab was calibrated since .* Named cannot be remade .* in a new run folder") as caught:
+    with pytest.raises(LedgerError, match="lab was calibrated since .* Named cannot be remade .* in a new run folder") as told:
         PinnedDevice(device(0.02), then)
-    assert "damaged" not in str(caught.value)
+    assert "damaged" not in str(told.value)
 
 
 def test_the_record_keeps_what_came_first(tmp_path) -> None:

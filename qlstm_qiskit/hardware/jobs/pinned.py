@@ -90,7 +90,7 @@ def _with_figures(device: str, today: Target, facts: dict[str, Any]) -> Target:
         return today
     try:
         target = copy.deepcopy(today)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - of the maker's class
         raise LedgerError(
             f"{device} was calibrated since the recorded jobs were fitted to it, and its maker's {type(today).__name__} cannot "
             f"be remade with the figures of then ({type(error).__name__} when it is copied); start in a new run folder."
