@@ -20,7 +20,7 @@ from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.check import check_backend
 from qlstm_qiskit.hardware.contract.executor import Request, Values
 from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, work_of
-from qlstm_qiskit.hardware.jobs import fetch
+from qlstm_qiskit.hardware.jobs import fetch, lock
 from qlstm_qiskit.hardware.jobs.failures import MakerError
 from qlstm_qiskit.hardware.jobs.fetch import GIVEN_UP, Jobs
 from qlstm_qiskit.hardware.jobs.ledger import Entry, Ledger
@@ -275,8 +275,10 @@ def test_another_device_or_provider_is_not_asked(work, tmp_path: Path) -> None:
     device.faults["status"] = [ConnectionError("reset")] * fetch.ATTEMPTS
     with pytest.raises(JobError):
         work(device)
-    with pytest.raises(LedgerError, match="was submitted by provider 'a:b', and backend mine has 'c:d' now"):
+    with pytest.raises(LedgerError, match="was submitted by provider 'a:b', and backend mine has 'c:d' now") as told:
         work(Remote(tmp_path / "service"), SPEC.model_copy(update={"provider": "c:d"}))
+    assert told.tb is not None
+    assert not list(lock._locks.values()), "the record is given back while its error is shown"
     other = Remote(tmp_path / "other")
     other.name = "bench"
     with pytest.raises(LedgerError, match="was begun on lab"):
@@ -350,6 +352,22 @@ def test_the_plan_has_the_jobs_of_a_set_in_two_bases(work, tmp_path: Path, most:
     work(device, steps=2)
     assert sum(own.jobs for own in planned) == len(device.log())
     assert sum(own.circuits for own in planned) == sum(job["circuits"] for job in device.log()) == 8
+
+
+def test_a_device_without_a_name_has_that_of_its_class(work, tmp_path: Path, monkeypatch) -> None:
+    """As `BackendV2` has it by default."""
+    device = Remote(tmp_path / "service")
+    device.name = None
+    whole = work(device)
+    assert {entry.device for entry in entries(tmp_path)} == {"Remote"}
+    with Ledger(tmp_path / "run" / "jobs.sqlite") as ledger:
+        ledger._update(ledger.entries()[-1], status="submitted", result=None)
+    again = Remote(tmp_path / "service")
+    again.name = None
+    np.testing.assert_array_equal(work(again), whole)
+    assert len(device.log()) == STEPS
+    monkeypatch.setattr("qlstm_qiskit.hardware.device.named.load_provider", lambda path: again)
+    assert check_backend(SPEC)["device"] == "Remote, 5 qubits"
 
 
 @pytest.mark.parametrize("holder", ["provider", "_provider"])
