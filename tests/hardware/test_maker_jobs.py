@@ -310,6 +310,13 @@ def test_where_jobs_are_lost_it_is_said_before(work, tmp_path: Path) -> None:
     estimator = SPEC.model_copy(update={"primitive": "estimator"})
     with pytest.warns(QLSTMWarning, match="primitive estimator works inside the process, primitive: sampler does not"):
         work(Remote(tmp_path / "fetched"), estimator, steps=0)
+    with pytest.warns(QLSTMWarning, match="neither lab nor its provider has retrieve_job"):
+        work(device, estimator, steps=0)
+    impatient = estimator.model_copy(update={"timeout_s": 5.0})
+    with pytest.raises(OptionError, match="primitive estimator works .*; set primitive: sampler, or leave timeout_s out.$"):
+        work(Remote(tmp_path / "fetched"), impatient)
+    with pytest.raises(OptionError, match="has retrieve_job.; leave timeout_s out.$"):
+        work(device, impatient)
 
 
 def test_check_and_plan_say_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

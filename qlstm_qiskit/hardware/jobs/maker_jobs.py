@@ -181,15 +181,20 @@ def maker_service(spec: BackendSpec, device: BackendV2) -> MakerService | None:
 
 def lost_with_process(spec: BackendSpec, device: BackendV2) -> str:
     """What becomes of jobs at a maker's device whose process ends; empty where they are fetched by their ids."""
-    if spec.kind != "provider" or spec.guard.dry_run or maker_service(spec, device) is not None:
-        return ""
-    reason = f"neither {device_name(device)} nor its provider has retrieve_job"
-    if spec.primitive != "sampler":
-        reason = f"primitive {spec.primitive} works inside the process, primitive: sampler does not"
-    return (
+    reason = why_lost(spec, device)
+    return reason and (
         f"backend {spec.name}: a job that is under way when this process ends cannot be fetched again ({reason}); it may run "
         "and cost all the same, and is submitted again only by qlstm resume RUN --retry."
     )
+
+
+def why_lost(spec: BackendSpec, device: BackendV2) -> str:
+    """Why jobs at a maker's device end with their process; empty where they do not."""
+    if spec.kind != "provider" or spec.guard.dry_run or maker_service(spec, device) is not None:
+        return ""
+    if maker_service(spec.model_copy(update={"primitive": "sampler"}), device) is not None:
+        return f"primitive {spec.primitive} works inside the process, primitive: sampler does not"
+    return f"neither {device_name(device)} nor its provider has retrieve_job"
 
 
 def device_name(device: BackendV2) -> str:

@@ -28,7 +28,7 @@ from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Takes
 from qlstm_qiskit.hardware.executors.counts import counts_of
 from qlstm_qiskit.hardware.executors.results import ResultError, field_of
 from qlstm_qiskit.hardware.jobs.failures import MakerError, chain_of
-from qlstm_qiskit.hardware.jobs.maker_jobs import PREFIX, Asked, MakerJob, asked, device_name, lost_with_process
+from qlstm_qiskit.hardware.jobs.maker_jobs import PREFIX, Asked, MakerJob, asked, device_name, why_lost
 
 #: What is said of the option ...
 _OF_MEMORY = re.compile(
@@ -68,9 +68,10 @@ def require_takes(spec: BackendSpec, device: BackendV2) -> None:
         raise OptionError(
             f"backend {spec.name}: {name} would ignore seed, as it has no option seed_simulator; leave seed out of the entry."
         )
-    if spec.timeout_s is not None and lost_with_process(spec, device):
+    if spec.timeout_s is not None and (reason := why_lost(spec, device)):
+        advice = "set primitive: sampler, or leave timeout_s out" if reason.startswith("primitive") else "leave timeout_s out"
         raise OptionError(
-            f"backend {spec.name}: {name} would ignore timeout_s, as its jobs cannot be fetched later; leave timeout_s out."
+            f"backend {spec.name}: {name} would ignore timeout_s, as its jobs cannot be fetched later ({reason}); {advice}."
         )
     least, most = shots_taken(device)
     if spec.shots is not None and not least <= spec.shots <= most:
@@ -105,7 +106,7 @@ class MakerSampler:
     """
 
     def __init__(self, device: ReadDevice, seed: int | None = None) -> None:
-        self._device, self.options = device, Options(seed_simulator=seed)
+        self._device, self._seed = device, seed
 
     def run(self, pubs: Sequence[Any]) -> MakerJob:
         """Submit PUBs, all with the same number of shots.
@@ -117,8 +118,7 @@ class MakerSampler:
         shots = {pub.shots for pub in coerced}
         assert len(shots) == 1, "chunks are of one number of shots"
         circuits = [own for pub in coerced for own in np.ravel(pub.parameter_values.bind_all(pub.circuit)).tolist()]
-        seed = self.options.seed_simulator
-        job = self._device.begin(circuits, memory=True, shots=coerced[0].shots, seed_simulator=seed)
+        job = self._device.begin(circuits, memory=True, shots=coerced[0].shots, seed_simulator=self._seed)
         widths, sets = zip(*((pub.circuit.num_clbits, math.prod(pub.shape)) for pub in coerced), strict=True)
         job.asked = Asked(widths, sets, coerced[0].shots, self._device.prefix)
         return job
