@@ -425,6 +425,7 @@ def test_a_job_that_gives_no_state_is_asked_whether_it_has_ended() -> None:
         return type("Part", (kind,), own)(*(() if kind is object else (None, "id")))
 
     assert MakerJob([part(None)]).status() == "DONE", "its result is waited for"
+    assert MakerJob([part("")]).status() == "DONE"
     assert MakerJob([part(None, JobV1)]).status() == "DONE", "Qiskit's own methods know the state alone"
     assert MakerJob([part(None, done=False)]).status() == "RUNNING"
     assert MakerJob([part(None, done=True)]).status() == "DONE"

@@ -243,7 +243,7 @@ def _state(job: Any) -> str:
         found = asked(own)
     except NotImplementedError:
         return "DONE"
-    if found is None:
+    if found is None or found == "":
         return "RUNNING" if _has_ended(job) is False else "DONE"
     name = str(getattr(found, "name", None) or found)
     known = next((state for state, names in _STATES.items() if names.search(name)), None)
