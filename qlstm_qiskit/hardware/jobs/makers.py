@@ -106,7 +106,7 @@ class MakerSampler:
     """
 
     def __init__(self, device: ReadDevice, seed: int | None = None) -> None:
-        self._device, self._seed = device, seed
+        self._device, self.seed = device, seed
 
     def run(self, pubs: Sequence[Any]) -> MakerJob:
         """Submit PUBs, all with the same number of shots.
@@ -118,7 +118,7 @@ class MakerSampler:
         shots = {pub.shots for pub in coerced}
         assert len(shots) == 1, "chunks are of one number of shots"
         circuits = [own for pub in coerced for own in np.ravel(pub.parameter_values.bind_all(pub.circuit)).tolist()]
-        job = self._device.begin(circuits, memory=True, shots=coerced[0].shots, seed_simulator=self._seed)
+        job = self._device.begin(circuits, memory=True, shots=coerced[0].shots, seed_simulator=self.seed)
         widths, sets = zip(*((pub.circuit.num_clbits, math.prod(pub.shape)) for pub in coerced), strict=True)
         job.asked = Asked(widths, sets, coerced[0].shots, self._device.prefix)
         return job
