@@ -68,6 +68,25 @@ def test_a_row_says_what_failed(cause: str) -> None:
     assert rows[-1] == "Measured 2026-01-02."
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "all"),
+        ({"retried": True}, "all; the job under way was sent again with `--retry`"),
+        ({"killed_after_an_epoch": False}, "all; the training was not killed: it had ended"),
+        ({"epochs": 3}, "all; epochs in its history: 3 in place of 2"),
+        ({"traceback": True}, "all; `train, resume` printed a traceback"),
+        ({"traceback": True, "code": 1, "said": "KeyError"}, "`train, resume`: KeyError; `train, resume` printed a traceback"),
+    ],
+)
+def test_a_row_says_what_a_training_did_otherwise_than_meant(more: dict[str, object], said: str) -> None:
+    train = {"command": "train, resume", "code": 0, "said": "", "killed_after_an_epoch": True, "epochs": 2}
+    steps = [{"command": "plan", "code": 0, "traceback": False}, train | {"traceback": False, "retried": False} | more]
+    device = {"device": "own", "shown": "Own", "steps": steps}
+    record = {"maker": "own", "package": "own==1", "qiskit": "2.1.2", "needs": [], "date": "2026-01-02", "devices": [device]}
+    assert page.table([record]).splitlines()[2].endswith(f" | {said} |")
+
+
 def test_a_maker_that_cannot_be_installed_is_a_row() -> None:
     rows = page.table([{"maker": "own", "package": "own==1", "date": "2026-01-02", "not_installed": "no such", "devices": []}])
     assert rows.splitlines()[2].startswith("| own | `own==1` | not installed: no such |")

@@ -29,6 +29,9 @@ _ADVICE = re.compile(r"\. (?=Choose|Nothing is lost|This package)")
 #: Remarks on values that are as near as they should be, and on checks that come after what fails.
 _DULL = re.compile(r"[\d.e+-]+ standard errors from |not tried")
 
+#: Of the training that is killed after the first and resumed.
+_EPOCHS = 2
+
 Record = Mapping[str, Any]
 
 
@@ -99,11 +102,21 @@ def _errors(device: Record) -> str:
 
 def _commands(steps: Sequence[Record]) -> str:
     """The first command that fails, and what it says; certify has columns of its own."""
-    for step in steps:
-        if step["code"] and step["command"] != "backends certify":
-            return f"`{step['command']}`: {_cause(step['said'].removeprefix('error: '))}"
-    retried = any(step.get("retried") for step in steps)
-    return "all; the job under way was sent again with `--retry`" if retried else "all"
+    failed = next((step for step in steps if step["code"] and step["command"] != "backends certify"), None)
+    words = "all" if failed is None else f"`{failed['command']}`: {_cause(failed['said'].removeprefix('error: '))}"
+    retried = failed is None and any(step.get("retried") for step in steps)
+    told = ["the job under way was sent again with `--retry`"] if retried else []
+    return "; ".join([words, *told, *(remark for step in steps for remark in _unlike(step))])
+
+
+def _unlike(step: Record) -> list[str]:
+    """What a command did otherwise than it was meant to."""
+    found = [f"`{step['command']}` printed a traceback"] if step.get("traceback") else []
+    if not step.get("killed_after_an_epoch", True):
+        found.append("the training was not killed: it had ended")
+    if step.get("epochs", _EPOCHS) != _EPOCHS:
+        found.append(f"epochs in its history: {step['epochs']} in place of {_EPOCHS}")
+    return found
 
 
 def _cell(text: str) -> str:

@@ -201,7 +201,7 @@ def _load(run: Path, options: BackendSpec | None, backends: Path | None, confirm
 
     if options is None:
         own = load_spec(run)
-        require_trusted(run, own, trust, backends)
+        require_trusted(run, own, trust, backends, advice="or choose another one with --backend")
         if confirm:
             options = own.backend_options or find_spec(own.backend, backends)
     return load_run(run, backend=options.confirmed() if options is not None and confirm else options, trust=True)

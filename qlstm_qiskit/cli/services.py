@@ -15,42 +15,59 @@ if TYPE_CHECKING:
 
 def fetched(ledger: Ledger, file: Path | None, retry: bool, trust: bool) -> tuple[list[Entry], list[JobError]]:
     """Fetch what was submitted: the jobs that are done now, and what went wrong with others."""
-    from qlstm_qiskit.hardware.jobs.ledger import UNDER_WAY
+    from qlstm_qiskit.hardware.jobs.ledger import UNDER_WAY, UNSENT
     from qlstm_qiskit.hardware.jobs.pending import fetch_pending
 
     entries = ledger.entries(statuses=UNDER_WAY)
     done: list[Entry] = []
     errors: list[JobError] = []
     for spec in backends_of(ledger, entries, file):
-        service = _service(ledger, spec, [entry for entry in entries if entry.backend == spec.name], file, trust)
+        own = [entry for entry in entries if entry.backend == spec.name]
+        # what nobody has an id of is given up without a question
+        asked = any(entry.job or (entry.error != UNSENT and not retry) for entry in own)
+        service = _service(ledger, spec, file, trust, asked)
         here, failed = fetch_pending(ledger, service, spec, give_up=retry)
         done, errors = done + here, errors + failed
     return done, errors
 
 
 def service_for_cancelling(ledger: Ledger, spec: BackendSpec, entries: list[Entry], file: Path | None, trust: bool) -> Any:
-    """What can cancel jobs; None, in words, for a provider whose code is gone, so that its jobs are given up."""
+    """What can cancel jobs; None, in words, for a provider whose code is gone, so that its jobs are given up.
+
+    Raises:
+        OptionError: The code is there and fails: its maker may know the jobs once it runs again.
+    """
+    from qlstm_qiskit.hardware.config.code import is_gone
+
     try:
-        return _service(ledger, spec, entries, file, trust)
+        return _service(ledger, spec, file, trust, any(entry.job for entry in entries))
     except OptionError as error:
         if spec.kind != "provider":
             raise
-        warnings.warn(f"{error} Its jobs are given up in the record only.", QLSTMWarning, stacklevel=2)
+        if not is_gone(spec.provider or ""):
+            raise OptionError(f"{_sentence(error)} Nothing was cancelled or given up.") from None
+        warnings.warn(f"{_sentence(error)} Its jobs are given up in the record only.", QLSTMWarning, stacklevel=2)
         return None
 
 
-def _service(ledger: Ledger, spec: BackendSpec, entries: list[Entry], file: Path | None, trust: bool) -> Any:
-    """What knows the jobs of a backend; None for those that end with the process that began them."""
-    from qlstm_qiskit.hardware.jobs import runtime
+def _sentence(error: OptionError) -> str:
+    return f"{str(error).rstrip('.')}."
 
+
+def _service(ledger: Ledger, spec: BackendSpec, file: Path | None, trust: bool, asked: bool) -> Any:
+    """What knows the jobs of a backend; None for those that end with their process, or where a maker is not to be asked."""
     if spec.kind == "ibm" and not spec.local:
+        from qlstm_qiskit.hardware.jobs import runtime
+
         return runtime.open_service(spec)
-    if spec.kind != "provider" or not any(entry.job for entry in entries):
+    if spec.kind != "provider" or not asked:
         return None
     from qlstm_qiskit.experiments.runs.trust import require_trusted_code
+    from qlstm_qiskit.hardware.device.named import device_named_in
+    from qlstm_qiskit.hardware.jobs.maker_jobs import maker_service
 
     require_trusted_code(ledger.path, spec, trust, file)
-    return runtime.connect(spec).service
+    return maker_service(spec, device_named_in(spec))
 
 
 def backends_of(ledger: Ledger, entries: list[Entry], file: Path | None) -> list[BackendSpec]:

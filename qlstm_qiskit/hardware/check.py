@@ -17,7 +17,7 @@ from qlstm_qiskit.hardware.device.compact import compact
 from qlstm_qiskit.hardware.device.health import Health
 from qlstm_qiskit.hardware.device.named import device_named_in
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
-from qlstm_qiskit.hardware.jobs.maker_jobs import lost_with_process
+from qlstm_qiskit.hardware.jobs.maker_jobs import device_name, lost_with_process
 from qlstm_qiskit.hardware.loading import load_backend
 
 #: Largest plausible error of <Z> of one rotated qubit: noise of a device and of 100 shots.
@@ -42,7 +42,7 @@ def check_backend(spec: BackendSpec) -> dict[str, Any]:
         if backend.connection is not None:
             device = backend.connection.device
             facts |= {"account": "ok" if spec.kind == "ibm" and not spec.local else "none needed"}
-            facts |= {"device": f"{device.name}, {device.num_qubits or 'any number of'} qubits"}
+            facts |= {"device": f"{device_name(device)}, {device.num_qubits or 'any number of'} qubits"}
             if spec.kind == "provider" and not spec.guard.dry_run:
                 lost = lost_with_process(spec, device)  # which loading has said in full
                 facts |= {"jobs": "end with their process" if lost else "are fetched by their ids after a crash"}

@@ -170,7 +170,7 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
     from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
     from qlstm_qiskit.hardware.jobs.begun import MAX_AGE, begun_on, made, require_same_device, state_folder
     from qlstm_qiskit.hardware.jobs.ledger import FILE, Ledger
-    from qlstm_qiskit.hardware.jobs.maker_jobs import lost_with_process
+    from qlstm_qiskit.hardware.jobs.maker_jobs import device_name, lost_with_process
     from qlstm_qiskit.hardware.jobs.makers import job_of_device
     from qlstm_qiskit.hardware.jobs.pinned import PinnedDevice, calibration_of
     from qlstm_qiskit.hardware.jobs.runner import JobRunner
@@ -185,12 +185,12 @@ def _device(spec: BackendSpec, seed: int | None, record: Path | None, run: str, 
         ledger = Ledger(file) if file.is_file() else None
         connection = _connect(spec, begun_on(ledger, run, ordered) if ledger is not None else None)
         ledger = ledger or Ledger(made(file.parent) / FILE)  # not before the login has succeeded
-        device = connection.device
+        device, name = connection.device, device_name(connection.device)
         if ordered:
-            require_same_device(ledger, run, spec.name, device.name)
+            require_same_device(ledger, run, spec.name, name)
         ledger.claim()
         # a new calibration must not change the circuits of a resumed run
-        pin = ledger.pinned(run, device.name, calibration_of(device.target), None if ordered else MAX_AGE)
+        pin = ledger.pinned(run, name, calibration_of(device.target), None if ordered else MAX_AGE)
         runner = JobRunner(ledger, connection.service, spec, run, device, ordered=ordered, since=pin[1])
         if (remark := lost_with_process(spec, device)) and not run.startswith("certify"):  # which never goes on
             warnings.warn(remark, QLSTMWarning, stacklevel=3)

@@ -6,13 +6,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import BudgetError, RunError
 from qlstm_qiskit.experiments import Run, load_run, require_affordable_evaluation, resume_run, train_run
 from qlstm_qiskit.hardware import BackendSpec, load_backend
+from qlstm_qiskit.hardware.contract.executor import Request
+from qlstm_qiskit.hardware.executors.rehearsal import Rehearsal
 from qlstm_qiskit.hardware.jobs.ledger import FILE, Entry, Ledger
 from qlstm_qiskit.hardware.jobs.runner import JobRunner
 from tests.experiments.device_work import WINDOW, spec, write_series
@@ -32,6 +37,20 @@ def predict(path: Path) -> np.ndarray:
         return run.predict(run.dataset.x_test)
     finally:
         run.close()
+
+
+def test_a_simulation_that_cuts_a_job_is_not_counted_twice() -> None:
+    class Cutting:
+        def __init__(self, submit: Any) -> None:
+            self._submit = submit
+
+        def expect(self, requests: Any) -> Any:
+            return self._submit([None, None])
+
+    isa = load_backend("aer-shots").prepare("c", QuantumCircuit(1), [], [SparsePauliOp("Z")])
+    rehearsal = Rehearsal(Cutting, lambda jobs: pytest.fail("it was submitted"), 64, 100, 10**6)
+    with pytest.raises(RuntimeError, match="a rehearsed job was cut into 2"):
+        rehearsal.expect([Request(isa, np.zeros((1, 0)))])
 
 
 def entries(path: Path) -> list[Entry]:

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
-from qiskit.providers import JobStatus
+from qiskit.providers import JobStatus, JobV1
 from qiskit.quantum_info import SparsePauliOp
 
 from qlstm_qiskit.errors import JobError, LedgerError, OptionError, QLSTMWarning
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.check import check_backend
 from qlstm_qiskit.hardware.contract.executor import Request, Values
-from qlstm_qiskit.hardware.jobs import fetch
+from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, work_of
+from qlstm_qiskit.hardware.jobs import fetch, lock
+from qlstm_qiskit.hardware.jobs.failures import MakerError
 from qlstm_qiskit.hardware.jobs.fetch import GIVEN_UP, Jobs
 from qlstm_qiskit.hardware.jobs.ledger import Entry, Ledger
 from qlstm_qiskit.hardware.jobs.maker_jobs import Asked, MakerJob, ids_of, maker_service
@@ -78,7 +80,7 @@ def test_jobs_are_recorded_with_the_makers_ids_and_answered_from_the_record(work
     np.testing.assert_array_equal(work(Remote(tmp_path / "service")), whole)
     assert len(device.log()) == STEPS
     forgetful = Forgetful(tmp_path / "other")
-    with pytest.warns(QLSTMWarning, match="cannot be fetched again"), Ledger(tmp_path / "x.sqlite"):
+    with pytest.warns(QLSTMWarning, match="cannot be fetched again"):
         np.testing.assert_array_equal(work_in(work, tmp_path, forgetful), whole)
 
 
@@ -167,6 +169,41 @@ def test_a_job_that_failed_is_sent_again_on_purpose_only(work, tmp_path: Path, o
     assert len(device.log()) == 1 + STEPS
 
 
+class NotFoundError(ValueError):
+    """As HTTP clients have it."""
+
+    status_code = 404
+
+
+@pytest.mark.parametrize("what", ["retrieve", "result"])
+@pytest.mark.parametrize("fault", [KeyError("job-0"), NotFoundError("no such job")], ids=repr)
+def test_a_job_that_a_maker_never_gives_can_be_given_up(work, tmp_path: Path, what: str, fault: Exception) -> None:
+    device = Remote(tmp_path / "service")
+    device.faults["status"] = [ConnectionError("reset")] * fetch.ATTEMPTS
+    with pytest.raises(JobError):
+        work(device)
+    again = Remote(tmp_path / "service")
+    again.faults[what] = [fault] * 9
+    with pytest.raises(JobError, match=f"give it up: qlstm jobs cancel {tmp_path / 'run'} 1$"):
+        work(again)
+    with Ledger(tmp_path / "run" / "jobs.sqlite") as ledger:
+        jobs = Jobs(ledger, maker_service(SPEC, again), SPEC)
+        assert jobs.cancel(ledger.entries()[0]).error == GIVEN_UP
+        retry_ended(ledger)
+    work(Remote(tmp_path / "service"))
+    assert len(device.log()) == 1 + STEPS
+
+
+@pytest.mark.parametrize("outcome", [JobStatus.ERROR, JobStatus.CANCELLED])
+def test_a_job_that_has_ended_is_not_asked_for_again_whatever_its_result_raises(work, tmp_path: Path, outcome: Any) -> None:
+    device = Remote(tmp_path / "service")
+    device.outcome = outcome
+    device.faults["result"] = [NotFoundError("no result")]
+    with pytest.raises(JobError, match="no result.*--retry$"):
+        work(device)
+    assert entries(tmp_path)[0].status == ("failed" if outcome is JobStatus.ERROR else "cancelled")
+
+
 def test_an_unclear_submission_is_not_repeated(work, tmp_path: Path) -> None:
     device = Remote(tmp_path / "service")
     device.faults["run"] = [ConnectionError("reset")]
@@ -238,8 +275,10 @@ def test_another_device_or_provider_is_not_asked(work, tmp_path: Path) -> None:
     device.faults["status"] = [ConnectionError("reset")] * fetch.ATTEMPTS
     with pytest.raises(JobError):
         work(device)
-    with pytest.raises(LedgerError, match="was submitted by provider 'a:b', and backend mine has 'c:d' now"):
+    with pytest.raises(LedgerError, match="was submitted by provider 'a:b', and backend mine has 'c:d' now") as told:
         work(Remote(tmp_path / "service"), SPEC.model_copy(update={"provider": "c:d"}))
+    assert told.tb is not None
+    assert not list(lock._locks.values()), "the record is given back while its error is shown"
     other = Remote(tmp_path / "other")
     other.name = "bench"
     with pytest.raises(LedgerError, match="was begun on lab"):
@@ -271,6 +310,13 @@ def test_where_jobs_are_lost_it_is_said_before(work, tmp_path: Path) -> None:
     estimator = SPEC.model_copy(update={"primitive": "estimator"})
     with pytest.warns(QLSTMWarning, match="primitive estimator works inside the process, primitive: sampler does not"):
         work(Remote(tmp_path / "fetched"), estimator, steps=0)
+    with pytest.warns(QLSTMWarning, match="neither lab nor its provider has retrieve_job"):
+        work(device, estimator, steps=0)
+    impatient = estimator.model_copy(update={"timeout_s": 5.0})
+    with pytest.raises(OptionError, match="primitive estimator works .*; set primitive: sampler, or leave timeout_s out.$"):
+        work(Remote(tmp_path / "fetched"), impatient)
+    with pytest.raises(OptionError, match="has retrieve_job.; leave timeout_s out.$"):
+        work(device, impatient)
 
 
 def test_check_and_plan_say_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,8 +341,40 @@ def test_a_job_holds_what_the_device_takes(work, tmp_path: Path) -> None:
             for entry in ledger.entries():
                 ledger._update(entry, status="submitted", result=None)
         np.testing.assert_array_equal(work(Remote(device.folder, most), steps=1), values)
-        assert len(device.log()) == 2 if most == 3 else 4
+        assert len(device.log()) == (2 if most == 3 else 4)
         (tmp_path / "run").rename(tmp_path / f"run{most}")
+
+
+@pytest.mark.parametrize("most", [None, 1, 2, 3, 4])
+def test_the_plan_has_the_jobs_of_a_set_in_two_bases(work, tmp_path: Path, most: int | None, monkeypatch) -> None:
+    planned = []
+    plain = MeteredExecutor.expect
+
+    def counted(self: MeteredExecutor, requests: Any) -> list[Values]:
+        planned.append(work_of(requests, self.spec, self.takes))
+        return plain(self, requests)
+
+    monkeypatch.setattr(MeteredExecutor, "expect", counted)
+    device = Remote(tmp_path / "service", most)
+    work(device, steps=2)
+    assert sum(own.jobs for own in planned) == len(device.log())
+    assert sum(own.circuits for own in planned) == sum(job["circuits"] for job in device.log()) == 8
+
+
+def test_a_device_without_a_name_has_that_of_its_class(work, tmp_path: Path, monkeypatch) -> None:
+    """As `BackendV2` has it by default."""
+    device = Remote(tmp_path / "service")
+    device.name = None
+    whole = work(device)
+    assert {entry.device for entry in entries(tmp_path)} == {"Remote"}
+    with Ledger(tmp_path / "run" / "jobs.sqlite") as ledger:
+        ledger._update(ledger.entries()[-1], status="submitted", result=None)
+    again = Remote(tmp_path / "service")
+    again.name = None
+    np.testing.assert_array_equal(work(again), whole)
+    assert len(device.log()) == STEPS
+    monkeypatch.setattr("qlstm_qiskit.hardware.device.named.load_provider", lambda path: again)
+    assert check_backend(SPEC)["device"] == "Remote, 5 qubits"
 
 
 @pytest.mark.parametrize("holder", ["provider", "_provider"])
@@ -338,6 +416,43 @@ def test_ids_and_states_of_several_jobs() -> None:
     ):
         assert MakerJob([Part("a", state) for state in states]).status() == whole
     assert MakerJob([object()]).status() == "DONE"
+
+
+def test_a_job_that_gives_no_state_is_asked_whether_it_has_ended() -> None:
+    def part(status: Any, kind: type = object, **more: Any) -> Any:
+        own = {name: lambda self, answer=answer: answer for name, answer in more.items()}
+        own |= {"status": lambda self: status, "result": lambda self: None, "submit": lambda self: None}
+        return type("Part", (kind,), own)(*(() if kind is object else (None, "id")))
+
+    assert MakerJob([part(None)]).status() == "DONE", "its result is waited for"
+    assert MakerJob([part("")]).status() == "DONE"
+    assert MakerJob([part(None, JobV1)]).status() == "DONE", "Qiskit's own methods know the state alone"
+    assert MakerJob([part(None, done=False)]).status() == "RUNNING"
+    assert MakerJob([part(None, done=True)]).status() == "DONE"
+    assert MakerJob([part(None, in_final_state=False, done=True)]).status() == "RUNNING"
+    assert MakerJob([part("archived")]).status() == "ARCHIVED"
+    assert MakerJob([part("archived", JobV1)]).status() == "ARCHIVED"
+    assert MakerJob([part("archived", in_final_state=False)]).status() == "ARCHIVED"
+    assert MakerJob([part("archived", in_final_state=True)]).status() == "DONE"
+    assert MakerJob([part("failed", in_final_state=True)]).status() == "ERROR"
+
+
+def test_all_parts_are_cancelled_whatever_one_of_them_raises() -> None:
+    class Part:
+        def __init__(self, error: Exception | None) -> None:
+            self.error, self.asked = error, 0
+
+        def cancel(self) -> bool:
+            self.asked += 1
+            if self.error is not None:
+                raise self.error
+            return True
+
+    parts = [Part(KeyError("first")), Part(None), Part(OSError("third")), Part(None)]
+    with pytest.raises(MakerError, match="first"):
+        MakerJob(parts).cancel()
+    assert [part.asked for part in parts] == [1] * 4
+    assert MakerJob([Part(None), Part(None)]).cancel()
 
 
 def test_a_result_needs_to_be_of_what_was_asked(tmp_path: Path) -> None:

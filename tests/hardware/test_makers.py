@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -321,6 +322,38 @@ def test_a_device_without_an_option_for_memory(lab) -> None:
     device = WithoutMemory()
     assert_right(lab(device))
     assert [set(call) for call in device.calls] == [{"shots", "circuits"}]
+
+
+@pytest.mark.parametrize(
+    ("error", "sent"),
+    [
+        (MemoryError("Unable to allocate 16.0 GiB for an array"), 1),
+        (OSError(12, "Cannot allocate memory"), 1),
+        (RuntimeError("insufficient memory to support this keyword"), 1),
+        (RuntimeError("GPU memory allocation failed"), 1),
+        (MemoryError("no memory for option x"), 1),
+        (RuntimeError("this option takes more memory than the machine has"), 1),
+        (TypeError("run() got an unexpected keyword argument 'memory'"), 2),
+        (RuntimeError("the option memory is not known"), 2),
+        (ValueError("memory is not supported"), 2),
+    ],
+    ids=str,
+)
+def test_what_was_accepted_is_not_sent_again_for_want_of_memory(lab, error: Exception, sent: int) -> None:
+    class Accepting(Device):
+        def run(self, run_input: Any, **options: Any) -> Any:
+            job = super().run(run_input, **options)
+            if "memory" in options:
+                raise error
+            return job
+
+    device = Accepting()
+    if sent == 2:
+        assert_right(lab(device))
+    else:
+        with pytest.raises(JobError, match=re.escape(str(error))):
+            lab(device)
+    assert len(device.calls) == sent
 
 
 def test_a_result_at_once(lab) -> None:

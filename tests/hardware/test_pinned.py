@@ -1,5 +1,6 @@
 """A pinned device gives the circuits of the day when it was pinned."""
 
+import copy
 import time
 import warnings
 from contextlib import closing
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import InstructionProperties, Target
 
 from qlstm_qiskit.errors import LedgerError, OptionError
 from qlstm_qiskit.hardware import BackendSpec, load_backend
@@ -63,6 +66,33 @@ def test_a_new_calibration_does_not_change_the_circuits_of_a_run() -> None:
     assert np.array_equal(ErrorMap(PinnedDevice(changed, before).target).linked, ErrorMap(device.target).linked)
 
 
+class Named(Target):
+    """A maker's own, which wants a name."""
+
+    def __new__(cls, name: str, **known: object) -> "Named":
+        return super().__new__(cls, **known)
+
+
+def test_a_makers_target_that_cannot_be_copied_is_no_damage() -> None:
+    def device(error: float) -> GenericBackendV2:
+        own = GenericBackendV2(2, seed=1, noise_info=True, control_flow=False)
+        target = Named("lab", num_qubits=2)
+        for name in ("sx", "rz", "cx", "measure"):
+            known = own.target[name]
+            rows = {qubits: InstructionProperties(error=error, duration=1e-8) for qubits in known}
+            target.add_instruction(own.target.operation_from_name(name), rows)
+        own._target, own.name = target, "lab"
+        return own
+
+    then = calibration_of(device(0.01).target)
+    with pytest.raises(TypeError):
+        copy.deepcopy(device(0.01).target)
+    assert calibration_of(PinnedDevice(device(0.01), then).target) == then, "nothing has changed"
+    with pytest.raises(LedgerError, match="lab was calibrated since .* Named cannot be remade .* in a new run folder") as told:
+        PinnedDevice(device(0.02), then)
+    assert "damaged" not in str(told.value)
+
+
 def test_the_record_keeps_what_came_first(tmp_path) -> None:
     with Ledger(tmp_path / "jobs.sqlite") as ledger:
         first = ledger.pinned("train", "fez", "first")
@@ -80,7 +110,7 @@ def test_the_record_keeps_what_came_first(tmp_path) -> None:
 
 
 def test_an_instruction_that_is_gone_is_named() -> None:
-    with pytest.raises(LedgerError, match=r"fake_fez has no longer the instruction 'ecr', .* start in a new run folder"):
+    with pytest.raises(LedgerError, match=r"fake_fez no longer has the instruction 'ecr', .* start in a new run folder"):
         PinnedDevice(find_device("fez"), calibration_of(find_device("sherbrooke").target))
 
 

@@ -241,7 +241,7 @@ def test_any_provider(primitive: str, kind: type) -> None:
     connection = connect(spec, n_qubits=2)
     made = connection.make(5)(0, ())
     assert isinstance(made, kind)
-    assert made.options.seed_simulator == seed_of_job(5, 0)
+    assert (made.seed if primitive == "sampler" else made.options.seed_simulator) == seed_of_job(5, 0)
     asked = [Request(circuit("c"), np.array([[0.1, 0.2]]))]
     build = SamplerExecutor if primitive == "sampler" else EstimatorExecutor
     assert_within_five_errors(build(connection.make(5), 500).expect(asked), asked, 500)  # type: ignore[arg-type]

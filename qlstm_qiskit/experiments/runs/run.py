@@ -267,7 +267,7 @@ def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work
         spec = spec.on(backend)
     else:
         spec = spec.on(spec.backend_options or spec.backend)
-        require_trusted(path, spec, trust)
+        require_trusted(path, spec, trust, advice="or choose another one (backend=...)")
     header, tensors = read_model(path / MODEL)
     require_agreement(path, spec, header)
     options = spec.backend_options

@@ -46,6 +46,7 @@ def noisy_reference(spec: BackendSpec, backend: PrimitiveBackend, device: Backen
     from qlstm_qiskit.hardware.device.named import states_noise
     from qlstm_qiskit.hardware.device.readout import noise_target
     from qlstm_qiskit.hardware.interpreter.sampled import Device, NoisyBackend
+    from qlstm_qiskit.hardware.jobs.maker_jobs import device_name
 
     with suppress(QLSTMError):
         if states_noise(device):
@@ -53,7 +54,7 @@ def noisy_reference(spec: BackendSpec, backend: PrimitiveBackend, device: Backen
             readout = spec.noise is None or spec.noise.readout
             own = NoisyBackend(spec, Device(target, backend.prepare, readout), lambda _: backend)
             own.bank([entangled(n_qubits)])  # whether it can be simulated
-            return [Reference(f"the noise of {device.name}", own)]
+            return [Reference(f"the noise of {device_name(device)}", own)]
     return []
 
 

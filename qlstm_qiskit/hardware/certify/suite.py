@@ -38,6 +38,7 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
     from qlstm_qiskit.hardware.certify.here import Here
     from qlstm_qiskit.hardware.certify.raw import raw_outcomes, raw_work
     from qlstm_qiskit.hardware.device.named import states_noise
+    from qlstm_qiskit.hardware.jobs.maker_jobs import device_name
 
     spec = spec.model_copy(update={"pack": "off", "transpile": spec.transpile.model_copy(update={"layout": None})})
     device = _device(spec)
@@ -48,7 +49,7 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
     no_seeds = _no_seeds(spec, device)
     planned = _planned(spec, device, n_qubits, no_seeds)
     work = planned + (raw_work(n_qubits, shots) if alone is not None else Workload())
-    _require_allowed(spec, work, shots, device.name or type(device).__name__, say)
+    _require_allowed(spec, work, shots, device_name(device), say)
     why = "a dry run submits nothing" if spec.guard.dry_run else "the device has no way in but IBM Runtime"
     raw = dict.fromkeys(CHECKS, not_applicable(why))
     if alone is not None:
@@ -63,7 +64,7 @@ def certify_backend(spec: BackendSpec, say: Callable[[str], None] = lambda _: No
         states_noise=states_noise(device),
     ).run()
     checks = tuple(Check(name, raw[name], here[name]) for name in CHECKS)
-    return Certificate(spec.name, spec.kind, device.name or type(device).__name__, spec.shots, work, checks)
+    return Certificate(spec.name, spec.kind, device_name(device), spec.shots, work, checks)
 
 
 def _device(spec: BackendSpec) -> BackendV2:

@@ -129,6 +129,17 @@ def attribute(module: ModuleType, name: str, place: str) -> Any:
     return getattr(module, name)
 
 
+def is_gone(path: str) -> bool:
+    """Whether there is no module, or no name in it, of "module:name"; code that is there and fails is not gone."""
+    place, _, name = path.partition(":")
+    try:
+        return not hasattr(importlib.import_module(place), name)
+    except ModuleNotFoundError as error:
+        return f"{place}.".startswith(f"{error.name}.")
+    except Exception:  # noqa: BLE001 - of somebody else's code
+        return False
+
+
 def arguments_of(function: Any, known: dict[str, Any]) -> dict[str, Any] | None:
     """Those of `known` that a function takes, by their names; None where it needs others."""
     try:

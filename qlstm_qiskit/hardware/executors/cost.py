@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -70,7 +71,10 @@ def work_of(requests: Sequence[Request], spec: BackendSpec, takes: Takes = ANYTH
     circuits = sum(piece.circuits for piece in pieces)
     pubs = sum(piece.pubs for piece in pieces) if spec.primitive == "sampler" else len(pieces)
     executions = sum(piece.circuits * (piece.request.shots or spec.shots or 1) for piece in pieces)
-    return Workload(len(jobs), pubs, circuits, executions)
+    # a parameter set in more bases than a job holds circuits is not cut here, but is sent in several jobs
+    sizes = [sum(piece.circuits for piece in job) for job in jobs]
+    sent = sum(max(1, math.ceil(size / (takes.max_circuits or size or 1))) for size in sizes)
+    return Workload(sent, pubs, circuits, executions)
 
 
 def qpu_seconds(work: Workload, spec: BackendSpec) -> float:

@@ -1,4 +1,4 @@
-"""Counts of outcomes from the results of devices of any maker; what is not certainly the measurement is refused."""
+"""Counts of outcomes from the results of devices of any maker; anything that is not certainly the measurement is refused."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ class Rehearsal:
     """Runs requests, packed or not, job by job on an executor that may take them apart (`local`).
 
     What runs side by side on the device runs one by one in a simulation, in a job that holds more circuits. The record has
-    those that the device would be sent, so that it says what was planned.
+    those that the device would be sent, so that it says what was planned; of PUBs it has those of the simulation
+    (`qlstm jobs show`).
 
     Args:
         make: Makes the inner executor, given what runs its jobs. It must not cut them again.
@@ -30,13 +31,19 @@ class Rehearsal:
         self._pieces: Sequence[Chunk] = ()
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
-        """Expectation values of each request, (sets, observables)."""
+        """Expectation values of each request, (sets, observables).
+
+        Raises:
+            RuntimeError: The inner executor has cut a job, so that its circuits would be counted several times.
+        """
         cut, results = chunks(requests, *self._limits), []
-        for self._pieces in cut:
-            results.append(self._inner.expect([piece.request for piece in self._pieces]))
+        for pieces in cut:
+            self._pieces = pieces
+            results.append(self._inner.expect([piece.request for piece in pieces]))
         return unchunk(cut, results, len(requests))
 
     def _counted(self, jobs: Sequence[PreparedJob]) -> list[list[Values]]:
         circuits = sum(piece.circuits for piece in self._pieces)
-        assert len(jobs) <= 1, "the inner executor cuts nothing"
+        if len(jobs) > 1:
+            raise RuntimeError(f"a rehearsed job was cut into {len(jobs)}, and each would be recorded with all of its circuits")
         return self._submit([replace(job, circuits=circuits) for job in jobs])

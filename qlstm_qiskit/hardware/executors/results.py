@@ -1,6 +1,6 @@
 """The one reader of primitives' results, for every executor; `counts` reads those of devices.
 
-What is not certainly the measurement that was asked for is refused.
+Anything that is not certainly the measurement that was asked for is refused.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Failure:
 
 def understand(error: BaseException, token_env: str | None = None) -> Failure:
     """Say what an exception of a service or of the network means."""
-    chain = list(_chain(error))
+    chain = list(chain_of(error))
     text = " ".join(str(getattr(error, "message", None) or error).split()) or type(error).__name__
     return Failure(_kind(chain, text), scrub(text, token_env))
 
@@ -118,7 +118,7 @@ def _codes(error: BaseException) -> Iterator[int]:
             yield code
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain_of(error: BaseException) -> Iterator[BaseException]:
     """The exception and those that it came from, also those that `from None` hides from a traceback."""
     seen: set[int] = set()
     current: BaseException | None = error

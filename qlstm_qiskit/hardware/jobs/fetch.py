@@ -32,6 +32,8 @@ FIRST_POLL = 0.02
 #: The error of a job that nobody can cancel.
 GIVEN_UP = "it was given up by the user, and may have run at the provider"
 _ENDED = {"DONE", "ERROR", "CANCELLED"}
+#: What is said of a job that has certainly ended.
+_NO_RESULT = {"failed", "too long", "cancelled"}
 
 
 class Jobs:
@@ -220,18 +222,21 @@ class Jobs:
         assert failure is not None
         raise self.stopped(entry, failure.sentence)
 
-    def stopped(self, entry: Entry, what: str) -> JobError:
-        """The error for a job that still runs, which the record keeps too."""
-        return self.error(self.ledger.note(entry, what), what)
+    def stopped(self, entry: Entry, what: str, stuck: bool = False) -> JobError:
+        """The error for a job that still runs, which the record keeps too; `stuck` where it may be so for ever."""
+        return self.error(self.ledger.note(entry, what), what, stuck=stuck)
 
-    def error(self, entry: Entry, what: str, retry: bool = False) -> JobError:
-        """The error that says what happened to a job, that nothing is lost, and how to continue."""
+    def error(self, entry: Entry, what: str, retry: bool = False, stuck: bool = False) -> JobError:
+        """The error that says what happened to a job, that nothing is lost, and how to continue, or to give it up."""
         name = f"job {entry.id}" + (f" ({entry.job})" if entry.job else "")
         if self.ledger.path is None:
             kept = "It was not recorded on disk" + (f"; fetch it from the service by its id {entry.job}." if entry.job else ".")
         else:
-            command = f"qlstm resume {self.ledger.path.parent}{' --retry' if retry else ''}"
+            run = self.ledger.path.parent
+            command = f"qlstm resume {run}{' --retry' if retry else ''}"
             kept = f"Nothing is lost: {self.ledger.path} has all that was submitted. Continue with: {command}"
+            if stuck:
+                kept += f"; or, where that says the same again, give it up: qlstm jobs cancel {run} {entry.id}"
         return JobError(f"{name} on {entry.device}: {what}. {kept}")
 
     def _wait(self, entry: Entry, job: Any) -> str:
@@ -256,10 +261,10 @@ class Jobs:
     def _ended(self, entry: Entry, failure: Failure, status: str = "DONE") -> JobError:
         """The error for a job without a result; recorded as ended only if it has certainly ended."""
         # what a maker raises says less than its status
-        if status != "DONE" and failure.kind == "refused" and not self.searches:
+        if status != "DONE" and not (failure.passing or failure.kind in _NO_RESULT or self.searches):
             failure = Failure("cancelled" if status == "CANCELLED" else "failed", failure.detail)
-        if failure.kind not in {"failed", "too long", "cancelled"} and self.service is not None:
-            return self.stopped(entry, failure.sentence)
+        if failure.kind not in _NO_RESULT and self.service is not None:
+            return self.stopped(entry, failure.sentence, stuck=failure.kind in {"refused", "unknown job"})
         self.ledger.ended(entry, "cancelled" if failure.kind == "cancelled" else "failed", failure.sentence)
         log.info("job %d (%s) has no result: %s", entry.id, entry.job, failure.sentence)
         return self.error(entry, failure.sentence, retry=True)

@@ -184,7 +184,7 @@ class Ledger:
         return [e for e in found if (run is None or e.run == run) and (not statuses or e.status in statuses)]
 
     def result(self, entry: Entry) -> list[Values]:
-        """The arrays of a job that is done, one for each of its PUBs; see `fetch.result_of` for their shapes.
+        """The arrays of a job that is done, one for each of its PUBs; see `answers.result_of` for their shapes.
 
         Raises:
             LedgerError: There is no result, or it is damaged.

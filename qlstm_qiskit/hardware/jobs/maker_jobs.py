@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
-from qiskit.providers import BackendV2
+from qiskit.providers import BackendV2, JobV1
 
 from qlstm_qiskit.hardware.config.secrets import scrub
 from qlstm_qiskit.hardware.config.spec import BackendSpec
@@ -108,11 +109,16 @@ class MakerJob:
         return self.asked.read(self.found())
 
     def cancel(self) -> bool:
-        """Cancel all parts; whether the maker has done so."""
-        done = True
+        """Cancel all parts; whether the maker has done so. What one of them raises is raised when all were tried."""
+        done, errors = True, []
         for part in self._parts:
             own = getattr(part, "cancel", None)
-            done &= own is not None and asked(own) is not False
+            try:
+                done &= own is not None and asked(own) is not False
+            except (ResultError, *FOREIGN) as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
         return done
 
 
@@ -175,15 +181,20 @@ def maker_service(spec: BackendSpec, device: BackendV2) -> MakerService | None:
 
 def lost_with_process(spec: BackendSpec, device: BackendV2) -> str:
     """What becomes of jobs at a maker's device whose process ends; empty where they are fetched by their ids."""
-    if spec.kind != "provider" or spec.guard.dry_run or maker_service(spec, device) is not None:
-        return ""
-    reason = f"neither {device_name(device)} nor its provider has retrieve_job"
-    if spec.primitive != "sampler":
-        reason = f"primitive {spec.primitive} works inside the process, primitive: sampler does not"
-    return (
+    reason = why_lost(spec, device)
+    return reason and (
         f"backend {spec.name}: a job that is under way when this process ends cannot be fetched again ({reason}); it may run "
         "and cost all the same, and is submitted again only by qlstm resume RUN --retry."
     )
+
+
+def why_lost(spec: BackendSpec, device: BackendV2) -> str:
+    """Why jobs at a maker's device end with their process; empty where they do not."""
+    if spec.kind != "provider" or spec.guard.dry_run or maker_service(spec, device) is not None:
+        return ""
+    if maker_service(spec.model_copy(update={"primitive": "sampler"}), device) is not None:
+        return f"primitive {spec.primitive} works inside the process, primitive: sampler does not"
+    return f"neither {device_name(device)} nor its provider has retrieve_job"
 
 
 def device_name(device: BackendV2) -> str:
@@ -232,8 +243,21 @@ def _state(job: Any) -> str:
         found = asked(own)
     except NotImplementedError:
         return "DONE"
+    if found is None or found == "":
+        return "RUNNING" if _has_ended(job) is False else "DONE"
     name = str(getattr(found, "name", None) or found)
-    return next((state for state, names in _STATES.items() if names.search(name)), name.upper())
+    known = next((state for state, names in _STATES.items() if names.search(name)), None)
+    return known or ("DONE" if _has_ended(job) else name.upper())
+
+
+def _has_ended(job: Any) -> bool | None:
+    """What a job says of that beside its state; None where it says nothing, as Qiskit's own methods know the state alone."""
+    for name in ("in_final_state", "done"):
+        own = getattr(job, name, None)
+        if callable(own) and getattr(own, "__func__", None) is not getattr(JobV1, name):
+            with suppress(NotImplementedError):
+                return bool(asked(own))
+    return None
 
 
 def _result(job: Any) -> Any:

@@ -27,11 +27,15 @@ from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Takes
 from qlstm_qiskit.hardware.executors.counts import counts_of
 from qlstm_qiskit.hardware.executors.results import ResultError, field_of
-from qlstm_qiskit.hardware.jobs.failures import MakerError
-from qlstm_qiskit.hardware.jobs.maker_jobs import PREFIX, Asked, MakerJob, asked, device_name, lost_with_process
+from qlstm_qiskit.hardware.jobs.failures import MakerError, chain_of
+from qlstm_qiskit.hardware.jobs.maker_jobs import PREFIX, Asked, MakerJob, asked, device_name, why_lost
 
-#: What is said of the option, rather than of a machine that is out of it.
-_OF_MEMORY = re.compile("(?i)(?<!out of )memory(?! limit| exceed| error)")
+#: What is said of the option ...
+_OF_MEMORY = re.compile(
+    r"(?i)\b(option|keyword|argument|support)\w*\W(.{0,20}\W)?memory\b|\bmemory\W(.{0,20}\W)?(option|keyword|argument|support)"
+)
+#: ... rather than of a machine that is out of it.
+_OUT_OF_MEMORY = re.compile(r"(?i)(out of|no|insufficient|not enough|more|less) memory|allocat|limit|exceed")
 
 
 def maker_primitive(spec: BackendSpec, device: BackendV2, seed: int | None, tags: Sequence[str] = ()) -> Any:
@@ -64,9 +68,10 @@ def require_takes(spec: BackendSpec, device: BackendV2) -> None:
         raise OptionError(
             f"backend {spec.name}: {name} would ignore seed, as it has no option seed_simulator; leave seed out of the entry."
         )
-    if spec.timeout_s is not None and lost_with_process(spec, device):
+    if spec.timeout_s is not None and (reason := why_lost(spec, device)):
+        advice = "set primitive: sampler, or leave timeout_s out" if reason.startswith("primitive") else "leave timeout_s out"
         raise OptionError(
-            f"backend {spec.name}: {name} would ignore timeout_s, as its jobs cannot be fetched later; leave timeout_s out."
+            f"backend {spec.name}: {name} would ignore timeout_s, as its jobs cannot be fetched later ({reason}); {advice}."
         )
     least, most = shots_taken(device)
     if spec.shots is not None and not least <= spec.shots <= most:
@@ -101,7 +106,7 @@ class MakerSampler:
     """
 
     def __init__(self, device: ReadDevice, seed: int | None = None) -> None:
-        self._device, self.options = device, Options(seed_simulator=seed)
+        self._device, self.seed = device, seed
 
     def run(self, pubs: Sequence[Any]) -> MakerJob:
         """Submit PUBs, all with the same number of shots.
@@ -113,8 +118,7 @@ class MakerSampler:
         shots = {pub.shots for pub in coerced}
         assert len(shots) == 1, "chunks are of one number of shots"
         circuits = [own for pub in coerced for own in np.ravel(pub.parameter_values.bind_all(pub.circuit)).tolist()]
-        seed = self.options.seed_simulator
-        job = self._device.begin(circuits, memory=True, shots=coerced[0].shots, seed_simulator=seed)
+        job = self._device.begin(circuits, memory=True, shots=coerced[0].shots, seed_simulator=self.seed)
         widths, sets = zip(*((pub.circuit.num_clbits, math.prod(pub.shape)) for pub in coerced), strict=True)
         job.asked = Asked(widths, sets, coerced[0].shots, self._device.prefix)
         return job
@@ -190,7 +194,7 @@ class ReadDevice(BackendV2):
         try:
             return submitted(options)
         except Exception as error:
-            if "memory" not in options or not _OF_MEMORY.search(str(error)):
+            if "memory" not in options or not _refuses_memory(error):
                 raise  # what a service has seen must not be sent twice
         return submitted({key: value for key, value in options.items() if key != "memory"})
 
@@ -221,6 +225,13 @@ class _Begun:
     """Jobs at a device that are read when their result is wanted."""
 
     result: Callable[[], Result]
+
+
+def _refuses_memory(error: Exception) -> bool:
+    """Whether a device does not know the option `memory`, by what it raises."""
+    if any(isinstance(own, MemoryError | OSError) for own in chain_of(error)):
+        return False
+    return _OF_MEMORY.search(str(error)) is not None and _OUT_OF_MEMORY.search(str(error)) is None
 
 
 def _as_qiskit(circuit: QuantumCircuit, counts: dict[int, int], options: dict[str, Any]) -> ExperimentResult:

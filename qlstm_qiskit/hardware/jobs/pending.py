@@ -64,5 +64,5 @@ def retry_ended(ledger: Ledger) -> list[Entry]:
 def _lost(jobs: Jobs, entry: Entry, give_up: bool) -> None:
     if give_up:
         jobs.ledger.ended(entry, "failed", "its process ended before its result was there")
-    elif jobs.service is not None and entry.error != UNSENT:
+    elif jobs.spec.kind == "provider" and entry.error != UNSENT:
         raise error_of_lost(jobs, entry)

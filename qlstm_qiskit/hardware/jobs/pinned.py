@@ -18,6 +18,7 @@ from qlstm_qiskit.errors import LedgerError
 from qlstm_qiskit.hardware.device.compact import empty_target
 from qlstm_qiskit.hardware.device.fit import STAGES, is_of_qiskit
 from qlstm_qiskit.hardware.jobs.ledger_file import DAMAGED
+from qlstm_qiskit.hardware.jobs.maker_jobs import device_name
 
 
 class PinnedDevice(BackendV2):
@@ -30,11 +31,11 @@ class PinnedDevice(BackendV2):
         calibration: What `calibration_of` wrote.
 
     Raises:
-        LedgerError: The device has no longer an instruction that was written down, or what was written down is damaged.
+        LedgerError: The device no longer has an instruction that was written down, or what was written down is damaged.
     """
 
     def __init__(self, device: BackendV2, calibration: str) -> None:
-        super().__init__(name=device.name)
+        super().__init__(name=device_name(device))
         self._target = _read(device, calibration)
         for stage in STAGES:
             if hasattr(device, stage):
@@ -83,11 +84,17 @@ def _places(instructions: dict[str, Any]) -> dict[str, Any]:
     return {name: rows and [row[0] for row in rows] for name, rows in instructions.items()}
 
 
-def _with_figures(today: Target, facts: dict[str, Any]) -> Target:
+def _with_figures(device: str, today: Target, facts: dict[str, Any]) -> Target:
     """A target with the figures of that time. Which angles its gates take, and what its maker has added, can only be copied."""
     if facts["instructions"] == _written(today):  # the most common, and some of the makers' cannot be copied
         return today
-    target = copy.deepcopy(today)
+    try:
+        target = copy.deepcopy(today)
+    except Exception as error:  # noqa: BLE001 - of the maker's class
+        raise LedgerError(
+            f"{device} was calibrated since the recorded jobs were fitted to it, and its maker's {type(today).__name__} cannot "
+            f"be remade with the figures of then ({type(error).__name__} when it is copied); start in a new run folder."
+        ) from None
     for name, value in getattr(today, "__dict__", {}).items():  # of the maker's class; Qiskit's copy leaves it behind
         target.__dict__.setdefault(name, value)
     for name, rows in facts["instructions"].items():
@@ -105,14 +112,14 @@ def _read(device: BackendV2, calibration: str) -> Target:
         facts = json.loads(calibration)
         digest = facts.pop("digest", None)  # older versions have written none
         if digest is None or digest == _digest(facts):
-            target = _restored(device.name, device.target, facts)
+            target = _restored(device_name(device), device.target, facts)
             if target.num_qubits == device.target.num_qubits:
                 return target
     except LedgerError:
         raise
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is damaged
         pass
-    raise LedgerError(f"the calibration of {device.name} in the record of jobs is damaged; {DAMAGED}.")
+    raise LedgerError(f"the calibration of {device_name(device)} in the record of jobs is damaged; {DAMAGED}.")
 
 
 def _digest(facts: dict[str, Any]) -> str:
@@ -127,13 +134,13 @@ def _restored(device: str, today: Target, facts: dict[str, Any]) -> Target:
     gone = sorted(facts["instructions"].keys() - set(today.operation_names))
     if gone:
         raise LedgerError(
-            f"{device} has no longer the instruction {gone[0]!r}, which the recorded jobs were fitted to; start in a new run "
+            f"{device} no longer has the instruction {gone[0]!r}, which the recorded jobs were fitted to; start in a new run "
             "folder."
         )
     qubits = facts["qubits"]
     has_own = getattr(today, "has_angle_bounds", bool)() or not is_of_qiskit(today)
     if has_own and _places(facts["instructions"]) == _places(_written(today)):
-        return _with_figures(today, facts)
+        return _with_figures(device, today, facts)
     if not is_of_qiskit(today):
         raise LedgerError(
             f"{device} has other gates or couplers than those that the recorded jobs were fitted to, and its maker's target "

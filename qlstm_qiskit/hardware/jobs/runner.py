@@ -17,6 +17,7 @@ from qlstm_qiskit.hardware.jobs.answers import readout_of, result_of
 from qlstm_qiskit.hardware.jobs.failures import FOREIGN
 from qlstm_qiskit.hardware.jobs.fetch import ATTEMPTS, Jobs, log
 from qlstm_qiskit.hardware.jobs.ledger import UNDER_WAY, UNSENT, Entry, Ledger, Values
+from qlstm_qiskit.hardware.jobs.maker_jobs import device_name
 from qlstm_qiskit.hardware.jobs.pending import error_of_lost
 
 #: What qiskit-ibm-runtime warns of before it submits for an account without QPU time.
@@ -188,6 +189,7 @@ class JobRunner(Jobs):
             text = self.ledger.remembered(entry) if entry.backend == self.spec.name else None
             before = json.loads(text).get("provider", self.spec.provider) if text else self.spec.provider
             if before != self.spec.provider:
+                self.ledger.close()
                 raise LedgerError(
                     f"{self.ledger.path}: job {entry.id} was submitted by provider {before!r}, and backend {self.spec.name} "
                     f"has {self.spec.provider!r} now. Put that back, or give the job up: qlstm jobs cancel."
@@ -195,7 +197,7 @@ class JobRunner(Jobs):
 
     @property
     def _device_name(self) -> str:
-        return str(getattr(self.device, "name", None) or self.spec.device or self.spec.name)
+        return self.spec.device or self.spec.name if self.device is None else device_name(self.device)
 
     def _request(self, prepared: PreparedJob) -> str:
         """Hash of all that decides the result."""

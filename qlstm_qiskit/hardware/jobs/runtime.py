@@ -16,7 +16,7 @@ from qlstm_qiskit.errors import JobError, OptionError, unknown_option
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.device.named import device_named_in
 from qlstm_qiskit.hardware.jobs.failures import FOREIGN, Failure, understand
-from qlstm_qiskit.hardware.jobs.maker_jobs import maker_service
+from qlstm_qiskit.hardware.jobs.maker_jobs import device_name, maker_service
 from qlstm_qiskit.hardware.jobs.makers import maker_primitive, require_takes
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,8 @@ def connect(spec: BackendSpec, n_qubits: int = 1, device: str | None = None) -> 
         connection = Connection(service, _device(service, spec, spec.device or device, n_qubits), spec)
     if (connection.device.num_qubits or n_qubits) < n_qubits:  # simulators may leave it open
         raise OptionError(
-            f"backend {spec.name}: {connection.device.name} has {connection.device.num_qubits} qubits and {n_qubits} are "
-            "needed; name a larger device or use fewer qubits."
+            f"backend {spec.name}: {device_name(connection.device)} has {connection.device.num_qubits} qubits and {n_qubits} "
+            "are needed; name a larger device or use fewer qubits."
         )
     return connection
 
