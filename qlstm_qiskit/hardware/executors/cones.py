@@ -144,8 +144,8 @@ def _prepared(
     if n_qubits > most:
         raise CapacityError(
             f"{name} has {n_qubits} qubits, and an output of it depends on {widest(light_cones(isa, cut))} of them; this "
-            f"simulation takes {most} qubits, or outputs that depend on {cut} at most. Take a linear entangler, less depth, fewer "
-            f"qubits (hidden_size, or n_qubits), or {instead}."
+            f"simulation takes {most} qubits, or outputs that depend on {cut} at most. Take a linear entangler, less depth, "
+            f"fewer qubits (hidden_size, or n_qubits), or {instead}."
         )
     return isa
 
