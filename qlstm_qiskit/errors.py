@@ -83,6 +83,14 @@ def unknown_option(kind: str, given: object, allowed: Iterable[str]) -> OptionEr
     return OptionError(f"unknown {kind} {given!r}.{hint} Allowed: {', '.join(names)}.")
 
 
+def separate_names(option: str, text: str) -> tuple[str, ...]:
+    """Return the names that one option has, separated by commas; each once. Raise `OptionError` if one is empty."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if "" in names:
+        raise OptionError(f"{option} is {text!r}, with an empty name; give names separated by single commas.")
+    return names
+
+
 def installing(extra: str) -> str:
     """How to install what an extra of pyproject.toml brings, from a checkout and from an index, for the end of a message."""
     return f"in a checkout pip install -e '.[{extra}]', elsewhere pip install 'qlstm-qiskit[{extra}]'"

@@ -6,10 +6,11 @@ Plain data: neither a key press nor a mistyped name must take the seconds in whi
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qlstm_qiskit.errors import unknown_option
+from qlstm_qiskit.errors import separate_names, unknown_option
 from qlstm_qiskit.training.declare import about
 from qlstm_qiskit.training.options import OF_RUN
 
@@ -55,8 +56,8 @@ _ALSO = {
     "mixing": ("gumbel-softmax", "gumbel-straight-through"),
     "device": tuple(f"cuda:{number}" for number in range(8)),
 }
-#: What separates several names of a kind in one value, and what names begin with that are looked up later.
-_SEPARATED, _BEGINNINGS = {"entangler": ","}, {"entangler": "device:"}
+#: Kinds of which one value may hold several names, separated by commas, and what names begin with that are looked up later.
+_SEPARATED, _BEGINNINGS = {"entangler"}, {"entangler": "device:"}
 #: What a kind is called where its names are looked up.
 _CALLED = {"strategy": "search strategy", "derivation": "derivation strategy", "run_task": "task"}
 
@@ -66,14 +67,20 @@ def known(kind: str) -> Callable[[Any], Any]:
 
     def check(given: Any) -> Any:
         allowed = (*NAMES[kind], *_ALSO.get(kind, ()))
-        separator = _SEPARATED.get(kind, "\n")
-        for name in () if given is None else given.split(separator) if isinstance(given, str) else given:
-            name = name.strip() if kind in _SEPARATED else name
-            if name not in allowed and not (kind in _BEGINNINGS and name.startswith(_BEGINNINGS[kind])):
-                raise unknown_option(_CALLED.get(kind, kind), name, allowed)
+        several = () if given is None else [given] if isinstance(given, str) else given
+        for name in separate_names(kind, given) if isinstance(given, str) and kind in _SEPARATED else several:
+            open_ended = kind in _BEGINNINGS and name.startswith(_BEGINNINGS[kind]) and name != _BEGINNINGS[kind]
+            if name not in allowed and not open_ended:
+                raise unknown_option(_CALLED.get(kind, kind), name, map(partial(_said, kind), allowed))
         return given
 
     return check
+
+
+def _said(kind: str, name: str) -> str:
+    """A name among those that are allowed: "device:NAME" for one that stands for all of its beginning."""
+    beginning = _BEGINNINGS.get(kind)
+    return f"{beginning}NAME" if beginning is not None and name.startswith(beginning) else name
 
 
 def names(kind: str) -> Callable[[str], list[str]]:

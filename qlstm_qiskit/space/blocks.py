@@ -12,7 +12,7 @@ from types import MappingProxyType
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
-from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
+from qlstm_qiskit.errors import OptionError, require_at_least, separate_names, unknown_option
 from qlstm_qiskit.space.entanglers import device_entangler, grid_entangler, heavy_hex_entangler
 
 #: A function of the number of qubits that returns a circuit; its free parameters, in Qiskit's order, are its angles.
@@ -106,16 +106,20 @@ def entangler_named(name: str) -> Builder:
     Raises:
         OptionError: There is none.
     """
-    if isinstance(name, str) and name.startswith(OF_DEVICE):
+    if isinstance(name, str) and name.startswith(OF_DEVICE) and name != OF_DEVICE:
         return partial(device_entangler, device=name.removeprefix(OF_DEVICE))
     if name not in ENTANGLERS:
-        raise unknown_option("entangler", str(name), (*ENTANGLERS, f"{OF_DEVICE}fez"))
+        raise unknown_option("entangler", str(name), (*ENTANGLERS, f"{OF_DEVICE}NAME"))
     return ENTANGLERS[name]
 
 
 def entangler_names(text: str) -> tuple[str, ...]:
-    """Names of entanglers that one option has, separated by commas; each once."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    """Names of entanglers that one option has, separated by commas; each once.
+
+    Raises:
+        OptionError: A name is empty.
+    """
+    return separate_names("entangler", text)
 
 
 def blocks_of(entanglers: Sequence[str]) -> Mapping[str, Builder]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -30,10 +31,10 @@ def graph_entangler(n_qubits: int, edges: Iterable[tuple[int, int]]) -> QuantumC
     Raises:
         OptionError: `n_qubits` is below 1, or an edge is not one of two qubits, or is there twice.
     """
-    circuit, given = QuantumCircuit(require_at_least("n_qubits", n_qubits, 1)), [tuple(edge) for edge in edges]
-    strange = [e for e in given if len(e) != 2 or e[0] == e[1] or not all(type(q) is int and 0 <= q < n_qubits for q in e)]
-    if strange:
-        raise OptionError(f"the edge {strange[0]} does not join two of {n_qubits} qubits; give pairs of 0 to {n_qubits - 1}.")
+    n_qubits = require_at_least("n_qubits", n_qubits, 1)
+    if not isinstance(edges, Iterable):
+        raise OptionError(f"edges is {edges!r}; give pairs of 0 to {n_qubits - 1}.")
+    circuit, given = QuantumCircuit(n_qubits), [_edge(edge, n_qubits) for edge in edges]
     if len({frozenset(edge) for edge in given}) < len(given):
         raise OptionError("an edge is given twice; give each pair of qubits once, as (control, target).")
     for layer in _layers(n_qubits, sorted(given)):
@@ -54,7 +55,7 @@ def heavy_hex_entangler(n_qubits: int) -> QuantumCircuit:
     Raises:
         OptionError: `n_qubits` is below 1.
     """
-    require_at_least("n_qubits", n_qubits, 1)
+    n_qubits = require_at_least("n_qubits", n_qubits, 1)
     joined: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for row in range(2 + n_qubits // _ROW):
         pairs = [((2 * row, column), (2 * row, column + 1)) for column in range(_ROW - 1)]
@@ -85,6 +86,7 @@ def grid_entangler(n_qubits: int) -> QuantumCircuit:
     Raises:
         OptionError: `n_qubits` is below 1.
     """
+    n_qubits = require_at_least("n_qubits", n_qubits, 1)
     width = next(side for side in range(1, n_qubits + 1) if side * side >= n_qubits) if n_qubits > 1 else 1
     right = [(qubit, qubit + 1) for qubit in range(n_qubits - 1) if (qubit + 1) % width]
     return graph_entangler(n_qubits, right + [(qubit, qubit + width) for qubit in range(n_qubits - width)])
@@ -101,8 +103,11 @@ def device_entangler(n_qubits: int, device: BackendV2 | str) -> QuantumCircuit:
         device: A device with couplers, or the name of a snapshot, such as "fez".
 
     Raises:
-        OptionError: There is no such device, or it has no such part.
+        OptionError: `n_qubits` is below 1, there is no such device, or it has no such part.
     """
+    n_qubits = require_at_least("n_qubits", n_qubits, 1)
+    if not isinstance(device, BackendV2 | str):
+        raise OptionError(f'device is {device!r}; give a BackendV2, or the name of a snapshot, such as "fez".')
     region = _named_region(device, n_qubits) if isinstance(device, str) else find_region(device, n_qubits)
     return placed(graph_entangler(n_qubits, region.couplers), region.qubits)
 
@@ -111,6 +116,17 @@ def device_entangler(n_qubits: int, device: BackendV2 | str) -> QuantumCircuit:
 def _named_region(name: str, n_qubits: int) -> Region:
     """Of a snapshot, which does not change; every candidate asks for it."""
     return find_region(find_device(name), n_qubits)
+
+
+def _edge(given: Iterable[int], n_qubits: int) -> tuple[int, int]:
+    """Two qubits as Python's integers; numpy's are taken, bools are not."""
+    try:
+        control, target = (-1 if isinstance(qubit, bool) else operator.index(qubit) for qubit in given)
+    except (TypeError, ValueError):
+        control = target = -1
+    if control == target or not (0 <= control < n_qubits and 0 <= target < n_qubits):
+        raise OptionError(f"the edge {given!r} does not join two of {n_qubits} qubits; give pairs of 0 to {n_qubits - 1}.")
+    return control, target
 
 
 def _layers(n_qubits: int, edges: Sequence[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:

@@ -83,6 +83,8 @@ WRONG = {
     "train --dataset besel": "unknown dataset 'besel'. Did you mean 'bessel'?",
     "train --dataset bessel --model configg": "unknown model 'configg'. Did you mean",
     "train --dataset bessel --entangler linear,gird": "unknown entangler 'gird'. Did you mean 'grid'?",
+    "train --dataset bessel --entangler device:": "unknown entangler 'device:'. Did you mean 'device:NAME'?",
+    "train --dataset bessel --entangler device:fez,": "entangler is 'device:fez,', with an empty name; give names separated",
     "train --dataset bessel --cell gruu": "unknown cell 'gruu'. Did you mean 'gru'?",
     "train --dataset bessel --backend aer-shotz": "unknown backend 'aer-shotz'. Did you mean 'aer-shots'?",
     "train --dataset bessel --recipe tunde": "unknown recipe 'tunde'. Did you mean 'tuned'?",

@@ -49,7 +49,7 @@ def test_other_entanglers(qlstm) -> None:
     }
     assert qlstm("own.py:space", "--entangler", "grid")[0] == 2
     assert qlstm("--entangler", "gird")[2] == "error: unknown entangler 'gird'. Did you mean 'grid'? Allowed: " + (
-        "cyclic, device:fez, grid, heavy-hex, linear.\n"
+        "cyclic, device:NAME, grid, heavy-hex, linear.\n"
     )
 
 

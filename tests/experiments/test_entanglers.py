@@ -123,6 +123,8 @@ def test_an_estimator_is_saved_with_its_circuits(run: Run, tmp_path: Path, monke
     [
         ({"entangler": "ring"}, "unknown entangler 'ring'"),
         ({"entangler": "device:fezz"}, "Did you mean 'fez'"),
+        ({"entangler": "device:"}, "unknown entangler 'device:'"),
+        ({"entangler": "device:fez,"}, "entangler is 'device:fez,', with an empty name; give names separated by single commas"),
         ({"entangler": "linear,grid"}, "config1 has one circuit per gate, and entangler names 2"),
         ({"entangler": "device:manila"}, "fake_manila has no 6 qubits in one piece: working couplers join 5 at most"),
         ({"model": "lstm", "n_qubits": None}, "the model 'lstm' has no circuits; leave out entangler=device:fez"),

@@ -1,6 +1,9 @@
 """Light cones of circuits: exact values, shots and the noise of devices against circuits that are simulated whole."""
 
+import gc
 import math
+import pickle
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -111,6 +114,59 @@ def test_shots_have_the_mean_and_the_variance_of_each_output() -> None:
         assert drawn[:, k].std() == pytest.approx(error, rel=5 / math.sqrt(2 * n_calls), abs=1e-6), k
 
 
+def chained(n: int) -> ISACircuit:
+    """With the sum of Z_k Z_k+1 + X_k / 2, which depends on all qubits where each term depends on 5 at most."""
+    candidate = brickwork(n)
+    terms = [("ZZ", [k, k + 1], 1.0) for k in range(n - 1)] + [("X", [k], 0.5) for k in range(n)] + [("", [], 0.25)]
+    sums = [SparsePauliOp.from_sparse_list(terms, n), SparsePauliOp.from_sparse_list([("Z", [3], 1.0)], n)]
+    return prepare_for_aer("chained", candidate.circuit, (*candidate.inputs, *candidate.weights), sums)
+
+
+def test_a_wide_sum_of_narrow_terms_is_cut_by_terms() -> None:
+    isa = chained(9)
+    values, inner = points(isa, 2), Noting(AerExecutor())
+    (found,) = ConesExecutor(inner, 6).expect([Request(isa, values)])
+    np.testing.assert_allclose(found, stock(isa, values), rtol=0, atol=1e-12)
+    assert len(inner.calls[0]) == len(isa.observables[0]) + 1
+    assert max(circuit.circuit.num_qubits for circuit, _ in inner.calls[0]) <= 6
+
+
+def test_shots_of_terms_that_are_cut_apart_have_the_sum_of_their_variances() -> None:
+    """Three groups of five qubits that are read equal: together each would have five times the variance."""
+    theta, circuit, n_calls = ParameterVector("theta", 1), QuantumCircuit(15), 150
+    for start in (0, 5, 10):
+        circuit.ry(theta[0], start)
+        for qubit in range(start, start + 4):
+            circuit.cx(qubit, qubit + 1)
+    total = SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0) for qubit in range(15)], 15)
+    request = Request(prepare_for_aer("equal", circuit, tuple(theta), [total]), np.array([[1.1]]))
+    executor = ConesExecutor(AerExecutor(SHOTS, seed=0), 5)
+    drawn = np.array([executor.expect([request])[0][0, 0] for _ in range(n_calls)])
+    error = math.sqrt(15 / SHOTS) * math.sin(1.1)
+    assert drawn.mean() == pytest.approx(15 * math.cos(1.1), abs=5 * error / math.sqrt(n_calls))
+    assert drawn.std() == pytest.approx(error, rel=5 / math.sqrt(2 * n_calls))
+
+
+class Adding:
+    """Keeps nothing, and can be pickled."""
+
+    def expect(self, requests: Sequence[Request]) -> list[Values]:
+        return [np.ones((len(item.values), len(item.circuit.observables))) for item in requests]
+
+
+@pytest.mark.parametrize("n", [6, 12])
+def test_a_circuit_that_is_gone_is_not_kept(n: int) -> None:
+    executor = ConesExecutor(Adding(), 8)
+    isa = prepared(brickwork(n))
+    executor.expect([Request(isa, points(isa, 1))])
+    twin = pickle.loads(pickle.dumps(executor))
+    np.testing.assert_array_equal(twin.expect([Request(isa, points(isa, 1))])[0], np.ones((1, len(isa.observables))))
+    gone = weakref.ref(isa)
+    del isa, twin
+    gc.collect()
+    assert gone() is None
+
+
 def test_equal_sets_of_a_cone_are_evaluated_once() -> None:
     isa = prepared(brickwork(12))
     values = np.repeat(points(isa, 1), 5, axis=0)
@@ -118,7 +174,7 @@ def test_equal_sets_of_a_cone_are_evaluated_once() -> None:
     inner = Noting(AerExecutor(SHOTS, seed=1))
     (found,) = ConesExecutor(inner, 8).expect([Request(isa, values)])
     ((*asked,),) = inner.calls
-    cones = light_cones(isa)
+    cones = light_cones(isa, 8)
     assert [rows for _, rows in asked] == [len(np.unique(values[:, part.columns], axis=0)) for part in cones]
     assert {rows for _, rows in asked} == {1, 5}
     assert (np.ptp(found, axis=0) == 0).sum() == sum(rows == 1 for _, rows in asked)
@@ -280,6 +336,19 @@ def test_matrix_product_states_draw_jointly(shots: int | None) -> None:
     error = np.sqrt((1 - expected**2) / shots)
     assert (np.abs(found[:, :n] - expected) < 5 * error).all()
     assert not np.array_equal(found, backend.executor.expect([Request(isa, values)])[0])
+
+
+def test_each_row_of_a_product_state_without_parameters_has_shots_of_its_own() -> None:
+    n, circuit = 30, QuantumCircuit(30)
+    circuit.ry(1.1, range(n))
+    single = [SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], n) for qubit in range(n)]
+    for shots in (SHOTS, None):
+        backend = load_backend(BackendSpec(name="x", kind="aer", shots=shots, method="matrix_product_state"), seed=0)
+        isa = backend.prepare("turned", circuit, (), single)
+        (found,) = backend.executor.expect([Request(isa, np.empty((3, 0)))])
+        assert found.shape == (3, n)
+        assert len(np.unique(found, axis=0)) == (1 if shots is None else 3)
+        np.testing.assert_allclose(found, math.cos(1.1), rtol=0, atol=1e-8 if shots is None else 5 / math.sqrt(SHOTS))
 
 
 @pytest.mark.parametrize(

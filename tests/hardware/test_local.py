@@ -23,8 +23,9 @@ from qlstm_qiskit.hardware.contract.executor import ISACircuit, Request, Values
 from qlstm_qiskit.hardware.device.named import find_device
 from qlstm_qiskit.hardware.executors.aer import AerExecutor
 from qlstm_qiskit.hardware.executors.local import LocalExecutor, split_apart
-from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
+from qlstm_qiskit.hardware.interpreter.backend import PlanBackend, PrimitiveBackend
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
+from qlstm_qiskit.space import SearchSpace
 from tests.hardware.mock_service import Fault, Server, install
 
 DEVICE = find_device("manila")
@@ -267,6 +268,17 @@ class TestPlans:
         packed, unpacked = planned.work()
         assert (packed.jobs, packed.pubs, packed.circuits) == (1, 1, 4)
         assert (unpacked.jobs, unpacked.pubs, unpacked.circuits) == (1, 1, 10)
+
+    @pytest.mark.parametrize(("dry_run", "widest"), [(True, 14), (False, 4)])
+    def test_a_dry_run_simulates_more_qubits_at_once(self, dry_run: bool, widest: int) -> None:
+        """Without noise, circuits are whole up to 24 qubits, not 12."""
+        options = {"name": "x", "kind": "fake", "device": "fez", "shots": 500, "guard": {"dry_run": dry_run}}
+        planned = plan_backend(BackendSpec.model_validate(options))
+        assert isinstance(planned, PlanBackend)
+        (made,) = SearchSpace.handcrafted(1).candidates(14, 1)
+        isa = planned.prepare("wide", made.circuit, (*made.inputs, *made.weights), made.observables())
+        planned.executor.expect([Request(isa, np.zeros((1, len(isa.parameters))))])
+        assert planned.widest == widest
 
     def test_what_costs_nothing_has_no_plan(self) -> None:
         for kind in ("statevector", "aer"):

@@ -114,3 +114,13 @@ def test_the_suite_passes_and_says_that_there_is_no_matrix(monkeypatch: pytest.M
     assert checks["values"].here.result == "passed"
     assert checks["order of qubits and bits"].raw.cause == "zeros without memory"
     json.dumps(found.facts())
+
+
+def test_a_barrier_before_the_measurements_for_a_layout_passes_the_stage() -> None:
+    circuit = QuantumCircuit(3)
+    circuit.ry(THETA, range(3))
+    circuit.cz(0, 1)
+    circuit.cz(1, 2)
+    observables = [SparsePauliOp("IIX"), SparsePauliOp("XII")]
+    isa = Transpiler(Star()).prepare("chain", circuit, [THETA], observables)
+    assert {name: isa.circuit.count_ops()[name] for name in ("move", "cz")} == {"move": 4, "cz": 2}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.circuit import Parameter
+from qiskit.circuit import Parameter, ParameterVector
 from qiskit.providers import BackendV2
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import SparsePauliOp
@@ -21,7 +21,7 @@ from qlstm_qiskit.errors import CircuitError, OptionError
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.contract.executor import ISACircuit
 from qlstm_qiskit.hardware.device import transpile as module
-from qlstm_qiskit.hardware.device.compact import compact
+from qlstm_qiskit.hardware.device.compact import active_qubits, compact
 from qlstm_qiskit.hardware.device.isa_cache import _digest, cache_folder
 from qlstm_qiskit.hardware.device.layout import estimated_success
 from qlstm_qiskit.hardware.device.named import find_device
@@ -303,3 +303,27 @@ def test_folders_are_where_the_system_keeps_such_files(monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert cache_folder() == tmp_path / "cache" / "qlstm_qiskit" / "isa"
     assert begun.state_folder().parent == tmp_path / "state" / "qlstm_qiskit"
+
+
+@pytest.mark.parametrize("letter", ["X", "Z"])
+@pytest.mark.parametrize("gate", ["cz", "rz", "rzz"])
+def test_diagonal_gates_at_the_end_count_for_the_layout(gate: str, letter: str) -> None:
+    """Qiskit drops them where they are measured in Z, and with them the couplers that the circuit needs."""
+    n_qubits, circuit = 6, QuantumCircuit(6)
+    parameters = ParameterVector("w", n_qubits)
+    for qubit in range(n_qubits):
+        circuit.ry(parameters[qubit], qubit)
+    for qubit in range(n_qubits - 1):
+        circuit.rzz(0.3, qubit, qubit + 1) if gate == "rzz" else circuit.cz(qubit, qubit + 1)
+    if gate == "rz":
+        circuit.rz(0.3, range(n_qubits))
+    observables = [SparsePauliOp.from_sparse_list([(letter, [qubit], 1.0)], n_qubits) for qubit in range(n_qubits)]
+    transpiler = Transpiler(find_device("fez"))
+    isa = transpiler.prepare("chain", circuit, list(parameters), observables)
+    report = transpiler.report(isa)
+    assert report.swaps == 0
+    assert len(active_qubits(isa.circuit, isa.observables)) == n_qubits
+    assert isa.circuit.num_nonlocal_gates() <= (10 if gate == "rzz" else 5)
+    small, point = compact(isa), POINT[:n_qubits]
+    found = exact(small.circuit, small.parameters, small.observables, point)
+    np.testing.assert_allclose(found, exact(circuit, list(parameters), observables, point), atol=1e-12)

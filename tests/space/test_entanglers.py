@@ -1,5 +1,7 @@
 """Entanglers on graphs: their edges are those of a device or lattice, in few layers; circuits have stock Qiskit's values."""
 
+from collections.abc import Callable
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -148,9 +150,26 @@ def test_a_triangle_takes_a_layer_more_and_edges_are_checked() -> None:
         ([(1, 1)], "does not join two of 3 qubits"),
         ([(0, True)], "does not join two of 3 qubits"),
         ([(0, 1), (1, 0)], "an edge is given twice"),
+        ([0, 1], "the edge 0 does not join two of 3 qubits; give pairs of 0 to 2"),
+        ([(0, 1, 2)], r"the edge \(0, 1, 2\) does not join"),
+        ([(0, 1.0)], r"the edge \(0, 1.0\) does not join"),
+        (["01"], "the edge '01' does not join"),
+        (None, "edges is None; give pairs of 0 to 2"),
     ):
         with pytest.raises(OptionError, match=message):
             graph_entangler(3, edges)
+
+
+@pytest.mark.parametrize("edges", [np.array([[0, 1], [1, 2]]), nx.path_graph(3).edges, nx.path_graph(np.arange(3)).edges])
+def test_edges_of_numpy_and_networkx(edges: object) -> None:
+    assert graph_entangler(np.int64(3), edges) == graph_entangler(3, [(0, 1), (1, 2)])
+
+
+@pytest.mark.parametrize("make", [grid_entangler, heavy_hex_entangler, lambda n: device_entangler(n, "fez")])
+@pytest.mark.parametrize("n_qubits", [2.5, "3", 0, [4], None])
+def test_numbers_of_qubits_are_checked(make: Callable[[object], object], n_qubits: object) -> None:
+    with pytest.raises(OptionError, match="n_qubits is .*; it must be an integer of at least 1"):
+        make(n_qubits)
 
 
 def test_a_part_without_faults_is_chosen_or_there_is_none() -> None:
@@ -170,6 +189,9 @@ def test_a_part_without_faults_is_chosen_or_there_is_none() -> None:
         device_entangler(156, "fez")
     with pytest.raises(OptionError, match="Did you mean 'fez'"):
         device_entangler(2, "fezz")
+    for strange in (None, 3, Target()):
+        with pytest.raises(OptionError, match=r'device is .*; give a BackendV2, or the name of a snapshot, such as "fez"'):
+            device_entangler(2, strange)
 
 
 def test_the_same_device_gives_the_same_circuit() -> None:
@@ -198,7 +220,8 @@ def test_spaces_take_entanglers_by_name() -> None:
     assert pairs_of(crafted.circuit) == 2 * pairs(heavy_hex_entangler(5))
     assert pairs_of(variational_block(5, "grid", "Y")) == pairs(grid_entangler(5))
     for wrong, message in (
-        (("linaer",), "Did you mean 'linear'"),
+        (("linaer",), r"Did you mean 'linear'\? Allowed: cyclic, device:NAME, grid"),
+        (("device:",), "unknown entangler 'device:'. Did you mean 'device:NAME'"),
         ((), "give a list of names"),
         ("grid", "give a list of names"),
     ):

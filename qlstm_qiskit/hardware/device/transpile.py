@@ -64,7 +64,7 @@ class Transpiler:
         self.count = 0
         self._errors = ErrorMap(self.target) if self.target.num_qubits else None
         self._basis = gate_names(self.target)
-        setting = (4, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items()))
+        setting = (5, qiskit_version, backend.name, target_hash(self.target), sorted(spec.model_dump().items()))
         self._setting = repr((*setting, *stages_of(backend)))
         self._made: dict[str, tuple[ISACircuit, TranspileReport]] = {}
         self._given: dict[tuple[str, str, tuple[Parameter, ...]], ISACircuit] = {}
@@ -190,6 +190,8 @@ class Transpiler:
             measured = _measured(observables)
             copy, register = circuit.copy(), ClassicalRegister(len(measured), "measured")
             copy.add_register(register)  # stages of makers know no bits without one
+            if any(len(item.qubits) > 1 and item.name != "cx" for item in circuit.data):
+                copy.barrier()  # else Qiskit drops diagonal gates that are measured next, and with them the couplers
             copy.measure(measured, register)
             placed = self._run(copy, seed, target).layout
             layout = None if placed is None else placed.initial_index_layout(filter_ancillas=True)

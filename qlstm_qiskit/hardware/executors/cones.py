@@ -3,8 +3,9 @@
 An observable depends on the gates in its light cone alone: going back in time from its qubits, a gate that shares none with
 what was met so far cancels against its inverse. The same holds with the noise of gates, as channels keep the trace and act on
 the qubits of their gate, and with errors of single bits. So the expectation value of an observable, and the distribution of its
-shots, are those of the cut circuit. What is lost is the covariance: shots of observables that are cut apart are drawn
-independently.
+shots, are those of the cut circuit. A sum that is too wide is cut into its terms, whose expectation values add up. What is lost
+is the covariance: shots of observables, or terms, that are cut apart are drawn independently, so that the variance of such a
+sum is the sum of its terms' variances.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +40,7 @@ class Part:
     Attributes:
         circuit: On all qubits of the whole.
         columns: Of the whole's parameter sets: its own parameters.
-        observables: Of the whole: its own.
+        observables: Of the whole: its own, or those that it has a term of; parts add up.
         cut: Whether other parts share gates with it; equal parameter sets are evaluated once then.
     """
 
@@ -64,7 +66,7 @@ class Part:
         """The part itself, or its light cones where it has more than `most` qubits and they have not."""
         if self.n_qubits <= most:
             return [self]
-        parts = light_cones(self.circuit)
+        parts = light_cones(self.circuit, most)
         if any(part.n_qubits > most for part in parts):
             return [self]
         return [Part(own.circuit, self.columns[own.columns], self.observables[own.observables], True) for own in parts]
@@ -80,11 +82,11 @@ class ConesExecutor:
 
     def __init__(self, inner: Executor, most: int) -> None:
         self._inner, self._most = inner, most
-        self._parts: dict[ISACircuit, list[tuple[Part, ISACircuit]]] = {}
+        self._parts: WeakKeyDictionary[ISACircuit, list[tuple[Part, ISACircuit]] | None] = WeakKeyDictionary()
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Expectation values of each request, (sets, observables)."""
-        results = [np.zeros((len(request.values), len(request.circuit.observables))) for request in requests]
+        results = [nothing(request) for request in requests]
         asked, places = [], []
         for index, request in enumerate(requests):
             for part, small in self._cut(request.circuit):
@@ -92,7 +94,7 @@ class ConesExecutor:
                 asked.append(own)
                 places.append((index, part.observables, origin))
         for (index, observables, origin), values in zip(places, self._inner.expect(asked), strict=True):
-            results[index][:, observables] = values[origin]
+            results[index][:, observables] += values[origin]
         return results
 
     def _cut(self, isa: ISACircuit) -> list[tuple[Part, ISACircuit]]:
@@ -101,8 +103,11 @@ class ConesExecutor:
             circuits = [part.circuit for part in parts]
             if parts[0].cut:  # on the same qubits of a device, so that they have their noise in common
                 circuits = compact_together(circuits) if isa.qubits else list(map(compact, circuits))
-            self._parts[isa] = list(zip(parts, circuits, strict=True))
-        return self._parts[isa]
+            self._parts[isa] = list(zip(parts, circuits, strict=True)) if parts[0].cut else None  # not the key itself
+        return self._parts[isa] or [(whole(isa), isa)]
+
+    def __reduce__(self) -> tuple[type[ConesExecutor], tuple[Executor, int]]:
+        return type(self), (self._inner, self._most)  # weak references cannot be pickled
 
 
 def cutting(spec: BackendSpec, executor: Executor, prepare: Prepare) -> tuple[Executor, Prepare]:
@@ -138,9 +143,9 @@ def _prepared(
     n_qubits = widest(whole(isa).narrowed(cut))
     if n_qubits > most:
         raise CapacityError(
-            f"{name} has {n_qubits} qubits, and an output of it depends on {widest(light_cones(isa))} of them; this simulation "
-            f"takes {most} qubits, or outputs that depend on {cut} at most. Take a linear entangler, less depth, fewer qubits "
-            f"(hidden_size, or n_qubits), or {instead}."
+            f"{name} has {n_qubits} qubits, and an output of it depends on {widest(light_cones(isa, cut))} of them; this "
+            f"simulation takes {most} qubits, or outputs that depend on {cut} at most. Take a linear entangler, less depth, "
+            f"fewer qubits (hidden_size, or n_qubits), or {instead}."
         )
     return isa
 
@@ -155,18 +160,30 @@ def widest(parts: Sequence[Part]) -> int:
     return max(part.n_qubits for part in parts)
 
 
-def light_cones(isa: ISACircuit) -> list[Part]:
-    """Each observable with the gates that it can depend on."""
+def light_cones(isa: ISACircuit, most: int) -> list[Part]:
+    """Each observable with the gates that it can depend on; each of its terms where that has more than `most` qubits."""
     gates = _wires(isa.circuit)
-    parts = []
-    for index, observable in enumerate(isa.observables):
+
+    def cone(index: int, observable: SparsePauliOp) -> Part:
         seen, kept = set(active_qubits(QuantumCircuit(0), [observable])), []
         for place in reversed(range(len(gates))):
             if not seen.isdisjoint(gates[place]):
                 seen.update(gates[place])
                 kept.append(place)
-        parts.append(_part(isa, kept[::-1], np.array([index], dtype=np.intp), True))
+        found = _part(isa, kept[::-1], np.array([index], dtype=np.intp), True)
+        return replace(found, circuit=replace(found.circuit, observables=(observable,)))
+
+    parts = []
+    for index, observable in enumerate(isa.observables):
+        own = cone(index, observable)
+        apart = own.n_qubits > most and len(observable) > 1
+        parts += [cone(index, term) for term in observable] if apart else [own]
     return parts
+
+
+def nothing(request: Request) -> Values:
+    """What values of parts are added to, (sets, observables): minus zeros, which leave each value as it is, zeros too."""
+    return np.full((len(request.values), len(request.circuit.observables)), -0.0)
 
 
 def split_apart(isa: ISACircuit) -> list[Part]:

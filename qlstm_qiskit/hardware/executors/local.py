@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import QLSTMWarning
@@ -18,7 +17,7 @@ from qlstm_qiskit.hardware.device.compact import (
     compact_together,
     simulated_slowly,
 )
-from qlstm_qiskit.hardware.executors.cones import Part, split_apart, widest
+from qlstm_qiskit.hardware.executors.cones import Part, nothing, split_apart, widest
 
 
 class LocalExecutor:
@@ -45,7 +44,7 @@ class LocalExecutor:
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Expectation values of each request, (sets, observables)."""
         parts = [(index, part) for index, request in enumerate(requests) for part in self._split(request.circuit)]
-        results = [np.zeros((len(request.values), len(request.circuit.observables))) for request in requests]
+        results = [nothing(request) for request in requests]
         if not parts:
             return results
         circuits = tuple(part.circuit for _, part in parts)
@@ -55,7 +54,7 @@ class LocalExecutor:
         asked = [part.request(requests[index], own) for (index, part), own in zip(parts, small, strict=True)]
         found = self._on(small[0].qubits).expect([request for request, _ in asked])
         for (index, part), (_, origin), values in zip(parts, asked, found, strict=True):
-            results[index][:, part.observables] = values[origin]
+            results[index][:, part.observables] += values[origin]
         return results
 
     def _split(self, circuit: ISACircuit) -> list[Part]:

@@ -35,9 +35,10 @@ def product_means(request: Request, basis: Basis, shots: int | None, seed: int) 
         circuit.add_register(register)
         circuit.measure(basis.qubits, register)
     columns = [dict(zip(names, request.values.T.tolist(), strict=True))] if names else None
+    copies = 1 if names or shots is None else len(request.values)  # each set has shots of its own
     outcome = (
         AerSimulator(method="matrix_product_state")
-        .run(circuit, shots=shots or 1, memory=True, seed_simulator=seed, parameter_binds=columns)
+        .run([circuit] * copies, shots=shots or 1, memory=True, seed_simulator=seed, parameter_binds=columns)
         .result()
     )
     if not outcome.success:
@@ -47,7 +48,7 @@ def product_means(request: Request, basis: Basis, shots: int | None, seed: int) 
         found = np.array([[outcome.data(run)[str(number)] for number in range(len(basis.terms))] for run in runs])
     else:
         found = np.concatenate([means_of_bits(basis, _bits(outcome.get_memory(run), basis)) for run in runs])
-    return found if names else np.repeat(found, len(request.values), axis=0)
+    return found if len(found) == len(request.values) else np.repeat(found, len(request.values), axis=0)
 
 
 def _bits(words: list[str], basis: Basis) -> np.ndarray:

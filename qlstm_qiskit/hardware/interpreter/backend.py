@@ -12,6 +12,7 @@ from qiskit.transpiler import Target
 from qlstm_qiskit.hardware.config.spec import BackendSpec
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Draws, Executor, ISACircuit, Prepare, Request, Values
+from qlstm_qiskit.hardware.device.compact import DENSITY_QUBITS, STATE_QUBITS
 from qlstm_qiskit.hardware.executors.chunks import ANYTHING, Takes
 from qlstm_qiskit.hardware.executors.cones import widest
 from qlstm_qiskit.hardware.executors.cost import MeteredExecutor, Workload
@@ -91,13 +92,14 @@ class PlanBackend(PrimitiveBackend):
         self._packing = PackingExecutor(self._packed, target, spec.pack)
         self._seen: WeakSet[ISACircuit] = WeakSet()
         self.widest, self.lost = 0, ""
+        self._most = STATE_QUBITS if spec.guard.dry_run else DENSITY_QUBITS  # a dry run has no noise
         super().__init__(spec, self, prepare)
 
     def expect(self, requests: Sequence[Request]) -> list[Values]:
         """Random numbers, (sets, observables) for each request."""
         for circuit in {request.circuit for request in requests} - set(self._seen) if self.spec.local else ():
             self._seen.add(circuit)
-            self.widest = max(self.widest, widest(parts_on_device(circuit)))
+            self.widest = max(self.widest, widest(parts_on_device(circuit, self._most)))
         self._unpacked.expect(requests)
         return self._packing.expect(requests)
 
