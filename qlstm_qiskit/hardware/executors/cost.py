@@ -219,7 +219,7 @@ class Plan:
             ("QPU time", duration(qpu_seconds(work, spec))),
             (f"share of {duration(spec.guard.monthly_seconds)} per month", f"{self.monthly_share:.1%}"),
         ]
-        slow = simulated_slowly(self.simulated)
+        slow = None if spec.guard.dry_run else simulated_slowly(self.simulated)
         if slow is not None:
             rows.append(("on this machine", slow))
         if self.unpacked is not None:
