@@ -206,6 +206,7 @@ def test_file_names_say_layer_gate_and_candidate(tmp_path: Path) -> None:
         "circuits/layer1-my_own-2.qasm",
         "circuits/layer1-forget-my_own-bound.qasm",
         "circuits/layer1-forget-my_own-2-bound.qasm",
+        "circuits/stdgates.inc",
         "model.json",
     }
     assert written.files[-1] == "model.json"
