@@ -180,8 +180,9 @@ def evaluation(folder: Path, given: dict[str, Any], rtol: float = 1e-6) -> None:
 
 
 def mean_step(data: Any) -> float:
-    """The naive forecast's error within the training part, one season back: what MASE divides by."""
-    known = data.values[: data.window + len(data.x_train) + data.horizon - 1]
+    """The naive forecast's error before the test part, one season back: what MASE divides by, with intervals and without."""
+    aside = 0 if data.calibration is None else len(data.calibration[0]) + data.horizon - 1
+    known = data.values[: data.window + len(data.x_train) + aside + data.horizon - 1]
     return float(np.mean(np.abs(known[data.season :] - known[: -data.season])))
 
 
