@@ -185,8 +185,8 @@ class Dataset:
     def mase_scale(self) -> float:
         """What MASE divides a mean absolute error by: the mean of ``|y_t - y_(t - season)|`` before the test part.
 
-        In original units, over the rows that training windows, and calibrating ones, read, so that it is the same with intervals
-        and without. It is 0 where they are constant, and MASE is not defined.
+        In original units, over the rows that training windows, and calibrating ones, read: the same with intervals and without.
+        It is 0 where they are constant, and MASE is not defined.
         Hyndman and Koehler, International Journal of Forecasting 22 (2006) 679, with the naive forecast of the season.
         """
         known = self.values[: self.n_known]
