@@ -124,7 +124,7 @@ def _errors(run: Run) -> Section:
     caption = f"On the test part, {task.about}."
     if task.ahead:
         caption = "On the test part. RMSE and MAE are in original units; MASE is the MAE divided by that of the naive forecast "
-        caption += "within the training part."
+        caption += "before the test part."
     parts: list[Element] = [
         DataGrid(caption, ["forecast", *task.figures.values()], rows, download=json_file("metrics", metrics))
     ]
