@@ -147,9 +147,11 @@ class ExactBank:
             samples, calls, gates: As in `bind`, for each replica.
 
         Raises:
+            ShapeError: A tensor has another shape or dtype.
             CircuitError: A candidate has no multilinear form.
             CapacityError: The pass would not fit in memory.
         """
+        check_bank_parameters(self.n_weights, weights.flatten(0, 1), None if mixing is None else mixing.flatten(0, 1))
         if self._except(self.forms):
             raise CircuitError(f"candidates {list(self._except(self.forms))} of this bank have no multilinear form.")
         n, g = weights.shape[:2]

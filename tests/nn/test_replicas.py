@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit import QGRU, QLSTM, SearchSpace
-from qlstm_qiskit.errors import CircuitError, OptionError
+from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError
 from qlstm_qiskit.exact import ExactBank
 from qlstm_qiskit.exact import form as forms
 from qlstm_qiskit.nn import Forecaster
@@ -115,3 +115,9 @@ def test_circuits_without_a_form_are_refused() -> None:
     exact = ExactBank([candidate.program for candidate in bank.candidates], bank._bank._observables, path="states")
     with pytest.raises(CircuitError, match="have no multilinear form"):
         exact.bind_replicas(bank.angles.detach().unsqueeze(0))
+
+
+def test_parameters_of_another_shape_are_refused() -> None:
+    bank = models(1, space=CONFIG1)[0].circuits.cells[0].bank._bank  # type: ignore[union-attr]
+    with pytest.raises(ShapeError, match="weights"):
+        bank.bind_replicas(torch.zeros(3, 4, 1 + sum(bank.n_weights), dtype=torch.float64))
