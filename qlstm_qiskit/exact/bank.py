@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Program
 from qlstm_qiskit.errors import CircuitError, OptionError, unknown_option
-from qlstm_qiskit.exact.bound import BoundBank, LastBound
+from qlstm_qiskit.exact.bound import BoundBank, LastBound, OfReplicas
 from qlstm_qiskit.exact.checks import check_bank_parameters, sizes_of_bank
 from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.fourier import FourierSeries
@@ -160,7 +160,7 @@ class ExactBank:
         needed = n * sum(form.bytes(g, **work) for form in self.forms)
         require_bytes(needed, f"the multilinear forms of {n} replicas on {samples} samples each", weights.device)
         parts = [form.bind_replicas(weights, coefficients) for form in self.forms]
-        return BoundBank(self, weights[0], parts, self.n_outputs, is_native=True)
+        return BoundBank(OfReplicas(self, weights), weights[0], parts, self.n_outputs, is_native=True)
 
     def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate, (batch, gates, candidates, outputs): by states, unless they are too wide."""

@@ -22,6 +22,23 @@ class Owner(Protocol):
         """Expectation values of each candidate, (batch, gates, candidates, outputs)."""
 
 
+class OfReplicas:
+    """The bank of R replicas, as a bound one needs it: rows of inputs are those of the first, then of the next.
+
+    Args:
+        bank: Of each.
+        weights: Angles in radians, (R, gates, sum of `n_weights`).
+    """
+
+    def __init__(self, bank: Owner, weights: Tensor) -> None:
+        self.n_inputs, self._bank, self._weights = bank.n_inputs, bank, weights
+
+    def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
+        """As `Owner.apart`, of each row at the angles of its replica."""
+        rows = inputs.chunk(len(self._weights))
+        return torch.cat([self._bank.apart(*own) for own in zip(self._weights, rows, strict=True)])
+
+
 class BoundBank:
     """A bank with fixed angles and structural weights; call it with inputs, once for each time step.
 

@@ -13,7 +13,7 @@ from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError
 from qlstm_qiskit.exact import ExactBank
 from qlstm_qiskit.exact import form as forms
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.nn.replicas import side_by_side
+from qlstm_qiskit.nn.replicas import ReplicaBank, side_by_side
 
 CONFIG1 = SearchSpace.handcrafted(1)
 KINDS: dict[str, dict[str, Any]] = {
@@ -121,3 +121,12 @@ def test_parameters_of_another_shape_are_refused() -> None:
     bank = models(1, space=CONFIG1)[0].circuits.cells[0].bank._bank  # type: ignore[union-attr]
     with pytest.raises(ShapeError, match="weights"):
         bank.bind_replicas(torch.zeros(3, 4, 1 + sum(bank.n_weights), dtype=torch.float64))
+
+
+def test_candidates_apart_are_those_of_each_replica() -> None:
+    own = models()
+    banks = [model.circuits.cells[0].bank for model in own]  # type: ignore[union-attr]
+    inputs = torch.randn(len(own), 5, banks[0].n_inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    joint = ReplicaBank(banks).bind(samples=5 * len(own)).candidates(inputs.flatten(0, 1))
+    for bank, rows, found in zip(banks, inputs, joint.chunk(len(own)), strict=True):
+        torch.testing.assert_close(found, bank.bind(samples=5).candidates(rows), rtol=0, atol=1e-13)
