@@ -6,22 +6,26 @@ from typing import Any
 
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.cell import RecurrentCell
+from qlstm_qiskit.nn.classical import ClassicalBank
 from qlstm_qiskit.nn.forecaster import EVALUATION_BATCH, Forecaster, predict_windows, trace_windows
 from qlstm_qiskit.nn.mixing import MIXINGS, Mixing
 from qlstm_qiskit.nn.qgru import QGRU, QGRUCell
 from qlstm_qiskit.nn.qlstm import QLSTM, QLSTMCell
 from qlstm_qiskit.nn.recurrent import Recurrent
+from qlstm_qiskit.nn.replaced import CLASSICAL_BANKS
 
 #: Recurrent layers by the name of their cell; a new one is known everywhere once it stands here.
 CELLS: Mapping[str, type[Recurrent[Any]]] = MappingProxyType({"lstm": QLSTM, "gru": QGRU})
 
 __all__ = [
     "CELLS",
+    "CLASSICAL_BANKS",
     "EVALUATION_BATCH",
     "MIXINGS",
     "QGRU",
     "QLSTM",
     "CircuitBank",
+    "ClassicalBank",
     "Forecaster",
     "Mixing",
     "QGRUCell",

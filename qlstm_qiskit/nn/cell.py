@@ -171,7 +171,8 @@ class RecurrentCell(Circuits):
         Raises:
             ShapeError: A tensor has another shape or dtype.
         """
-        check_tensor("input", input, self.bank.angles.dtype)
+        dtype = next(self.parameters()).dtype
+        check_tensor("input", input, dtype)
         if input.dim() not in (1, 2) or input.shape[-1] != self.input_size:
             raise ShapeError(
                 f"input has the shape {tuple(input.shape)}; expected (batch, {self.input_size}) or ({self.input_size},)."
@@ -179,7 +180,7 @@ class RecurrentCell(Circuits):
         expected = (*input.shape[:-1], self.hidden_size)
         states = (input.new_zeros(expected),) * len(self.state_names) if hx is None else self.states_of(hx)
         for name, value in zip(self.state_names, states, strict=True):
-            check_tensor(name, value, self.bank.angles.dtype)
+            check_tensor(name, value, dtype)
             if tuple(value.shape) != expected:
                 raise ShapeError(f"{name} has the shape {tuple(value.shape)}; expected {expected}.")
         rows = input.reshape(-1, self.input_size)

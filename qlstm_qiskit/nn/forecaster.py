@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlstm_qiskit.hardware.interpreter.modules import whole
+from qlstm_qiskit.nn.classical import ClassicalBank
 from qlstm_qiskit.nn.recurrent import Recurrent
 
 #: Windows that are evaluated at once when no gradients are needed.
@@ -34,7 +35,10 @@ class Forecaster(nn.Module):
     @property
     def circuits(self) -> Recurrent[Any] | None:
         """The recurrent layer if its gates are circuits, else None."""
-        return self.recurrent if isinstance(self.recurrent, Recurrent) else None
+        layer = self.recurrent
+        if not isinstance(layer, Recurrent) or any(isinstance(cell.bank, ClassicalBank) for cell in layer.layers()):
+            return None
+        return layer
 
     def forward(self, windows: Tensor) -> Tensor:
         """Windows (batch, time, features) to predictions (batch, outputs)."""

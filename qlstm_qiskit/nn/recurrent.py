@@ -263,7 +263,7 @@ class Recurrent(Circuits, Generic[Cell]):
         return (like.new_zeros(len(self.cells), samples, self.hidden_size),) * len(self.cell_type.state_names)
 
     def _dtype(self) -> torch.dtype:
-        return next(self.circuit_parameters()).dtype
+        return next(self.parameters()).dtype
 
     def _sequence(self, input: Tensor) -> tuple[Tensor, bool]:
         """The input as (time, batch, features), and whether it had a batch dimension."""

@@ -16,6 +16,7 @@ from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, BackendSpec, load_backend
 from qlstm_qiskit.nn import CELLS, Forecaster, Recurrent
 from qlstm_qiskit.nn.checks import MOST_LAYERS, require_dropout, require_parameters
+from qlstm_qiskit.nn.replaced import replace_banks
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.blocks import entangler_names
 from qlstm_qiskit.training.declare import about
@@ -182,7 +183,7 @@ def _circuits(
         )
     if own.cell not in CELLS:
         raise unknown_option("cell", own.cell, CELLS)
-    return CELLS[own.cell](
+    layer = CELLS[own.cell](
         input_size,
         own.hidden_size,
         depth=own.depth,
@@ -199,6 +200,9 @@ def _circuits(
         angle_std=own.angle_std,
         **made,
     )
+    if own.bank != OPTIONS["bank"].default:
+        replace_banks(layer, own.bank, made["generator"])
+    return layer
 
 
 def _control(

@@ -92,6 +92,13 @@ class ModelOptions:
         closed=True,
         circuits=True,
     )
+    bank: str = option(
+        "circuits",
+        "What gates are: circuits, or classical maps of their size: products, tanh, frozen, products-all (`qlstm audit`).",
+        choices=("circuits", "products", "tanh", "frozen", "products-all"),
+        closed=True,
+        circuits=True,
+    )
     bidirectional: bool = option(False, "Read windows backwards too, by further cells.")
     num_layers: int = option(
         1, "Number of cells that are stacked.", doc="Stacked cells, each reading the one below.", limits=Whole(1)

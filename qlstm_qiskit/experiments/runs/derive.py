@@ -66,7 +66,7 @@ def derive_run(
     run, noisy = load_run(path, backend=EXACT), _noise(path, trust)
     scored = run if noisy is None else load_run(path, backend=noisy)
     if run.forecaster.circuits is None:
-        raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of a search.")
+        raise OptionError(f"the model of {path} is {run.spec.title}, which has no circuits; choose the run of a search.")
     dataset, held_out = run.dataset, run.valid_fraction
     parameter = next(run.forecaster.parameters())
     windows, targets = (torch.as_tensor(part).to(parameter) for part in dataset.validation(held_out or _DEFAULT_VALID))

@@ -39,6 +39,7 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         "hidden_size": spec.hidden_size,
         "depth": recurrent.depth if recurrent is not None else None,
         "search": None if spec.search is None else spec.search.name,
+        **({"bank": spec.bank} if spec.bank != "circuits" else {}),
         **({"space": spec.space.digest} if isinstance(spec.space, OwnSpace) else {}),
         "backend": spec.backend,
         "evaluated_on": spec.backend,

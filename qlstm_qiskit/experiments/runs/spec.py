@@ -95,6 +95,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     def title(self) -> str:
         """The model as figures and tables call it."""
         named = [self.model, *(["GRU"] if self.cell == "gru" else []), *(["both ways"] if self.bidirectional else [])]
+        named += [f"{self.bank} in place of circuits"] if self.bank != "circuits" else []
         named += [self.entangler] if self.entangler is not None else ["own circuits"] if self.space is not None else []
         return ", ".join(named)
 
@@ -106,7 +107,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     @model_serializer(mode="wrap")
     def _in_order(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content = dump(self)
-        for name in ("device", "entangler"):  # files say nothing of the default
+        for name in ("device", "entangler", "bank"):  # files say nothing of the default
             if name in content and content[name] == type(self).model_fields[name].default:
                 del content[name]
         return {name: content[name] for name in (*_ORDER, *content) if name in content}

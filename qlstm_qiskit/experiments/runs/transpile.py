@@ -54,7 +54,7 @@ def transpile_run(
     run = load_run(path, backend=EXACT)
     recurrent = run.forecaster.circuits
     if recurrent is None:
-        raise OptionError(f"the model of {path} is {run.spec.model}, which has no circuits; choose the run of another model.")
+        raise OptionError(f"the model of {path} is {run.spec.title}, which has no circuits; choose the run of another model.")
     banks = [cell.bank for cell in recurrent.layers()]
     found = [transpile_candidates(bank.candidates, bank.n_outputs, spec, cache) for bank in banks]
     gates = tuple(
