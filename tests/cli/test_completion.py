@@ -22,7 +22,7 @@ from qlstm_qiskit.experiments.runs.recipes import RECIPES
 from qlstm_qiskit.experiments.scaling.measure import AXES
 from qlstm_qiskit.experiments.studies.study import studies
 from qlstm_qiskit.hardware.config.file import load_specs
-from qlstm_qiskit.nn import CELLS
+from qlstm_qiskit.nn import CELLS, CLASSICAL_BANKS
 from qlstm_qiskit.nn.cell import INPUT_MAPS
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.search import DERIVATIONS, STRATEGIES
@@ -52,6 +52,7 @@ ROOMS = {
     "interval_method": set(INTERVAL_METHODS),
     "input_map": set(INPUT_MAPS),
     "cell": set(CELLS),
+    "bank": {"circuits", *CLASSICAL_BANKS},
     "entangler": {*ENTANGLERS, "device:fez"},
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},
     "task": {"predict", "train"},
