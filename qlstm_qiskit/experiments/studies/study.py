@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, PrivateAttr, ValidationError, model_validator
 from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, require_at_least, unknown_option
@@ -40,7 +40,7 @@ class Study(BaseModel):
         primary: The metric that rows are compared by, after training: the error on the test part, or, where the study is for
             choosing something, on the validation part.
         recipe: How models are trained, see `RECIPES`; a row's own fields come before it.
-        seeds: How many, from 0; `seeds_of` for single series.
+        seeds: How many, from `first_seed` on; `seeds_of` for single series.
         datasets: Series by name, with further fields of their `DataSpec`.
         shorter: For single series, by what the epochs of all their runs are divided, rounded down, but to no less than one.
         common: Fields of all runs.
@@ -59,6 +59,7 @@ class Study(BaseModel):
     primary: str = REGRESSION.test
     recipe: str = "paper"
     seeds: PositiveInt = 12
+    first_seed: NonNegativeInt = 0
     seeds_of: dict[str, PositiveInt] = {}
     datasets: dict[str, dict[str, Any]] = Field(min_length=1)
     shorter: dict[str, PositiveInt] = {}
@@ -153,8 +154,7 @@ class Study(BaseModel):
         rows = {}
         for label, row in self.rows.items():
             parts = {"run": row.run, "search": row.search}
-            changes = {name: own | {"epochs": epochs} for name, own in parts.items() if own is not None}
-            rows[label] = row.model_copy(update=changes)
+            rows[label] = row.model_copy(update={n: own | {"epochs": epochs} for n, own in parts.items() if own is not None})
         return self.model_copy(update={"name": f"{self.name}, {epochs} epochs", "rows": rows})
 
     def tasks(self) -> list[StudyTask]:
@@ -172,7 +172,7 @@ class Study(BaseModel):
             )
         find = cache(find_spec)  # a file of backends is read once, not for each run
         return [
-            self.task(label, dataset, seed, find)
+            self.task(label, dataset, self.first_seed + seed, find)
             for seed in range(max(map(self.seeds_for, self.datasets)))
             for dataset in self.datasets
             if seed < self.seeds_for(dataset)

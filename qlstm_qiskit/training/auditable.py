@@ -1,0 +1,37 @@
+"""Which runs have circuits that classical maps can stand for; nothing heavy is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qlstm_qiskit.training.options import CLASSICAL, OF_MODEL
+
+#: What stands in place of circuits in an audit unless others are asked for: all but those with more parameters.
+AUDITED = ("products", "tanh", "frozen")
+
+
+def reason_not_audited(config: Mapping[str, Any]) -> str | None:
+    """Why a run cannot be audited, in a sentence, and what to do; None where it can.
+
+    Args:
+        config: The content of its config.json.
+    """
+    data, backend = config.get("data") or {}, config.get("backend_options") or {}
+    model, bank = config.get("model"), config.get("bank", OF_MODEL["bank"].default)
+    if model in CLASSICAL:
+        return f"its model is {model}, which has no circuits that could be replaced; give the run of a model with circuits."
+    if data.get("task", "regression") != "regression":
+        return "it predicts classes, and audits compare errors of forecasts; give the run of a forecast."
+    if bank != OF_MODEL["bank"].default:
+        return f"its circuits are replaced by {bank} already; give the run of the model with circuits."
+    if config.get("search") is not None:
+        return "it is a search over circuits; derive a model (`qlstm derive`), and audit that."
+    if backend.get("kind", "statevector") != "statevector" or {"shots", "noise"} & {
+        k for k, v in backend.items() if v is not None
+    }:
+        return (
+            f"it was trained on {config.get('backend')}, whose shots or noise classical maps have none of; train it on "
+            "statevector, and audit that."
+        )
+    return None
