@@ -33,6 +33,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "run_task": ("regression", CLASSES),
     **{name: about(own).choices for name, own in OF_RUN.items() if about(own).choices},
+    "map": ("products", "tanh", "frozen", "products-all"),
     "recipe": ("paper", "tuned", "device"),
     "strategy": (
         *("weighted-sum", "softmax", "gumbel-softmax", "entropy", "l1", "shrinking", "bilevel"),

@@ -14,7 +14,7 @@ from qlstm_qiskit.cli.output import print_json
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUN|DIR", help="A run folder, or a folder of `qlstm table` or `qlstm scaling`.")
+        Path, typer.Argument(metavar="RUN|DIR", help="A run folder, or one of `qlstm table`, `audit` or `scaling`.")
     ],
     out: Annotated[Path, typer.Option(help="The page, FILE.html; an existing one is replaced.")],
     backend: Annotated[

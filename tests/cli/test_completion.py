@@ -53,6 +53,7 @@ ROOMS = {
     "input_map": set(INPUT_MAPS),
     "cell": set(CELLS),
     "bank": {"circuits", *CLASSICAL_BANKS},
+    "map": set(CLASSICAL_BANKS),
     "entangler": {*ENTANGLERS, "device:fez"},
     "mixing": {name for name, mixing in MIXINGS.items() if not mixing.sampled},
     "task": {"predict", "train"},

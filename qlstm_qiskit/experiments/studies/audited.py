@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from qlstm_qiskit.experiments.runs.reading import read_json, validated
-from qlstm_qiskit.experiments.studies.effects import POWER, least_pairs
+from qlstm_qiskit.experiments.studies.effects import least_pairs
 
 #: The file of an audit in its folder.
 AUDIT = "audit.json"
@@ -25,6 +25,16 @@ MAPS: Mapping[str, str] = MappingProxyType(
         "tanh": "a perceptron with one hidden layer of tanh",
         "frozen": "random Fourier features, which stay as they are drawn, and a trained linear read-out",
         "products-all": "a linear map on all products that the circuits' outputs can contain: it can compute whatever they can",
+    }
+)
+
+#: The same in a sentence.
+CALLED: Mapping[str, str] = MappingProxyType(
+    {
+        "products": "the linear map on products",
+        "tanh": "the tanh layer",
+        "frozen": "the frozen random features",
+        "products-all": "the linear map on all products",
     }
 )
 
@@ -181,46 +191,42 @@ def said(test: AuditTest, parameters: float) -> str:
         test: Whose.
         parameters: See `Audit.parameters_as`.
     """
+    called = CALLED[test.row]
     factor = "without bound" if test.factor is None else f"by a factor of {test.factor:.3g}"
-    sizes = "" if 1 / ALIKE <= parameters <= ALIKE else f" It has {parameters:.2g} times as many parameters."
+    sizes = "" if 1 / ALIKE <= parameters <= ALIKE else f" The map has {parameters:.2g} times as many parameters."
     if test.verdict == "circuits":
-        return f"The circuits are better than {test.row}, whose errors are higher {factor}.{sizes}"
+        return f"The circuits are better than {called}, whose errors are higher {factor}.{sizes}"
     if test.verdict == "classical":
-        lower = "without bound" if not test.factor else f"by a factor of {1 / test.factor:.3g}"
-        return f"The classical map is better: errors with {test.row} are lower {lower}.{sizes}"
+        lower = f"by a factor of {1 / test.factor:.3g}" if test.factor else "without bound"
+        return f"Errors with {called} are lower than with the circuits {lower}.{sizes}"
     if test.verdict == "too few":
-        return f"{test.n} seeds decide nothing about {test.row}.{sizes}"
+        return f"{test.n} seeds decide nothing about {called}.{sizes}"
     found = (
-        ""
-        if test.detectable is None
-        else (f"; a factor of {test.detectable:.3g} would have been found with a probability of {POWER:.0%}")
+        "" if test.detectable is None else f"; one by a factor of {test.detectable:.3g} would have been found in 4 of 5 cases"
     )
-    return f"No difference from {test.row} that {test.n} seeds show{found}.{sizes}"
+    return f"No difference from {called} that {test.n} seeds show{found}.{sizes}"
 
 
 def answer(verdicts: Mapping[str, Verdict], n_seeds: int) -> str:
     """The answer to whether it is the circuit, from the verdicts on all maps."""
-    of: dict[Verdict, list[str]] = {kind: [row for row, own in verdicts.items() if own == kind] for kind in RULES}
+    of: dict[Verdict, list[str]] = {kind: [CALLED[row] for row, own in verdicts.items() if own == kind] for kind in RULES}
     if of["too few"]:
         return f"{n_seeds} seeds decide nothing; give at least {least_pairs(len(verdicts))} (--seeds)."
+    better = f"the circuits are better than {_listed(of['circuits'])}" if of["circuits"] else ""
+    alike = f"{_listed(of['undecided'])} in their place: no difference that {n_seeds} seeds show" if of["undecided"] else ""
     if of["classical"]:
         text = f"It is not the circuit: with {_listed(of['classical'])} in its place the test error is lower."
-        return text + (f" The circuits are better than {_listed(of['circuits'])}." if of["circuits"] else "")
-    if not of["undecided"]:
-        return f"The circuits are better than {_listed(of['circuits'])} in their place."
-    if not of["circuits"]:
-        return (
-            f"Nothing says that it is the circuit: {_listed(of['undecided'])} in its place make no difference that {n_seeds} "
-            "seeds show."
-        )
-    return (
-        f"It need not be the circuit: it is better than {_listed(of['circuits'])}, but {_listed(of['undecided'])} in its place "
-        f"make no difference that {n_seeds} seeds show."
-    )
+        others = "; ".join(filter(None, (better, alike)))
+        return f"{text} {others[:1].upper()}{others[1:]}." if others else text
+    if not alike:
+        return f"It is the circuit, as far as these maps can tell: {better} in their place."
+    if not better:
+        return f"Nothing says that it is the circuit. {alike[:1].upper()}{alike[1:]}."
+    return f"It need not be the circuit: {better}, but with {alike}."
 
 
 def _listed(names: Sequence[str]) -> str:
-    *others, last = names
+    *others, last = names or ("",)
     return f"{', '.join(others)} and {last}" if others else last
 
 

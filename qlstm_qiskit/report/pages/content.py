@@ -138,7 +138,7 @@ class Page:
     """A whole page.
 
     Attributes:
-        kind: "run", "study" or "scaling".
+        kind: "run", "audit", "study" or "scaling".
         title: The heading.
         lead: The first paragraphs.
         sections: In order.

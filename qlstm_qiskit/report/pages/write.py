@@ -25,7 +25,7 @@ class Written:
     """A page that was written.
 
     Attributes:
-        kind: Of the folder: "run", "study" or "scaling".
+        kind: Of the folder: "run", "audit", "study" or "scaling".
         out: The file.
         size: Of it, in bytes.
         sections: Titles.
@@ -43,7 +43,7 @@ def write_report(path: Path | str, out: Path | str, *, backend: str | None = Non
     """Write the page of a folder. Nothing is submitted anywhere.
 
     Args:
-        path: A run folder, or one that `qlstm table` or `qlstm scaling` has made.
+        path: A run folder, or one that `qlstm table`, `qlstm audit` or `qlstm scaling` has made.
         out: The file, which ends in .html; an existing one is replaced.
         backend: For a run: a backend on this machine that has a device; its circuits are fitted to it, and its cost planned.
         backends: A file of such entries in place of ./backends.yaml.
@@ -71,7 +71,7 @@ def write_report(path: Path | str, out: Path | str, *, backend: str | None = Non
 
 
 def folder_kind(path: Path) -> str:
-    """What a folder holds, by its files: "run", "study" or "scaling".
+    """What a folder holds, by its files: "run", "audit", "study" or "scaling".
 
     Raises:
         RunError: None of these, or it is not there.
@@ -79,11 +79,12 @@ def folder_kind(path: Path) -> str:
     # here, as figures of a run, which this package is imported for, need neither
     from qlstm_qiskit.experiments.runs.run import CONFIG
     from qlstm_qiskit.experiments.scaling.measure import POINTS
+    from qlstm_qiskit.experiments.studies.audited import AUDIT
     from qlstm_qiskit.experiments.studies.records import RECORDS, STUDY
 
     if not exists(path):
         raise RunError(f"there is no folder {path}; give a run folder, or the folder of a study or of `qlstm scaling`.")
-    for kind, names in (("run", (CONFIG,)), ("study", (STUDY, RECORDS)), ("scaling", (POINTS,))):
+    for kind, names in (("run", (CONFIG,)), ("audit", (AUDIT,)), ("study", (STUDY, RECORDS)), ("scaling", (POINTS,))):
         if all(exists(path / name) for name in names):
             return kind
     raise RunError(
@@ -97,6 +98,10 @@ def _page(kind: str, path: Path, backend: str | None, backends: Path | None) -> 
         from qlstm_qiskit.report.pages.run import run_page
 
         return run_page(path, backend, backends)
+    if kind == "audit":
+        from qlstm_qiskit.report.pages.audit import audit_page
+
+        return audit_page(path)
     if kind == "study":
         from qlstm_qiskit.report.pages.study import study_page
 
