@@ -20,7 +20,7 @@ def verdicts(audit: Audit) -> TablePart:
     """A row for each kind of map: by what factor errors differ, the test, and the verdict."""
     about = (
         "Errors with each map, as a multiple of those with circuits and the same seed: above 1 the circuits are better. "
-        "Factor: the Hodges-Lehmann estimate, with its exact 95 % interval; seeds: with how many the circuits have the lower error; "
+        "Factor: the Hodges-Lehmann estimate with its exact 95 % interval; seeds: those with lower errors of the circuits; "
         "rank-biserial: 1 where the circuits are better in all pairs, -1 where in none; detectable: the factor that the test "
         "would have found with a probability of 80 %."
     )

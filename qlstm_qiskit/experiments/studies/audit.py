@@ -12,7 +12,7 @@ import torch
 from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import OptionError, QLSTMError, RunError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.own import OwnSpace
-from qlstm_qiskit.experiments.runs.run import METRICS, load_metrics, load_spec
+from qlstm_qiskit.experiments.runs.run import CONFIG, METRICS, load_metrics, load_spec
 from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.audited import AUDIT, Audit, AuditedRow, AuditTest, Retrained, answer, plain, verdict_of
@@ -78,11 +78,11 @@ def audit_run(
         DataError: The series has changed.
     """
     path, spec = Path(path), load_spec(path)
+    if exists(Path(out) / CONFIG):
+        raise RunError(f"{out} holds a run; choose another folder for an audit.")
     study = audit_study(path, spec, seeds=seeds, banks=banks)
     study = study if epochs is None else study.with_epochs(epochs)
     sizes = {row: _sizes(study, row) for row in study.rows}  # what cannot be built is said before anything is trained
-    if exists(Path(out)) and Path(out).resolve() == path.resolve():
-        raise RunError(f"{out} is the folder of the run; choose another one for its audit.")
     records = run_study(study, out, jobs=jobs, report=report)
     found = _audit(path, spec, study, table(study, records), records, sizes)
     write_atomically(Path(out) / AUDIT, strict_json(found.model_dump(mode="json"), indent=2) + "\n")

@@ -100,7 +100,7 @@ def _ratios(audit: Audit) -> Plot:
         "line": {"color": FAINT, "dash": "dash", "width": 1.2},
     }
     horizontal = log_axis("error with the map / error with circuits", drawn)
-    figure = plotted(traces, horizontal, axis("", zeroline=False, **ticks), hovermode="closest", shapes=[one])
+    figure = plotted(traces, horizontal, axis("map", zeroline=False, **ticks), hovermode="closest", shapes=[one])
     caption = "Each seed, with the estimated factor and its 95 % interval: right of the line the circuits are better."
     return Plot("factors", caption, figure, csv_file("factors", columns), height=360)
 
