@@ -92,6 +92,8 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = shlex.split(command)[1:]
     if arguments[0] == "train" and "--resume" not in arguments:
         arguments += ["--epochs", "1"]
+    if arguments[0] == "audit":
+        arguments += ["--epochs", "1", "--seeds", "1", "--jobs", "1"]
     if arguments[0] == "table":
         arguments += ["--epochs", "1", "--seeds", "1", "--jobs", "1", "--datasets", "nile" if "real" in arguments else "narma5"]
         arguments += [] if "--rows" in arguments else ["--rows", "config1,lstm,ridge"]

@@ -107,12 +107,13 @@ def _said(record: dict[str, Any]) -> str:
 
 
 def _print(found: Audit) -> None:
+    from qlstm_qiskit.experiments.studies.audited import seeds_in_words
     from qlstm_qiskit.report.audit import errors, said_of, sizes, verdicts
 
     costs = {row[0]: row for row in errors(found).rows}
     rows = [[row[0], *row[2:], *costs[row[0]][1:]] for row in sizes(found).rows]
     header = ["model", "parameters", "multiple", "whole\nmodel", "test MSE", "training\n(s)", "step\n(ms)", "circuits"]
-    print_table(f"{found.model} on {found.dataset}, {len(found.seeds)} seeds", header, rows)
+    print_table(f"{found.model} on {found.dataset}, {seeds_in_words(len(found.seeds))}", header, rows)
     part = verdicts(found)
     print_table("Errors as a multiple of those with circuits", part.header, part.rows, text=("verdict",))
     print("\n".join([*said_of(found), "", found.answer]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qlstm_qiskit.experiments.studies.audited import MAPS, RULES, Audit, AuditedRow, AuditTest, said
+from qlstm_qiskit.experiments.studies.audited import MAPS, RULES, Audit, AuditedRow, AuditTest, said, seeds_in_words
 from qlstm_qiskit.report.names import as_code, in_markdown
 from qlstm_qiskit.report.table import TablePart
 
@@ -33,7 +33,7 @@ def sizes(audit: Audit) -> TablePart:
     about = (
         "Trained parameters in the place of the circuits, also as a multiple of the circuits' own, and of the whole model. "
         "Each map has the size nearest to theirs, but at least one hidden unit, or two features, per gate; there may be fewer "
-        "products than circuits have parameters."
+        "products than circuits have parameters, and a map of all of them can compute whatever they can."
     )
     header = ["model", "in the place of circuits", "parameters", "multiple", "whole model"]
     rows = [
@@ -49,7 +49,8 @@ def errors(audit: Audit) -> TablePart:
     about = (
         "Test MSE after training, scaled units: median over seeds with its 95 % interval (BCa bootstrap; the range of fewer "
         "than 6). Times: medians, on the machine that trained; circuits: for each prediction, on a device times its shots."
-        + (f" {diverged} trainings diverged and count as infinite." if diverged else "")
+        + (f" {diverged} trainings diverged and count as infinite." if diverged > 1 else "")
+        + (" 1 training diverged and counts as infinite." if diverged == 1 else "")
     )
     header = ["model", "test MSE", "training (s)", "step (ms)", "circuits"]
     return TablePart("Errors and cost", about, header, [_errors(own) for own in audit.rows])
@@ -66,8 +67,8 @@ def protocol(audit: Audit) -> list[str]:
         f"All models are trained by one recipe, that of the run: {audit.optimizer}, learning rate {audit.lr:g}, "
         f"{audit.epochs} epochs{stop}, {audit.batch_size} of {audit.windows[0]} windows in each step; {audit.windows[1]} "
         "windows test. No model has a recipe of its own.",
-        f"Each is trained with the {len(audit.seeds)} seeds {_range(audit.seeds)}. With a seed, all parameters outside of the "
-        "replaced part start equal to the bit, and windows come in the same order: errors are compared in pairs.",
+        f"Each is trained with {seeds_in_words(len(audit.seeds))}, {_range(audit.seeds)}. With a seed, all parameters outside "
+        "of the replaced part start equal to the bit, and windows come in the same order: errors are compared in pairs.",
         "Test: two-sided exact Wilcoxon signed-rank test on the differences of log errors, corrected by Holm's method for the "
         f"{len(audit.tests)} map{'s' * (len(audit.tests) > 1)}. The verdicts: {'; '.join(RULES.values())}.",
     ]

@@ -46,6 +46,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a file as the place": ([*OWN, "--out", "s.csv"], "it is a file; choose another one"),
     "a place that is taken": ([*OWN, "--out", "run"], "run already holds a run"),
     "a place of an unfinished run": ([*OWN, "--out", "half"], "go on with: qlstm resume half"),
+    "an audit of no run": (["audit", "runs/no"], "there is no run folder runs/no"),
+    "an audit of no circuits": (["audit", "control"], "control cannot be audited: its model is lstm, which has no circuits"),
+    "an audit with no such map": (["audit", "run", "--banks", "tanh,tan"], "unknown map 'tan'. Did you mean 'tanh'"),
+    "an audit without seeds": (["audit", "run", "--seeds", "0"], "seeds is 0; it must be an integer of at least 1"),
     "no such run": (["evaluate", "runs/no"], "there is no run folder runs/no"),
     "a series that is not there for a run": (
         ["predict", "run", "--csv", "no.csv", "--out", "o.csv"],
@@ -69,10 +73,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "s.csv").write_text("\n".join(["date,y,z", *rows]) + "\n")
     for name in ("empty.csv", "s.xlsx"):
         (folder / name).touch()
-    for name in ("folder", "run", "half"):
+    for name in ("folder", "run", "half", "control"):
         (folder / name).mkdir()
     for name in ("run", "half"):
         (folder / name / "config.json").write_text("{}")
+    (folder / "control" / "config.json").write_text('{"model": "lstm"}')
     (folder / "run" / "metrics.json").write_text('{"interrupted": false}')
     return folder
 

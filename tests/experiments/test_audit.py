@@ -52,7 +52,7 @@ def test_an_audit_trains_pairs_and_is_read_again(run: Path, tmp_path: Path) -> N
     assert found.retrained.here == found.retrained.there == load_run(run).metrics["test_mse"]
     assert found.seeds == (0, 1)
     assert [test.verdict for test in found.tests] == ["too few"] * 2
-    assert found.answer == "2 seeds decide nothing; give at least 7 (--seeds)."
+    assert found.answer == "2 seeds cannot decide; give at least 7 (--seeds)."
     records = read_records(out)
     for record in records:
         own = load_run(out / "runs" / record["id"])
@@ -170,7 +170,7 @@ def test_rules(numbers: tuple[float, float, float], verdict: str) -> None:
         ({"tanh": "undecided", "frozen": "undecided"}, "Nothing says that it is the circuit. The tanh layer and the frozen"),
         ({"tanh": "classical", "frozen": "classical"}, "It is not the circuit: with the tanh layer and the frozen"),
         ({"tanh": "classical", "frozen": "circuits"}, "lower. The circuits are better than the frozen random features."),
-        ({"tanh": "too few"}, "10 seeds decide nothing; give at least 6"),
+        ({"tanh": "too few"}, "10 seeds cannot decide; give at least 6"),
     ],
 )
 def test_answers(verdicts: dict[str, Any], text: str) -> None:

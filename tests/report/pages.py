@@ -14,6 +14,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, train_run
+from qlstm_qiskit.experiments.studies.audited import AUDIT, Audit, AuditedRow, AuditTest, Retrained, answer
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.nn.update import LSTM_GATES as GATES
@@ -110,6 +111,50 @@ def hostile_run(folder: Path) -> Run:
     data = DataSpec(csv=str(csv), target=RAW, window=2)
     spec = RunSpec(data=data, model="derived", hidden_size=1, genotype=genotype, epochs=3, valid_fraction=0.2)
     return train_run(spec, folder / "run")
+
+
+def hostile_audit(folder: Path) -> Path:
+    """An audit of made-up errors whose model and series are scripts."""
+    folder.mkdir()
+    rows = tuple(
+        AuditedRow(
+            row=row,
+            errors=tuple(None if diverged and seed == 3 else 0.01 * scale * 1.2**seed for seed in range(8)),
+            median=0.01 * scale,
+            interval=(0.008 * scale, None if diverged else 0.02 * scale),
+            parameters=int(32 * scale),
+            all_parameters=int(36 * scale),
+            seconds=12.5,
+            step_ms=3.25,
+            circuits=16 * (row == "circuits"),
+        )
+        for row, scale, diverged in (("circuits", 1.0, False), ("products", 2.0, True), ("tanh", 0.5, False))
+    )
+    made: dict[str, Any] = {"n": 8, "p": 0.0078125, "p_holm": 0.015625, "detectable": 1.5}
+    tests = (
+        AuditTest(row="products", factor=2.0, interval=(1.5, None), superiority=1, rank_biserial=1, verdict="circuits", **made),
+        AuditTest(row="tanh", factor=0.5, interval=(0.4, 0.6), superiority=0, rank_biserial=-1, verdict="classical", **made),
+    )
+    audit = Audit(
+        run=RAW,
+        model=SCRIPT,
+        dataset=END,
+        seeds=tuple(range(8)),
+        windows=(100, 50),
+        epochs=20,
+        patience=3,
+        batch_size=10,
+        optimizer="adam",
+        lr=0.01,
+        from_start=True,
+        hybrid=True,
+        rows=rows,
+        tests=tests,
+        answer=answer({test.row: test.verdict for test in tests}, 8),
+        retrained=Retrained(seed=0, there=0.01, here=0.011),
+    )
+    (folder / AUDIT).write_text(audit.model_dump_json())
+    return folder
 
 
 def hostile_study(folder: Path) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from qlstm_qiskit.report.pages.write import write_report
-from tests.report.pages import END, SCRIPT, hostile_run, hostile_study, parsed
+from tests.report.pages import END, SCRIPT, hostile_audit, hostile_run, hostile_study, parsed
 from tests.speed import slow_but
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -31,14 +31,17 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+_FOLDERS = {"study": hostile_study, "audit": hostile_audit}
+
+
 class Pages(dict[str, Path]):
-    """A page of a run and one of a study, of which all names are scripts; each is made when it is first opened."""
+    """Pages of a run, a study and an audit, of which all names are scripts; each is made when it is first opened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __missing__(self, kind: str) -> Path:
-        made = hostile_run(self.folder).path if kind == "run" else hostile_study(self.folder / "study")
+        made = hostile_run(self.folder).path if kind == "run" else _FOLDERS[kind](self.folder / kind)
         page = self.folder / f"{kind}.html"
         write_report(made, page)
         self[kind] = page
@@ -82,10 +85,15 @@ class Opened:
         return int(self.page.evaluate(count))
 
 
-KINDS_OF_PAGES = list(product(("run", "study"), ("desk", "phone"), ("light", "dark")))
+KINDS_OF_PAGES = list(product(("run", "study", "audit"), ("desk", "phone"), ("light", "dark")))
 
 
-@pytest.mark.parametrize(("kind", "window", "scheme"), slow_but([("run", "desk", "light")], KINDS_OF_PAGES))
+TITLES = {"run": "Structural weights", "study": "Errors of all seeds", "audit": "Errors in pairs"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "window", "scheme"), slow_but([("run", "desk", "light"), ("audit", "phone", "dark")], KINDS_OF_PAGES)
+)
 def test_a_page(browser: Browser, pages: Pages, kind: str, window: str, scheme: str) -> None:
     opened = Opened(browser, pages[kind], window, scheme)
     page = opened.page
@@ -98,7 +106,7 @@ def test_a_page(browser: Browser, pages: Pages, kind: str, window: str, scheme: 
         needs, has = page.evaluate("['scrollWidth', 'clientWidth'].map((key) => document.querySelector('.scroll')[key])")
         assert 0 < needs <= has
     text = page.locator("body").inner_text()
-    for expected in (SCRIPT, END, "Make it again", {"run": "Structural weights", "study": "Errors of all seeds"}[kind]):
+    for expected in (SCRIPT, END, "Make it again", TITLES[kind]):
         assert expected in text
     axes = page.locator(".canvas .xtitle, .canvas .ytitle").all_text_contents()
     assert len(axes) == 2 * figures
@@ -121,7 +129,9 @@ COVERED = """() => {
 }"""
 
 
-@pytest.mark.parametrize(("kind", "window"), slow_but([("run", "narrow")], list(product(("run", "study"), ("desk", "narrow")))))
+@pytest.mark.parametrize(
+    ("kind", "window"), slow_but([("run", "narrow")], list(product(("run", "study", "audit"), ("desk", "narrow"))))
+)
 def test_the_tool_bar_of_a_figure_covers_nothing(browser: Browser, pages: Pages, kind: str, window: str) -> None:
     opened = Opened(browser, pages[kind], window, "light")
     buttons, covered = opened.page.evaluate(COVERED)

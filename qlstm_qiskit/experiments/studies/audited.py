@@ -200,7 +200,7 @@ def said(test: AuditTest, parameters: float) -> str:
         lower = f"by a factor of {1 / test.factor:.3g}" if test.factor else "without bound"
         return f"Errors with {called} are lower than with the circuits {lower}.{sizes}"
     if test.verdict == "too few":
-        return f"{test.n} seeds decide nothing about {called}.{sizes}"
+        return f"{seeds_in_words(test.n)} cannot decide about {called}.{sizes}"
     found = (
         "" if test.detectable is None else f"; one by a factor of {test.detectable:.3g} would have been found in 4 of 5 cases"
     )
@@ -211,7 +211,7 @@ def answer(verdicts: Mapping[str, Verdict], n_seeds: int) -> str:
     """The answer to whether it is the circuit, from the verdicts on all maps."""
     of: dict[Verdict, list[str]] = {kind: [CALLED[row] for row, own in verdicts.items() if own == kind] for kind in RULES}
     if of["too few"]:
-        return f"{n_seeds} seeds decide nothing; give at least {least_pairs(len(verdicts))} (--seeds)."
+        return f"{seeds_in_words(n_seeds)} cannot decide; give at least {least_pairs(len(verdicts))} (--seeds)."
     better = f"the circuits are better than {_listed(of['circuits'])}" if of["circuits"] else ""
     alike = f"{_listed(of['undecided'])} in their place: no difference that {n_seeds} seeds show" if of["undecided"] else ""
     if of["classical"]:
@@ -223,6 +223,11 @@ def answer(verdicts: Mapping[str, Verdict], n_seeds: int) -> str:
     if not better:
         return f"Nothing says that it is the circuit. {alike[:1].upper()}{alike[1:]}."
     return f"It need not be the circuit: {better}, but with {alike}."
+
+
+def seeds_in_words(count: int) -> str:
+    """A number of seeds."""
+    return f"{count} seed{'s' * (count != 1)}"
 
 
 def _listed(names: Sequence[str]) -> str:

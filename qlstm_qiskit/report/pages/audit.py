@@ -35,7 +35,7 @@ def audit_page(path: Path) -> Page:
     lead = [
         audit.answer,
         f"The circuits of {audit.model}, trained on {audit.dataset}, were replaced by classical maps of the same inputs and "
-        f"outputs and about as many parameters; all else was kept. Each was trained with the same {len(audit.seeds)} seeds.",
+        f"outputs and about as many parameters; all else was kept. Each was trained with the same seeds ({len(audit.seeds)}).",
     ]
     found = [Text(sentence) for sentence in said_of(audit)]
     numbers = json_file("audit", audit.model_dump(mode="json"))
@@ -61,7 +61,13 @@ def _grid(part: TablePart, left: tuple[str, ...] = (), download: Download | None
 def _marked(place: int, name: str, x: list[Any], y: list[Any], text: list[str], **options: Any) -> dict[str, Any]:
     """Points in the colour and shape of a map, by its place."""
     mark = {"color": COLOURS[place % len(COLOURS)], "symbol": f"{MARKERS[place % len(MARKERS)]}-open", "size": 8}
-    hover = {"type": "scatter", "mode": "markers", "hovertemplate": "%{text}<extra></extra>", "marker": mark}
+    hover = {
+        "type": "scatter",
+        "mode": "markers",
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": mark,
+        "cliponaxis": False,
+    }
     return hover | {"name": label(name), "x": x, "y": y, "text": text} | options
 
 
