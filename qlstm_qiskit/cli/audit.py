@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as plain_json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,40 +55,48 @@ def audit(
     for name, value in (("seeds", seeds), ("epochs", epochs), ("jobs", jobs)):
         if value is not None:
             require_at_least(name, value, 1)
-    from importlib.util import find_spec
-
-    from joblib import cpu_count
-
-    from qlstm_qiskit.experiments.studies.audit import audit_run
-    from qlstm_qiskit.report.audit import audit_markdown
-    from qlstm_qiskit.report.pages.write import write_report
-    from qlstm_qiskit.storage import write_atomically
-
     folder = run.with_name(f"{run.resolve().name}-audit") if out is None else out
-    try:
-        with Steps("trainings") as steps:
-            found = audit_run(
-                run,
-                folder,
-                seeds=seeds,
-                banks=chosen,
-                epochs=epochs,
-                jobs=jobs or cpu_count(),
-                report=lambda done, total, record: steps(done, total, _said(record)),
-            )
-    except KeyboardInterrupt:
-        print(f"interrupted; finished trainings are in {folder}, the same command goes on", file=sys.stderr)
-        raise typer.Exit(130) from None
-    written = ["audit.json", "audit.md"]
-    write_atomically(folder / "audit.md", audit_markdown(found))
-    if find_spec("plotly") is not None and find_spec("jinja2") is not None:  # the extra `report`
-        write_report(folder, folder / "audit.html")
-        written.append("audit.html")
+    found = _run(run, folder, jobs, {"seeds": seeds, "banks": chosen, "epochs": epochs})
+    written = _written(found, folder)
     if json:
         print_json(found.model_dump(mode="json") | {"out": str(folder), "files": written})
         return
     _print(found)
     print(f"Written to {folder}: {', '.join(written)}, records.jsonl")
+
+
+def _run(run: Path, out: Path, jobs: int | None, options: dict[str, Any]) -> Audit:
+    """Train what is missing."""
+    from joblib import cpu_count
+
+    from qlstm_qiskit.experiments.studies.audit import audit_run
+
+    try:
+        with Steps("trainings") as steps:
+            return audit_run(
+                run,
+                out,
+                jobs=jobs or cpu_count(),
+                report=lambda done, total, record: steps(done, total, _said(record)),
+                **options,
+            )
+    except KeyboardInterrupt:
+        print(f"interrupted; finished trainings are in {out}, the same command goes on", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _written(found: Audit, out: Path) -> list[str]:
+    """Write the Markdown, and the page where the extra `report` is installed; the names of all that there is."""
+    from qlstm_qiskit.report.audit import audit_markdown
+    from qlstm_qiskit.storage import write_atomically
+
+    write_atomically(out / "audit.md", audit_markdown(found))
+    if find_spec("plotly") is None or find_spec("jinja2") is None:
+        return ["audit.json", "audit.md"]
+    from qlstm_qiskit.report.pages.write import write_report
+
+    write_report(out, out / "audit.html")
+    return ["audit.json", "audit.md", "audit.html"]
 
 
 def _require_auditable(run: Path) -> None:

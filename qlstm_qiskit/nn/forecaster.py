@@ -35,10 +35,13 @@ class Forecaster(nn.Module):
     @property
     def circuits(self) -> Recurrent[Any] | None:
         """The recurrent layer if its gates are circuits, else None."""
-        layer = self.recurrent
-        if not isinstance(layer, Recurrent) or any(isinstance(cell.bank, ClassicalBank) for cell in layer.layers()):
-            return None
-        return layer
+        layer = self.stack
+        return None if layer is None or any(isinstance(cell.bank, ClassicalBank) for cell in layer.layers()) else layer
+
+    @property
+    def stack(self) -> Recurrent[Any] | None:
+        """The recurrent layer if its gates are circuits or classical maps in their place; None if it is one of torch."""
+        return self.recurrent if isinstance(self.recurrent, Recurrent) else None
 
     def forward(self, windows: Tensor) -> Tensor:
         """Windows (batch, time, features) to predictions (batch, outputs)."""

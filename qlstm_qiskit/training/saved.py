@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import CircuitError, OptionError, QLSTMError, RunError
 from qlstm_qiskit.hardware import Backend, BackendSpec
-from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster, Recurrent
+from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster
 from qlstm_qiskit.search import AnyStrategy, make_strategy
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.stored import StoredSpace, fixed_space, restore, store
@@ -180,9 +180,9 @@ def _own_spaces(estimator: Estimator, module: Forecaster) -> tuple[list[SearchSp
     space = estimator.space
     if space is None and estimator.entangler is not None:  # what a name stands for may depend on a device's calibration
         space = model_space(estimator.model, estimator.entangler)
-    if space is None or not isinstance(module.recurrent, Recurrent):
+    if space is None or module.stack is None:
         return [], estimator.depth
-    cells = list(module.recurrent.layers())
+    cells = list(module.stack.layers())
     given = [space] * len(cells) if isinstance(space, SearchSpace) else list(space)
     sizes = [estimator.n_qubits or cell.input_size + cell.hidden_size for cell in cells]
     own = [fixed_space(space, size, estimator.depth) for space, size in zip(given, sizes, strict=True)]

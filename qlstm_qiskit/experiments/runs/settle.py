@@ -14,7 +14,7 @@ from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, require_own_
 from qlstm_qiskit.experiments.runs.run import load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import EXACT
-from qlstm_qiskit.nn import Forecaster, Recurrent
+from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
 from qlstm_qiskit.training.estimator import Estimator
 from qlstm_qiskit.training.models import model_space
@@ -100,7 +100,7 @@ def _rehearse(estimator: Estimator, dataset: Dataset) -> tuple[int | None, Forec
     _require_squares(dataset, next(module.parameters()).dtype)
     with drawing_from(generator, module):
         module(torch.as_tensor(dataset.x_train[: estimator.batch_size or None], dtype=next(module.parameters()).dtype))
-    return module.recurrent.depth if isinstance(module.recurrent, Recurrent) else None, module
+    return module.stack.depth if module.stack is not None else None, module
 
 
 def _require_squares(dataset: Dataset, dtype: torch.dtype) -> None:

@@ -22,7 +22,7 @@ from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.spaces import OwnCircuits
 from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.experiments.studies.table import Table, Test, table
-from qlstm_qiskit.nn import CLASSICAL_BANKS, Recurrent
+from qlstm_qiskit.nn import CLASSICAL_BANKS
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
 from qlstm_qiskit.training.auditable import AUDITED, reason_not_audited
 from qlstm_qiskit.training.task import REGRESSION
@@ -145,8 +145,8 @@ def _sizes(study: Study, row: str) -> tuple[int, int]:
         )
     except QLSTMError as error:
         raise type(error)(f"row {row!r} of the audit: {error}") from None
-    assert isinstance(module.recurrent, Recurrent)
-    banks = [parameter for cell in module.recurrent.layers() for parameter in cell.bank.parameters()]
+    assert module.stack is not None
+    banks = [parameter for cell in module.stack.layers() for parameter in cell.bank.parameters()]
     return tuple(sum(p.numel() for p in own if p.requires_grad) for own in (banks, module.parameters()))  # type: ignore[return-value]
 
 
