@@ -249,3 +249,16 @@ def test_a_part_of_a_study() -> None:
     assert Study.model_validate(part.model_dump()) == part
     with pytest.raises(OptionError, match="unknown series 'narma'. Did you mean 'narma5'"):
         SMALL.part(datasets=["narma"])
+
+
+def test_rows_with_maps_in_place_of_circuits_and_seeds_from_another_one_on() -> None:
+    rows = {"config1": {"run": {"model": "config1"}}, "tanh": {"run": {"model": "config1", "bank": "tanh"}}}
+    study = Study.model_validate({"name": "x", "datasets": {"narma5": {}}, "seeds": 2, "first_seed": 40, "rows": rows})
+    tasks = study.tasks()
+    assert [(task.row, task.seed, task.work.bank, task.work.seed) for task in tasks if isinstance(task.work, RunSpec)] == [
+        ("config1", 40, "circuits", 40),
+        ("tanh", 40, "tanh", 40),
+        ("config1", 41, "circuits", 41),
+        ("tanh", 41, "tanh", 41),
+    ]
+    assert "first_seed" not in SMALL.model_dump(mode="json", exclude_defaults=True)

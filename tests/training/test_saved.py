@@ -17,6 +17,8 @@ from sklearn.exceptions import NotFittedError
 from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor, SearchSpace, load_backend
 from qlstm_qiskit.errors import OptionError, QLSTMError, RunError
 from qlstm_qiskit.hardware import find_spec
+from qlstm_qiskit.training.inputs import describe
+from qlstm_qiskit.training.plain import CheckedOptions
 
 RNG = np.random.default_rng(3)
 X = RNG.random((24, 3, 1))
@@ -51,6 +53,10 @@ FITTED = {
     "an entry": lambda: QLSTMRegressor("config1", backend=find_spec("exact-noise-fez"), **SMALL).fit(X, Y),
     "frame": lambda: QLSTMRegressor("config1", **SMALL).fit(pd.DataFrame(X[:, :, 0], columns=["a", "b", "c"]), Y),
     "classes": lambda: QLSTMClassifier("config1", **SMALL).fit(X, np.where(Y[:, 0] > 0.5, "up", "down")),
+    "maps in place of circuits": lambda: QLSTMRegressor("config1", bank="frozen", **SMALL).fit(X, Y),
+    "maps in place of own circuits": lambda: QLSTMRegressor(
+        "diffqas", space=own_circuits(), bank="products", **(SMALL | {"depth": None})
+    ).fit(X, Y),
     "numbers of classes": lambda: QLSTMClassifier("lstm", hidden_size=1, max_epochs=1).fit(X, (Y[:, 0] > 0.5) + 3),
 }  # fmt: skip
 
@@ -69,7 +75,7 @@ def test_what_is_read_back_predicts_the_same(tmp_path: Path, kind: str) -> None:
     assert read.predict(windows).dtype == model.predict(windows).dtype
     assert (read.history_, read.interrupted_) == (model.history_, model.interrupted_)
     assert read.n_features_in_ == model.n_features_in_
-    for name in ("model", "hidden_size", "cell", "seed", "lr", "dtype"):
+    for name in ("model", "hidden_size", "cell", "bank", "seed", "lr", "dtype"):
         assert getattr(read, name) == getattr(model, name)
     if kind == "frame":
         assert list(read.feature_names_in_) == ["a", "b", "c"]
@@ -78,6 +84,16 @@ def test_what_is_read_back_predicts_the_same(tmp_path: Path, kind: str) -> None:
         np.testing.assert_array_equal(read.predict_proba(windows), model.predict_proba(windows))
     again = read.fit(windows, model.classes_[[0, 1] * 12] if "classes" in kind else Y[:, 0])  # an estimator like any other
     assert len(again.history_) == model.max_epochs
+
+
+def test_an_option_of_later_versions_is_left_out_where_it_is_the_default(tmp_path: Path) -> None:
+    for bank, kept in (("circuits", False), ("tanh", True)):
+        model = QLSTMRegressor("config1", bank=bank, **SMALL).fit(X, Y)
+        model.save(tmp_path / bank)
+        (file,) = (tmp_path / bank).iterdir()
+        with safe_open(file, "pt") as content:
+            assert ('"bank"' in "".join(content.metadata().values())) == kept
+        assert ("bank" in describe(CheckedOptions.of(model))) == kept
 
 
 def test_intervals_are_kept(tmp_path: Path) -> None:
