@@ -124,8 +124,8 @@ def test_verdicts_on_made_up_errors(run: Path, tmp_path: Path, monkeypatch: pyte
     assert frozen.detectable is not None
     assert frozen.detectable > 1.5
     assert found.answer == (
-        "It is not the circuit: with the tanh layer in its place the test error is lower. The circuits are better than the "
-        "linear map on products; the frozen random features in their place: no difference that 10 seeds show."
+        "It is not the circuit: with the tanh layer (with more parameters) in its place the test error is lower. The circuits are "
+        "better than the linear map on products; the frozen random features in their place: no difference that 10 seeds show."
     )
     texts = [said(test, 1.0) for test in found.tests]
     assert texts[0] == "The circuits are better than the linear map on products, whose errors are higher by a factor of 2."
@@ -174,7 +174,14 @@ def test_rules(numbers: tuple[float, float, float], verdict: str) -> None:
     ],
 )
 def test_answers(verdicts: dict[str, Any], text: str) -> None:
-    assert text in answer(verdicts, 10)
+    assert text in answer(verdicts, 10, dict.fromkeys(verdicts, 1.0))
+
+
+def test_an_answer_says_where_a_better_map_has_more_parameters() -> None:
+    found = answer({"tanh": "classical", "frozen": "undecided"}, 10, {"tanh": 1.5, "frozen": 1.0})
+    assert found.startswith(
+        "It is not the circuit: with the tanh layer (with more parameters) in its place the test error is lower."
+    )
 
 
 def test_a_killed_audit_goes_on(run: Path, tmp_path: Path) -> None:

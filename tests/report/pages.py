@@ -150,7 +150,7 @@ def hostile_audit(folder: Path) -> Path:
         hybrid=True,
         rows=rows,
         tests=tests,
-        answer=answer({test.row: test.verdict for test in tests}, 8),
+        answer=answer({test.row: test.verdict for test in tests}, 8, {"products": 2.0, "tanh": 0.5}),
         retrained=Retrained(seed=0, there=0.01, here=0.011),
     )
     (folder / AUDIT).write_text(audit.model_dump_json())

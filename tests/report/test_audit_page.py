@@ -20,6 +20,7 @@ def test_a_page_says_what_a_referee_asks(tmp_path: Path) -> None:
     words = " ".join(page.text())
     for text in (
         "It is not the circuit: with the tanh layer in its place the test error is lower.",
+        "The circuits are better than the linear map on products (with more parameters).",
         "The circuits are better than the linear map on products, whose errors are higher by a factor of 2.",
         "The map has 2 times as many parameters.",
         "Errors with the tanh layer are lower than with the circuits by a factor of 2. The map has 0.5 times",
@@ -52,7 +53,8 @@ def test_a_folder_with_a_damaged_audit(tmp_path: Path) -> None:
     folder = hostile_audit(tmp_path / "audit")
     assert folder_kind(folder) == "audit"
     content = json.loads((folder / "audit.json").read_text())
-    for change in ({"rows": []}, {"tests": 3}, {"answer": None}, {"format": 2}):
+    changes = ({"rows": []}, {"tests": 3}, {"answer": None}, {"format": 2}, {"seeds": [0]}, {"rows": content["rows"][::-1]})
+    for change in changes:
         (folder / "audit.json").write_text(json.dumps(content | change))
         with pytest.raises(RunError, match="audit.json is damaged or of another version"):
             write_report(folder, tmp_path / "page.html")

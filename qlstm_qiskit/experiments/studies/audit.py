@@ -176,7 +176,11 @@ def _audit(
         hybrid=spec.n_qubits is not None,
         rows=tuple(_row(row, found, records, sizes[row], steps, first.data.window) for row in study.rows),
         tests=tests,
-        answer=answer({test.row: test.verdict for test in tests}, study.seeds),
+        answer=answer(
+            {test.row: test.verdict for test in tests},
+            study.seeds,
+            {test.row: sizes[test.row][0] / sizes[CIRCUITS][0] for test in tests},
+        ),
         retrained=_retrained(path, spec, first, records),
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 from qlstm_qiskit.experiments.runs.reading import read_json, validated
 from qlstm_qiskit.experiments.studies.effects import least_pairs
@@ -76,7 +77,7 @@ class AuditedRow(_Plain):
     errors: tuple[float | None, ...]
     median: float | None
     interval: tuple[float | None, float | None]
-    parameters: int = Field(ge=0)
+    parameters: int = Field(gt=0)
     all_parameters: int = Field(ge=0)
     seconds: float | None
     step_ms: float | None
@@ -153,6 +154,15 @@ class Audit(_Plain):
     answer: str
     retrained: Retrained | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        first, *others = [own.row for own in self.rows]
+        if first != "circuits" or others != [own.row for own in self.tests] or set(others) - set(CALLED):
+            raise ValueError(f"rows are {first}, {', '.join(others)}; the circuits come first, then the maps of the tests")
+        if any(len(own.errors) != len(self.seeds) for own in self.rows):
+            raise ValueError(f"a row has another number of errors than the {len(self.seeds)} seeds")
+        return self
+
     def parameters_as(self, row: str) -> float:
         """Parameters in the place of the circuits, as a multiple of theirs."""
         counts = {own.row: own.parameters for own in self.rows}
@@ -207,9 +217,16 @@ def said(test: AuditTest, parameters: float) -> str:
     return f"No difference from {called} that {test.n} seeds show{found}.{sizes}"
 
 
-def answer(verdicts: Mapping[str, Verdict], n_seeds: int) -> str:
-    """The answer to whether it is the circuit, from the verdicts on all maps."""
-    of: dict[Verdict, list[str]] = {kind: [CALLED[row] for row, own in verdicts.items() if own == kind] for kind in RULES}
+def answer(verdicts: Mapping[str, Verdict], n_seeds: int, parameters: Mapping[str, float]) -> str:
+    """The answer to whether it is the circuit.
+
+    Args:
+        verdicts: On each map.
+        n_seeds: Of each model.
+        parameters: Of each map in the place of the circuits, as a multiple of theirs.
+    """
+    called = {row: CALLED[row] + (" (with more parameters)" if parameters[row] > ALIKE else "") for row in verdicts}
+    of: dict[Verdict, list[str]] = {kind: [called[row] for row, own in verdicts.items() if own == kind] for kind in RULES}
     if of["too few"]:
         return f"{seeds_in_words(n_seeds)} cannot decide; give at least {least_pairs(len(verdicts))} (--seeds)."
     better = f"the circuits are better than {_listed(of['circuits'])}" if of["circuits"] else ""
