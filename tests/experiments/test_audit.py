@@ -124,8 +124,9 @@ def test_verdicts_on_made_up_errors(run: Path, tmp_path: Path, monkeypatch: pyte
     assert frozen.detectable is not None
     assert frozen.detectable > 1.5
     assert found.answer == (
-        "It is not the circuit: with the tanh layer (with more parameters) in its place the test error is lower. The circuits "
-        "are better than the linear map on products; the frozen random features in their place: no difference that 10 seeds show."
+        "It is not the circuit: with the tanh layer (with more parameters) in its place the test error is lower. The "
+        "circuits are better than the linear map on products; the frozen random features in their place: no difference that "
+        "10 seeds show."
     )
     texts = [said(test, 1.0) for test in found.tests]
     assert texts[0] == "The circuits are better than the linear map on products, whose errors are higher by a factor of 2."
