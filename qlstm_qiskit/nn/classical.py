@@ -129,28 +129,35 @@ class BoundMap:
 
 
 class TanhMap(ClassicalBank):
-    """A perceptron per gate, with one hidden layer of tanh whose width makes about as many parameters as the circuits have."""
+    """A perceptron per gate, with one hidden layer of tanh whose width makes about as many parameters as the circuits have.
+
+    Where even one hidden unit makes more than a quarter too many, the outputs have no biases.
+    """
 
     kind = "tanh"
 
     def _build(self, circuits: CircuitBank, budget: float) -> None:
-        width = max(1, round((budget - self.n_outputs) / (self.n_inputs + 1 + self.n_outputs)))
-        require_parameters(self.n_gates * width * (self.n_inputs + self.n_outputs), "a layer", circuits.angles.device)
+        per_unit = self.n_inputs + 1 + self.n_outputs
+        biased = per_unit + self.n_outputs <= 1.25 * budget
+        width = max(1, round((budget - biased * self.n_outputs) / per_unit))
+        require_parameters(self.n_gates * width * per_unit, "a layer", circuits.angles.device)
         self.weight_in = nn.Parameter(torch.empty(self.n_gates, self.n_inputs, width))
         self.bias_in = nn.Parameter(torch.empty(self.n_gates, 1, width))
         self.weight_out = nn.Parameter(torch.empty(self.n_gates, width, self.n_outputs))
-        self.bias_out = nn.Parameter(torch.empty(self.n_gates, 1, self.n_outputs))
+        self.bias_out = nn.Parameter(torch.empty(self.n_gates, 1, self.n_outputs)) if biased else None
 
     def _fan_in(self) -> Mapping[str, int]:
         width = self.weight_in.shape[2]
         return {"weight_in": self.n_inputs, "bias_in": self.n_inputs, "weight_out": width, "bias_out": width}
 
     def _prepare(self, gates: slice | list[int]) -> Prepared:
-        w_in, b_in, w_out, b_out = (own[gates] for own in (self.weight_in, self.bias_in, self.weight_out, self.bias_out))
+        w_in, b_in, w_out = (own[gates] for own in (self.weight_in, self.bias_in, self.weight_out))
+        b_out = None if self.bias_out is None else self.bias_out[gates]
 
         def evaluate(inputs: Tensor) -> Tensor:
             hidden = torch.tanh(torch.baddbmm(b_in, inputs.expand(len(w_in), -1, -1), w_in))
-            return torch.baddbmm(b_out, hidden, w_out).transpose(0, 1)
+            outputs = torch.bmm(hidden, w_out) if b_out is None else torch.baddbmm(b_out, hidden, w_out)
+            return outputs.transpose(0, 1)
 
         return evaluate
 

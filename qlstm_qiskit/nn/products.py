@@ -83,7 +83,7 @@ def _forms_of(circuits: CircuitBank, kind: str) -> tuple[MultilinearForm, ...]:
         names = ", ".join(circuits.candidates[place].name for place in sorted(without)[:3])
         raise OptionError(
             f"bank={kind!r} takes the products that circuits reach, and there is no list of them for {names}: an input is read "
-            "twice, or there are too many. Take 'tanh' or 'frozen'."
+            "twice, or there are too many. Give tanh or frozen (--bank; --banks of an audit)."
         )
     return forms
 

@@ -17,7 +17,7 @@ def reason_not_audited(config: Mapping[str, Any]) -> str | None:
     Args:
         config: The content of its config.json.
     """
-    data, backend = config.get("data") or {}, config.get("backend_options") or {}
+    data, backend = (own if isinstance(own := config.get(name), Mapping) else {} for name in ("data", "backend_options"))
     model, bank = config.get("model"), config.get("bank", OF_MODEL["bank"].default)
     if model in CLASSICAL:
         return f"its model is {model}, which has no circuits that could be replaced; give the run of a model with circuits."

@@ -122,3 +122,13 @@ def test_a_replaced_model_is_a_run_like_any_other(qlstm, trained) -> None:
     code, _, err = qlstm(*TRAIN, *OF["circuits"], "--resume", "--out", "replaced")
     assert code == 2
     assert 'bank ("tanh" there, "circuits" here)' in err
+
+
+def test_a_damaged_config_is_one_line(qlstm) -> None:
+    Path("run").mkdir()
+    for content in ("{", "[]", '{"data": 3, "backend_options": [1]}'):
+        Path("run/config.json").write_text(content)
+        code, out, err = qlstm("audit", "run")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "damaged" in err
+        assert not Path("run-audit").exists()

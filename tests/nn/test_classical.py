@@ -100,12 +100,13 @@ def test_products_are_those_of_lowest_order_and_as_many_as_angles() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "counts"),
     [  # by hand: 4 gates; tanh: width m has m (n + 1 + K) + K numbers; frozen: features x K
-        ("tanh", {}, (32, 4 * (1 * (4 + 1 + 3) + 3))),
+        ("tanh", {}, (32, 4 * (1 * (4 + 1 + 3)))),  # 4 * 3 biases of the outputs would be more than a quarter too many
+        ("tanh", {"depth": 3}, (48, 4 * (1 * (4 + 1 + 3) + 3))),
         ("frozen", {}, (32, 4 * 3 * 3)),
         ("tanh", {"space": None, "depth": 1}, (4 * 180, 4 * (22 * 8 + 3))),
         ("frozen", {"space": None, "depth": 1}, (4 * 180, 4 * 60 * 3)),
         ("products", {"space": None, "depth": 1}, (4 * 180, 4 * 20)),  # all that there are
-        ("tanh", {"n_qubits": 5}, (40, 4 * (1 * (5 + 1 + 5) + 5))),
+        ("tanh", {"n_qubits": 5}, (40, 4 * (1 * (5 + 1 + 5)))),
         ("frozen", {"circuits": "frozen", "space": None, "depth": 1}, (4 * 36, 4 * 12 * 3)),  # 36 weights are trained
     ],
 )
@@ -210,7 +211,11 @@ def test_reset_draws_new_parameters_and_other_dtypes_stay() -> None:
     ("kind", "options", "message"),
     [
         ("tan", {}, "unknown bank 'tan'. Did you mean 'tanh'"),
-        ("products", {"space": own_space(1.0, twice=True), "depth": None, "n_qubits": 2}, "an input is read twice.*'tanh'"),
+        (
+            "products",
+            {"space": own_space(1.0, twice=True), "depth": None, "n_qubits": 2},
+            "read twice.*Give tanh or frozen",
+        ),
         ("tanh", {"backend": "exact-shots"}, "no circuits for backend exact-shots"),
         ("tanh", {"circuits": "frozen"}, "as many parameters, and these train none"),
     ],
