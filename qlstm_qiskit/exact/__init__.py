@@ -1,6 +1,7 @@
 """The exact interpreter: a bank of programs in, expectation values and gradients in torch out."""
 
 from qlstm_qiskit.exact.bank import ExactBank
+from qlstm_qiskit.exact.batched import batched_product, even_sigmoid
 from qlstm_qiskit.exact.bound import BoundBank
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.factors import evaluate_tree
@@ -28,8 +29,10 @@ __all__ = [
     "SampledBank",
     "Shots",
     "arrays",
+    "batched_product",
     "check_bank_parameters",
     "evaluate_tree",
+    "even_sigmoid",
     "gradients",
     "is_watched",
     "jit",
