@@ -6,7 +6,7 @@ from qlstm_qiskit.exact.bound import BoundBank
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries
-from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_noisy_qubits
+from qlstm_qiskit.exact.memory import free_bytes, require_bytes, require_memory, require_noisy_qubits
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.noise import Channel, NoisyProgram
 from qlstm_qiskit.exact.noisy import NoisyBank
@@ -33,6 +33,7 @@ __all__ = [
     "check_bank_parameters",
     "evaluate_tree",
     "even_sigmoid",
+    "free_bytes",
     "gradients",
     "is_watched",
     "jit",

@@ -113,6 +113,21 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
     return joint
 
 
+def replica_bytes(model: Forecaster, *, samples: int, calls: int) -> int:
+    """Bytes that a training step of one of several replicas holds for its multilinear forms.
+
+    Args:
+        model: One of them, on the exact interpreter.
+        samples, calls: Windows of a batch, and calls of each circuit in a forward pass.
+    """
+    total = 0
+    for cell in model.circuits.layers() if model.circuits is not None else ():
+        exact, n_gates = cell.bank._bank, len(cell.gate_names)
+        if isinstance(exact, ExactBank):
+            total += sum(form.bytes(n_gates, samples=samples, calls=calls, gradients=True) for form in exact.forms)
+    return total
+
+
 def _stacked(parameters: Sequence[Any]) -> nn.Parameter:
     values = torch.stack([parameter.detach() for parameter in parameters])
     return nn.Parameter(values, requires_grad=parameters[0].requires_grad)
