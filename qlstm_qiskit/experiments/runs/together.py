@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from skorch.callbacks import Callback
 
+from qlstm_qiskit.circuits.once import built_once
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.exact import free_bytes
@@ -62,6 +63,11 @@ def train_runs(
     """
     outs = [Path(out) for out in folders]
     _require_group(specs, outs)
+    with built_once():
+        return _train(specs, outs, loggers, verbose)
+
+
+def _train(specs: Sequence[RunSpec], outs: Sequence[Path], loggers: Sequence[str], verbose: int) -> list[Run | TrainingError]:
     settled, dataset, module = settle(specs[0])
     found: dict[int, Run | TrainingError] = {}
     for place, (spec, out) in enumerate(zip(specs, outs, strict=True)):
