@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle, PauliTerm, Program
 from qlstm_qiskit.circuits.cone import WORD_QUBITS
-from qlstm_qiskit.exact import kernels, plain
+from qlstm_qiskit.exact import kernels, plain, replica_kernels
 from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.form import MultilinearForm, compressed
 from qlstm_qiskit.exact.pieces import STEP_LIMIT, Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
@@ -119,6 +119,18 @@ class RotationForm(MultilinearForm):
     def undo(self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array) -> None:
         angles, sections, (*steps, _), entries = self.constants(state.dtype)
         kernels.build_backward(by_matrix, mixing, angles, sections, tuple(steps), entries, *turns, state, by_weights, by_mixing)
+
+    def fill_many(self, weights: Array, mixing: Array, turns: Array, state: Array, matrix: Array) -> None:
+        angles, sections, (*steps, start), entries = self.constants(state.dtype)
+        replica_kernels.build_forward(weights, mixing, angles, sections, tuple(steps), start, entries, *turns, state, matrix)
+
+    def undo_many(
+        self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array
+    ) -> None:
+        angles, sections, (*steps, _), entries = self.constants(state.dtype)
+        replica_kernels.build_backward(
+            by_matrix, mixing, angles, sections, tuple(steps), entries, *turns, state, by_weights, by_mixing
+        )
 
     def plain_matrix(self, weights: Tensor, mixing: Tensor) -> Tensor:
         return plain.rotated_matrix(weights, mixing, self)

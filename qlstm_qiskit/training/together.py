@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from qlstm_qiskit.errors import TrainingError
+from qlstm_qiskit.hardware.interpreter.sampled import NoisyBackend, SampledBackend
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.nn.mixing import MIXINGS
-from qlstm_qiskit.nn.replicas import side_by_side
+from qlstm_qiskit.nn.noise import draw_each_from
+from qlstm_qiskit.nn.replicas import is_worth_it, side_by_side
 from qlstm_qiskit.search import WeightedSum
 from qlstm_qiskit.training.batches import Windows
 from qlstm_qiskit.training.fitting import Fit, Fitted, Training
@@ -52,21 +53,22 @@ def reason_apart(fit: Fit) -> str | None:
     reasons = {
         f"the optimizer {options.optimizer} looks at all parameters together": options.optimizer not in ELEMENTWISE,
         f"the search strategy {strategy.name} has steps of its own": options.search is not None and strategy != WeightedSum(),
-        f"mixing={options.mixing!r} draws noise": MIXINGS[options.mixing].sampled,
-        f"dropout={options.dropout} draws noise": bool(options.dropout),
-        f"repeats={options.repeats} evaluates windows with different noise": options.repeats > 1,
         f"device={options.device!r} has no multilinear form": torch.device(options.device).type != "cpu",
     }
     for reason, holds in reasons.items():
         if holds:
             return reason
+    own = options.backend if isinstance(options.backend, SampledBackend) else None
+    if own is not None:
+        return f"backend {own.name} is one object, which counts the shots of all trainings; give its name"
     circuits = fit.build(torch.Generator()).circuits
     if circuits is None:
         return "the model has no circuits"
     for cell in circuits.layers():
-        if not isinstance(cell.bank.backend, StatevectorBackend):
-            return f"backend {cell.bank.backend.name} does not give exact values"
-        if cell.bank.path(samples=fit.batch_size, calls=fit.train[0].shape[1]) != "form":
+        backend = cell.bank.backend
+        if not isinstance(backend, StatevectorBackend | NoisyBackend | SampledBackend):
+            return f"backend {backend.name} runs circuits, and only the exact interpreter has replicas"
+        if not is_worth_it(cell.bank, samples=fit.batch_size * options.repeats, calls=fit.train[0].shape[1]):
             return "not all of its circuits have a multilinear form that is worth it"
     return None
 
@@ -129,11 +131,15 @@ class _Joint:
 
     def _batches(self, part: str, batches: Iterator[Any]) -> None:
         nets, training, count = self._nets(), part == "train", 0
+        repeats = nets[0].repeats
         self.module.train(training)
         for batch in batches:
             for net in nets:
                 net.notify("on_batch_begin", batch=batch, training=training)
             windows, targets = (torch.stack(parts) for parts in zip(*batch, strict=True))
+            size = windows.shape[1]
+            if training:
+                windows, targets = windows.repeat(1, repeats, 1, 1), targets.repeat(1, repeats, 1)
             with torch.set_grad_enabled(training):
                 outputs = self.module(windows.flatten(0, 1)).view(len(nets), -1, targets.shape[-1])
                 pairs = zip(nets, outputs, targets, strict=True)
@@ -146,7 +152,7 @@ class _Joint:
                     self.optimizer.step()
             for net, loss in zip(nets, losses.tolist(), strict=True):
                 net.history.record_batch(f"{part}_loss", loss)
-                net.history.record_batch(f"{part}_batch_size", windows.shape[1])
+                net.history.record_batch(f"{part}_batch_size", size)
                 net.notify("on_batch_end", batch=batch, training=training)
             count += 1
         if training:
@@ -160,6 +166,7 @@ class _Joint:
             _let_go(net.module_)
         self.joined, nets = places, [self.trainings[place].net for place in places]
         self.module = side_by_side([net.module_ for net in nets])
+        draw_each_from([self.trainings[place].generator for place in places], self.module)
         joint = dict(self.module.named_parameters())
         named = [dict(net.module_.named_parameters()) for net in nets]
         self.optimizer = type(nets[0].optimizer_)(joint.values(), **nets[0].optimizer_.defaults)
