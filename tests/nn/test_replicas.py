@@ -146,12 +146,9 @@ def test_constants_of_observables_are_added_for_each() -> None:
     candidates = [Candidate(name, circuit, tuple(x), tuple(w), outputs) for name in ("one", "two")]
     spec = BackendSpec.model_validate(ENTRY | {"reduce": False})
 
-    def made() -> list[CircuitBank]:
-        return [
-            CircuitBank(candidates, 2, backend=load_backend(spec, seed=n), angle_std=1.0, generator=generator) for n in (0, 1)
-        ]
-
-    banks, inputs = made(), torch.randn(8, 2, dtype=torch.float64, generator=generator)
+    backends = [load_backend(spec, seed=n) for n in range(2)]
+    banks = [CircuitBank(candidates, 2, backend=own, angle_std=1.0, generator=generator) for own in backends]
+    inputs = torch.randn(8, 2, dtype=torch.float64, generator=generator)
     joint = ReplicaBank(banks).bind(samples=8)(inputs)
     for n, bank in enumerate(banks):
         backends[n].draws.count = 0
