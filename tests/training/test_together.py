@@ -74,6 +74,26 @@ def test_each_is_what_it_is_by_itself(kind: str) -> None:
     assert kind != "patience" or len(lengths) > 1  # they end in different epochs
 
 
+@pytest.mark.parametrize(
+    "options", [{"model": "config1"}, {"model": "config1", "n_qubits": 5, "valid_fraction": 0.3}, {}], ids=str
+)
+def test_line_searches_are_those_of_each(options: dict[str, Any]) -> None:
+    """Rounding grows from iteration to iteration, so that parameters, on which the loss hardly depends, agree less."""
+    options = LBFGS | {"max_epochs": 2} | options  # 40 iterations
+    together = estimators(**options)
+    assert train_together(together, X, Y) is None
+    counts = set()
+    for joint, alone in zip(together, estimators(**options), strict=True):
+        alone.fit(X, Y)
+        for name in {"train_loss", "valid_loss"} & set(alone.history_[0]):
+            np.testing.assert_allclose([row[name] for row in joint.history_], [row[name] for row in alone.history_], atol=1e-10)
+        np.testing.assert_allclose(joint.predict(X), alone.predict(X), atol=1e-5)
+        evaluations = [next(iter(own._net.optimizer_.state.values()))["func_evals"] for own in (joint, alone)]
+        assert evaluations[0] == evaluations[1]
+        counts.add(evaluations[0])
+    assert len(counts) > 1  # some were left by others
+
+
 def test_classes_and_float32() -> None:
     labels = np.where(Y.mean() < Y, "up", "down")
     for dtype, atol in (("float64", 1e-10), ("float32", 1e-4)):
@@ -85,13 +105,14 @@ def test_classes_and_float32() -> None:
             assert next(joint.module_.parameters()).dtype == getattr(torch, dtype)
 
 
+LBFGS = {"optimizer": "lbfgs", "batch_size": 0, "angle_std": 0.5, "model": "diffqas"}
 SHOTS = {"backend": "exact-shots", "num_layers": 2, "dropout": 0.2, "valid_fraction": 0.3, "repeats": 2}
 NOISY = {"backend": "exact-noise-torino", "optimizer": "adam", "schedule": "cosine"}
 SHUFFLED = {"shuffle": True, "valid_fraction": 0.3, "patience": 2, "max_epochs": 4}
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED, SHOTS, NOISY], ids=str
+    "options", [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED, SHOTS, NOISY, LBFGS], ids=str
 )
 def test_others_change_no_bit(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither how many there are, nor in which order, nor that one stops early or diverges."""
@@ -126,7 +147,7 @@ def test_others_change_no_bit(options: dict[str, Any], monkeypatch: pytest.Monke
 @pytest.mark.parametrize("killed", [0, 2])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"optimizer": "adam", "valid_fraction": 0.3, "patience": 2, "max_epochs": 6}, SHUFFLED, SHOTS, NOISY],
+    [{}, {"optimizer": "adam", "valid_fraction": 0.3, "patience": 2, "max_epochs": 6}, SHUFFLED, SHOTS, NOISY, LBFGS],
     ids=str,
 )
 def test_a_killed_training_goes_on_to_the_same_bits(
@@ -176,7 +197,7 @@ def test_a_step_forms_one_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 APART: dict[str, tuple[dict[str, Any], str]] = {
-    "L-BFGS": ({"optimizer": "lbfgs", "batch_size": 0}, "lbfgs looks at all parameters together"),
+    "SPSA": ({"optimizer": "spsa"}, "the optimizer spsa has steps of its own"),
     "a search": ({"model": "diffqas", "search": "bilevel", "valid_fraction": 0.3}, "has steps of its own"),
     "circuits that are run": ({"backend": "aer-exact", "max_epochs": 1}, "backend aer-exact runs circuits"),
     "callbacks": (
