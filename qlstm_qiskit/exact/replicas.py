@@ -19,7 +19,7 @@ from qlstm_qiskit.exact.tables import FormTables
 Array = NDArray[Any]
 
 #: Coefficients that are turned together: more of them, and their gradients, would not stay in a core's cache.
-_BLOCK_BYTES = 2**20
+_BLOCK_BYTES = 2**21
 
 
 def build_matrices(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
@@ -63,7 +63,8 @@ _Kept = list[tuple[Array, Array]]
 
 def _blocks(form: FormTables, n_models: int, n_gates: int) -> list[slice]:
     """Which models are turned together."""
-    size = max(1, _BLOCK_BYTES // (8 * n_gates * form.largest))
+    most = max(1, _BLOCK_BYTES // (8 * n_gates * form.largest))
+    size = -(-n_models // -(-n_models // most))  # of equal size, as far as that goes
     return [slice(first, min(first + size, n_models)) for first in range(0, n_models, size)]
 
 

@@ -6,6 +6,7 @@ Every candidate is a product encoding followed by Clifford gates and Pauli rotat
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +18,7 @@ from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.form import MultilinearForm, compressed
 from qlstm_qiskit.exact.pieces import STEP_LIMIT, Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
 from qlstm_qiskit.exact.tables import Array
+from qlstm_qiskit.exact.window import near_order
 
 
 def find_forms(
@@ -121,16 +123,24 @@ class RotationForm(MultilinearForm):
         kernels.build_backward(by_matrix, mixing, angles, sections, tuple(steps), entries, *turns, state, by_weights, by_mixing)
 
     def fill_many(self, weights: Array, mixing: Array, turns: Array, state: Array, matrix: Array) -> None:
-        angles, sections, (*steps, start), entries = self.constants(state.dtype)
-        replica_kernels.build_forward(weights, mixing, angles, sections, tuple(steps), start, entries, *turns, state, matrix)
+        angles, sections, (*_, start), entries = self.constants(state.dtype)
+        replica_kernels.build_forward(weights, mixing, angles, sections, self._near, start, entries, *turns, state, matrix)
 
     def undo_many(
         self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array
     ) -> None:
-        angles, sections, (*steps, _), entries = self.constants(state.dtype)
+        angles, sections, _, entries = self.constants(state.dtype)
         replica_kernels.build_backward(
-            by_matrix, mixing, angles, sections, tuple(steps), entries, *turns, state, by_weights, by_mixing
+            by_matrix, mixing, angles, sections, self._near, entries, *turns, state, by_weights, by_mixing
         )
+
+    @cached_property
+    def _near(self) -> tuple[Array, ...]:
+        """The steps in an order in which what they turn stays in a core's first cache, if many gates are turned at once."""
+        order = np.concatenate(
+            [low + near_order(*(own[low:high] for own in self._steps[:3])) for low, high in self._sections[:, :2]]
+        )
+        return tuple(own[order] for own in self._steps[:3])
 
     def plain_matrix(self, weights: Tensor, mixing: Tensor) -> Tensor:
         return plain.rotated_matrix(weights, mixing, self)
