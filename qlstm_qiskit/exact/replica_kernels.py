@@ -16,6 +16,28 @@ Array = NDArray[Any]
 
 
 @jit
+def _rotate(
+    section: Array, steps: tuple[Array, Array, Array], start: Array, cosine: Array, sine: Array, g: int, own: Array
+) -> None:
+    """Fill the coefficients `own` (rows, g) of a section."""
+    rotation, first, second = steps
+    low, high, base, _, c, angle_base = section[:6]
+    flat, lanes = own.reshape(-1), c * g
+    flat[:] = 0
+    for r in range(len(own)):
+        if start[base + r] != 0:
+            own[r] = start[base + r]
+    for e in range(low, high):
+        a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
+        va, vb = flat[a : a + lanes], flat[b : b + lanes]
+        vc, vs = cosine[r : r + lanes], sine[r : r + lanes]
+        for i in range(lanes):
+            x, y = va[i], vb[i]
+            va[i] = vc[i] * x + vs[i] * y
+            vb[i] = vc[i] * y - vs[i] * x
+
+
+@jit
 def build_forward(
     weights: Array,
     mixing: Array,
@@ -26,12 +48,11 @@ def build_forward(
     entries: tuple[Array, Array, Array, Array],
     cosine: Array,
     sine: Array,
-    state: Array,
+    room: Array,
     form: Array,
 ) -> None:
-    """As `kernels.build_forward`."""
+    """As `kernels.build_forward`, with `room` for the coefficients of the largest section in place of `state`."""
     offset, pointer, column, value = angles
-    rotation, first, second = steps
     slot, row, candidate, factor = entries
     g = weights.shape[1]
     for a in range(len(offset)):
@@ -43,22 +64,9 @@ def build_forward(
             sine[a * g + i] = np.sin(angle)
     form[:] = 0
     for s in range(len(sections)):
-        low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
-        own = state[base:end]
-        flat, lanes = own.reshape(-1), c * g
-        flat[:] = 0
-        for r in range(end - base):
-            if start[base + r] != 0:
-                own[r] = start[base + r]
-        for e in range(low, high):
-            a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
-            va, vb = flat[a : a + lanes], flat[b : b + lanes]
-            vc, vs = cosine[r : r + lanes], sine[r : r + lanes]
-            for i in range(lanes):
-                x, y = va[i], vb[i]
-                va[i] = vc[i] * x + vs[i] * y
-                vb[i] = vc[i] * y - vs[i] * x
-        for e in range(entry_low, entry_high):
+        own = room[: sections[s, 3] - sections[s, 2]]
+        _rotate(sections[s], steps, start, cosine, sine, g, own)
+        for e in range(sections[s, 6], sections[s, 7]):
             into, weight, values, scale = form[slot[e]], mixing[candidate[e]], own[row[e]], factor[e]
             for i in range(g):
                 into[i] += scale * weight[i] * values[i]
@@ -71,27 +79,26 @@ def build_backward(
     angles: tuple[Array, Array, Array, Array],
     sections: Array,
     steps: tuple[Array, Array, Array],
+    start: Array,
     entries: tuple[Array, Array, Array, Array],
     cosine: Array,
     sine: Array,
-    state: Array,
+    room: Array,
+    by_room: Array,
     by_weights: Array,
     by_mixing: Array,
 ) -> None:
-    """As `kernels.build_backward`."""
+    """As `kernels.build_backward`; coefficients are found again, which costs less than to write down and read all of them."""
     offset, pointer, column, value = angles
     rotation, first, second = steps
     slot, row, candidate, factor = entries
     g = mixing.shape[1]
     by_angle = np.zeros_like(cosine)
     by_mixing[:] = 0
-    rows = 0
-    for s in range(len(sections)):
-        rows = max(rows, sections[s, 3] - sections[s, 2])
-    room = np.empty((rows, g), state.dtype)
     for s in range(len(sections)):
         low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
-        own, gradient = state[base:end], room[: end - base]
+        own, gradient = room[: end - base], by_room[: end - base]
+        _rotate(sections[s], steps, start, cosine, sine, g, own)
         flat, flat_gradient, lanes = own.reshape(-1), gradient.reshape(-1), c * g
         flat_gradient[:] = 0
         for e in range(entry_low, entry_high):

@@ -57,8 +57,8 @@ def _plain_sums(features: Tensor, matrices: Tensor, form: FormTables) -> Tensor:
     return torch.cat([plain.sparse_sums(*own, form) for own in zip(rows, matrices, strict=True)])
 
 
-#: Of each block of models: cosines and sines of all angles, and the coefficients.
-_Kept = list[tuple[Array, Array]]
+#: Of each block of models: cosines and sines of all angles, and coefficients.
+_Kept = list[tuple[Array, Array | None]]
 
 
 def _blocks(form: FormTables, n_models: int, n_gates: int) -> list[slice]:
@@ -76,13 +76,13 @@ def _columns(values: Tensor, block: slice) -> Array:
 def _run(form: FormTables, weights: Tensor, mixing: Tensor) -> tuple[Array, _Kept]:
     """The matrices, and what the backward pass needs."""
     (n, g), dtype = weights.shape[:2], weights.detach().numpy().dtype
-    matrices, kept = np.empty((n, form.n_slots, g), dtype), []
+    matrices = np.empty((n, form.n_slots, g), dtype)
+    kept: _Kept = []
     for block in _blocks(form, n, g):
         columns, coefficients = _columns(weights, block), _columns(mixing, block)
         lanes = columns.shape[1]
-        joint, state = np.empty((form.n_slots, lanes), dtype), form.take_buffer(lanes, dtype)
-        turns = np.empty((2, form.n_angles * lanes), dtype)
-        form.fill_many(columns, coefficients, turns, state, joint)
+        joint, turns = np.empty((form.n_slots, lanes), dtype), np.empty((2, form.n_angles * lanes), dtype)
+        state = form.fill_many(columns, coefficients, turns, joint)
         replica_kernels.part(joint, matrices[block])
         kept.append((turns, state))
     return matrices if form.slots is not None else matrices.reshape(n, len(form.feature_codes), -1), kept
@@ -90,7 +90,8 @@ def _run(form: FormTables, weights: Tensor, mixing: Tensor) -> tuple[Array, _Kep
 
 def _give_back(form: FormTables, kept: _Kept) -> None:
     for _, state in kept:
-        form.give_buffer(state)
+        if state is not None:
+            form.give_buffer(state)
 
 
 class _Build(torch.autograd.Function):

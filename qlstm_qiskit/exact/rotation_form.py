@@ -122,17 +122,23 @@ class RotationForm(MultilinearForm):
         angles, sections, (*steps, _), entries = self.constants(state.dtype)
         kernels.build_backward(by_matrix, mixing, angles, sections, tuple(steps), entries, *turns, state, by_weights, by_mixing)
 
-    def fill_many(self, weights: Array, mixing: Array, turns: Array, state: Array, matrix: Array) -> None:
-        angles, sections, (*_, start), entries = self.constants(state.dtype)
-        replica_kernels.build_forward(weights, mixing, angles, sections, self._near, start, entries, *turns, state, matrix)
+    def fill_many(self, weights: Array, mixing: Array, turns: Array, matrix: Array) -> None:
+        angles, sections, (*_, start), entries = self.constants(matrix.dtype)
+        (room,) = self._rooms(1, matrix)
+        replica_kernels.build_forward(weights, mixing, angles, sections, self._near, start, entries, *turns, room, matrix)
 
     def undo_many(
-        self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array
+        self, by_matrix: Array, mixing: Array, turns: Array, state: Array | None, by_weights: Array, by_mixing: Array
     ) -> None:
-        angles, sections, _, entries = self.constants(state.dtype)
+        angles, sections, (*_, start), entries = self.constants(by_matrix.dtype)
+        rooms = self._rooms(2, by_matrix)
         replica_kernels.build_backward(
-            by_matrix, mixing, angles, sections, self._near, entries, *turns, state, by_weights, by_mixing
+            by_matrix, mixing, angles, sections, self._near, start, entries, *turns, *rooms, by_weights, by_mixing
         )
+
+    def _rooms(self, count: int, matrix: Array) -> list[Array]:
+        """Room for the coefficients of a section, of all gates of a matrix."""
+        return [np.empty((self.largest, matrix.shape[1]), matrix.dtype) for _ in range(count)]
 
     @cached_property
     def _near(self) -> tuple[Array, ...]:

@@ -84,14 +84,17 @@ class FormTables(ABC):
     def undo(self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array) -> None:
         """Gradients of `fill` from that by the matrix, into `by_weights` and `by_mixing`; uses up `state`."""
 
-    def fill_many(self, weights: Array, mixing: Array, turns: Array, state: Array, matrix: Array) -> None:
-        """As `fill`, for the gates of many models at once."""
+    def fill_many(self, weights: Array, mixing: Array, turns: Array, matrix: Array) -> Array | None:
+        """As `fill`, for the gates of many models at once; returns the coefficients where `undo_many` needs them."""
+        state = self.take_buffer(matrix.shape[1], matrix.dtype)
         self.fill(weights, mixing, turns, state, matrix)
+        return state
 
     def undo_many(
-        self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array
+        self, by_matrix: Array, mixing: Array, turns: Array, state: Array | None, by_weights: Array, by_mixing: Array
     ) -> None:
         """As `undo`, for the gates of many models at once."""
+        assert state is not None
         self.undo(by_matrix, mixing, turns, state, by_weights, by_mixing)
 
     @abstractmethod
