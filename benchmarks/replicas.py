@@ -130,10 +130,10 @@ def section(rows: list[Mapping[str, Any]]) -> str:
     """The section of benchmarks/RESULTS.md."""
     return f"""## Replicas
 
-`python -m benchmarks.replicas`: {rows[0]["seeds"]} seeds side by side and one by itself, whole fits of {rows[0]["epochs"]} epochs
-on bessel, by the paper's recipe unless said, in processor time; timed only after the losses of the first {_STEPS} steps
-(20 iterations of L-BFGS) agreed to {_AGREE:g}. The last columns are by how much these losses differ at most, and, relatively,
-the errors on the test part behind all epochs: rounding grows while a model is trained.
+`python -m benchmarks.replicas`: {rows[0]["seeds"]} seeds side by side and one by itself, whole fits of {rows[0]["epochs"]}
+epochs on bessel, by the paper's recipe unless said, in processor time; timed only after the losses of the first {_STEPS}
+steps (20 iterations of L-BFGS) agreed to {_AGREE:g}. The last columns are by how much these losses differ at most, and,
+relatively, the errors on the test part behind all epochs: rounding grows while a model is trained.
 
 {report(rows)}
 """
