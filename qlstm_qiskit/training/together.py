@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import TrainingError
@@ -122,9 +123,10 @@ class _Joint:
             net.notify("on_epoch_begin", **parts)
         for part, dataset in zip(("train", "valid"), parts.values(), strict=True):
             if dataset is not None:
-                # Each replica has its own, also where all give the same: loaders draw from its stream.
-                loaders = [net.get_iterator(dataset, training=part == "train") for net in nets]
-                self._batches(part, zip(*loaders, strict=True))
+                # Each replica has its own, also where all give the same: loaders draw from its stream when they begin.
+                loaders = [iter(net.get_iterator(dataset, training=part == "train")) for net in nets]
+                shuffled = part == "train" and self.fits[0].options.shuffle
+                self._batches(part, zip(*loaders, strict=True) if shuffled else ((own,) * len(nets) for own in loaders[0]))
         for place, net in zip(self.joined, nets, strict=True):
             try:
                 net.notify("on_epoch_end", **parts)
@@ -136,17 +138,17 @@ class _Joint:
         repeats = nets[0].repeats
         self.module.train(training)
         for batch in batches:
-            for net in nets:
-                net.notify("on_batch_begin", batch=batch, training=training)
+            for net, own in zip(nets, batch, strict=True):
+                _notify(net, "on_batch_begin", batch=own, training=training)
             windows, targets = (torch.stack(parts) for parts in zip(*batch, strict=True))
             size = windows.shape[1]
             if training:
                 windows, targets = windows.repeat(1, repeats, 1, 1), targets.repeat(1, repeats, 1)
             losses = self._step(windows, targets) if training else self._losses(self.joined, windows, targets).tolist()
-            for net, loss in zip(nets, losses, strict=True):
+            for net, own, loss in zip(nets, batch, losses, strict=True):
                 net.history.record_batch(f"{part}_loss", loss)
                 net.history.record_batch(f"{part}_batch_size", size)
-                net.notify("on_batch_end", batch=batch, training=training)
+                _notify(net, "on_batch_end", batch=own, training=training)
             count += 1
         if training and self.optimizer is not None:
             self._share_state(self.optimizer)
@@ -157,9 +159,11 @@ class _Joint:
         """Losses of the replicas whose parameters the joint model has now, (replicas,)."""
         with torch.set_grad_enabled(self.module.training):
             outputs = self.module(windows.flatten(0, 1)).view(len(places), -1, targets.shape[-1])
-            pairs = zip(places, outputs, targets, strict=True)
-            losses = [self.trainings[own].net.get_loss(*pair, training=self.module.training) for own, *pair in pairs]
-            return torch.stack(losses)
+            nets = [self.trainings[place].net for place in places]
+            if type(nets[0].criterion_) is nn.MSELoss:
+                return nn.functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1)
+            pairs = zip(nets, outputs, targets, strict=True)
+            return torch.stack([net.get_loss(*pair, training=self.module.training) for net, *pair in pairs])
 
     def _step(self, windows: Tensor, targets: Tensor) -> list[float]:
         """A step of all replicas; returns their losses before it."""
@@ -230,6 +234,14 @@ class _Joint:
                     net.optimizer_.state[parameter] = {
                         key: value.clone() if key == "step" else value[n] for key, value in optimizer.state[joint[name]].items()
                     }
+
+
+def _notify(net: SearchNet, name: str, **given: Any) -> None:
+    """As skorch's `notify`, without the callbacks that have nothing to do: there are many replicas, and many batches."""
+    getattr(net, name)(net, **given)
+    for _, callback in net.callbacks_:
+        if getattr(type(callback), name) is not getattr(Callback, name):
+            getattr(callback, name)(net, **given)
 
 
 def _let_go(module: nn.Module) -> None:
