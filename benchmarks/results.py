@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dead, derived_noise, learning, primitives, stages, width
+from benchmarks import dead, derived_noise, learning, primitives, replicas, stages, width
 from benchmarks.timing import machine
 from qlstm_qiskit.experiments.studies.records import load_study_folder
 
@@ -151,6 +151,7 @@ a gate), with 1024 shots where sampled. "shift" is parameter shift in RMSprop; "
 
 {learning.report(run("learning"))}
 
+{replicas.section(run("replicas"))}
 ## Other packages{old if without_peers else peers()}"""
     path.write_text(text.rstrip() + "\n")
 

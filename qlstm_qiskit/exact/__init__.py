@@ -11,7 +11,8 @@ from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.noise import Channel, NoisyProgram
 from qlstm_qiskit.exact.noisy import NoisyBank
 from qlstm_qiskit.exact.plain import arrays, gradients, is_watched
-from qlstm_qiskit.exact.shots import CallShots, MeasuredSum, SampledBank, Shots
+from qlstm_qiskit.exact.shot_passes import CallShots, Shots
+from qlstm_qiskit.exact.shots import MeasuredSum, SampledBank
 from qlstm_qiskit.exact.shots_gaussian import GaussianBank
 from qlstm_qiskit.exact.shots_multinomial import MultinomialBank
 

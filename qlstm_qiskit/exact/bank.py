@@ -13,7 +13,7 @@ from torch import Tensor
 from qlstm_qiskit.circuits import Program
 from qlstm_qiskit.errors import CircuitError, OptionError, unknown_option
 from qlstm_qiskit.exact.bound import BoundBank, LastBound, OfReplicas
-from qlstm_qiskit.exact.checks import check_bank_parameters, sizes_of_bank
+from qlstm_qiskit.exact.checks import check_bank_parameters, replica_coefficients, sizes_of_bank
 from qlstm_qiskit.exact.cost import state_cost
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes
@@ -144,6 +144,7 @@ class ExactBank:
         samples: int = 1,
         calls: int = 1,
         gates: tuple[int, ...] | None = None,
+        apart: bool = False,
     ) -> BoundBank:
         """As `bind` for R replicas, by the multilinear form; rows of inputs are those of the first replica, then of the next.
 
@@ -151,22 +152,28 @@ class ExactBank:
             weights: Angles in radians, (R, gates, sum of `n_weights`).
             mixing: Structural weights, (R, gates, candidates); None where the bank has a single candidate.
             samples, calls, gates: As in `bind`, for each replica.
+            apart: Outputs of each candidate, (batch, gates, candidates x outputs), in place of sums; without `mixing`.
 
         Raises:
             ShapeError: A tensor has another shape or dtype.
             CircuitError: A candidate has no multilinear form.
             CapacityError: The pass would not fit in memory.
         """
-        check_bank_parameters(self.n_weights, weights.flatten(0, 1), None if mixing is None else mixing.flatten(0, 1))
-        if self._except(self.forms):
-            raise CircuitError(f"candidates {list(self._except(self.forms))} of this bank have no multilinear form.")
-        n, g = weights.shape[:2]
-        coefficients = weights.new_ones(n, g, 1) if mixing is None else mixing
+        coefficients = replica_coefficients(self.n_weights, weights, mixing, apart=apart)
+        forms, n, g = self._forms_apart if apart else self.forms, *weights.shape[:2]
+        if odd := self._except(forms):
+            raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form.")
         work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
-        needed = n * sum(form.bytes(g, **work) for form in self.forms)
+        needed = n * sum(form.bytes(g, **work) for form in forms)
         require_bytes(needed, f"the multilinear forms of {n} replicas on {samples} samples each", weights.device)
-        parts = [form.bind_replicas(weights, coefficients) for form in self.forms]
-        return BoundBank(OfReplicas(self, weights), weights[0], parts, self.n_outputs, is_native=True)
+        parts = [form.bind_replicas(weights, coefficients) for form in forms]
+        n_outputs = self.n_outputs * (self.n_candidates if apart else 1)
+        return BoundBank(OfReplicas(self, weights), weights[0], parts, n_outputs, is_native=True)
+
+    @property
+    def has_forms(self) -> bool:
+        """Whether all candidates have a multilinear form, so that replicas may be bound."""
+        return not self._except(self.forms)
 
     def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate, (batch, gates, candidates, outputs): by states, unless they are too wide."""

@@ -52,3 +52,21 @@ def check_bank_parameters(n_weights: Sequence[int], weights: Tensor, mixing: Ten
         raise ShapeError(f"a bank of {len(n_weights)} candidates needs structural weights to mix them; got None.")
     if mixing is not None and tuple(mixing.shape) != (len(weights), len(n_weights)):
         raise ShapeError(f"mixing has the shape {tuple(mixing.shape)}; expected ({len(weights)}, {len(n_weights)}).")
+
+
+def replica_coefficients(n_weights: Sequence[int], weights: Tensor, mixing: Tensor | None, *, apart: bool) -> Tensor:
+    """Coefficients of the candidates of R replicas, (R, gates, candidates): 1 where there is no mixing.
+
+    Args:
+        n_weights, weights, mixing: As of `check_bank_parameters`, with R in front of weights and mixing.
+        apart: Whether candidates are not mixed.
+
+    Raises:
+        ShapeError: A tensor has another shape or dtype.
+    """
+    if apart or mixing is None:
+        ones = weights.new_ones(*weights.shape[:2], len(n_weights) if apart else 1)
+        check_bank_parameters(n_weights, weights.flatten(0, 1), ones.flatten(0, 1) if apart else None)
+        return ones
+    check_bank_parameters(n_weights, weights.flatten(0, 1), mixing.flatten(0, 1))
+    return mixing

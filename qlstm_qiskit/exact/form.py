@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle
+from qlstm_qiskit.exact import replicas
 from qlstm_qiskit.exact.adjoint import build_matrix, features, products, sparse_sums
 from qlstm_qiskit.exact.batched import batched_product
 from qlstm_qiskit.exact.codes import digits_of, distinct, factors_of, parts_of
@@ -29,9 +30,6 @@ from qlstm_qiskit.exact.tables import Array, FormTables
 
 #: A feature is a product of entries of tables over this many qubits each.
 _PART_QUBITS = 5
-
-#: Coefficients of replicas that are turned together: more of them, and their gradients, would not stay in a core's cache.
-_BLOCK_BYTES = 2**18
 
 #: All products of the qubits' features are used where at least one in `_GRID_SHARE` occurs and there are at most `_GRID_LIMIT`.
 _GRID_SHARE, _GRID_LIMIT = 3, 3**8
@@ -58,11 +56,6 @@ class MultilinearForm(FormTables):
         super().__init__()
         self.angles, self.n_outputs, self._n_weights = tuple(angles), n_outputs, n_weights
         self._trees: dict[tuple[Any, int], int] = {}
-
-    @property
-    def largest(self) -> int:
-        """Coefficients of one gate that are turned together."""
-        return self.n_rows
 
     def bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool) -> int:
         """What a pass holds in float64: coefficients, angles, matrix, and what each call keeps for gradients."""
@@ -98,22 +91,9 @@ class MultilinearForm(FormTables):
             mixing: Coefficients, (R, gates, candidates).
         """
         (n, g), n_outputs = weights.shape[:2], self.n_outputs
-        at_once = max(1, _BLOCK_BYTES // (8 * g * max(self.largest, 1)))
-        parts = [
-            self.build(*(part[first : first + at_once].flatten(0, 1) for part in (weights, mixing)))
-            for first in range(0, n, at_once)
-        ]
+        matrix = self.build_replicas(weights, mixing)
         if self.slots is not None:
-            rows = [own for part in parts for own in torch.split(part, g, dim=1)]
-
-            def add(inputs: Tensor) -> Tensor:
-                own = self.features(inputs).chunk(n)
-                return torch.cat([sparse_sums(*pair, self) for pair in zip(own, rows, strict=True)])
-
-            return add
-        # From (features, outputs x replicas x gates) to a matrix for each replica.
-        apart = [part.view(len(part), n_outputs, -1, g).permute(2, 0, 1, 3).flatten(2) for part in parts]
-        matrix = torch.cat(apart) if len(apart) > 1 else apart[0].contiguous()
+            return lambda inputs: replicas.sparse_sums(self.features(inputs), matrix, self)
         if not self.is_grid:
             return lambda inputs: (
                 batched_product(self.features(inputs).view(n, -1, matrix.shape[1]), matrix)
@@ -137,10 +117,28 @@ class MultilinearForm(FormTables):
             weights: Angles of all candidates of the bank, (gates, columns).
             mixing: Coefficients of all candidates, (gates, candidates).
         """
-        if self._trees:
-            values = [evaluate_tree(tree, (), weights[:, start:].unbind(1)) for tree, start in self._trees]
-            weights = torch.cat([weights, torch.stack(values, dim=1)], dim=1)
-        return build_matrix(weights, mixing, self)
+        return build_matrix(self._columns(weights), mixing, self)
+
+    def build_replicas(self, weights: Tensor, mixing: Tensor) -> Tensor:
+        """The matrices of R replicas, (R, features, outputs x gates), or their rows (R, rows, gates) where they are sparse.
+
+        Args:
+            weights: Angles, (R, gates, columns).
+            mixing: Coefficients, (R, gates, candidates).
+        """
+        if torch.is_grad_enabled() and not weights.requires_grad:  # turned once, and kept
+            joint = self.build(weights.flatten(0, 1), mixing.flatten(0, 1))
+            apart = joint.view(len(joint), -1, *weights.shape[:2]).permute(2, 0, 1, 3).contiguous()
+            return apart.flatten(2)
+        columns = self._columns(weights.flatten(0, 1)).view(*weights.shape[:2], -1)
+        return replicas.build_matrices(columns, mixing, self)
+
+    def _columns(self, weights: Tensor) -> Tensor:
+        """Angles (gates, columns), and behind them those that are functions of angles."""
+        if not self._trees:
+            return weights
+        values = [evaluate_tree(tree, (), weights[:, start:].unbind(1)) for tree, start in self._trees]
+        return torch.cat([weights, torch.stack(values, dim=1)], dim=1)
 
     def series(self, weights: Tensor, mixing: Tensor) -> FourierSeries:
         """The form at these angles and structural weights, to read."""

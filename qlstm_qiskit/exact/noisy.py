@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.exact.bound import BoundBank, LastBound
-from qlstm_qiskit.exact.checks import check_bank_parameters, sizes_of_bank
+from qlstm_qiskit.exact.bound import BoundBank, LastBound, OfReplicas
+from qlstm_qiskit.exact.checks import check_bank_parameters, replica_coefficients, sizes_of_bank
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.graph import NEGLIGIBLE
 from qlstm_qiskit.exact.memory import require_bytes
@@ -82,6 +82,26 @@ class NoisyBank:
         bound = self._bound(self.form.apart, weights, ones, samples, calls)
         return lambda inputs: bound(inputs).reshape(len(inputs), len(weights), self.n_candidates, self.n_outputs)
 
+    def bind_replicas(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+        apart: bool = False,
+    ) -> BoundBank:
+        """As `bind` for R replicas; arguments and errors as in `ExactBank.bind_replicas`."""
+        coefficients = replica_coefficients(self.n_weights, weights, mixing, apart=apart)
+        form, (n, g) = self.form.apart if apart else self.form, weights.shape[:2]
+        self._require_room(form, n * g, samples, calls, weights.device, f"{n} replicas of ")
+        return BoundBank(
+            OfReplicas(self, weights), weights[0], [form.bind_replicas(weights, coefficients)], form.n_outputs, is_native=True
+        )
+
+    has_forms = True  #: See `ExactBank.has_forms`.
+
     def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate, (batch, gates, candidates, outputs)."""
         return self.bind_apart(weights, samples=len(inputs))(inputs)
@@ -100,8 +120,13 @@ class NoisyBank:
         return self._bound(self.form, weights, coefficients, samples, calls)
 
     def _bound(self, form: NoisyForm, weights: Tensor, mixing: Tensor, samples: int, calls: int) -> BoundBank:
-        if weights.device.type != "cpu":
-            raise OptionError(f"noise inside the exact interpreter runs on the CPU; the angles are on {weights.device}.")
-        needed = form.bytes(len(weights), samples=samples, calls=calls, gradients=torch.is_grad_enabled())
-        require_bytes(needed, f"the noisy form of {self.n_candidates} candidates on {samples} samples", weights.device)
+        self._require_room(form, len(weights), samples, calls, weights.device)
         return BoundBank(self, weights, [form.bind(weights, mixing)], form.n_outputs, is_native=True)
+
+    def _require_room(
+        self, form: NoisyForm, n_gates: int, samples: int, calls: int, device: torch.device, whose: str = ""
+    ) -> None:
+        if device.type != "cpu":
+            raise OptionError(f"noise inside the exact interpreter runs on the CPU; the angles are on {device}.")
+        needed = form.bytes(n_gates, samples=samples, calls=calls, gradients=torch.is_grad_enabled())
+        require_bytes(needed, f"the noisy form of {whose}{self.n_candidates} candidates on {samples} samples", device)

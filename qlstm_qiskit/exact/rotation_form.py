@@ -6,17 +6,19 @@ Every candidate is a product encoding followed by Clifford gates and Pauli rotat
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle, PauliTerm, Program
 from qlstm_qiskit.circuits.cone import WORD_QUBITS
-from qlstm_qiskit.exact import kernels, plain
+from qlstm_qiskit.exact import kernels, plain, replica_kernels
 from qlstm_qiskit.exact.cost import form_cost
 from qlstm_qiskit.exact.form import MultilinearForm, compressed
 from qlstm_qiskit.exact.pieces import STEP_LIMIT, Member, Piece, StepLimitError, find_member, find_pieces, merge_angles
 from qlstm_qiskit.exact.tables import Array
+from qlstm_qiskit.exact.window import near_order
 
 
 def find_forms(
@@ -119,6 +121,32 @@ class RotationForm(MultilinearForm):
     def undo(self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array) -> None:
         angles, sections, (*steps, _), entries = self.constants(state.dtype)
         kernels.build_backward(by_matrix, mixing, angles, sections, tuple(steps), entries, *turns, state, by_weights, by_mixing)
+
+    def fill_many(self, weights: Array, mixing: Array, turns: Array, matrix: Array) -> None:
+        angles, sections, (*_, start), entries = self.constants(matrix.dtype)
+        (room,) = self._rooms(1, matrix)
+        replica_kernels.build_forward(weights, mixing, angles, sections, self._near, start, entries, *turns, room, matrix)
+
+    def undo_many(
+        self, by_matrix: Array, mixing: Array, turns: Array, state: Array | None, by_weights: Array, by_mixing: Array
+    ) -> None:
+        angles, sections, (*_, start), entries = self.constants(by_matrix.dtype)
+        rooms = self._rooms(2, by_matrix)
+        replica_kernels.build_backward(
+            by_matrix, mixing, angles, sections, self._near, start, entries, *turns, *rooms, by_weights, by_mixing
+        )
+
+    def _rooms(self, count: int, matrix: Array) -> list[Array]:
+        """Room for the coefficients of a section, of all gates of a matrix."""
+        return [np.empty((self.largest, matrix.shape[1]), matrix.dtype) for _ in range(count)]
+
+    @cached_property
+    def _near(self) -> tuple[Array, ...]:
+        """The steps in an order in which what they turn stays in a core's first cache, if many gates are turned at once."""
+        order = np.concatenate(
+            [low + near_order(*(own[low:high] for own in self._steps[:3])) for low, high in self._sections[:, :2]]
+        )
+        return tuple(own[order] for own in self._steps[:3])
 
     def plain_matrix(self, weights: Tensor, mixing: Tensor) -> Tensor:
         return plain.rotated_matrix(weights, mixing, self)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,41 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlstm_qiskit.circuits import PauliTerm
-from qlstm_qiskit.errors import ShapeError
+from qlstm_qiskit.exact.batched import batched_product
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.fourier import FourierSeries
+from qlstm_qiskit.exact.shot_passes import CallShots, Counts, ExactValues, How, Sample, Shots
 from qlstm_qiskit.exact.states import Observables
-
-Evaluate = Callable[[Tensor], Tensor]
-#: Shots of each circuit: one number, or one for each gate.
-Counts = int | NDArray[np.int64]
-#: From inputs, and the shots of this call, to sampled values.
-Sample = Callable[[Tensor, Counts], Tensor]
 
 #: An output that is 0, where a candidate has fewer than another.
 NOTHING = (PauliTerm(0, 0, 0.0),)
-
-
-class ExactValues(Protocol):
-    """Exact expectation values of a bank; see `ExactBank`."""
-
-    n_inputs: int
-    n_weights: tuple[int, ...]
-
-    def bind(
-        self,
-        weights: Tensor,
-        mixing: Tensor | None = None,
-        *,
-        samples: int = 1,
-        calls: int = 1,
-        gates: tuple[int, ...] | None = None,
-    ) -> Evaluate: ...
-    def bind_apart(
-        self, weights: Tensor, *, samples: int = 1, calls: int = 1, gates: tuple[int, ...] | None = None
-    ) -> Evaluate: ...
-    def plan(self, weights: Tensor, *, samples: int = 1, calls: int = 1) -> str: ...
-    def fourier(self, weights: Tensor, mixing: Tensor | None = None) -> FourierSeries: ...
 
 
 @dataclass(frozen=True)
@@ -67,17 +39,6 @@ class MeasuredSum:
     output: int
     basis: int
     terms: tuple[PauliTerm, ...]
-
-
-class Shots(Protocol):
-    """How often circuits are run, and where random numbers come from."""
-
-    @property
-    def number(self) -> int:
-        """Of each circuit in each basis, from now on."""
-
-    def generator(self) -> np.random.Generator:
-        """Random numbers for a call."""
 
 
 class SampledBank(ABC):
@@ -107,6 +68,11 @@ class SampledBank(ABC):
     def _compile(self) -> ExactValues:
         """Compile what is to be evaluated; one of the banks, for sizes and plans."""
 
+    @property
+    @abstractmethod
+    def has_forms(self) -> bool:
+        """As `ExactBank.has_forms`, of all that is evaluated."""
+
     @abstractmethod
     def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Sample:
         """From inputs to sampled weighted sums, (batch, gates, outputs), without constants."""
@@ -130,7 +96,29 @@ class SampledBank(ABC):
         `shots`: Of the circuits of each gate in each call, (calls, gates); those of the bank for all where None.
         """
         check_bank_parameters(self.n_weights, weights, mixing)
-        return BoundSamples(self, weights, mixing, How(samples, calls, gates), CallShots(shots))
+        how = How(samples, calls, gates, (self._shots,))
+        return BoundSamples(self, weights, mixing, how, CallShots(shots))
+
+    def bind_replicas(
+        self,
+        weights: Tensor,
+        mixing: Tensor | None = None,
+        *,
+        banks: Sequence[SampledBank],
+        samples: int = 1,
+        calls: int = 1,
+        gates: tuple[int, ...] | None = None,
+    ) -> BoundSamples:
+        """As `ExactBank.bind_replicas`; each replica draws what its bank would draw by itself.
+
+        Args:
+            weights, mixing, samples, calls, gates: As there.
+            banks: That of each replica; of the same candidates.
+        """
+        how = How(samples, calls, gates, tuple(bank._shots for bank in banks), joint=True)
+        flat = None if mixing is None else mixing.flatten(0, 1)
+        check_bank_parameters(self.n_weights, weights.flatten(0, 1), flat)
+        return BoundSamples(self, weights.flatten(0, 1), flat, how, CallShots(None))
 
     @property
     def n_bases(self) -> tuple[int, ...]:
@@ -153,51 +141,6 @@ class SampledBank(ABC):
         return self._make(outputs).fourier(weights, mixing)
 
 
-@dataclass(frozen=True)
-class How:
-    """Sizes of a pass, as `ExactBank.bind` takes them."""
-
-    samples: int
-    calls: int
-    gates: tuple[int, ...] | None
-
-    def options(self) -> dict[str, Any]:
-        return {"samples": self.samples, "calls": self.calls, "gates": self.gates}
-
-
-class CallShots:
-    """The shots of each call of a pass, one call after the other.
-
-    Args:
-        rows: (calls, gates); None where a backend's own number holds for all.
-    """
-
-    def __init__(self, rows: NDArray[np.int64] | None) -> None:
-        self._rows, self._done = rows, 0
-
-    def here(self) -> NDArray[np.int64] | None:
-        """Shots of each gate in this call; None for the backend's own.
-
-        Raises:
-            ShapeError: There are more calls than rows.
-        """
-        if self._rows is None:
-            return None
-        if self._done == len(self._rows):
-            raise ShapeError(
-                f"shots are allocated for {self._done} time steps, and this is one more; allocate them for sequences of this "
-                "length."
-            )
-        row: NDArray[np.int64] = self._rows[self._done]
-        return row
-
-    def take(self) -> NDArray[np.int64] | None:
-        """As `here`, and on to the next call."""
-        found = self.here()
-        self._done += 1
-        return found
-
-
 class BoundSamples:
     """A sampled bank with fixed angles and structural weights; each call is a job of its own."""
 
@@ -214,12 +157,12 @@ class BoundSamples:
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         """Sampled sums ``sum_j w_j f_j(inputs)``, (batch, gates, outputs); as `BoundBank`, fresh shots in each call."""
         values = self._evaluate(inputs, self._counts(self._shots.take()))
-        return values if self._offset is None else values + self._offset
+        return self._how.by_row(values if self._offset is None else values + self._offset)
 
     def candidates(self, inputs: Tensor) -> Tensor:
         """Sampled outputs of each candidate, (batch, gates, candidates, outputs)."""
         values = self._bank._bound_apart(self._weights, self._how)(inputs, self._counts(self._shots.here()))
-        return values + torch.as_tensor(self._bank._constants, dtype=values.dtype, device=values.device)
+        return self._how.by_row(values + torch.as_tensor(self._bank._constants, dtype=values.dtype, device=values.device))
 
     def _counts(self, own: NDArray[np.int64] | None) -> Counts:
         return self._bank._shots.number if own is None else own
@@ -228,4 +171,9 @@ class BoundSamples:
         if not self._bank._constants.any():
             return None
         constants = torch.as_tensor(self._bank._constants, dtype=self._weights.dtype, device=self._weights.device)
-        return constants[0].expand(len(self._weights), -1) if mixing is None else mixing @ constants
+        if mixing is None:
+            return constants[0].expand(len(self._weights), -1)
+        if not self._how.joint:
+            return mixing @ constants
+        own = self._how.split(mixing)
+        return batched_product(own, constants.expand(len(own), -1, -1)).flatten(0, 1)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import PauliTerm
 from qlstm_qiskit.exact.noisy_sum import SecondMoments, noisy_sum
-from qlstm_qiskit.exact.shots import NOTHING, Counts, ExactValues, How, MeasuredSum, Sample, SampledBank
+from qlstm_qiskit.exact.shot_passes import Counts, ExactValues, How, Sample
+from qlstm_qiskit.exact.shots import NOTHING, MeasuredSum, SampledBank
 from qlstm_qiskit.exact.states import Observables
 
 
@@ -43,30 +44,35 @@ class GaussianBank(SampledBank):
         rows = [[item for item in measured if item.output == k] for k in range(self.n_outputs)]
         return [item for row in rows for item in (*row, *[None] * (self._slots - len(row)))]
 
+    @property
+    def has_forms(self) -> bool:
+        return self._means.has_forms and (self._pairs is None or self._pairs.has_forms)
+
     def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Sample:
         if self.n_candidates == 1:
-            together = self._means.bind(weights, None, **how.options())
-            return lambda inputs, shots: self._sampled(together(inputs), None, mixing, self._known, shots)
+            together = how.bound(self._means, weights, None)
+            return lambda inputs, shots: self._sampled(together(inputs), None, mixing, self._known, shots, how)
         assert mixing is not None, "several candidates are mixed"
-        means = self._means.bind_apart(weights, **how.options())
-        pairs = None if self._pairs is None else self._pairs.bind(weights, mixing.square(), **how.options())
+        means = how.bound(self._means, weights, None, apart=True)
+        pairs = None if self._pairs is None else how.bound(self._pairs, weights, mixing.square())
 
         def evaluate(inputs: Tensor, shots: Counts) -> Tensor:
-            moments = weights.new_zeros(len(inputs), len(weights), 0) if pairs is None else pairs(inputs)
-            return self._sampled(means(inputs).flatten(2), moments, mixing, self._known, shots)
+            expected = means(inputs).flatten(2)
+            moments = expected.new_zeros(*expected.shape[:2], 0) if pairs is None else pairs(inputs)
+            return self._sampled(expected, moments, mixing, self._known, shots, how)
 
         return evaluate
 
     def _bound_apart(self, weights: Tensor, how: How) -> Sample:
         size = self.n_outputs * self._slots
-        means = self._means.bind_apart(weights, **how.options())
-        pairs = None if self._pairs is None else self._pairs.bind_apart(weights, **how.options())
+        means = how.bound(self._means, weights, None, apart=True)
+        pairs = None if self._pairs is None else how.bound(self._pairs, weights, None, apart=True)
 
         def evaluate(inputs: Tensor, shots: Counts) -> Tensor:
             expected = means(inputs)
             moments = expected[..., size:] if pairs is None else pairs(inputs)
             sampled = [
-                self._sampled(expected[:, :, c, :size], moments[:, :, c], None, self._known.of(c), shots)
+                self._sampled(expected[:, :, c, :size], moments[:, :, c], None, self._known.of(c), shots, how)
                 for c in range(self.n_candidates)
             ]
             return torch.stack(sampled, dim=2)
@@ -74,11 +80,19 @@ class GaussianBank(SampledBank):
         return evaluate
 
     def _sampled(
-        self, values: Tensor, moments: Tensor | None, mixing: Tensor | None, known: SecondMoments, shots: Counts
+        self,
+        values: Tensor,
+        moments: Tensor | None,
+        mixing: Tensor | None,
+        known: SecondMoments,
+        shots: Counts,
+        how: How,
     ) -> Tensor:
         batch, gates, _ = values.shape
         shape = (batch, gates, self.n_outputs, self._slots)
-        normal = self._shots.generator().standard_normal((batch, gates, self.n_outputs * self._slots))
+        own = (batch, gates // len(how.sources), self.n_outputs * self._slots)
+        drawn = [source.generator().standard_normal(own) for source in how.sources]
+        normal = drawn[0] if len(drawn) == 1 else np.concatenate(drawn, axis=1)
         if not isinstance(shots, int):  # noise is in proportion to them, so that loops that take one number serve
             normal, shots = normal / np.sqrt(shots)[:, None], 1
         sums = noisy_sum(values, moments, mixing, normal, known, shots)

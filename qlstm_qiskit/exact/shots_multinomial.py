@@ -15,7 +15,8 @@ from torch import Tensor
 from qlstm_qiskit.circuits import PauliTerm
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.exact.memory import require_bytes
-from qlstm_qiskit.exact.shots import NOTHING, Counts, ExactValues, How, MeasuredSum, Sample, SampledBank
+from qlstm_qiskit.exact.shot_passes import Counts, ExactValues, How, Sample, Shots
+from qlstm_qiskit.exact.shots import NOTHING, MeasuredSum, SampledBank
 
 #: Qubits measured together of which all 2^n outcomes are written down.
 _MOST_BITS = 14
@@ -47,27 +48,46 @@ class MultinomialBank(SampledBank):
         )
         return self._values
 
+    @property
+    def has_forms(self) -> bool:
+        return self._values.has_forms
+
     def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Sample:
         apart = self._bound_apart(weights, how)
         if mixing is None:
             return lambda inputs, shots: apart(inputs, shots).squeeze(2)
-        return lambda inputs, shots: torch.einsum("bgck,gc->bgk", apart(inputs, shots), mixing).contiguous()
+        rows = how.each(mixing, dim=0)
+
+        def evaluate(inputs: Tensor, shots: Counts) -> Tensor:
+            pairs = zip(how.each(apart(inputs, shots)), rows, strict=True)
+            sums = [torch.einsum("bgck,gc->bgk", *own) for own in pairs]
+            return sums[0].contiguous() if len(sums) == 1 else torch.cat(sums, dim=1)
+
+        return evaluate
 
     def _bound_apart(self, weights: Tensor, how: How) -> Sample:
-        values = self._values.bind_apart(weights, **how.options())
+        values = how.bound(self._values, weights, None, apart=True)
         read = torch.as_tensor(self._read, dtype=weights.dtype, device=weights.device)
 
         def evaluate(inputs: Tensor, shots: Counts) -> Tensor:
             expected = values(inputs)
             # The draw has no derivative: that of the mean stands for it.
-            noisy = expected + (self._draw(expected.detach(), shots) - expected.detach())
-            return torch.einsum("bgcs,csk->bgck", noisy, read)
+            noisy = expected + (self._draw(expected.detach(), shots, how.sources) - expected.detach())
+            sums = [torch.einsum("bgcs,csk->bgck", own, read) for own in how.each(noisy)]
+            return sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
 
         return evaluate
 
-    def _draw(self, expected: Tensor, shots: Counts) -> Tensor:
+    def _draw(self, expected: Tensor, shots: Counts, sources: Sequence[Shots]) -> Tensor:
         """Means over shots of all strings, from their expectation values (batch, gates, candidates, strings)."""
-        generator, exact = self._shots.generator(), expected.to("cpu", torch.float64).numpy()
+        exact = np.split(expected.to("cpu", torch.float64).numpy(), len(sources), axis=1)
+        drawn = [
+            self._drawn(np.ascontiguousarray(own), shots, source.generator())
+            for own, source in zip(exact, sources, strict=True)
+        ]
+        return torch.from_numpy(np.concatenate(drawn, axis=1)).to(expected)
+
+    def _drawn(self, exact: Array, shots: Counts, generator: np.random.Generator) -> Array:
         drawn = exact.copy()
         for c, bases in enumerate(self._bases):
             start = 0
@@ -75,7 +95,7 @@ class MultinomialBank(SampledBank):
                 own = slice(start, start + 2 ** len(basis.qubits) - 1)
                 start = own.stop
                 drawn[:, :, c, own] = basis.sampled(exact[:, :, c, own], shots, generator)
-        return torch.from_numpy(drawn).to(expected)
+        return drawn
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ class FormTables(ABC):
         return len(self.feature_codes) * self.n_outputs if self.slots is None else self.slots.shape[1]
 
     @property
+    def largest(self) -> int:
+        """Coefficients of one gate that are turned together."""
+        return self.n_rows
+
+    @property
     def n_angles(self) -> int:
         """Angles of rotations by weights, in all candidates."""
         return len(self._angles[0])
@@ -78,6 +83,19 @@ class FormTables(ABC):
     @abstractmethod
     def undo(self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array) -> None:
         """Gradients of `fill` from that by the matrix, into `by_weights` and `by_mixing`; uses up `state`."""
+
+    def fill_many(self, weights: Array, mixing: Array, turns: Array, matrix: Array) -> Array | None:
+        """As `fill`, for the gates of many models at once; returns the coefficients where `undo_many` needs them."""
+        state = self.take_buffer(matrix.shape[1], matrix.dtype)
+        self.fill(weights, mixing, turns, state, matrix)
+        return state
+
+    def undo_many(
+        self, by_matrix: Array, mixing: Array, turns: Array, state: Array | None, by_weights: Array, by_mixing: Array
+    ) -> None:
+        """As `undo`, for the gates of many models at once."""
+        assert state is not None
+        self.undo(by_matrix, mixing, turns, state, by_weights, by_mixing)
 
     @abstractmethod
     def plain_matrix(self, weights: Tensor, mixing: Tensor) -> Tensor:

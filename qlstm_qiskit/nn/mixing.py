@@ -9,7 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from qlstm_qiskit.nn.noise import gumbel
+from qlstm_qiskit.nn.noise import Source, gumbel
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Mixing:
         present: Tensor,
         temperature: float,
         training: bool,
-        generator: torch.Generator | None = None,
+        generator: Source = None,
     ) -> Tensor:
         """Coefficients, (gates, candidates).
 
@@ -45,7 +45,7 @@ class Mixing:
             present: Whether a gate has a candidate, (gates, candidates), bool.
             temperature: Below 1, convex coefficients are closer to a choice of one candidate.
             training: Whether to draw noise.
-            generator: Source of the noise; torch's default generator where None.
+            generator: See `Source`.
         """
         if not self.convex:
             return weights

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+#: Where noise comes from: torch's default generator where None; with several, each is that of a replica.
+Source = torch.Generator | tuple[torch.Generator, ...] | None
 
 
 class Stream(torch.Generator):
@@ -53,16 +56,37 @@ def drawing_from(generator: torch.Generator, module: nn.Module) -> Iterator[None
             del stack.forward
 
 
-def dropout(values: Tensor, probability: float, training: bool, generator: torch.Generator | None) -> Tensor:
-    """`torch.nn.functional.dropout` from a generator; None is torch's default generator."""
+def draw_each_from(generators: Sequence[torch.Generator], module: nn.Module) -> None:
+    """Let a module of replicas draw the noise of each from a generator of its own; see `drawing_from`."""
+    for part in module.modules():
+        if hasattr(part, "noise_source"):
+            part.noise_source = tuple(generators)  # type: ignore[assignment]
+
+
+def dropout(values: Tensor, probability: float, training: bool, generator: Source) -> Tensor:
+    """`torch.nn.functional.dropout` from a generator.
+
+    Args:
+        values: (time, batch, features), or (rows, features); with generators of replicas (time, replicas x batch, features).
+        probability: Of a feature to be dropped.
+        training: Nothing is dropped without.
+        generator: See `Source`.
+    """
     if generator is None or not training:
         return nn.functional.dropout(values, probability, training)
-    kept = torch.empty_like(values).bernoulli_(1 - probability, generator=generator)
+    if isinstance(generator, tuple):
+        time, rows, features = values.shape
+        own = [values.new_empty(time, rows // len(generator), features) for _ in generator]
+        kept = torch.cat([each.bernoulli_(1 - probability, generator=g) for each, g in zip(own, generator, strict=True)], dim=1)
+    else:
+        kept = torch.empty_like(values).bernoulli_(1 - probability, generator=generator)
     return values * kept.div_(1 - probability)
 
 
-def gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Noise in the shape of a tensor, as `torch.nn.functional.gumbel_softmax` draws it; None is torch's default generator."""
+def gumbel(like: Tensor, generator: Source) -> Tensor:
+    """Noise in the shape of a tensor, as `torch.nn.functional.gumbel_softmax` draws it; see `Source`."""
+    if isinstance(generator, tuple):
+        return torch.stack([gumbel(own, each) for own, each in zip(like, generator, strict=True)])
     return -torch.empty_like(like, memory_format=torch.legacy_contiguous_format).exponential_(generator=generator).log()
 
 

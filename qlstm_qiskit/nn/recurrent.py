@@ -22,7 +22,7 @@ from qlstm_qiskit.nn.checks import (
     space_of_each_cell,
 )
 from qlstm_qiskit.nn.lengths import in_order, over_lengths, sizes_of
-from qlstm_qiskit.nn.noise import dropout
+from qlstm_qiskit.nn.noise import Source, dropout
 from qlstm_qiskit.nn.pairs import RestrictedParameter
 from qlstm_qiskit.space import SearchSpace
 
@@ -61,7 +61,7 @@ class Recurrent(Circuits, Generic[Cell]):
     """
 
     cell_type: ClassVar[type[RecurrentCell]]
-    noise_source: torch.Generator | None = None  #: torch's default one where None; see `drawing_from`
+    noise_source: Source = None  #: See `drawing_from`.
 
     def __init__(
         self,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.exact import ExactBank, batched_product, even_sigmoid
+from qlstm_qiskit.exact import ExactBank, NoisyBank, SampledBank, batched_product, even_sigmoid
 from qlstm_qiskit.hardware import Bound
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.forecaster import Forecaster
 from qlstm_qiskit.nn.mixing import MIXINGS
+from qlstm_qiskit.nn.noise import Source
 from qlstm_qiskit.nn.pairs import filled
+
+_Inner = ExactBank | NoisyBank | SampledBank
 
 
 class ReplicaLinear(nn.Module):
@@ -41,7 +44,12 @@ class ReplicaBank(nn.Module):
 
     Args:
         banks: Of the replicas; all of the same candidates and backend.
+
+    Raises:
+        OptionError: One has shots of its own for each gate and call.
     """
+
+    noise_source: Source = None  #: See `draw_each_from`.
 
     def __init__(self, banks: Sequence[CircuitBank]) -> None:
         super().__init__()
@@ -50,7 +58,9 @@ class ReplicaBank(nn.Module):
         weights = [bank.structural_weights for bank in banks if bank.structural_weights is not None]
         if weights:
             self.structural_weights = _stacked(weights)
-        self._banks = (banks[0],)  # in a tuple, so that its parameters are none of this module's
+        self._banks = tuple(banks)  # in a tuple, so that their parameters are none of this module's
+        if any(bank.shots is not None for bank in banks):
+            raise OptionError("replicas take the shots of their backends; undo what was allocated by allocate(None).")
 
     @property
     def n_replicas(self) -> int:
@@ -69,7 +79,6 @@ class ReplicaBank(nn.Module):
         """As `CircuitBank.bind`, for `samples` rows of all replicas together."""
         bank, n = self._banks[0], self.n_replicas
         exact, present = bank._bank, bank._has
-        assert isinstance(exact, ExactBank)
         angles: Tensor = self.angles
         if bank.sharing == "shared":
             angles = angles.repeat(1, 1, len(bank.candidates))
@@ -78,10 +87,21 @@ class ReplicaBank(nn.Module):
         mixing: Tensor | None = self.structural_weights
         if mixing is not None:
             mixing = filled(mixing, present.expand(n, -1, -1)) if mixing.dim() == 2 else mixing
-            mixing = MIXINGS[bank.mixing].coefficients(mixing, present, 1.0, training=False)
+            temperature = 1.0 if bank.temperature is None else float(bank.temperature)
+            mixing = MIXINGS[bank.mixing].coefficients(mixing, present, temperature, self.training, self.noise_source)
         if gates is not None:
             angles, mixing = angles[:, list(gates)], None if mixing is None else mixing[:, list(gates)]
+        if isinstance(exact, SampledBank):
+            sampled = [cast(SampledBank, own._bank) for own in self._banks]
+            return exact.bind_replicas(angles, mixing, banks=sampled, samples=samples // n, calls=calls, gates=gates)
+        assert isinstance(exact, ExactBank | NoisyBank)
         return exact.bind_replicas(angles, mixing, samples=samples // n, calls=calls, gates=gates)
+
+
+def is_worth_it(bank: CircuitBank, *, samples: int, calls: int = 1) -> bool:
+    """Whether a pass of this size through a bank is by the multilinear form alone, so that `ReplicaBank` does the same."""
+    own = bank._bank
+    return isinstance(own, _Inner) and own.has_forms and bank.path(samples=samples, calls=calls) == "form"
 
 
 def side_by_side(models: Sequence[Forecaster]) -> Forecaster:

@@ -6,21 +6,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from skorch.callbacks import Callback
+from torch import Tensor, nn
 
 from qlstm_qiskit.errors import TrainingError
+from qlstm_qiskit.hardware.interpreter.sampled import NoisyBackend, SampledBackend
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.nn.mixing import MIXINGS
-from qlstm_qiskit.nn.replicas import side_by_side
+from qlstm_qiskit.nn.noise import draw_each_from
+from qlstm_qiskit.nn.replicas import is_worth_it, side_by_side
 from qlstm_qiskit.search import WeightedSum
 from qlstm_qiskit.training.batches import Windows
 from qlstm_qiskit.training.callbacks import reason_of_callbacks
 from qlstm_qiskit.training.fitting import Fit, Fitted, Training
+from qlstm_qiskit.training.lockstep import step_together
 from qlstm_qiskit.training.searching import SearchNet
 
-#: Optimisers that treat each number by itself, so that those of replicas may lie in one tensor.
-ELEMENTWISE = ("rmsprop", "adam")
+#: Optimisers that treat each number by itself, so that those of replicas may lie in one tensor; and those that look at all
+#: numbers of a model, of which each replica keeps its own.
+ELEMENTWISE, WHOLE = ("rmsprop", "adam"), ("lbfgs",)
 
 
 def fit_together(fits: Sequence[Fit]) -> list[Fitted | TrainingError]:
@@ -53,23 +57,24 @@ def reason_apart(fit: Fit) -> str | None:
     if reason := reason_of_callbacks(options.callbacks):
         return reason
     reasons = {
-        f"the optimizer {options.optimizer} looks at all parameters together": options.optimizer not in ELEMENTWISE,
+        f"the optimizer {options.optimizer} has steps of its own": options.optimizer not in (*ELEMENTWISE, *WHOLE),
         f"the search strategy {strategy.name} has steps of its own": options.search is not None and strategy != WeightedSum(),
-        f"mixing={options.mixing!r} draws noise": MIXINGS[options.mixing].sampled,
-        f"dropout={options.dropout} draws noise": bool(options.dropout),
-        f"repeats={options.repeats} evaluates windows with different noise": options.repeats > 1,
         f"device={options.device!r} has no multilinear form": torch.device(options.device).type != "cpu",
     }
     for reason, holds in reasons.items():
         if holds:
             return reason
+    own = options.backend if isinstance(options.backend, SampledBackend) else None
+    if own is not None:
+        return f"backend {own.name} is one object, which counts the shots of all trainings; give its name"
     circuits = fit.build(torch.Generator()).circuits
     if circuits is None:
         return "the model has no circuits"
     for cell in circuits.layers():
-        if not isinstance(cell.bank.backend, StatevectorBackend):
-            return f"backend {cell.bank.backend.name} does not give exact values"
-        if cell.bank.path(samples=fit.batch_size, calls=fit.train[0].shape[1]) != "form":
+        backend = cell.bank.backend
+        if not isinstance(backend, StatevectorBackend | NoisyBackend | SampledBackend):
+            return f"backend {backend.name} runs circuits, and only the exact interpreter has replicas"
+        if not is_worth_it(cell.bank, samples=fit.batch_size * options.repeats, calls=fit.train[0].shape[1]):
             return "not all of its circuits have a multilinear form that is worth it"
     return None
 
@@ -81,7 +86,7 @@ class _Joint:
         self.fits, self.trainings, self.errors = fits, trainings, errors
         self.joined: list[int] = []  #: Places of the replicas that are side by side now.
         self.module: Forecaster
-        self.optimizer: torch.optim.Optimizer
+        self.optimizer: torch.optim.Optimizer | None = None  #: Of all together; None where each has its own.
 
     def run(self) -> None:
         train, valid = self.fits[0].train, self.fits[0].valid
@@ -121,9 +126,10 @@ class _Joint:
             net.notify("on_epoch_begin", **parts)
         for part, dataset in zip(("train", "valid"), parts.values(), strict=True):
             if dataset is not None:
-                # Each replica has its own, also where all give the same: loaders draw from its stream.
-                loaders = [net.get_iterator(dataset, training=part == "train") for net in nets]
-                self._batches(part, zip(*loaders, strict=True))
+                # Each replica has its own, also where all give the same: loaders draw from its stream when they begin.
+                loaders = [iter(net.get_iterator(dataset, training=part == "train")) for net in nets]
+                shuffled = part == "train" and self.fits[0].options.shuffle
+                self._batches(part, zip(*loaders, strict=True) if shuffled else ((own,) * len(nets) for own in loaders[0]))
         for place, net in zip(self.joined, nets, strict=True):
             try:
                 net.notify("on_epoch_end", **parts)
@@ -132,30 +138,73 @@ class _Joint:
 
     def _batches(self, part: str, batches: Iterator[Any]) -> None:
         nets, training, count = self._nets(), part == "train", 0
+        repeats = nets[0].repeats
         self.module.train(training)
         for batch in batches:
-            for net in nets:
-                net.notify("on_batch_begin", batch=batch, training=training)
+            for net, own in zip(nets, batch, strict=True):
+                _notify(net, "on_batch_begin", batch=own, training=training)
             windows, targets = (torch.stack(parts) for parts in zip(*batch, strict=True))
-            with torch.set_grad_enabled(training):
-                outputs = self.module(windows.flatten(0, 1)).view(len(nets), -1, targets.shape[-1])
-                pairs = zip(nets, outputs, targets, strict=True)
-                losses = torch.stack([net.get_loss(*pair, training=training) for net, *pair in pairs])
-                if training:
-                    for group, own in zip(self.optimizer.param_groups, nets[0].optimizer_.param_groups, strict=True):
-                        group["lr"] = own["lr"]
-                    self.optimizer.zero_grad()
-                    losses.sum().backward()  # type: ignore[no-untyped-call]
-                    self.optimizer.step()
-            for net, loss in zip(nets, losses.tolist(), strict=True):
+            size = windows.shape[1]
+            if training:
+                windows, targets = windows.repeat(1, repeats, 1, 1), targets.repeat(1, repeats, 1)
+            losses = self._step(windows, targets) if training else self._losses(self.joined, windows, targets).tolist()
+            for net, own, loss in zip(nets, batch, losses, strict=True):
                 net.history.record_batch(f"{part}_loss", loss)
-                net.history.record_batch(f"{part}_batch_size", windows.shape[1])
-                net.notify("on_batch_end", batch=batch, training=training)
+                net.history.record_batch(f"{part}_batch_size", size)
+                _notify(net, "on_batch_end", batch=own, training=training)
             count += 1
-        if training:
-            self._share_state()
+        if training and self.optimizer is not None:
+            self._share_state(self.optimizer)
         for net in nets:
             net.history.record(f"{part}_batch_count", count)
+
+    def _losses(self, places: Sequence[int], windows: Tensor, targets: Tensor) -> Tensor:
+        """Losses of the replicas whose parameters the joint model has now, (replicas,)."""
+        with torch.set_grad_enabled(self.module.training):
+            outputs = self.module(windows.flatten(0, 1)).view(len(places), -1, targets.shape[-1])
+            nets = [self.trainings[place].net for place in places]
+            if type(nets[0].criterion_) is nn.MSELoss:
+                return nn.functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1)
+            pairs = zip(nets, outputs, targets, strict=True)
+            return torch.stack([net.get_loss(*pair, training=self.module.training) for net, *pair in pairs])
+
+    def _step(self, windows: Tensor, targets: Tensor) -> list[float]:
+        """A step of all replicas; returns their losses before it."""
+        if self.optimizer is None:
+            return self._steps_apart(windows, targets)
+        nets = self._nets()
+        losses = self._losses(self.joined, windows, targets)
+        for group, own in zip(self.optimizer.param_groups, nets[0].optimizer_.param_groups, strict=True):
+            group["lr"] = own["lr"]
+        self.optimizer.zero_grad()
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return losses.tolist()
+
+    def _steps_apart(self, windows: Tensor, targets: Tensor) -> list[float]:
+        """As `_step` where each replica has an optimiser of its own, which evaluates its loss as often as it likes."""
+        nets, first = self._nets(), []
+
+        def evaluate(some: list[int]) -> list[Tensor]:
+            self._gather(some)
+            losses = self._losses([self.joined[n] for n in some], windows[some], targets[some])
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            for name, joint in self.module.named_parameters():
+                for place, n in enumerate(some):
+                    nets[n].module_.get_parameter(name).grad = None if joint.grad is None else joint.grad[place]
+            first.append(losses.detach())
+            return list(losses.detach())
+
+        step_together([net.optimizer_.step for net in nets], evaluate)
+        self._gather(range(len(nets)))
+        return first[0].tolist()
+
+    def _gather(self, places: Sequence[int]) -> None:
+        """Copy the parameters of the replicas at these places among those that are joined into the joint model."""
+        nets = self._nets()
+        for name, joint in self.module.named_parameters():
+            joint.data = torch.stack([nets[n].module_.get_parameter(name).data for n in places])
+            joint.grad = None
 
     def _join(self, places: list[int]) -> None:
         """Put replicas side by side: their parameters become views of the joint ones."""
@@ -165,6 +214,9 @@ class _Joint:
         self.module = side_by_side([net.module_ for net in nets])
         for net in nets:
             net.together = len(nets)
+        draw_each_from([self.trainings[place].generator for place in places], self.module)
+        if self.fits[0].options.optimizer in WHOLE:
+            return
         joint = dict(self.module.named_parameters())
         named = [dict(net.module_.named_parameters()) for net in nets]
         self.optimizer = type(nets[0].optimizer_)(joint.values(), **nets[0].optimizer_.defaults)
@@ -178,16 +230,23 @@ class _Joint:
                     for key, value in states[0].items()
                 }
 
-    def _share_state(self) -> None:
+    def _share_state(self, optimizer: torch.optim.Optimizer) -> None:
         """Let the optimiser of each replica have its part of the joint state, as a checkpoint writes it."""
         joint = dict(self.module.named_parameters())
         for n, net in enumerate(self._nets()):
             for name, parameter in net.module_.named_parameters():
-                if joint[name] in self.optimizer.state:
+                if joint[name] in optimizer.state:
                     net.optimizer_.state[parameter] = {
-                        key: value.clone() if key == "step" else value[n]
-                        for key, value in self.optimizer.state[joint[name]].items()
+                        key: value.clone() if key == "step" else value[n] for key, value in optimizer.state[joint[name]].items()
                     }
+
+
+def _notify(net: SearchNet, name: str, **given: Any) -> None:
+    """As skorch's `notify`, without the callbacks that have nothing to do: there are many replicas, and many batches."""
+    getattr(net, name)(net, **given)
+    for _, callback in net.callbacks_:
+        if getattr(type(callback), name) is not getattr(Callback, name):
+            getattr(callback, name)(net, **given)
 
 
 def _let_go(module: nn.Module) -> None:

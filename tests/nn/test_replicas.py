@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit.quantum_info import SparsePauliOp
 from torch import Tensor, nn
 
 from qlstm_qiskit import QGRU, QLSTM, SearchSpace
 from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError
-from qlstm_qiskit.exact import ExactBank
-from qlstm_qiskit.exact import form as forms
-from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.exact import ExactBank, replicas
+from qlstm_qiskit.hardware import BackendSpec, load_backend
+from qlstm_qiskit.nn import CircuitBank, Forecaster
 from qlstm_qiskit.nn.replicas import ReplicaBank, side_by_side
+from qlstm_qiskit.space import Candidate
 
 CONFIG1 = SearchSpace.handcrafted(1)
 KINDS: dict[str, dict[str, Any]] = {
@@ -67,11 +71,102 @@ def test_outputs_and_gradients_are_those_of_each(kind: str) -> None:
         torch.testing.assert_close(joint(inputs.flatten(0, 1)).view_as(outputs), outputs, rtol=0, atol=1e-13)
 
 
+ENTRY: dict[str, Any] = {"name": "here", "kind": "statevector", "shots": 300}
+NOISE: dict[str, Any] = {"noise": {"device": "torino", "readout": True}}
+RX = SearchSpace.product(["RY", "H-RX"], ["linear-RY", "linear-RX"])
+SAMPLED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "shots": ({}, {"space": CONFIG1}),
+    "shots, candidates": ({}, {"space": RX}),
+    "shots, linear layers": ({}, {"n_qubits": 5, "space": CONFIG1}),
+    "shots, a GRU": ({}, {"cell": QGRU, "space": RX}),
+    "shots, dropped candidates": ({}, {"space": RX, "restrict": [[0, 2], [3], [1, 2, 3], [1]]}),
+    "bit strings": ({"sampling": "multinomial"}, {"space": CONFIG1}),
+    "bit strings, candidates": ({"sampling": "multinomial"}, {"space": RX}),
+    "noise": (NOISE | {"shots": None}, {"space": CONFIG1}),
+    "noise, candidates": (NOISE | {"shots": None}, {"space": RX}),
+    "shots and noise": (NOISE, {"space": CONFIG1}),
+    "shots and noise, candidates": (NOISE, {"space": RX}),
+}
+
+
+def sampled(entry: dict[str, Any], options: dict[str, Any], n: int = 3) -> list[Forecaster]:
+    """Models, each with a backend and a seed of its own."""
+    spec = BackendSpec.model_validate({key: value for key, value in (ENTRY | entry).items() if value is not None})
+    return [models(seed + 1, backend=load_backend(spec, seed=seed), **options)[seed] for seed in range(n)]
+
+
+def passed(model: Forecaster, inputs: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Outputs of two passes, the latter without gradients, and the gradients of the first."""
+    outputs = model(inputs)
+    outputs.square().sum().backward()
+    with torch.no_grad():
+        again = model(inputs)
+    return [outputs, again], {name: own.grad for name, own in model.named_parameters() if own.grad is not None}
+
+
+@pytest.mark.parametrize("kind", SAMPLED)
+def test_each_draws_what_it_would_draw_by_itself(kind: str) -> None:
+    entry, options = SAMPLED[kind]
+    own, inputs = sampled(entry, options), windows(3)
+    values, gradients = passed(side_by_side(own), inputs.flatten(0, 1))
+    one_values, one_gradients = passed(side_by_side(sampled(entry, options)[2:]), inputs[2])
+    for place, model in enumerate(sampled(entry, options)):
+        alone, alone_gradients = passed(model, inputs[place])
+        for found, expected, by_one in zip(values, alone, one_values, strict=True):
+            torch.testing.assert_close(found.view(3, -1, 2)[place], expected, rtol=0, atol=1e-12)
+            assert place < 2 or torch.equal(found.view(3, -1, 2)[place], by_one)
+        assert alone_gradients.keys() == gradients.keys()
+        for name, gradient in alone_gradients.items():
+            torch.testing.assert_close(gradients[name][place], gradient, rtol=0, atol=1e-11)
+            assert place < 2 or torch.equal(gradients[name][place], one_gradients[name][0])
+    counts = {model.circuits.cells[0].bank.backend.draws.count for model in own}  # type: ignore[union-attr]
+    n_stages = 2 if "GRU" in kind else 1
+    assert counts == ({0} if "shots" not in kind and "bit" not in kind else {2 * 3 * n_stages})
+
+
+@pytest.mark.parametrize("kind", ["shots, candidates", "bit strings, candidates", "shots and noise, candidates"])
+def test_sampled_candidates_apart_are_those_of_each_replica(kind: str) -> None:
+    own, alone = (sampled(*SAMPLED[kind]) for _ in range(2))
+    banks, others = ([model.circuits.cells[0].bank for model in each] for each in (own, alone))  # type: ignore[union-attr]
+    inputs = torch.randn(3, 5, banks[0].n_inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    joint = ReplicaBank(banks).bind(samples=15).candidates(inputs.flatten(0, 1))
+    for bank, rows, found in zip(others, inputs, joint.chunk(3), strict=True):
+        torch.testing.assert_close(found, bank.bind(samples=5).candidates(rows), rtol=0, atol=1e-12)
+
+
+def test_constants_of_observables_are_added_for_each() -> None:
+    generator = torch.Generator().manual_seed(3)
+    x, w = ParameterVector("x", 2), ParameterVector("w", 2)
+    circuit = QuantumCircuit(2)
+    for qubit in range(2):
+        circuit.ry(x[qubit], qubit)
+        circuit.ry(w[qubit], qubit)
+    circuit.cx(0, 1)
+    outputs = [SparsePauliOp.from_list([("IZ", 0.5), ("II", 0.7)]), SparsePauliOp(["ZI"])]
+    candidates = [Candidate(name, circuit, tuple(x), tuple(w), outputs) for name in ("one", "two")]
+    spec = BackendSpec.model_validate(ENTRY | {"reduce": False})
+
+    backends = [load_backend(spec, seed=n) for n in range(2)]
+    banks = [CircuitBank(candidates, 2, backend=own, angle_std=1.0, generator=generator) for own in backends]
+    inputs = torch.randn(8, 2, dtype=torch.float64, generator=generator)
+    joint = ReplicaBank(banks).bind(samples=8)(inputs)
+    for n, bank in enumerate(banks):
+        backends[n].draws.count = 0
+        torch.testing.assert_close(joint[4 * n :][:4], bank.bind(samples=4)(inputs[4 * n :][:4]), rtol=0, atol=1e-13)
+
+
+def test_shots_that_were_allocated_are_refused() -> None:
+    own = sampled({}, {"space": CONFIG1})
+    own[1].circuits.cells[0].bank.allocate([[5] * 4] * 3)  # type: ignore[union-attr]
+    with pytest.raises(OptionError, match=r"undo what was allocated by allocate\(None\)"):
+        side_by_side(own)
+
+
 @pytest.mark.parametrize("kind", ["36 candidates", "linear layers"])
 def test_blocks_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own, found = models(**KINDS[kind]), []
-    for size in (1, forms._BLOCK_BYTES):
-        monkeypatch.setattr(forms, "_BLOCK_BYTES", size)
+    for size in (1, replicas._BLOCK_BYTES):
+        monkeypatch.setattr(replicas, "_BLOCK_BYTES", size)
         joint = side_by_side(own)
         joint(windows(len(own)).flatten(0, 1)).square().sum().backward()
         found.append([parameter.grad for parameter in joint.parameters()])

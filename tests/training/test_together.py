@@ -14,7 +14,8 @@ from skorch.callbacks import EarlyStopping
 
 from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor, SearchSpace, load_dataset
 from qlstm_qiskit.errors import OptionError, TrainingError
-from qlstm_qiskit.exact import adjoint
+from qlstm_qiskit.exact import replicas
+from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.training import train_together
 from qlstm_qiskit.training.callbacks import LastEpoch
 from qlstm_qiskit.training.checkpoint import Checkpoint
@@ -37,6 +38,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "patience": {"valid_fraction": 0.3, "patience": 1, "max_epochs": 30, "lr": 0.2, "optimizer": "adam"},
     "arctangent, 3 outputs": {"input_map": "arctan"},
     "more qubits than a word": {"n_qubits": 34, "max_epochs": 1},
+    "dropout": {"num_layers": 2, "dropout": 0.3, "shuffle": True},
+    "noise of a choice": {"model": "diffqas", "mixing": "gumbel-softmax"},
+    "shots": {"backend": "exact-shots", "valid_fraction": 0.3},
+    "shots, often, 36 candidates": {"model": "diffqas", "backend": "exact-shots", "repeats": 3, "max_epochs": 2},
+    "shots, two layers, dropout": {"backend": "exact-shots", "num_layers": 2, "dropout": 0.3},
+    "bit strings": {"backend": BackendSpec(name="bits", kind="statevector", shots=64, sampling="multinomial")},
+    "noise": {"backend": BackendSpec(name="noise", kind="statevector", noise={"device": "torino"})},
+    "recipe device": {"backend": "exact-noise-torino", "optimizer": "adam", "lr": 0.03, "schedule": "cosine"},
 }
 
 
@@ -65,6 +74,26 @@ def test_each_is_what_it_is_by_itself(kind: str) -> None:
     assert kind != "patience" or len(lengths) > 1  # they end in different epochs
 
 
+@pytest.mark.parametrize(
+    "options", [{"model": "config1"}, {"model": "config1", "n_qubits": 5, "valid_fraction": 0.3}, {}], ids=str
+)
+def test_line_searches_are_those_of_each(options: dict[str, Any]) -> None:
+    """Rounding grows from iteration to iteration, so that parameters, on which the loss hardly depends, agree less."""
+    options = LBFGS | {"max_epochs": 2} | options  # 40 iterations
+    together = estimators(**options)
+    assert train_together(together, X, Y) is None
+    counts = set()
+    for joint, alone in zip(together, estimators(**options), strict=True):
+        alone.fit(X, Y)
+        for name in {"train_loss", "valid_loss"} & set(alone.history_[0]):
+            np.testing.assert_allclose([row[name] for row in joint.history_], [row[name] for row in alone.history_], atol=1e-10)
+        np.testing.assert_allclose(joint.predict(X), alone.predict(X), atol=1e-5)
+        evaluations = [next(iter(own._net.optimizer_.state.values()))["func_evals"] for own in (joint, alone)]
+        assert evaluations[0] == evaluations[1]
+        counts.add(evaluations[0])
+    assert len(counts) > 1  # some were left by others
+
+
 def test_classes_and_float32() -> None:
     labels = np.where(Y.mean() < Y, "up", "down")
     for dtype, atol in (("float64", 1e-10), ("float32", 1e-4)):
@@ -76,10 +105,15 @@ def test_classes_and_float32() -> None:
             assert next(joint.module_.parameters()).dtype == getattr(torch, dtype)
 
 
+LBFGS = {"optimizer": "lbfgs", "batch_size": 0, "angle_std": 0.5, "model": "diffqas"}
+SHOTS = {"backend": "exact-shots", "num_layers": 2, "dropout": 0.2, "valid_fraction": 0.3, "repeats": 2}
+NOISY = {"backend": "exact-noise-torino", "optimizer": "adam", "schedule": "cosine"}
 SHUFFLED = {"shuffle": True, "valid_fraction": 0.3, "patience": 2, "max_epochs": 4}
 
 
-@pytest.mark.parametrize("options", [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED, SHOTS, NOISY, LBFGS], ids=str
+)
 def test_others_change_no_bit(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither how many there are, nor in which order, nor that one stops early or diverges."""
     alone = estimators(1, **options)
@@ -112,7 +146,9 @@ def test_others_change_no_bit(options: dict[str, Any], monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("killed", [0, 2])
 @pytest.mark.parametrize(
-    "options", [{}, {"optimizer": "adam", "valid_fraction": 0.3, "patience": 2, "max_epochs": 6}, SHUFFLED], ids=str
+    "options",
+    [{}, {"optimizer": "adam", "valid_fraction": 0.3, "patience": 2, "max_epochs": 6}, SHUFFLED, SHOTS, NOISY, LBFGS],
+    ids=str,
 )
 def test_a_killed_training_goes_on_to_the_same_bits(
     killed: int, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -149,23 +185,21 @@ def test_a_killed_training_goes_on_to_the_same_bits(
 
 def test_a_step_forms_one_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[int] = []
-    run = adjoint._run
+    run = replicas._run
 
     def counted(form: Any, weights: torch.Tensor, mixing: torch.Tensor) -> Any:
-        built.append(len(weights))
+        built.append(weights.shape[:2].numel())
         return run(form, weights, mixing)
 
-    monkeypatch.setattr(adjoint, "_run", counted)
+    monkeypatch.setattr(replicas, "_run", counted)
     train_together(estimators(4, max_epochs=1), X, Y)
     assert built == [16] * 6  # 4 replicas with 4 gates, in 6 batches
 
 
 APART: dict[str, tuple[dict[str, Any], str]] = {
-    "L-BFGS": ({"optimizer": "lbfgs", "batch_size": 0}, "lbfgs looks at all parameters together"),
+    "SPSA": ({"optimizer": "spsa"}, "the optimizer spsa has steps of its own"),
     "a search": ({"model": "diffqas", "search": "bilevel", "valid_fraction": 0.3}, "has steps of its own"),
-    "noise of a choice": ({"model": "diffqas", "mixing": "gumbel-softmax"}, "draws noise"),
-    "dropout": ({"num_layers": 2, "dropout": 0.2}, "dropout=0.2 draws noise"),
-    "shots": ({"backend": "exact-shots"}, "backend exact-shots does not give exact values"),
+    "circuits that are run": ({"backend": "aer-exact", "max_epochs": 1}, "backend aer-exact runs circuits"),
     "callbacks": (
         {"callbacks": [EarlyStopping(monitor="train_loss", patience=1, threshold=1e9)]},
         "the callback EarlyStopping may act on a step",
@@ -204,6 +238,17 @@ def test_one_after_another_goes_on_from_checkpoints(tmp_path: Path, monkeypatch:
     train_together(again, X, Y)
     for seed, one in enumerate(again):
         assert torch.equal(numbers(one), numbers(QLSTMRegressor("lstm", hidden_size=2, max_epochs=3, seed=seed).fit(X, Y)))
+
+
+def test_one_backend_of_all_counts_their_draws_one_after_another() -> None:
+    def three() -> list[QLSTMRegressor]:
+        own = load_backend("exact-shots", seed=3)
+        return [QLSTMRegressor(**SMALL, backend=own, seed=seed) for seed in range(2)]
+
+    together, apart = three(), three()
+    assert "exact-shots is one object" in str(train_together(together, X, Y))
+    for one, other in zip(together, apart, strict=True):
+        assert torch.equal(numbers(one), numbers(other.fit(X, Y)))
 
 
 @pytest.mark.parametrize("model", ["config1", "lstm"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -99,9 +100,14 @@ def names_own_code(spec: BackendSpec, path: str | Path | None = None) -> bool:
 def _names(path: Path) -> set[str]:
     """Names of the entries of a file, as far as it can be read."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+        return _keys(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
         return set()
+
+
+@lru_cache(maxsize=4)
+def _keys(text: str) -> set[str]:
+    root = yaml.compose(text, Loader=_Loader)
     if not isinstance(root, yaml.MappingNode):
         return set()
     return {key.value for key, _ in root.value if isinstance(key, yaml.ScalarNode)}
@@ -142,6 +148,13 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[_Key, str]]:
         raise SpecError(f"{path} cannot be read: {error.strerror or error}; give a file of backends (backends.yaml).") from None
     except UnicodeDecodeError as error:
         raise SpecError(f"{path} is not a text file in UTF-8 (byte {error.start}).") from None
+    content, lines = _parsed(path, text)
+    return dict(content), dict(lines)
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, text: str) -> tuple[dict[str, dict[str, Any]], dict[_Key, str]]:
+    """As `_read`, once for each text: every model asks for its backend."""
     lines: dict[_Key, str] = {}
     try:
         loader = _Loader(text)
