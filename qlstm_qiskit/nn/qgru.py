@@ -35,6 +35,7 @@ class QGRUCell(RecurrentCell):
     gate_names = GRU_GATES
     state_names = ("h",)
     stages = ((0, 1), (2,))
+    recurrence = "gru"
 
     def step(self, bound: Stages, inputs: Tensor, states: States) -> States:
         (h,) = states
