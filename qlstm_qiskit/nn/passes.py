@@ -89,7 +89,9 @@ class Stage:
             angles = INPUT_MAPS[self._map](before)
         gates = outputs = self._filled.by_gates(self._steps.forward(step, angles.numpy()))
         if self._layers:
-            gates = linear(outputs, *self._layers[2:])
+            # as torch takes it where gradients are wanted, which decides the last bit
+            flat = outputs.reshape(-1, outputs.shape[2]) if self._keeps else outputs
+            gates = (flat @ self._layers[2].t() + self._layers[3]).view(*outputs.shape[:2], -1)
         if self._keeps:
             self._kept[step] = values, before, outputs
         return gates
@@ -112,15 +114,15 @@ class Stage:
         values, before, outputs = self._kept[step]
         if self._layers:
             by_rows = by_gates.flatten(0, 1)
-            self.by_layers[2].addmm_(by_rows.t(), outputs.flatten(0, 1))
-            self.by_layers[3].add_(by_rows.sum(0))
-            by_gates = by_gates @ self._layers[2]
+            self.by_layers[2].add_(by_rows.t() @ outputs.flatten(0, 1))
+            self.by_layers[3].add_(by_gates.sum((0, 1)))
+            by_gates = (by_rows @ self._layers[2]).view(*by_gates.shape[:2], -1)
         by_values = torch.empty_like(before)
         self._steps.backward(step, by_gates.transpose(1, 2).reshape(len(by_gates), -1), by_values.numpy())
         if self._map != "identity":
             by_values /= 1 + before * before  # the only other map is the arctangent
         if self._layers:
-            self.by_layers[0].addmm_(by_values.t(), values)
+            self.by_layers[0].add_(by_values.t() @ values)
             self.by_layers[1].add_(by_values.sum(0))
             by_values = by_values @ self._layers[0]
         return by_values.numpy()
