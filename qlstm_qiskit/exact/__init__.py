@@ -4,7 +4,7 @@ from qlstm_qiskit.exact.bank import ExactBank
 from qlstm_qiskit.exact.bound import BoundBank
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.factors import evaluate_tree
-from qlstm_qiskit.exact.filled import Filled, Steps
+from qlstm_qiskit.exact.filled import Filled
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_noisy_qubits
 from qlstm_qiskit.exact.native import jit
@@ -29,7 +29,6 @@ __all__ = [
     "NoisyProgram",
     "SampledBank",
     "Shots",
-    "Steps",
     "arrays",
     "check_bank_parameters",
     "evaluate_tree",

@@ -104,7 +104,7 @@ class _Whole(torch.autograd.Function):
 
 
 def _given(plan: Plan, flat: Sequence[Tensor]) -> Given:
-    n_states = {"lstm": 2, "gru": 1}[plan.recurrence]
+    n_states = PASSES[plan.recurrence].n_states
     ends = 1 + n_states, 1 + n_states + len(plan.stages)
     return Given(flat[0], tuple(flat[1 : ends[0]]), tuple(flat[ends[0] : ends[1]]), tuple(flat[ends[1] :]))
 
