@@ -243,6 +243,8 @@ class Recurrent(Circuits, Generic[Cell]):
             last.append(state)
             if len(outputs) == self.n_directions:
                 sequence = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        if len(last) == 1:  # a view costs less
+            return sequence, tuple(part.unsqueeze(0) for part in last[0])
         return sequence, tuple(torch.stack(parts) for parts in zip(*last, strict=True))
 
     def layers(self) -> Iterator[Cell]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -43,10 +42,7 @@ def over_time(
     """
     stages = _stages(cell, bound)
     if stages is not None and sequence.numel() and not is_watched():
-        counts = (sequence.shape[1],) * len(sequence) if sizes is None else sizes
-        rows = sequence.flatten(0, 1) if sizes is None else sequence
-        hidden, after = _over_whole(cell, stages, rows, counts, first, backwards)
-        return hidden.view(*sequence.shape[:-1], -1), after
+        return _over_whole(cell, stages, sequence, first, sizes, backwards)
     advance = cell.stepper(bound)
     if sizes is not None:
         return over_lengths(advance, sequence, sizes, first, backwards=backwards)
@@ -58,13 +54,19 @@ def over_time(
 
 
 def _over_whole(
-    cell: RecurrentCell, stages: tuple[Filled, ...], rows: Tensor, sizes: tuple[int, ...], first: States, backwards: bool
+    cell: RecurrentCell,
+    stages: tuple[Filled, ...],
+    sequence: Tensor,
+    first: States,
+    sizes: tuple[int, ...] | None,
+    backwards: bool,
 ) -> tuple[Tensor, States]:
     layers: tuple[Tensor, ...] = ()
     if cell.to_angles is not None and cell.from_outputs is not None:
         layers = (cell.to_angles.weight, cell.to_angles.bias, cell.from_outputs.weight, cell.from_outputs.bias)
-    plan = Plan(vars(type(cell))["recurrence"], stages, sizes, backwards, cell.input_map)
-    given = Given(rows, first, tuple(stage.matrix for stage in stages), layers)
+    counts = (sequence.shape[1],) * len(sequence) if sizes is None else sizes
+    plan = Plan(vars(type(cell))["recurrence"], stages, counts, backwards, cell.input_map)
+    given = Given(sequence, first, tuple(stage.matrix for stage in stages), layers)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given.flat):
         outputs, *after = _Whole.apply(plan, *given.flat)  # type: ignore[no-untyped-call]
     else:
@@ -90,6 +92,7 @@ class _Whole(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, plan: Plan, *flat: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*flat)  # for higher orders; and autograd then notices changes in place
         ctx.plan, ctx.whole = plan, PASSES[plan.recurrence](plan, _given(plan, flat), keep=True)
         result: tuple[Tensor, ...] = ctx.whole.forward()
@@ -97,10 +100,17 @@ class _Whole(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *by_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        flat, by = ctx.saved_tensors, arrays(*by_outputs)
+        flat, by = ctx.saved_tensors, arrays(*(own for own in by_outputs if own is not None))
         if by is None:
-            return None, *gradients(lambda *own: _in_plain(ctx.plan, _given(ctx.plan, own)), flat, by_outputs)
-        return None, *ctx.whole.backward(by[0], *map(np.copy, by[1:])).flat
+            plan, places = ctx.plan, [place for place, own in enumerate(by_outputs) if own is not None]
+
+            def found(*own: Tensor) -> tuple[Tensor, ...]:
+                outputs = _in_plain(plan, _given(plan, own))
+                return tuple(outputs[place] for place in places)
+
+            return None, *gradients(found, flat, [own for own in by_outputs if own is not None])
+        given = iter(by)
+        return None, *ctx.whole.backward(*(None if own is None else next(given) for own in by_outputs)).flat
 
 
 def _given(plan: Plan, flat: Sequence[Tensor]) -> Given:
@@ -126,5 +136,7 @@ def _in_plain(plan: Plan, given: Given) -> tuple[Tensor, ...]:
         reset, update = torch.sigmoid(gates(0, inputs, h)).unbind(1)
         return (gru_update(update, gates(1, inputs, reset * h)[:, 0], h),)
 
-    rows, after = over_lengths(advance, given.rows, plan.sizes, given.states, backwards=plan.backwards)
-    return rows, *after
+    sequence = given.sequence
+    rows = sequence.flatten(0, -2)
+    hidden, after = over_lengths(advance, rows, plan.sizes, given.states, backwards=plan.backwards)
+    return hidden.view(*sequence.shape[:-1], -1), *after

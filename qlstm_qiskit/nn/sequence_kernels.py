@@ -51,7 +51,6 @@ def lstm_back(
     steps: Array,
     stage: Any,
     kept: Any,
-    transposed: Array,
     by_found: Array,
     by_h: Array,
     by_c: Array,
@@ -59,7 +58,10 @@ def lstm_back(
     by_layers: Any,
     by_rows: Array,
 ) -> None:
-    """Gradients of `lstm_over`: added to `by_matrix` and `by_layers`, into `by_rows`, and those by the states from last to first."""
+    """Gradients of `lstm_over`, into `by_matrix`, `by_layers` and `by_rows`; those by the states, from the last to the first."""
+    transposed = np.ascontiguousarray(stage[2].transpose(0, 2, 1))
+    by_matrix[:] = 0
+    by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
     n_features, hidden = by_rows.shape[1], by_h.shape[1]
     by_values, by_sums, by_before = np.empty_like(stage[0][: len(by_h)]), np.empty_like(stage[5][: len(by_h)]), np.empty_like(by_h)
     for s in range(len(steps) - 1, -1, -1):
@@ -108,7 +110,6 @@ def gru_back(
     gated: Any,
     last: Any,
     kept: Any,
-    transposed: Any,
     by_found: Array,
     by_h: Array,
     by_matrices: Any,
@@ -117,6 +118,10 @@ def gru_back(
 ) -> None:
     """Gradients of `gru_over`; see `lstm_back`."""
     active, fresh = kept
+    of_gated, of_last = np.ascontiguousarray(gated[2].transpose(0, 2, 1)), np.ascontiguousarray(last[2].transpose(0, 2, 1))
+    for i in range(2):
+        by_matrices[i][:] = 0
+    by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
     n_features, hidden, most = by_rows.shape[1], by_h.shape[1], len(by_h)
     by_gated, by_last = np.empty_like(gated[0][:most]), np.empty_like(last[0][:most])
     by_gates, by_new = np.empty_like(gated[5][:most]), np.empty_like(last[5][:most])
@@ -130,12 +135,12 @@ def gru_back(
                 by_new[b, k] = by_h[b, k] * (1 - update) * (1 - new * new)
                 by_gates[b, 2 * k + 1] = by_h[b, k] * (before - new) * update * (1 - update)
                 by_h[b, k] *= update
-        evaluate_backward(last, transposed[1], start, end, by_new[:n], by_matrices[1], by_layers, by_last[:n])
+        evaluate_backward(last, of_last, start, end, by_new[:n], by_matrices[1], by_layers, by_last[:n])
         for b in range(n):
             for k in range(hidden):
                 reset, by = active[start + b, 0, k], by_last[b, n_features + k]
                 by_gates[b, 2 * k] = by * gated[0][start + b, n_features + k] * reset * (1 - reset)
                 by_h[b, k] += by * reset
-        evaluate_backward(gated, transposed[0], start, end, by_gates[:n], by_matrices[0], by_layers, by_gated[:n])
+        evaluate_backward(gated, of_gated, start, end, by_gates[:n], by_matrices[0], by_layers, by_gated[:n])
         by_rows[start:end] = by_last[:n, :n_features] + by_gated[:n, :n_features]
         by_h[:n] += by_gated[:n, n_features:]
