@@ -19,6 +19,9 @@ from qlstm_qiskit.nn.update import gru_update, lstm_plain
 #: Methods of a cell that its step consists of.
 _METHODS = frozenset({"step", "angles", "pre_activations", "stepper"})
 
+#: Rows from which on torch's matrix products add in the order of the native loops.
+_FEW = 4
+
 
 def over_time(
     cell: RecurrentCell, bound: Stages, sequence: Tensor, first: States, sizes: tuple[int, ...] | None, *, backwards: bool
@@ -41,7 +44,7 @@ def over_time(
         The hidden states of all steps, (time, batch, hidden) or (rows, hidden), and the states after the last step.
     """
     stages = _stages(cell, bound)
-    if stages is not None and sequence.numel() and not is_watched():
+    if stages is not None and sequence.numel() and not is_watched() and not _adds_otherwise(cell, stages, first):
         return _over_whole(cell, stages, sequence, first, sizes, backwards)
     advance = cell.stepper(bound)
     if sizes is not None:
@@ -85,6 +88,12 @@ def _stages(cell: RecurrentCell, bound: Stages) -> tuple[Filled, ...] | None:
     found = [stage.whole for stage in bound if type(stage) is BoundBank]
     stages = tuple(stage for stage in found if stage is not None)
     return stages if len(stages) == len(bound) else None
+
+
+def _adds_otherwise(cell: RecurrentCell, stages: tuple[Filled, ...], first: States) -> bool:
+    """Whether gradients would have other last bits than those of earlier versions: of few rows, torch adds products otherwise."""
+    few = len(first[0]) < _FEW and cell.recurrence == "lstm" and cell.to_angles is None and stages[0].matrix.dim() == 2
+    return few and torch.is_grad_enabled()
 
 
 class _Whole(torch.autograd.Function):
