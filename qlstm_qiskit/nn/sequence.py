@@ -83,7 +83,8 @@ def _stages(cell: RecurrentCell, bound: Stages) -> tuple[Filled, ...] | None:
     if vars(kind).get("recurrence") is None or vars(cell).keys() & _METHODS or does_more(cell, kind):
         return None
     for layer in (cell.to_angles, cell.from_outputs):
-        if layer is not None and (type(layer) is not nn.Linear or layer.bias is None or does_more(layer, nn.Linear)):
+        known = type(layer) is nn.Linear or vars(type(layer)).get("is_linear", False)
+        if layer is not None and not (known and layer.bias is not None and not does_more(layer, type(layer))):
             return None
     found = [stage.whole for stage in bound if type(stage) is BoundBank]
     stages = tuple(stage for stage in found if stage is not None)
@@ -134,9 +135,9 @@ def _in_plain(plan: Plan, given: Given) -> tuple[Tensor, ...]:
     def gates(stage: int, inputs: Tensor, h: Tensor) -> Tensor:
         values = torch.cat((inputs, h), dim=1)
         if given.layers:
-            values = linear(values, *given.layers[:2])
+            values = _linear(values, *given.layers[:2])
         outputs = plan.stages[stage].in_plain(INPUT_MAPS[plan.input_map](values), given.matrices[stage])
-        return linear(outputs, *given.layers[2:]) if given.layers else outputs
+        return _linear(outputs, *given.layers[2:]) if given.layers else outputs
 
     def advance(inputs: Tensor, states: States) -> States:
         if plan.recurrence == "lstm":
@@ -149,3 +150,11 @@ def _in_plain(plan: Plan, given: Given) -> tuple[Tensor, ...]:
     rows = sequence.flatten(0, -2)
     hidden, after = over_lengths(advance, rows, plan.sizes, given.states, backwards=plan.backwards)
     return hidden.view(*sequence.shape[:-1], -1), *after
+
+
+def _linear(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear layer, or that of each replica on its own rows."""
+    if weight.dim() == 2:
+        return linear(values, weight, bias)
+    rows = values.reshape(len(weight), -1, values.shape[-1])
+    return torch.baddbmm(bias.unsqueeze(1), rows, weight.mT).reshape(*values.shape[:-1], -1)
