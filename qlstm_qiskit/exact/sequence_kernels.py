@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.kernels import features_backward, features_forward, tables_backward, tables_forward
 from qlstm_qiskit.exact.native import jit, jit_in_order, jit_unfused
+from qlstm_qiskit.exact.tiles import VECTOR_BYTES, four_narrow, four_wide, one_narrow, one_wide
 
 Array = NDArray[Any]
-
-#: Columns of a product that are done for all rows before the next ones: what they read stays in a core's first cache.
-_COLUMNS = 128
 
 #: Below, torch takes a batch of small products by loops of its own, which fuse no multiply-adds.
 _SMALL = 400
@@ -31,22 +29,29 @@ _SMALL = 400
 def multiply(left: Array, right: Array, out: Array) -> None:
     """Fill `out` (n, columns) with left (n, k) times right (k, columns): one fused multiply-add after the other."""
     n, size = left.shape
-    columns = right.shape[1]
-    whole = size - size % 4
-    for low in range(0, columns, _COLUMNS):
-        high = min(low + _COLUMNS, columns)
+    columns, vector = right.shape[1], VECTOR_BYTES // left.itemsize
+    if columns < vector:
         for b in range(n):
-            own = out[b, low:high]
+            own = out[b]
             own[:] = 0
-            for k in range(0, whole, 4):
-                u, v, w, x = left[b, k], left[b, k + 1], left[b, k + 2], left[b, k + 3]
-                ru, rv, rw, rx = right[k, low:high], right[k + 1, low:high], right[k + 2, low:high], right[k + 3, low:high]
-                for j in range(high - low):
-                    own[j] = own[j] + u * ru[j] + v * rv[j] + w * rw[j] + x * rx[j]
-            for k in range(whole, size):
-                u, ru = left[b, k], right[k, low:high]
-                for j in range(high - low):
-                    own[j] += u * ru[j]
+            for k in range(size):
+                factor, part = left[b, k], right[k]
+                for j in range(columns):
+                    own[j] += factor * part[j]
+        return
+    tile = min(2, columns // vector) * vector
+    for j in range(0, columns, tile):  # what a tile reads of `right` stays in a core's first cache for all rows
+        column = min(j, columns - tile)  # the last tile does some columns once more, and likewise the last rows
+        for b in range(0, n, 4 if n >= 4 else 1):
+            row = min(b, n - 4)
+            if tile > vector and n >= 4:
+                four_wide(left, right, out, row, column)
+            elif tile > vector:
+                one_wide(left, right, out, b, column)
+            elif n >= 4:
+                four_narrow(left, right, out, row, column)
+            else:
+                one_narrow(left, right, out, b, column)
 
 
 @jit_in_order
