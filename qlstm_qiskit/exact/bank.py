@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ from qlstm_qiskit.exact.wide import is_wide, require_forms
 
 #: How a bank may be evaluated: "form" builds the multilinear form once per pass, "states" pushes a statevector for each sample.
 PATHS = ("auto", "form", "states")
+
+#: Forms of a pass, candidates that take states, and bytes that the forms need.
+Choice: TypeAlias = tuple[list[RotationForm], tuple[int, ...], int]
 
 
 class ExactBank:
@@ -60,7 +63,7 @@ class ExactBank:
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
         self._last = LastBound()
-        self._choices: dict[tuple[Any, ...], tuple[list[RotationForm], tuple[int, ...], int]] = {}  # of the last kind of pass
+        self._choices: dict[tuple[Any, ...], Choice] = {}  # of the last kind of pass
         self._refused: dict[int, str] = {}
         self._is_wide = path != "states" and is_wide(programs)
         if self._is_wide:
@@ -205,8 +208,8 @@ class ExactBank:
         n_outputs = self.n_outputs * (self.n_candidates if apart else 1)
         return BoundBank(self, weights, parts, n_outputs, is_native=bool(forms) and not rest)
 
-    def _choice(self, weights: Tensor, samples: int, calls: int, apart: bool) -> tuple[list[RotationForm], tuple[int, ...], int]:
-        """The forms of a pass of this size, the candidates that take states, and the bytes that the forms need."""
+    def _choice(self, weights: Tensor, samples: int, calls: int, apart: bool) -> Choice:
+        """How a pass of this size is evaluated."""
         forms = self._choose_forms(self._forms_apart if apart else self.forms, weights, samples, calls)
         work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
         return forms, self._except(forms), sum(form.bytes(len(weights), **work) for form in forms)

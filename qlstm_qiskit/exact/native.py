@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numba
 
@@ -33,5 +33,22 @@ def _compiled(function: Callable[..., Any], fastmath: set[str]) -> Callable[...,
     try:
         compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to keep it: compile in each process
-        compiled = numba.njit(**options)(function)
+        return cast(Callable[..., Any], numba.njit(**options)(function))
+    # Numba keeps a function by the date of its own file; what it calls from other files is compiled into it.
+    if (kept := _kept(compiled)) is not None:
+        called = [_kept(value) for value in function.__globals__.values()]
+        stamps = frozenset({kept._source_stamp}).union(*(_stamps(other) for other in called if other is not None))
+        if len(stamps) > 1:
+            kept._source_stamp = stamps
     return compiled
+
+
+def _stamps(kept: Any) -> frozenset[Any]:
+    """Of the sources of a compiled function."""
+    return kept._source_stamp if isinstance(kept._source_stamp, frozenset) else frozenset({kept._source_stamp})
+
+
+def _kept(compiled: Any) -> Any:
+    """The index of what is kept of a compiled function, with the stamp of its source; None where Numba has no such thing."""
+    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    return file if hasattr(file, "_source_stamp") else None

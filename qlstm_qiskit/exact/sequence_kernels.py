@@ -1,7 +1,4 @@
-"""Native loops that evaluate a dense form, with linear layers around it or without, for the rows of a time step, and their adjoint.
-
-Numba keeps what it has compiled by the date of the file that defines it: to change a function here, or one that is called here,
-is to touch the files of its callers as well.
+"""Native loops that evaluate a dense form, and linear layers around it, for the rows of a time step, and their adjoint.
 
 Layouts: a form's matrix is (replicas, n_high, n_low x outputs x gates), with the rows of each replica behind those of the one
 before. Sums are taken in the order of torch's matrix products on the CPU wherever those have a simple one, so that a sequence
@@ -105,6 +102,20 @@ def contract_small_slope(by_out: Array, half: Array, by_low: Array) -> None:
 
 
 @jit
+def contract_backward(low: Array, half: Array, by_out: Array, by_half: Array, by_low: Array) -> None:
+    """Gradients of the product of `low` and `half`, into `by_half` and `by_low`."""
+    columns = by_out.shape[1]
+    for b in range(len(low)):
+        for k in range(low.shape[1]):
+            for j in range(columns):
+                by_half[b, k * columns + j] = low[b, k] * by_out[b, j]
+    if half.shape[1] < _SMALL:
+        contract_small_slope(by_out, half, by_low)
+    else:
+        contract_slope(by_out, half, by_low)
+
+
+@jit
 def linear_forward(values: Array, weight: Array, bias: Array, g: int, out: Array) -> None:
     """Linear layers of replicas, for each of `g` gates: values (n, inputs x g) to `out` (n, outputs x g)."""
     n_replicas, n_out, n_in = weight.shape
@@ -190,17 +201,10 @@ def evaluate_backward(
     if len(layers[0]):
         by_found = np.empty_like(outputs)
         linear_backward(outputs, layers[2], g, by_sums, by_layers[2], by_layers[3], by_found)
-    columns, by_half, by_low = by_found.shape[1], by_found, np.empty_like(low)
+    by_half, by_low = by_found, np.empty_like(low)
     if is_grid:
         by_half = np.empty_like(half)
-        for b in range(len(low)):
-            for k in range(low.shape[1]):
-                for j in range(columns):
-                    by_half[b, k * columns + j] = low[b, k] * by_found[b, j]
-        if half.shape[1] < _SMALL:
-            contract_small_slope(by_found, half, by_low)
-        else:
-            contract_slope(by_found, half, by_low)
+        contract_backward(low, half, by_found, by_half, by_low)
     by_high, part, own = np.empty_like(high), np.empty_like(by_matrix[0]), len(values) // len(matrix)
     for r in range(len(matrix)):
         rows = slice(r * own, (r + 1) * own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 from llvmlite import ir
@@ -19,49 +20,64 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., Any]:
     Sums run from the first product to the last, each a fused multiply-add where the processor has it.
     """
 
-    def declare(typing: Any, left: Any, right: Any, out: Any, row: Any, column: Any) -> tuple[Any, Callable[..., Any]]:
-        signature = types.void(left, right, out, types.intp, types.intp)
-
+    def declare(_typing: Any, left: Any, right: Any, out: Any, _row: Any, _column: Any) -> tuple[Any, Callable[..., Any]]:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            arrays = [context.make_array(kind)(context, builder, value) for kind, value in zip(signature.args[:3], values, strict=False)]
-            steps = [cgutils.unpack_tuple(builder, array.strides, 2) for array in arrays]
-            real, item = context.get_data_type(left.dtype), left.dtype.bitwidth // 8
-            lanes = VECTOR_BYTES // item
-            vector, number, fused = ir.VectorType(real, lanes), ir.IntType(32), ("contract", "nsz")
-
-            def place(which: int, i: Any, j: Any, kind: Any) -> Any:
-                first = builder.ptrtoint(arrays[which].data, context.get_value_type(types.intp))
-                offset = builder.add(builder.mul(i, steps[which][0]), builder.mul(j, steps[which][1]))
-                return builder.inttoptr(builder.add(first, offset), kind.as_pointer())
-
-            def shifted(value: Any, by: int) -> Any:
-                return builder.add(value, context.get_constant(types.intp, by))
-
-            row, column = values[3:]
-            sums = [[cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(n_vectors)] for _ in range(n_rows)]
-            size = cgutils.unpack_tuple(builder, arrays[0].shape, 2)[1]
-            with cgutils.for_range(builder, size) as loop:
-                ours = [
-                    builder.load(place(1, loop.index, shifted(column, part * lanes), vector), align=item) for part in range(n_vectors)
-                ]
-                for r in range(n_rows):
-                    factor = builder.load(place(0, shifted(row, r), loop.index, real))
-                    first = builder.insert_element(ir.Constant(vector, ir.Undefined), factor, number(0))
-                    same = builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(number, lanes), [0] * lanes))
-                    for part in range(n_vectors):
-                        product = builder.fmul(same, ours[part], flags=fused)
-                        total = builder.fadd(builder.load(sums[r][part]), product, flags=fused)
-                        builder.store(total, sums[r][part])
-            for r in range(n_rows):
-                for part in range(n_vectors):
-                    target = place(2, shifted(row, r), shifted(column, part * lanes), vector)
-                    builder.store(builder.load(sums[r][part]), target, align=item)
+            kinds = signature.args[:3]
+            tables = [_Table(context, builder, *own) for own in zip(kinds, values[:3], strict=True)]
+            _write(builder, tables, values[3], values[4], n_rows, n_vectors)
             return context.get_dummy_value()
 
-        return signature, generate
+        return types.void(left, right, out, types.intp, types.intp), generate
 
     made: Callable[..., Any] = intrinsic(declare)
     return made
+
+
+class _Table:
+    """An array in code that is being written."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
+        self._builder, array = builder, context.make_array(kind)(context, builder, value)
+        self.index, self.number, self.item = (
+            context.get_value_type(types.intp),
+            context.get_data_type(kind.dtype),
+            kind.dtype.bitwidth // 8,
+        )
+        self._first = builder.ptrtoint(array.data, self.index)
+        self._steps: Any = cgutils.unpack_tuple(builder, array.strides, 2)  # type: ignore[no-untyped-call]
+        self.shape: Any = cgutils.unpack_tuple(builder, array.shape, 2)  # type: ignore[no-untyped-call]
+
+    def at(self, row: Any, column: Any, kind: Any) -> Any:
+        """Where an element lies, or a vector from there."""
+        add, multiply = self._builder.add, self._builder.mul
+        offset = add(multiply(row, self._steps[0]), multiply(column, self._steps[1]))
+        return self._builder.inttoptr(add(self._first, offset), kind.as_pointer())
+
+
+def _write(builder: Any, tables: list[_Table], row: Any, column: Any, n_rows: int, n_vectors: int) -> None:
+    """Write the code of a tile."""
+    left, right, out = tables
+    lanes = VECTOR_BYTES // out.item
+    vector, fused, places = (
+        ir.VectorType(out.number, lanes),
+        ("contract", "nsz"),
+        list(product(range(n_rows), range(n_vectors))),
+    )
+    rows = [builder.add(row, out.index(r)) for r in range(n_rows)]
+    columns = [builder.add(column, out.index(part * lanes)) for part in range(n_vectors)]
+    zero, none = ir.Constant(vector, None), ir.Constant(vector, ir.Undefined)
+    first = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    sums = {place: cgutils.alloca_once_value(builder, zero) for place in places}  # type: ignore[no-untyped-call]
+    with cgutils.for_range(builder, left.shape[1]) as loop:
+        factors = [builder.load(left.at(own, loop.index, left.number)) for own in rows]
+        all_lanes = [builder.insert_element(none, factor, ir.IntType(32)(0)) for factor in factors]
+        spread = [builder.shuffle_vector(own, own, first) for own in all_lanes]
+        parts = [builder.load(right.at(loop.index, own, vector), align=out.item) for own in columns]
+        for r, part in places:
+            term = builder.fmul(spread[r], parts[part], flags=fused)
+            builder.store(builder.fadd(builder.load(sums[r, part]), term, flags=fused), sums[r, part])
+    for r, part in places:
+        builder.store(builder.load(sums[r, part]), out.at(rows[r], columns[part], vector), align=out.item)
 
 
 four_wide, four_narrow, one_wide, one_narrow = _tile(4, 2), _tile(4, 1), _tile(1, 2), _tile(1, 1)

@@ -42,7 +42,7 @@ class Given(NamedTuple):
     """The tensors of a pass, or gradients by them.
 
     Attributes:
-        sequence: Inputs, (time, sequences, features), or those of the first time step, then of the second, ..., (rows, features).
+        sequence: Inputs, (time, sequences, features), or those of all time steps, (rows, features).
         states: To start from, each (sequences, hidden).
         matrices: Of the forms.
         layers: Weight and bias of the linear layers before and behind the circuits; empty where there are none. Matrices and
@@ -72,7 +72,11 @@ class Pass(ABC):
     def __init__(self, plan: Plan, given: Given, *, keep: bool) -> None:
         rows = given.sequence.detach().numpy()
         self._given, self._rows = given, np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
-        self._shape, self._dtype, self._hidden = (*rows.shape[:-1], given.states[0].shape[1]), rows.dtype, given.states[0].shape[1]
+        self._shape, self._dtype, self._hidden = (
+            (*rows.shape[:-1], given.states[0].shape[1]),
+            rows.dtype,
+            given.states[0].shape[1],
+        )
         self._keeps, self._n_kept = keep, len(self._rows) if keep else max(plan.sizes)
         self._steps, self._layers = _steps(plan.sizes, plan.backwards), _none(self._dtype)
         if given.layers:
@@ -162,7 +166,10 @@ class GRUPass(Pass):
 
     def backward(self, by_hidden: Array | None, *by_states: Array | None) -> Given:
         by_found, by_own, by_rows = self._begin(by_hidden, by_states)
-        by_matrices, by_layers = tuple(np.empty_like(stage[2]) for stage in self._stages), tuple(map(np.empty_like, self._layers))
+        by_matrices, by_layers = (
+            tuple(np.empty_like(stage[2]) for stage in self._stages),
+            tuple(map(np.empty_like, self._layers)),
+        )
         kernels.gru_back(self._steps, *self._stages, self._kept, by_found, *by_own, by_matrices, by_layers, by_rows)
         return self._gradients(by_rows, by_own, by_matrices, by_layers)
 

@@ -1,8 +1,7 @@
 """Native loops over a sequence: an LSTM and a GRU forward through time, and back.
 
-Whichever way time runs, sequences without a step lie behind those with one, and their states wait in their place. A stage is what
-`exact.sequence_kernels.evaluate` takes; it and `kept` have a row for each input, or, without a way back, for each sequence. See
-there for what a change of these loops asks for.
+Whichever way time runs, sequences without a step lie behind those with one, and their states wait in their place. A stage is
+what `exact.sequence_kernels.evaluate` takes; it and `kept` have a row for each input, or for each sequence without a way back.
 """
 
 from __future__ import annotations
@@ -58,12 +57,16 @@ def lstm_back(
     by_layers: Any,
     by_rows: Array,
 ) -> None:
-    """Gradients of `lstm_over`, into `by_matrix`, `by_layers` and `by_rows`; those by the states, from the last to the first."""
+    """Gradients of `lstm_over`, into `by_matrix`, `by_layers` and `by_rows`; those by states, from the last to the first."""
     transposed = np.ascontiguousarray(stage[2].transpose(0, 2, 1))
     by_matrix[:] = 0
     by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
     n_features, hidden = by_rows.shape[1], by_h.shape[1]
-    by_values, by_sums, by_before = np.empty_like(stage[0][: len(by_h)]), np.empty_like(stage[5][: len(by_h)]), np.empty_like(by_h)
+    by_values, by_sums, by_before = (
+        np.empty_like(stage[0][: len(by_h)]),
+        np.empty_like(stage[5][: len(by_h)]),
+        np.empty_like(by_h),
+    )
     for s in range(len(steps) - 1, -1, -1):
         start, n = steps[s]
         end = start + n

@@ -89,7 +89,9 @@ def lstm_forward(gates: Array, c: Array, active: Array, h: Array, after: Array) 
 
 
 @jit
-def lstm_backward(by_h: Array, by_c: Array, active: Array, before: Array, after: Array, by_gates: Array, by_before: Array) -> None:
+def lstm_backward(
+    by_h: Array, by_c: Array, active: Array, before: Array, after: Array, by_gates: Array, by_before: Array
+) -> None:
     """Fill the gradients with respect to the pre-activations and the previous c."""
     n_samples, hidden = before.shape
     for b in range(n_samples):

@@ -113,7 +113,8 @@ def test_single_precision_is_that_of_the_loop(cell: str, passes: list[str]) -> N
     made = layer(cell, "grid", dtype=torch.float32)
     tensors = given(made, 4, 5, torch.float32)
     outputs, by_loop = (unrolled(made, tensors, loop=loop) for loop in (False, True))
-    assert passes and outputs[0].dtype == torch.float32
+    assert passes
+    assert outputs[0].dtype == torch.float32
     close(outputs, by_loop, torch.float32)
     close(gradients(made, outputs, tensors), gradients(made, by_loop, tensors), torch.float32)
 
@@ -135,7 +136,8 @@ def test_without_gradients_the_values_are_the_same(cell: str, batch_first: bool,
     with torch.no_grad():
         without = made(x)
     torch.testing.assert_close(without, with_graph, rtol=0, atol=0)
-    assert not without[0].requires_grad and len(passes) == 2 * len(made.cells)
+    assert not without[0].requires_grad
+    assert len(passes) == 2 * len(made.cells)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -207,7 +209,8 @@ def test_who_watches_sees_every_step(cell: str, how: str, passes: list[str], mon
     forms = made.cell_type.angles
     monkeypatch.setattr(made.cell_type, "angles", lambda self, *values: steps.append(values[0]) or forms(self, *values))
     close(made(x)[0].unsqueeze(0), expected.unsqueeze(0))
-    assert len(passes) == 1 and len(steps) == len(x) * len(made.cell_type.stages)
+    assert len(passes) == 1
+    assert len(steps) == len(x) * len(made.cell_type.stages)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -217,7 +220,8 @@ def test_hooks_of_a_layer_are_called_once_for_each_step(cell: str) -> None:
         module.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
     made(x)
     stages = len(made.cell_type.stages)
-    assert calls.count("Linear") == 2 * len(x) * stages and calls.count("CircuitBank") == len(x) * stages
+    assert calls.count("Linear") == 2 * len(x) * stages
+    assert calls.count("CircuitBank") == len(x) * stages
     assert calls.count(type(made.cells[0]).__name__) == len(x)
 
 
@@ -228,7 +232,8 @@ def test_a_hook_on_all_modules_sees_every_step(passes: list[str]) -> None:
         made(drawn(4, 5, 2))
     finally:
         handle.remove()
-    assert calls.count(QLSTMCell) == 4 and not passes
+    assert calls.count(QLSTMCell) == 4
+    assert not passes
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -293,10 +298,8 @@ def test_outputs_belong_to_the_caller() -> None:
 @pytest.mark.parametrize("name", ["features", "grid", "hybrid"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_replicas_are_those_of_the_loop(cell: str, name: str, passes: list[str]) -> None:
-    models = [
-        Forecaster(layer(cell, name, batch_first=True, generator=torch.Generator().manual_seed(seed)), nn.Linear(4, 1, dtype=F64))
-        for seed in range(3)
-    ]
+    layers = [layer(cell, name, batch_first=True, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    models = [Forecaster(own, nn.Linear(own.hidden_size, 1, dtype=F64)) for own in layers]
     made = side_by_side(models).circuits
     assert made is not None
     tensors = given(made, 4, 6)
@@ -304,10 +307,10 @@ def test_replicas_are_those_of_the_loop(cell: str, name: str, passes: list[str])
     assert passes == [cell]
     close(outputs, by_loop)
     close(gradients(made, outputs, tensors), gradients(made, by_loop, tensors))
-    close([outputs[0][:, 2:4]], [unrolled(models[1].circuits, tuple(own[:, 2:4] for own in tensors), loop=True)[0]])
+    close([outputs[0][:, 2:4]], [unrolled(layers[1], tuple(own[:, 2:4] for own in tensors), loop=True)[0]])
 
 
-@pytest.mark.parametrize("path", ["states", "wide"])
+@pytest.mark.parametrize("path", ["states", "other angles"])
 def test_circuits_without_one_dense_form_take_the_loop(path: str, passes: list[str]) -> None:
     made = layer("lstm")
     bank = made.cells[0].bank._bank
@@ -317,9 +320,11 @@ def test_circuits_without_one_dense_form_take_the_loop(path: str, passes: list[s
     else:
         for form in bank.forms:
             form.angles = tuple(reversed(form.angles))
-    assert made(drawn(3, 4, 2))[0].shape == (3, 4, 2) and not passes
+    assert made(drawn(3, 4, 2))[0].shape == (3, 4, 2)
+    assert not passes
 
 
 def test_an_empty_batch_has_no_steps(passes: list[str]) -> None:
-    assert layer("lstm")(drawn(3, 0, 2))[0].shape == (3, 0, 2) and not passes
+    assert layer("lstm")(drawn(3, 0, 2))[0].shape == (3, 0, 2)
+    assert not passes
     assert isinstance(layer("lstm"), QLSTM)
