@@ -5,6 +5,7 @@ from qlstm_qiskit.exact.batched import batched_product, even_sigmoid
 from qlstm_qiskit.exact.bound import BoundBank
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.factors import evaluate_tree
+from qlstm_qiskit.exact.filled import Filled
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import free_bytes, require_bytes, require_memory, require_noisy_qubits
 from qlstm_qiskit.exact.native import jit
@@ -21,6 +22,7 @@ __all__ = [
     "CallShots",
     "Channel",
     "ExactBank",
+    "Filled",
     "FourierSeries",
     "GaussianBank",
     "MeasuredSum",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from qlstm_qiskit.exact.wide import is_wide, require_forms
 
 #: How a bank may be evaluated: "form" builds the multilinear form once per pass, "states" pushes a statevector for each sample.
 PATHS = ("auto", "form", "states")
+
+#: Forms of a pass, candidates that take states, and bytes that the forms need.
+Choice: TypeAlias = tuple[list[RotationForm], tuple[int, ...], int]
 
 
 class ExactBank:
@@ -61,6 +64,7 @@ class ExactBank:
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
         self._last = LastBound()
+        self._choices: dict[tuple[Any, ...], Choice] = {}  # of the last kind of pass
         self._refused: dict[int, str] = {}
         self._is_wide = path != "states" and is_wide(programs)
         if self._is_wide:
@@ -202,10 +206,11 @@ class ExactBank:
         return "+".join(["form"] * bool(forms) + ["states"] * bool(self._except(forms)))
 
     def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int, apart: bool) -> BoundBank:
-        forms = self._choose_forms(self._forms_apart if apart else self.forms, weights, samples, calls)
-        rest = self._except(forms)
-        work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
-        needed = sum(form.bytes(len(weights), **work) for form in forms)
+        how = (apart, self.path, weights.shape[0], weights.device.type, samples, calls, torch.is_grad_enabled())
+        if how not in self._choices:
+            self._choices.clear()
+            self._choices[how] = self._choice(weights, samples, calls, apart)
+        forms, rest, needed = self._choices[how]
         require_bytes(needed, f"the multilinear form of {self.n_candidates} candidates on {samples} samples", weights.device)
         coefficients = weights.new_ones(len(weights), 1) if mixing is None else mixing
         parts: list[Callable[[Tensor], Tensor]] = [form.bind(weights, coefficients) for form in forms]
@@ -215,6 +220,12 @@ class ExactBank:
             parts.append(states.bind_apart(weights) if apart else states.bind(weights, coefficients))
         n_outputs = self.n_outputs * (self.n_candidates if apart else 1)
         return BoundBank(self, weights, parts, n_outputs, is_native=bool(forms) and not rest)
+
+    def _choice(self, weights: Tensor, samples: int, calls: int, apart: bool) -> Choice:
+        """How a pass of this size is evaluated."""
+        forms = self._choose_forms(self._forms_apart if apart else self.forms, weights, samples, calls)
+        work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
+        return forms, self._except(forms), sum(form.bytes(len(weights), **work) for form in forms)
 
     def _choose_forms(self, forms: Sequence[RotationForm], weights: Tensor, samples: int, calls: int) -> list[RotationForm]:
         """The forms that are worth it for a pass of this size: all of them where "form" is asked for."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qlstm_qiskit.errors import ShapeError
 from qlstm_qiskit.exact.adjoint import same_tensor
+from qlstm_qiskit.exact.filled import Filled
 from qlstm_qiskit.exact.plain import is_watched
 
 
@@ -74,6 +75,12 @@ class BoundBank:
         for part in self._parts[1:]:
             total = total + part(inputs)
         return total
+
+    @property
+    def whole(self) -> Filled | None:
+        """All of it as one dense form on the inputs as they are, where it is one."""
+        part = self._parts[0]
+        return part if len(self._parts) == 1 and isinstance(part, Filled) and part.reads_inputs else None
 
     def candidates(self, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate before mixing, (batch, gates, candidates, outputs)."""

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle
 from qlstm_qiskit.exact import replicas
-from qlstm_qiskit.exact.adjoint import build_matrix, features, products, sparse_sums
-from qlstm_qiskit.exact.batched import batched_product
+from qlstm_qiskit.exact.adjoint import build_matrix, features, sparse_sums
 from qlstm_qiskit.exact.codes import digits_of, distinct, factors_of, parts_of
 from qlstm_qiskit.exact.factors import evaluate_tree
+from qlstm_qiskit.exact.filled import Filled
 from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
 from qlstm_qiskit.exact.tables import Array, FormTables
 
@@ -68,20 +68,13 @@ class MultilinearForm(FormTables):
 
     def bind(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
         """Build the matrix for angles and structural weights of the bank; the result maps inputs to (batch, gates, outputs)."""
-        matrix, shape = self.build(weights, mixing), (self.n_outputs, len(weights))
+        matrix = self.build(weights, mixing)
         if self.slots is not None:
             return lambda inputs: sparse_sums(self.features(inputs), matrix, self)
-        if not self.is_grid:
-            return lambda inputs: (self.features(inputs) @ matrix).view(-1, *shape).transpose(1, 2)
-        by_high = matrix.reshape(3 ** (len(self.angles) - self.width), -1)
+        return self._filled(matrix)
 
-        def evaluate(inputs: Tensor) -> Tensor:
-            """Contract one half of the qubits and then the other: the products of both are never written down."""
-            low, high = products(self._data_angles(inputs), self.width)
-            half = (high @ by_high).view(len(low), low.shape[1], -1)
-            return torch.bmm(low.unsqueeze(1), half).view(len(low), *shape).transpose(1, 2)
-
-        return evaluate
+    def _filled(self, matrix: Tensor) -> Filled:
+        return Filled(self, None if self._identity else self._data_angles, len(self.angles), matrix)
 
     def bind_replicas(self, weights: Tensor, mixing: Tensor) -> Callable[[Tensor], Tensor]:
         """As `bind` for R replicas: maps (R x batch, n_inputs), replica after replica, to (R x batch, gates, outputs).
@@ -90,25 +83,10 @@ class MultilinearForm(FormTables):
             weights: Angles, (R, gates, columns).
             mixing: Coefficients, (R, gates, candidates).
         """
-        (n, g), n_outputs = weights.shape[:2], self.n_outputs
         matrix = self.build_replicas(weights, mixing)
         if self.slots is not None:
             return lambda inputs: replicas.sparse_sums(self.features(inputs), matrix, self)
-        if not self.is_grid:
-            return lambda inputs: (
-                batched_product(self.features(inputs).view(n, -1, matrix.shape[1]), matrix)
-                .view(-1, n_outputs, g)
-                .transpose(1, 2)
-            )
-        by_high = matrix.view(n, 3 ** (len(self.angles) - self.width), -1)
-
-        def evaluate(inputs: Tensor) -> Tensor:
-            """As in `bind`."""
-            low, high = products(self._data_angles(inputs), self.width)
-            half = batched_product(high.view(n, -1, high.shape[1]), by_high).view(len(low), low.shape[1], -1)
-            return batched_product(low.unsqueeze(1), half).view(len(low), n_outputs, g).transpose(1, 2)
-
-        return evaluate
+        return self._filled(matrix)
 
     def build(self, weights: Tensor, mixing: Tensor) -> Tensor:
         """The matrix M, (features, outputs x gates), or its rows (rows, gates) where it is sparse; differentiable.

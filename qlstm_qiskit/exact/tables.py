@@ -26,6 +26,7 @@ class FormTables(ABC):
         codes: The same, cut into parts of `width` digits, (parts, features).
         factors: See `codes.factors_of`.
         width: Data angles in a part.
+        is_grid: Whether all products are used, in their order, which factor into those of two parts.
         n_rows: Coefficients of one gate, in all candidates.
         slots: Where the matrix is sparse, the product and the output of each of its rows, output by output, (2, rows); None
             where it has a row for each product, with all outputs.
@@ -37,6 +38,7 @@ class FormTables(ABC):
     codes: NDArray[np.int32]
     factors: tuple[NDArray[np.int64], NDArray[np.int32]]
     width: int
+    is_grid: bool
     n_rows: int
     slots: NDArray[np.int32] | None = None
     _angles: tuple[Array, Array, Array, Array]

@@ -58,6 +58,8 @@ class RecurrentCell(Circuits):
     state_names: ClassVar[tuple[str, ...]]  #: As used in error messages, h first.
     #: Indices of the gates whose circuits are evaluated together; a later stage reads the results of an earlier one.
     stages: ClassVar[tuple[tuple[int, ...], ...]]
+    #: The name in `passes.PASSES` of update equations that are written out for whole sequences; a subclass does not inherit it.
+    recurrence: ClassVar[str | None] = None
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class QGRUCell(RecurrentCell):
     state_names = ("h",)
     stages = ((0, 1), (2,))
     sigmoid = staticmethod(torch.sigmoid)
+    recurrence = "gru"
 
     def step(self, bound: Stages, inputs: Tensor, states: States) -> States:
         (h,) = states

@@ -32,6 +32,7 @@ class QLSTMCell(RecurrentCell):
     gate_names = LSTM_GATES
     state_names = ("h", "c")
     stages = ((0, 1, 2, 3),)
+    recurrence = "lstm"
 
     def step(self, bound: Stages, inputs: Tensor, states: States) -> States:
         h, c = states

@@ -21,9 +21,10 @@ from qlstm_qiskit.nn.checks import (
     require_possible,
     space_of_each_cell,
 )
-from qlstm_qiskit.nn.lengths import in_order, over_lengths, sizes_of
+from qlstm_qiskit.nn.lengths import in_order, sizes_of
 from qlstm_qiskit.nn.noise import Source, dropout
 from qlstm_qiskit.nn.pairs import RestrictedParameter
+from qlstm_qiskit.nn.sequence import over_time
 from qlstm_qiskit.space import SearchSpace
 
 Cell = TypeVar("Cell", bound=RecurrentCell)
@@ -237,19 +238,13 @@ class Recurrent(Circuits, Generic[Cell]):
             bound = cell.bind(samples=states[0].shape[1], calls=calls)
             if observe is not None:
                 bound = tuple(observe(number, stage) for stage in bound)
-            advance, state = cell.stepper(bound), tuple(part[number] for part in states)
-            if sizes is None:
-                found = []
-                for step in sequence.flip(0) if backwards else sequence:
-                    state = advance(step, state)
-                    found.append(state[0])
-                outputs.append(torch.stack(found[::-1] if backwards else found))
-            else:
-                rows, state = over_lengths(advance, sequence, sizes, state, backwards=backwards)
-                outputs.append(rows)
+            hidden, state = over_time(cell, bound, sequence, tuple(part[number] for part in states), sizes, backwards=backwards)
+            outputs.append(hidden)
             last.append(state)
             if len(outputs) == self.n_directions:
                 sequence = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        if len(last) == 1:  # a view costs less
+            return sequence, tuple(part.unsqueeze(0) for part in last[0])
         return sequence, tuple(torch.stack(parts) for parts in zip(*last, strict=True))
 
     def layers(self) -> Iterator[Cell]:

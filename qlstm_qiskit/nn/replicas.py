@@ -28,6 +28,8 @@ class ReplicaLinear(nn.Module):
         layers: Of the replicas; all of one shape.
     """
 
+    is_linear = True  #: For `sequence.over_time`.
+
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
         self.weight = _stacked([layer.weight for layer in layers])

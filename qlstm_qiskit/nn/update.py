@@ -32,14 +32,14 @@ def lstm_update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tenso
         fused: Whether to use one native operation, which runs on the CPU; otherwise torch operations.
     """
     if not fused or is_watched():
-        return _plain(gates, c)
+        return lstm_plain(gates, c)
     if torch.is_grad_enabled():
         h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]
         return h, c
     return _run(gates, c)[:2]
 
 
-def _plain(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def lstm_plain(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Next h and c in torch operations."""
     i, f, _, o = torch.sigmoid(gates).unbind(1)  # of all four: one operation costs less than three
     c = torch.addcmul(f * c, i, torch.tanh(gates[:, 2]))
@@ -58,10 +58,10 @@ class _Update(torch.autograd.Function):
         gates, *states = ctx.saved_tensors
         by = arrays(by_h, by_c)
         if by is None:
-            return tuple(gradients(_plain, (gates, states[0]), (by_h, by_c)))
+            return tuple(gradients(lstm_plain, (gates, states[0]), (by_h, by_c)))
         before, after = (state.detach().contiguous().numpy() for state in states)
         by_gates, by_before = np.empty_like(ctx.active), np.empty_like(before)
-        _backward(*by, ctx.active, before, after, by_gates, by_before)
+        lstm_backward(*by, ctx.active, before, after, by_gates, by_before)
         return torch.from_numpy(by_gates), torch.from_numpy(by_before)
 
 
@@ -69,12 +69,12 @@ def _run(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Array]:
     """Next h and c, and the activated gates."""
     before = c.detach().numpy()
     h, after, active = (np.empty(shape, before.dtype) for shape in (c.shape, c.shape, gates.shape))
-    _forward(gates.detach().numpy(), before, active, h, after)
+    lstm_forward(gates.detach().numpy(), before, active, h, after)
     return torch.from_numpy(h), torch.from_numpy(after), active
 
 
 @jit
-def _forward(gates: Array, c: Array, active: Array, h: Array, after: Array) -> None:
+def lstm_forward(gates: Array, c: Array, active: Array, h: Array, after: Array) -> None:
     """Fill the activated gates and the next h and c."""
     n_samples, hidden = c.shape
     for b in range(n_samples):
@@ -89,7 +89,9 @@ def _forward(gates: Array, c: Array, active: Array, h: Array, after: Array) -> N
 
 
 @jit
-def _backward(by_h: Array, by_c: Array, active: Array, before: Array, after: Array, by_gates: Array, by_before: Array) -> None:
+def lstm_backward(
+    by_h: Array, by_c: Array, active: Array, before: Array, after: Array, by_gates: Array, by_before: Array
+) -> None:
     """Fill the gradients with respect to the pre-activations and the previous c."""
     n_samples, hidden = before.shape
     for b in range(n_samples):

@@ -1,0 +1,226 @@
+"""Native loops that evaluate a dense form, and linear layers around it, for the rows of a time step, and their adjoint.
+
+Layouts: a form's matrix is (replicas, n_high, n_low x outputs x gates), with the rows of each replica behind those of the one
+before. Sums are taken in the order of torch's matrix products on the CPU wherever those have a simple one, so that a sequence
+that is evaluated step by step, or was by an earlier version, has the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlstm_qiskit.exact.kernels import features_backward, features_forward, tables_backward, tables_forward
+from qlstm_qiskit.exact.native import jit, jit_in_order, jit_unfused
+from qlstm_qiskit.exact.tiles import VECTOR_BYTES, four_narrow, four_wide, one_narrow, one_wide
+
+Array = NDArray[Any]
+
+#: Below, torch takes a batch of small products by loops of its own, which fuse no multiply-adds.
+_SMALL = 400
+
+
+@jit_in_order
+def multiply(left: Array, right: Array, out: Array) -> None:
+    """Fill `out` (n, columns) with left (n, k) times right (k, columns): one fused multiply-add after the other."""
+    n, size = left.shape
+    columns, vector = right.shape[1], VECTOR_BYTES // left.itemsize
+    if columns < vector:
+        for b in range(n):
+            own = out[b]
+            own[:] = 0
+            for k in range(size):
+                factor, part = left[b, k], right[k]
+                for j in range(columns):
+                    own[j] += factor * part[j]
+        return
+    tile = min(2, columns // vector) * vector
+    for j in range(0, columns, tile):  # what a tile reads of `right` stays in a core's first cache for all rows
+        column = min(j, columns - tile)  # the last tile does some columns once more, and likewise the last rows
+        for b in range(0, n, 4 if n >= 4 else 1):
+            row = min(b, n - 4)
+            if tile > vector and n >= 4:
+                four_wide(left, right, out, row, column)
+            elif tile > vector:
+                one_wide(left, right, out, b, column)
+            elif n >= 4:
+                four_narrow(left, right, out, row, column)
+            else:
+                one_narrow(left, right, out, b, column)
+
+
+@jit_in_order
+def contract(low: Array, half: Array, out: Array) -> None:
+    """Fill `out` (n, columns) with low (n, k) times half (n, k x columns), row by row."""
+    columns = out.shape[1]
+    for b in range(len(low)):
+        own = out[b]
+        own[:] = 0
+        for k in range(low.shape[1]):
+            part, factor = half[b, k * columns : (k + 1) * columns], low[b, k]
+            for j in range(columns):
+                own[j] += factor * part[j]
+
+
+@jit_unfused
+def contract_small(low: Array, half: Array, out: Array) -> None:
+    """As `contract`, with each product rounded."""
+    columns = out.shape[1]
+    for b in range(len(low)):
+        own = out[b]
+        own[:] = 0
+        for k in range(low.shape[1]):
+            part, factor = half[b, k * columns : (k + 1) * columns], low[b, k]
+            for j in range(columns):
+                own[j] += factor * part[j]
+
+
+@jit
+def contract_slope(by_out: Array, half: Array, by_low: Array) -> None:
+    """The gradient of `contract` by `low`."""
+    columns = by_out.shape[1]
+    for b in range(len(by_out)):
+        for k in range(by_low.shape[1]):
+            total = by_out[b, 0] * half[b, k * columns]
+            for j in range(1, columns):
+                total += by_out[b, j] * half[b, k * columns + j]
+            by_low[b, k] = total
+
+
+@jit_unfused
+def contract_small_slope(by_out: Array, half: Array, by_low: Array) -> None:
+    """As `contract_slope`, of `contract_small`."""
+    columns = by_out.shape[1]
+    for b in range(len(by_out)):
+        for k in range(by_low.shape[1]):
+            total = by_out[b, 0] * half[b, k * columns]
+            for j in range(1, columns):
+                total += by_out[b, j] * half[b, k * columns + j]
+            by_low[b, k] = total
+
+
+@jit
+def contract_backward(low: Array, half: Array, by_out: Array, by_half: Array, by_low: Array) -> None:
+    """Gradients of the product of `low` and `half`, into `by_half` and `by_low`."""
+    columns = by_out.shape[1]
+    for b in range(len(low)):
+        for k in range(low.shape[1]):
+            for j in range(columns):
+                by_half[b, k * columns + j] = low[b, k] * by_out[b, j]
+    if half.shape[1] < _SMALL:
+        contract_small_slope(by_out, half, by_low)
+    else:
+        contract_slope(by_out, half, by_low)
+
+
+@jit
+def linear_forward(values: Array, weight: Array, bias: Array, g: int, out: Array) -> None:
+    """Linear layers of replicas, for each of `g` gates: values (n, inputs x g) to `out` (n, outputs x g)."""
+    n_replicas, n_out, n_in = weight.shape
+    own = len(values) // n_replicas
+    for b in range(len(values)):
+        r = b // own
+        for o in range(n_out):
+            for i in range(g):
+                total = bias[r, o]
+                for v in range(n_in):
+                    total += weight[r, o, v] * values[b, v * g + i]
+                out[b, o * g + i] = total
+
+
+@jit
+def linear_backward(
+    values: Array, weight: Array, g: int, by_out: Array, by_weight: Array, by_bias: Array, by_values: Array
+) -> None:
+    """Gradients of `linear_forward`: added to `by_weight` and `by_bias`, and into `by_values`."""
+    n_replicas, n_out, n_in = weight.shape
+    own = len(values) // n_replicas
+    by_values[:] = 0
+    for b in range(len(values)):
+        r = b // own
+        for o in range(n_out):
+            for i in range(g):
+                by = by_out[b, o * g + i]
+                by_bias[r, o] += by
+                for v in range(n_in):
+                    by_weight[r, o, v] += by * values[b, v * g + i]
+                    by_values[b, v * g + i] += by * weight[r, o, v]
+
+
+@jit
+def evaluate(stage: Any, first: int, end: int) -> None:
+    """Fill the room of a stage, and its pre-activations, in the rows from `first` to `end`.
+
+    Args:
+        stage: What is read, (rows, features + hidden). Of the form: whether its data angles are arctangents, whether it is a
+            grid, how many angles it reads and how many are in a part, gates, and `FormTables.factors`. Its matrix. Weights and
+            biases of the layers before and behind it, each with an axis of replicas; without length if there are none. Room for
+            the data angles, both tables of products, their product, and the outputs of the circuits. The pre-activations,
+            (rows, hidden x gates).
+        first, end: Rows of a step.
+    """
+    everything, (is_arctan, is_grid, n_angles, width, g, pointer, place), matrix, layers, room, all_sums = stage
+    values, sums, angles, low = everything[first:end], all_sums[first:end], room[0][first:end], room[1][first:end]
+    high, half, outputs = room[2][first:end], room[3][first:end], room[4][first:end]
+    if len(layers[0]):
+        linear_forward(values, layers[0], layers[1], 1, angles)
+    else:
+        angles[:] = values
+    if is_arctan:
+        for b in range(len(angles)):
+            for q in range(angles.shape[1]):
+                angles[b, q] = np.arctan(angles[b, q])
+    if is_grid:
+        tables_forward(angles[:, :n_angles], width, low, high)
+    else:
+        features_forward(angles[:, :n_angles], width, (pointer, place), low.reshape(len(low), -1, 3**width), high)
+    found = outputs if len(layers[0]) else sums
+    own = len(values) // len(matrix)
+    for r in range(len(matrix)):
+        rows = slice(r * own, (r + 1) * own)
+        multiply(high[rows], matrix[r], half[rows] if is_grid else found[rows])
+    if is_grid and half.shape[1] < _SMALL:
+        contract_small(low, half, found)
+    elif is_grid:
+        contract(low, half, found)
+    if len(layers[0]):
+        linear_forward(outputs, layers[2], layers[3], g, sums)
+
+
+@jit
+def evaluate_backward(
+    stage: Any, transposed: Array, first: int, end: int, by_sums: Array, by_matrix: Array, by_layers: Any, by_values: Array
+) -> None:
+    """Gradients of `evaluate`: added to `by_matrix` and `by_layers`, and into `by_values`; `transposed` is the matrix."""
+    everything, (is_arctan, is_grid, n_angles, width, g, pointer, place), matrix, layers, room, _ = stage
+    values, angles, low = everything[first:end], room[0][first:end], room[1][first:end]
+    high, half, outputs = room[2][first:end], room[3][first:end], room[4][first:end]
+    by_found = by_sums
+    if len(layers[0]):
+        by_found = np.empty_like(outputs)
+        linear_backward(outputs, layers[2], g, by_sums, by_layers[2], by_layers[3], by_found)
+    by_half, by_low = by_found, np.empty_like(low)
+    if is_grid:
+        by_half = np.empty_like(half)
+        contract_backward(low, half, by_found, by_half, by_low)
+    by_high, part, own = np.empty_like(high), np.empty_like(by_matrix[0]), len(values) // len(matrix)
+    for r in range(len(matrix)):
+        rows = slice(r * own, (r + 1) * own)
+        multiply(by_half[rows], transposed[r], by_high[rows])
+        multiply(np.ascontiguousarray(high[rows].T), by_half[rows], part)
+        by_matrix[r] += part
+    by_angles = np.zeros_like(angles)
+    if is_grid:
+        tables_backward(low, high, by_low, by_high, width, by_angles[:, :n_angles])
+    else:
+        features_backward(by_high, width, (pointer, place), low.reshape(len(low), -1, 3**width), by_angles[:, :n_angles])
+    if is_arctan:
+        for b in range(len(angles)):
+            for q in range(angles.shape[1]):
+                by_angles[b, q] *= np.cos(angles[b, q]) ** 2  # 1 / (1 + tan^2)
+    if len(layers[0]):
+        linear_backward(values, layers[0], 1, by_angles, by_layers[0], by_layers[1], by_values)
+    else:
+        by_values[:] = by_angles

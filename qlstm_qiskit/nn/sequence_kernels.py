@@ -1,0 +1,149 @@
+"""Native loops over a sequence: an LSTM and a GRU forward through time, and back.
+
+Whichever way time runs, sequences without a step lie behind those with one, and their states wait in their place. A stage is
+what `exact.sequence_kernels.evaluate` takes; it and `kept` have a row for each input, or for each sequence without a way back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlstm_qiskit.exact.native import jit
+from qlstm_qiskit.exact.sequence_kernels import evaluate, evaluate_backward
+from qlstm_qiskit.nn.update import lstm_backward, lstm_forward
+
+Array = NDArray[Any]
+
+
+@jit
+def lstm_over(rows: Array, steps: Array, keeps: bool, stage: Any, kept: Any, h: Array, c: Array, found: Array) -> None:
+    """Fill `found` (rows, hidden), and take h and c (sequences, hidden) from the first states to the last.
+
+    Args:
+        rows: Inputs, (rows, features).
+        steps: First row and number of rows of each step, in the order of time, (steps, 2).
+        keeps: Whether `stage` and `kept` have room for all rows.
+        stage: All gates.
+        kept: Room for the activated gates (rows, 4, hidden), c before and c after.
+    """
+    values, sums, n_features, hidden = stage[0], stage[5], rows.shape[1], h.shape[1]
+    for s in range(len(steps)):
+        start, n = steps[s]
+        first = start if keeps else 0
+        end = first + n
+        values[first:end, :n_features] = rows[start : start + n]
+        values[first:end, n_features:] = h[:n]
+        evaluate(stage, first, end)
+        gates = sums[first:end].reshape(n, hidden, 4).transpose(0, 2, 1)
+        active, before, after, own = kept[0][first:end], kept[1][first:end], kept[2][first:end], found[start : start + n]
+        before[:] = c[:n]
+        lstm_forward(gates, before, active, own, after)
+        h[:n] = own
+        c[:n] = after
+
+
+@jit
+def lstm_back(
+    steps: Array,
+    stage: Any,
+    kept: Any,
+    by_found: Array,
+    by_h: Array,
+    by_c: Array,
+    by_matrix: Array,
+    by_layers: Any,
+    by_rows: Array,
+) -> None:
+    """Gradients of `lstm_over`, into `by_matrix`, `by_layers` and `by_rows`; those by states, from the last to the first."""
+    transposed = np.ascontiguousarray(stage[2].transpose(0, 2, 1))
+    by_matrix[:] = 0
+    by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
+    n_features, hidden = by_rows.shape[1], by_h.shape[1]
+    by_values, by_sums, by_before = (
+        np.empty_like(stage[0][: len(by_h)]),
+        np.empty_like(stage[5][: len(by_h)]),
+        np.empty_like(by_h),
+    )
+    for s in range(len(steps) - 1, -1, -1):
+        start, n = steps[s]
+        end = start + n
+        by_h[:n] += by_found[start:end]
+        by_gates = by_sums[:n].reshape(n, hidden, 4).transpose(0, 2, 1)
+        active, before, after = kept[0][start:end], kept[1][start:end], kept[2][start:end]
+        lstm_backward(by_h[:n], by_c[:n], active, before, after, by_gates, by_before[:n])
+        evaluate_backward(stage, transposed, start, end, by_sums[:n], by_matrix, by_layers, by_values[:n])
+        by_rows[start:end] = by_values[:n, :n_features]
+        by_h[:n] = by_values[:n, n_features:]
+        by_c[:n] = by_before[:n]
+
+
+@jit
+def gru_over(rows: Array, steps: Array, keeps: bool, gated: Any, last: Any, kept: Any, h: Array, found: Array) -> None:
+    """As `lstm_over`; `gated` are the reset and update gates, `last` the new state; `kept` is room for their activations."""
+    active, fresh = kept
+    n_features, hidden = rows.shape[1], h.shape[1]
+    for s in range(len(steps)):
+        start, n = steps[s]
+        first = start if keeps else 0
+        end = first + n
+        for values in (gated[0], last[0]):
+            values[first:end, :n_features] = rows[start : start + n]
+        gated[0][first:end, n_features:] = h[:n]
+        evaluate(gated, first, end)
+        for b in range(n):
+            for k in range(hidden):
+                reset = 1 / (1 + np.exp(-gated[5][first + b, 2 * k]))
+                active[first + b, 0, k], active[first + b, 1, k] = reset, 1 / (1 + np.exp(-gated[5][first + b, 2 * k + 1]))
+                last[0][first + b, n_features + k] = reset * h[b, k]
+        evaluate(last, first, end)
+        for b in range(n):
+            for k in range(hidden):
+                new, update = np.tanh(last[5][first + b, k]), active[first + b, 1, k]
+                fresh[first + b, k] = new
+                h[b, k] = (1 - update) * new + update * h[b, k]
+                found[start + b, k] = h[b, k]
+
+
+@jit
+def gru_back(
+    steps: Array,
+    gated: Any,
+    last: Any,
+    kept: Any,
+    by_found: Array,
+    by_h: Array,
+    by_matrices: Any,
+    by_layers: Any,
+    by_rows: Array,
+) -> None:
+    """Gradients of `gru_over`; see `lstm_back`."""
+    active, fresh = kept
+    of_gated, of_last = np.ascontiguousarray(gated[2].transpose(0, 2, 1)), np.ascontiguousarray(last[2].transpose(0, 2, 1))
+    for i in range(2):
+        by_matrices[i][:] = 0
+    by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
+    n_features, hidden, most = by_rows.shape[1], by_h.shape[1], len(by_h)
+    by_gated, by_last = np.empty_like(gated[0][:most]), np.empty_like(last[0][:most])
+    by_gates, by_new = np.empty_like(gated[5][:most]), np.empty_like(last[5][:most])
+    for s in range(len(steps) - 1, -1, -1):
+        start, n = steps[s]
+        end = start + n
+        by_h[:n] += by_found[start:end]
+        for b in range(n):
+            for k in range(hidden):
+                new, update, before = fresh[start + b, k], active[start + b, 1, k], gated[0][start + b, n_features + k]
+                by_new[b, k] = by_h[b, k] * (1 - update) * (1 - new * new)
+                by_gates[b, 2 * k + 1] = by_h[b, k] * (before - new) * update * (1 - update)
+                by_h[b, k] *= update
+        evaluate_backward(last, of_last, start, end, by_new[:n], by_matrices[1], by_layers, by_last[:n])
+        for b in range(n):
+            for k in range(hidden):
+                reset, by = active[start + b, 0, k], by_last[b, n_features + k]
+                by_gates[b, 2 * k] = by * gated[0][start + b, n_features + k] * reset * (1 - reset)
+                by_h[b, k] += by * reset
+        evaluate_backward(gated, of_gated, start, end, by_gates[:n], by_matrices[0], by_layers, by_gated[:n])
+        by_rows[start:end] = by_last[:n, :n_features] + by_gated[:n, :n_features]
+        by_h[:n] += by_gated[:n, n_features:]
