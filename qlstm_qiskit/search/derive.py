@@ -178,7 +178,10 @@ def _kept(bank: CircuitBank, scores: Tensor, top_k: int) -> _Gates:
     for gate, own in enumerate(bank.gates):
         best = sorted((-table[gate][place], place) for place in own)[:top_k]
         kept.append(
-            [_KeptCircuit(as_given(bank.candidates[p]), weights[gate][p], _rounded(-score), p, parts[p][gate]) for score, p in best]
+            [
+                _KeptCircuit(as_given(bank.candidates[p]), weights[gate][p], _rounded(-score), p, parts[p][gate])
+                for score, p in best
+            ]
         )
     return kept
 
