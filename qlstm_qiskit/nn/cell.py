@@ -115,10 +115,14 @@ class RecurrentCell(Circuits):
             width = self.input_size + self.hidden_size * self.reads_h
             self.to_angles = linear(width, n_angles, generator, device, dtype)
             self.from_outputs = linear(self.bank.n_outputs, self.hidden_size, generator, device, dtype)
+        self.add_layers(generator, device, dtype)
 
     def drafted(self, draft: Draft) -> Draft:
         """The circuits of the bank from those of the space."""
         return draft
+
+    def add_layers(self, *made: Any) -> None:
+        """Add the cell's own linear layers; `made` is how `linear` makes them."""
 
     @property
     def state_sizes(self) -> tuple[int, ...]:

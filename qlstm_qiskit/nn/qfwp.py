@@ -54,10 +54,8 @@ class QFWPCell(RecurrentCell):
     reads_h = False
     n_fast: int
 
-    def __init__(self, input_size: int, hidden_size: int, **options: Any) -> None:
-        super().__init__(input_size, hidden_size, **options)
+    def add_layers(self, *made: Any) -> None:
         n_qubits = self.bank.candidates[0].n_qubits
-        made = (options.get("generator"), options.get("device"), options.get("dtype", torch.float64))
         self.encoder = linear(self.input_size, n_qubits, *made)
         self.layer_index = linear(n_qubits, _rows(self.n_fast, n_qubits), *made)
         self.qubit_index = linear(n_qubits, n_qubits, *made)
