@@ -37,18 +37,18 @@ def attribution_section(run: Run) -> Iterator[Section]:
         return
     widest = widest_circuit(run)
     if widest > MOST_QUBITS:
-        yield Section(title, [Text(f"On {widest} qubits it takes minutes; use qlstm_qiskit.experiments.attribute(run).")])
+        yield Section(title, [Text(f"On {widest} qubits it takes minutes; use qlstm attribute RUN.")])
         return
     windows = run.dataset.x_test
     places = np.unique(np.linspace(0, len(windows) - 1, _WINDOWS).round().astype(int))
     found = attribute(run, windows[places], nodes=_NODES)
     classes = run.header.classes
     output = 0 if classes is None else int(found.predictions[-1].argmax())
-    what = "the next value" if classes is None else f"the score of class {classes[output]!r}, which it is given"
+    what = "the next value" if classes is None else f"the score of class {classes.values[output]!r}, which it is given"
     text = (
         "Integrated gradients: what each lag of each feature adds to a prediction, in scaled units, against the mean of the "
-        "training windows. Lag 1 is the row before the first that is predicted. Those of a window add up to its prediction "
-        f"less that of the mean window, to {number(found.gap)}."
+        "training windows. Lag 1 is the row before the first that is predicted. Values of a window add up to its prediction "
+        f"less that of the mean window, within {number(found.gap)}."
     )
     size, last = np.abs(found.values).mean(axis=(0, 3)), found.values[-1, :, :, output]
     outputs = "" if found.values.shape[3] == 1 else f" and all {found.values.shape[3]} outputs"
@@ -87,10 +87,11 @@ def _map(found: Attribution, name: str, values: NDArray[np.float64], caption: st
         [cells],
         axis("lag (rows before the first that is predicted)", autorange="reversed", showgrid=False, zeroline=False, **steps),
         axis("", autorange="reversed", showgrid=False, zeroline=False, **ticks),
+        margin={"l": 60, "r": 12, "t": 12, "b": 48},
     )
     columns = {
         "lag": [lag for lag in lags for _ in names],
         "feature": [own for _ in lags for own in found.features],
         "value": values.ravel().tolist(),
     }
-    return Plot(name, caption, figure, csv_file(name, columns), height=min(150 + 34 * len(names), 900))
+    return Plot(name, caption, figure, csv_file(name, columns), height=min(130 + 34 * len(names), 900))
