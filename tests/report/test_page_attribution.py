@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,3 +49,21 @@ def test_wide_circuits_and_a_missing_package_are_words(run: Run, monkeypatch: py
     [said] = section.parts
     assert isinstance(said, Text)
     assert "captum" in said.text
+
+
+def test_a_run_of_classes_has_the_score_of_the_class_that_is_given(tmp_path: Path) -> None:
+    data = DataSpec(dataset="italy_power_demand", task="classification")
+    spec = RunSpec(data=data, model="config1", hidden_size=1, depth=1, epochs=1, batch_size=200)
+    run = load_run(train_run(spec, tmp_path / "run").path)
+    [section] = attribution_section(run)
+    panels = section.parts[1]
+    assert isinstance(panels, Panels)
+    mean, last = panels.plots
+    window = run.dataset.x_test[-1:]
+    [given] = run.predict(window)
+    output = list(run.header.classes.array).index(given)
+    [cells] = last.figure["data"]
+    np.testing.assert_allclose(cells["z"], attribute(run, window, nodes=16).values[0, :, :, output].T, atol=1e-9)
+    assert repr(run.header.classes.values[output]) in last.caption
+    assert "all 2 outputs" in mean.caption
+    assert cells["showscale"], "24 lags have no numbers"

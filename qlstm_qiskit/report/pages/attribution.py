@@ -86,7 +86,7 @@ def _map(found: Attribution, name: str, values: NDArray[np.float64], caption: st
     figure = plotted(
         [cells],
         axis("lag (rows before the first that is predicted)", autorange="reversed", showgrid=False, zeroline=False, **steps),
-        axis("", autorange="reversed", showgrid=False, zeroline=False, **ticks),
+        axis("feature", autorange="reversed", showgrid=False, zeroline=False, **ticks),
         margin={"l": 60, "r": 12, "t": 12, "b": 48},
     )
     columns = {
