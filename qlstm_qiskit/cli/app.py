@@ -14,6 +14,7 @@ import typer
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli import streams
+from qlstm_qiskit.cli.attribute import attribute
 from qlstm_qiskit.cli.audit import audit
 from qlstm_qiskit.cli.backends import backends_app
 from qlstm_qiskit.cli.derive import derive
@@ -33,7 +34,7 @@ from qlstm_qiskit.cli.transpile import transpile
 from qlstm_qiskit.errors import OptionError, QLSTMError, QLSTMWarning, printable
 
 #: Packages of extras; see pyproject.toml.
-_OPTIONAL = ("reservoirpy", "ray", "sktime", "plotly", "tensorboard", "mlflow-skinny")
+_OPTIONAL = ("reservoirpy", "ray", "sktime", "plotly", "captum", "tensorboard", "mlflow-skinny")
 
 app = typer.Typer(
     name="qlstm",
@@ -41,7 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (train, resume, evaluate, predict, shots, derive, transpile, export, table, audit, scaling, report):
+for _command in (train, resume, evaluate, predict, shots, attribute, derive, transpile, export, table, audit, scaling, report):
     app.command()(_command)
 app.add_typer(space_app, name="space")
 app.add_typer(backends_app, name="backends")

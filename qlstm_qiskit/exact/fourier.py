@@ -41,11 +41,46 @@ class FourierSeries:
 
     def evaluate(self, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum the series at data angles u (samples, qubits), in radians: (samples, gates, outputs)."""
-        factors = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=-1)  # (samples, qubits, 3)
+        factors = _factors(angles)
         products = np.ones((len(angles), len(self.digits)))
         for qubit in range(self.digits.shape[1]):
             products *= factors[:, qubit][:, self.digits[:, qubit]]
         return np.einsum("sp,pgk->sgk", products, self.coefficients)
+
+    def shapley(self, angles: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Exact Shapley values of the data angles against a baseline: a coalition has its own angles, the rest the baseline's.
+
+        They add up to the difference of the series at `angles` and at the baseline. A value is the integral over s from 0 to
+        1 of the derivative by the angle's share where all others have gone a share s of the way of their factors (Owen 1972,
+        Multilinear extensions of games). That is a polynomial in s of a degree below the number of qubits, for which
+        Gauss-Legendre quadrature is exact, so that no coalition is written down.
+
+        Args:
+            angles: Data angles u, (samples, qubits), in radians.
+            baseline: Angles to compare with, (qubits,).
+
+        Returns:
+            (samples, qubits, gates, outputs).
+        """
+        n_qubits = self.digits.shape[1]
+        start, end = _factors(np.broadcast_to(baseline, (1, n_qubits))), _factors(angles)
+        places = np.arange(n_qubits)
+        # (samples, products, qubits): each product's factors at the baseline, and how far they go.
+        first, step = (values[:, places, self.digits] for values in (start, end - start))
+        nodes, weights = np.polynomial.legendre.leggauss(-(-n_qubits // 2))
+        others = np.zeros_like(step)
+        for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+            factors = first + node * step
+            ahead, behind = np.ones_like(factors), np.ones_like(factors)
+            np.cumprod(factors[..., :-1], axis=-1, out=ahead[..., 1:])
+            behind[..., :-1] = np.cumprod(factors[..., :0:-1], axis=-1)[..., ::-1]
+            others += weight * ahead * behind
+        return np.einsum("spq,pgk->sqgk", step * others, self.coefficients)
+
+
+def _factors(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1, cos u and sin u of each angle, (samples, qubits, 3)."""
+    return np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=-1)
 
 
 def describe_angle(angle: Angle | None) -> str:

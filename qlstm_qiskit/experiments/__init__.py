@@ -3,6 +3,7 @@
 from qlstm_qiskit.data.errors import forecast_errors, reference_errors
 from qlstm_qiskit.data.rollout import horizon_errors, rolled_errors, rolled_out, rolled_windows
 from qlstm_qiskit.experiments.runs.allocation import Allocation, allocate_shots
+from qlstm_qiskit.experiments.runs.attribution import Attribution, attribute
 from qlstm_qiskit.experiments.runs.classify import class_table
 from qlstm_qiskit.experiments.runs.derive import derive_run
 from qlstm_qiskit.experiments.runs.environment import versions
@@ -19,11 +20,13 @@ from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_command, r
 __all__ = [
     "RECIPES",
     "Allocation",
+    "Attribution",
     "DataSpec",
     "Run",
     "RunSpec",
     "Start",
     "allocate_shots",
+    "attribute",
     "class_table",
     "derive_run",
     "forecast_errors",

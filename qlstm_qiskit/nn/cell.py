@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
@@ -24,7 +24,7 @@ INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {"identity": lambda values: values, "arctan": torch.arctan}
 )
 
-#: The states of a cell, h first, each (batch, hidden_size).
+#: The states of a cell, h first, each (batch, features).
 States: TypeAlias = tuple[Tensor, ...]
 
 #: A bank with fixed parameters for each stage of a step.
@@ -60,6 +60,7 @@ class RecurrentCell(Circuits):
     stages: ClassVar[tuple[tuple[int, ...], ...]]
     #: The name in `passes.PASSES` of update equations that are written out for whole sequences; a subclass does not inherit it.
     recurrence: ClassVar[str | None] = None
+    reads_h: ClassVar[bool] = True  #: Whether the circuits read h beside x.
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class RecurrentCell(Circuits):
         draft = _draft(space, self.input_size, self.hidden_size, n_qubits, depth)
         if not hybrid:
             _check_fit(draft.candidates[0], self.input_size, self.hidden_size)
+        n_angles, draft = len(draft.candidates[0].inputs), self.drafted(draft)
         self.removed = draft.removed
         self.bank = CircuitBank(
             draft.candidates,
@@ -112,9 +114,26 @@ class RecurrentCell(Circuits):
         self.to_angles: nn.Linear | None = None
         self.from_outputs: nn.Linear | None = None
         if hybrid:
-            width = self.input_size + self.hidden_size
-            self.to_angles = _linear(width, self.bank.n_inputs, generator, device, dtype)
-            self.from_outputs = _linear(self.bank.n_outputs, self.hidden_size, generator, device, dtype)
+            width = self.input_size + self.hidden_size * self.reads_h
+            self.to_angles = linear(width, n_angles, generator, device, dtype)
+            self.from_outputs = linear(self.bank.n_outputs, self.hidden_size, generator, device, dtype)
+        self.add_layers(generator, device, dtype)
+
+    def drafted(self, draft: Draft) -> Draft:
+        """The circuits of the bank from those of the space."""
+        return draft
+
+    def add_layers(self, *made: Any) -> None:
+        """Add the cell's own linear layers; `made` is how `linear` makes them."""
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """Number of features of each state."""
+        return (self.hidden_size,) * len(self.state_names)
+
+    def beside_bank(self, kept: Sequence[Candidate]) -> dict[str, Tensor]:
+        """Copies of the parameters outside the bank by name, as they are in a cell of these circuits of its space alone."""
+        return {name: value.detach().clone() for name, value in self.state_dict().items() if not name.startswith("bank.")}
 
     def arch_parameters(self) -> Iterator[nn.Parameter]:
         """The structural weights; see `CircuitBank.arch_parameters`."""
@@ -129,7 +148,7 @@ class RecurrentCell(Circuits):
         self.bank.reset_parameters(generator)
         for layer in (self.to_angles, self.from_outputs):
             if layer is not None:
-                _draw(layer, generator)
+                draw(layer, generator)
 
     def bind(self, *, samples: int, calls: int = 1) -> Stages:
         """Fix the circuits' parameters for `calls` steps with `samples` samples each."""
@@ -138,7 +157,7 @@ class RecurrentCell(Circuits):
         return tuple(self.bank.bind(samples=samples, calls=calls, gates=gates) for gates in self.stages)
 
     def step(self, bound: Stages, inputs: Tensor, states: States) -> States:
-        """One step with a bound bank: `inputs` (batch, input_size), states (batch, hidden_size)."""
+        """One step with a bound bank: `inputs` (batch, input_size), states (batch, features), see `state_sizes`."""
         raise NotImplementedError
 
     def stepper(self, bound: Stages) -> Callable[[Tensor, States], States]:
@@ -179,16 +198,16 @@ class RecurrentCell(Circuits):
             raise ShapeError(
                 f"input has the shape {tuple(input.shape)}; expected (batch, {self.input_size}) or ({self.input_size},)."
             )
-        expected = (*input.shape[:-1], self.hidden_size)
-        states = (input.new_zeros(expected),) * len(self.state_names) if hx is None else self.states_of(hx)
-        for name, value in zip(self.state_names, states, strict=True):
+        shapes = [(*input.shape[:-1], size) for size in self.state_sizes]
+        states = tuple(map(input.new_zeros, shapes)) if hx is None else self.states_of(hx)
+        for name, value, expected in zip(self.state_names, states, shapes, strict=True):
             check_tensor(name, value, dtype)
             if tuple(value.shape) != expected:
                 raise ShapeError(f"{name} has the shape {tuple(value.shape)}; expected {expected}.")
         rows = input.reshape(-1, self.input_size)
-        flat = tuple(value.reshape(-1, self.hidden_size) for value in states)
+        flat = tuple(value.reshape(-1, value.shape[-1]) for value in states)
         after = self.step(self.bind(samples=len(rows)) if bound is None else bound, rows, flat)
-        return self.hx_of(tuple(value.reshape(expected) for value in after))
+        return self.hx_of(tuple(value.reshape(shape) for value, shape in zip(after, shapes, strict=True)))
 
     @classmethod
     def states_of(cls, hx: Any) -> States:
@@ -239,17 +258,23 @@ def _check_fit(candidate: Candidate, input_size: int, hidden_size: int) -> None:
         )
 
 
-def _linear(
+def state_sizes(cells: Iterable[RecurrentCell]) -> tuple[int, ...]:
+    """Number of features of each state of a stack: that of the cell that has most."""
+    return tuple(map(max, zip(*(cell.state_sizes for cell in cells), strict=True)))
+
+
+def linear(
     n_in: int, n_out: int, generator: torch.Generator | None, device: torch.device | str | None, dtype: torch.dtype
 ) -> nn.Linear:
     """A linear layer with torch's default initialisation, drawn from `generator`."""
     create = nn.utils.skip_init  # does not touch torch's default generator
     layer: nn.Linear = create(nn.Linear, n_in, n_out, device=device or "cpu", dtype=dtype)  # type: ignore[no-untyped-call]
-    _draw(layer, generator)
+    draw(layer, generator)
     return layer
 
 
-def _draw(layer: nn.Linear, generator: torch.Generator | None) -> None:
+def draw(layer: nn.Linear, generator: torch.Generator | None) -> None:
+    """Torch's default initialisation of a linear layer, drawn from `generator`, in place."""
     bound = 1 / math.sqrt(layer.in_features)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from qlstm_qiskit.errors import ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
-from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor
+from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor, state_sizes
 from qlstm_qiskit.nn.checks import (
     MOST_LAYERS,
     require_defaults,
@@ -219,7 +219,7 @@ class Recurrent(Circuits, Generic[Cell]):
 
         Args:
             sequence: (time, batch, input_size), or (rows, input_size) with `sizes`.
-            states: Initial states, each (cells, batch, hidden_size).
+            states: Initial states, each (cells, batch, features).
             drop: Probability of dropout between layers, while training.
             calls: Number of calls for which circuits are bound; it decides how they are evaluated.
             observe: Wraps the circuits that each cell calls.
@@ -255,7 +255,7 @@ class Recurrent(Circuits, Generic[Cell]):
 
     def zeros(self, like: Tensor, samples: int) -> States:
         """Default initial states for a number of sequences, with the dtype and device of a tensor."""
-        return (like.new_zeros(len(self.cells), samples, self.hidden_size),) * len(self.cell_type.state_names)
+        return tuple(like.new_zeros(len(self.cells), samples, size) for size in state_sizes(self.layers()))
 
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
@@ -275,17 +275,16 @@ class Recurrent(Circuits, Generic[Cell]):
         return input.transpose(0, 1) if self.batch_first else input, True
 
     def _initial(self, hx: Any, like: Tensor, samples: int, batched: bool) -> States:
-        """The states as (cells, batch, hidden_size)."""
+        """The states as (cells, batch, features)."""
         if hx is None:
             return self.zeros(like, samples)
-        full = (len(self.cells), samples, self.hidden_size)
-        expected = full if batched else (len(self.cells), self.hidden_size)
-        states = self.cell_type.states_of(hx)
-        for name, value in zip(self.cell_type.state_names, states, strict=True):
+        states, cells = self.cell_type.states_of(hx), len(self.cells)
+        for name, value, size in zip(self.cell_type.state_names, states, state_sizes(self.layers()), strict=True):
             check_tensor(f"{name}_0", value, self._dtype())
+            expected = (cells, samples, size) if batched else (cells, size)
             if tuple(value.shape) != expected:
                 raise ShapeError(f"{name}_0 has the shape {tuple(value.shape)}; expected {expected}.")
-        return tuple(value.reshape(full) for value in states)
+        return tuple(value.reshape(cells, samples, value.shape[-1]) for value in states)
 
     def extra_repr(self) -> str:
         return (

@@ -128,8 +128,8 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
         cell.bank = ReplicaBank([each.bank for each in own])
         if hasattr(cell, "sigmoid"):
             cell.sigmoid = even_sigmoid
-        for name in ("to_angles", "from_outputs"):
-            if getattr(cell, name) is not None:
+        for name, layer in list(cell.named_children()):
+            if isinstance(layer, nn.Linear):
                 setattr(cell, name, ReplicaLinear([getattr(each, name) for each in own]))
     joint.head = ReplicaLinear([model.head for model in models])  # type: ignore[assignment]
     return joint

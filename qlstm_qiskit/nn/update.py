@@ -16,6 +16,7 @@ Array = NDArray[Any]
 #: Names of the gates as used in files and figures, in torch's order.
 LSTM_GATES = ("input", "forget", "cell", "output")
 GRU_GATES = ("reset", "update", "new")
+FAST_WEIGHT_GATES = ("fast",)
 
 
 def gru_update(update: Tensor, new: Tensor, h: Tensor) -> Tensor:

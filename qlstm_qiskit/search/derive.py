@@ -16,6 +16,7 @@ from qlstm_qiskit.nn import EVALUATION_BATCH, CircuitBank, Forecaster, Recurrent
 from qlstm_qiskit.search.genotype import Genotype, cell_of
 from qlstm_qiskit.search.trace import CellTrace, trace_cells
 from qlstm_qiskit.space import Candidate
+from qlstm_qiskit.space.fast import as_given
 
 #: Weights are not refitted if the mean square of a circuit's expectation values is below this, since they would be huge.
 _SMALLEST = 1e-4
@@ -177,7 +178,10 @@ def _kept(bank: CircuitBank, scores: Tensor, top_k: int) -> _Gates:
     for gate, own in enumerate(bank.gates):
         best = sorted((-table[gate][place], place) for place in own)[:top_k]
         kept.append(
-            [_KeptCircuit(bank.candidates[p], weights[gate][p], _rounded(-score), p, parts[p][gate]) for score, p in best]
+            [
+                _KeptCircuit(as_given(bank.candidates[p]), weights[gate][p], _rounded(-score), p, parts[p][gate])
+                for score, p in best
+            ]
         )
     return kept
 
@@ -218,7 +222,10 @@ def _loss_with(evidence: Evidence, layers: list[_Gates]) -> float:
 def _parameters(forecaster: Forecaster, genotype: Genotype, layers: list[_Gates]) -> dict[str, Tensor]:
     """The state of the genotype's model: banks in the order of its spaces, all else unchanged."""
     state = {name: value.detach().clone() for name, value in forecaster.state_dict().items() if ".bank." not in name}
-    for number, (layer, space) in enumerate(zip(layers, genotype.spaces(), strict=True)):
+    assert forecaster.circuits is not None
+    for number, (cell, layer, space) in enumerate(zip(forecaster.circuits.layers(), layers, genotype.spaces(), strict=True)):
+        kept = [item.candidate for gate in layer for item in gate]
+        state |= {f"recurrent.cells.{number}.{name}": value for name, value in cell.beside_bank(kept).items()}
         assert space.gates is not None
         ordered = [
             {item.candidate.name: item for item in gate}[space.names[place]]

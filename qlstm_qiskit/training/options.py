@@ -86,9 +86,9 @@ class ModelOptions:
     )
     cell: str = option(
         "lstm",
-        "Recurrent cell whose gates are circuits: lstm or gru.",
-        doc='Recurrent cell whose gates are circuits: "lstm" or "gru"; see `QLSTM` and `QGRU`.',
-        choices=("lstm", "gru"),
+        "Recurrent cell whose gates are circuits: lstm, gru, or fast-weight (a classical network writes the angles).",
+        doc='Recurrent cell whose gates are circuits: "lstm", "gru" or "fast-weight"; see `QLSTM`, `QGRU` and `QFWP`.',
+        choices=("lstm", "gru", "fast-weight"),
         closed=True,
         circuits=True,
     )

@@ -15,7 +15,15 @@ from qlstm_qiskit.training import QLSTMRegressor
 from tests.experiments.resumable import interrupted_in
 from tests.speed import slow_but
 
-KINDS = {"gru": ["--cell", "gru"], "both ways": ["--bidirectional"], "gru both ways": ["--cell", "gru", "--bidirectional"]}
+KINDS = {
+    "gru": ["--cell", "gru"],
+    "both ways": ["--bidirectional"],
+    "gru both ways": ["--cell", "gru", "--bidirectional"],
+    "fast-weight": ["--cell", "fast-weight"],
+    "fast-weight both ways": ["--cell", "fast-weight", "--bidirectional"],
+}
+#: Names of the gates of cells.
+GATES = {"lstm": ["input", "forget", "cell", "output"], "gru": ["reset", "update", "new"], "fast-weight": ["fast"]}
 SMALL = ["--dataset", "damped_shm", "--hidden-size", "1", "--depth", "1", "--epochs", "2", "--batch-size", "40"]
 
 
@@ -25,15 +33,20 @@ def run(*arguments: str) -> None:
     assert not ended.value.code
 
 
-@pytest.mark.parametrize("kind", slow_but(["both ways"], KINDS))
+def cell_of(kind: str) -> str:
+    word = kind.split(maxsplit=1)[0]
+    return word if word in GATES else "lstm"
+
+
+@pytest.mark.parametrize("kind", slow_but(["both ways", "fast-weight"], KINDS))
 def test_the_whole_way(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search, derived, tuned = tmp_path / "search", tmp_path / "derived", tmp_path / "tuned"
     run("train", *SMALL, *KINDS[kind], "--strategy", "shrinking", "--valid-fraction", "0.2", "--out", search)
     spec = load_run(search).spec
-    assert (spec.cell, spec.bidirectional) == ("gru" if "gru" in kind else "lstm", "both" in kind)
+    assert (spec.cell, spec.bidirectional) == (cell_of(kind), "both" in kind)
     run("derive", search, "--out", derived)
     gates = [list(layer) for layer in json.loads((derived / "genotype.json").read_text())["layers"]]
-    names = ["reset", "update", "new"] if "gru" in kind else ["input", "forget", "cell", "output"]
+    names = GATES[cell_of(kind)]
     assert gates == [names] * (2 if "both" in kind else 1)
     run("train", "--from", derived, "--epochs", "1", "--out", tuned)
     assert load_run(tuned).spec.cell == spec.cell
@@ -41,7 +54,7 @@ def test_the_whole_way(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     run("evaluate", tuned, "--backend", "aer-exact", "--json")
     assert json.loads(capsys.readouterr().out)["test"]["mse"] == pytest.approx(load_run(tuned).metrics["test_mse"], rel=1e-6)
     for form in ("qasm3", "qpy", "multilinear"):
-        run("export", tuned, "--format", form, "--out", tmp_path / form)
+        export(tuned, form, tmp_path / form, capsys, possible=cell_of(kind) != "fast-weight")
     run("transpile", tuned, "--backend", "fake-manila")
     run("report", search, "--out", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
@@ -49,10 +62,21 @@ def test_the_whole_way(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert ("layer 1 backwards" in page) == ("both" in kind)
 
 
+def export(path: Path, form: str, out: Path, capsys: pytest.CaptureFixture[str], *, possible: bool) -> None:
+    """Export a run, or see that it is refused in a line that leaves nothing behind."""
+    if possible:
+        return run("export", path, "--format", form, "--out", out)
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", str(path), "--format", form, "--out", str(out)])
+    assert "other angles in each step" in capsys.readouterr().err
+    assert not out.exists()
+    return None
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.slow
 def test_it_goes_on_to_the_same_bits(kind: str, tmp_path: Path) -> None:
-    options = {"cell": "gru" if "gru" in kind else "lstm", "bidirectional": "both" in kind}
+    options = {"cell": cell_of(kind), "bidirectional": "both" in kind}
     spec = RunSpec(data=DataSpec(dataset="damped_shm"), hidden_size=1, depth=1, epochs=3, batch_size=40, **options)
     whole = train_run(spec, tmp_path / "whole")
     with interrupted_in(2):
@@ -66,6 +90,7 @@ def test_it_goes_on_to_the_same_bits(kind: str, tmp_path: Path) -> None:
 def test_a_study_has_rows_of_both_cells_and_controls(tmp_path: Path) -> None:
     rows = {
         "qgru": {"run": {"cell": "gru", "model": "config1", "depth": 1}},
+        "qfwp": {"run": {"cell": "fast-weight", "model": "config1", "depth": 1}},
         "both": {"run": {"bidirectional": True, "model": "config1", "depth": 1}},
         "gru": {"run": {"model": "gru", "num_layers": 2, "dropout": 0.1, "bidirectional": True}},
     }

@@ -70,8 +70,8 @@ def headings(page: Parsed) -> list[int]:
 
 
 def test_a_run(tuned: Run, tuned_page: Parsed) -> None:
-    titles = ["Forecast", "Errors", "Training", "Structural weights", "Circuits", "Shots", "Cost", "Configuration", "Versions"]
-    assert tuned_page.text("h2") == [*titles, "Make it again"]
+    titles = ["Forecast", "Errors", "Training", "Structural weights", "Circuits", "Attribution", "Shots", "Cost"]
+    assert tuned_page.text("h2") == [*titles, "Configuration", "Versions", "Make it again"]
     assert tuned_page.text("h3") == ["Plan for fake-manila", "Transpiled for fake-manila"]
     assert set(tuned_page.figures) >= {"forecast", "loss"}
     words = tuned_page.text()

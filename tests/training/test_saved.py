@@ -44,6 +44,7 @@ FITTED = {
     "flat": lambda: QLSTMRegressor("lstm", hidden_size=2, max_epochs=1, dtype="float32").fit(X[:, :, 0], Y[:, 0]),
     "two layers": lambda: QLSTMRegressor("config2", num_layers=2, bidirectional=True, **SMALL).fit(X, Y),
     "gru": lambda: QLSTMRegressor("config1", cell="gru", n_qubits=2, **SMALL).fit(X, Y),
+    "fast-weight": lambda: QLSTMRegressor("config1", cell="fast-weight", n_qubits=2, **SMALL).fit(X, Y),
     "own circuits": lambda: QLSTMRegressor("diffqas", space=own_circuits(), **(SMALL | {"depth": None})).fit(X, Y),
     "a space of the package": lambda: QLSTMRegressor("diffqas", space=SearchSpace.handcrafted(2), **SMALL).fit(X, Y),
     "a search that drops": lambda: QLSTMRegressor(

@@ -34,6 +34,7 @@ from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_win
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster, RecurrentCell
 from qlstm_qiskit.space import Candidate
+from qlstm_qiskit.space.fast import FastCandidate
 from qlstm_qiskit.storage import exists, make_folders, take_back, write_atomically
 
 FORMATS = (*CIRCUIT_FORMATS, "multilinear")
@@ -86,13 +87,18 @@ def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: s
         kind: One of `FORMATS`.
 
     Raises:
-        OptionError: An unknown format, or a model without circuits.
+        OptionError: An unknown format, or a model without circuits or with circuits whose angles are written in each step.
         RunError: The folder is not empty or cannot be written to, or a parameter of the model is not finite.
         CircuitError: The model cannot be written in this format; nothing is left behind.
     """
     _require_known(kind)
     if forecaster.circuits is None:
         raise OptionError("this model has no circuits; export the run of another model.")
+    if any(isinstance(own, FastCandidate) for cell in forecaster.circuits.layers() for own in cell.bank.candidates):
+        raise OptionError(
+            "the circuits of a fast weight programmer have other angles in each step, which no format holds; "
+            "use `qlstm predict`, or export the run of another cell."
+        )
     if exists(out) and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists already and is not empty; choose another folder for --out.")
     _require_finite(forecaster)

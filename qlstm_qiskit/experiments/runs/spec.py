@@ -30,6 +30,9 @@ _FROZEN: ConfigDict = {"frozen": True, "extra": "forbid"}
 #: Name of a task -> the estimator of it.
 _ESTIMATORS: dict[str, type[Estimator]] = {kind().task.name: kind for kind in (QLSTMRegressor, QLSTMClassifier)}
 
+#: Cells as titles call them; nothing for the paper's.
+_CELLS = {"lstm": [], "gru": ["GRU"], "fast-weight": ["fast weights"]}
+
 #: Fields as files have always had them: digests of files depend on their order. Options that were added later follow, and the
 #: weights' file says nothing of them where they are the default, so that it stays the same to the bit.
 _ORDER = (
@@ -94,7 +97,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     @property
     def title(self) -> str:
         """The model as figures and tables call it."""
-        named = [self.model, *(["GRU"] if self.cell == "gru" else []), *(["both ways"] if self.bidirectional else [])]
+        named = [self.model, *_CELLS[self.cell], *(["both ways"] if self.bidirectional else [])]
         named += [f"{self.bank} in place of circuits"] if self.bank != "circuits" else []
         named += [self.entangler] if self.entangler is not None else ["own circuits"] if self.space is not None else []
         return ", ".join(named)

@@ -14,6 +14,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.nn.constants import about_constants, constant_gates
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
+from qlstm_qiskit.report.pages.attribution import attribution_section
 from qlstm_qiskit.report.pages.classes import accuracy_said, classes_section
 from qlstm_qiskit.report.pages.commands import again
 from qlstm_qiskit.report.pages.content import (
@@ -69,6 +70,7 @@ def run_page(path: Path, backend: str | None = None, backends: Path | None = Non
         _errors(run),
         _losses(run),
         *_architecture(run),
+        *attribution_section(run),
         *shots_section(run, spec.backend_options, backends),
     ]
     sections += cost_sections(run, chosen, backends)
