@@ -69,6 +69,7 @@ def load_csv(
     transform: str | None = None,
     known: Sequence[str] = (),
     calendar: Sequence[str] = (),
+    lead: int = 1,
 ) -> Dataset:
     """Read a series from a file or a DataFrame and cut it into windows; scaling is fitted on the training part alone.
 
@@ -84,6 +85,7 @@ def load_csv(
         known: Columns whose values are known ahead, read in the rows that are predicted. Rows after the last one with the
             target, which are for `predict`, are then left out.
         calendar: Names in `CALENDAR` of what is read of the dates of these rows.
+        lead: As in `make_dataset`.
 
     Raises:
         DataError: The file, a column or a value cannot be used, rows cannot be put in order, or the series is too short.
@@ -112,5 +114,6 @@ def load_csv(
         difference=difference,
         transform=transform,
         known=None if ahead is None else (ahead, table.known_rows(ahead, len(names))),
+        lead=lead,
     )
     return replace(dataset, times=table.times, reading=table.reading, said=said)
