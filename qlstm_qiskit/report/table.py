@@ -15,6 +15,7 @@ from qlstm_qiskit.errors import printable
 from qlstm_qiskit.experiments.studies.statistics import LEAST, PERMUTED, Summary
 from qlstm_qiskit.experiments.studies.table import Cell, Table, Test
 from qlstm_qiskit.report.names import as_code, drawn, in_markdown
+from qlstm_qiskit.report.ranks import about_choice, about_ranks, pair_rows, rank_rows
 from qlstm_qiskit.storage import write_atomically
 
 #: Colours that differ in lightness too.
@@ -94,6 +95,7 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
     if study.primary == study.trained_for.valid:
         about = "The same figure of the seed with the lowest training error: what starting as many times would come to."
         found.append(_grid(table, "Restarts", about, _restarted))
+    found += _ranks(table)
     for name, tests in table.families.items():
         if tests:
             rows = [_test(test) for test in tests]
@@ -103,6 +105,15 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
                 about += f" Of more than {PERMUTED} pairs with ties, p is that of the normal approximation."
             found.append(TablePart(f"Tests: {name}", about, _TEST_HEADER, rows, tests=True))
     return found
+
+
+def _ranks(table: Table) -> list[TablePart]:
+    own = table.ranks
+    if own is None:
+        return []
+    about = " ".join(filter(None, (about_ranks(own), about_choice(own))))
+    how, header, rows = pair_rows(own)
+    return [TablePart("Mean ranks", about, *rank_rows(own)), TablePart("Mean ranks: tests of pairs", how, header, rows)]
 
 
 def _medians(table: Table, shown: Callable[[str], str]) -> TablePart:
