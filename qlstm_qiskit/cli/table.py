@@ -27,6 +27,9 @@ def _known_study(study: str) -> str:
     return study
 
 
+#: Series beside one another.
+_ACROSS = 6
+
 _StudyName = Annotated[
     str,
     typer.Option(
@@ -142,7 +145,10 @@ def _print(found: Table) -> None:
         lines.append([row, *("" if cell is None else f"{cell.summary.median:.2g}" for cell in cells)])
     what = found.study.compared_by(found.study.trained_for.shown)
     header = [printable(name).replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
-    print_table(f"Median {what[0].lower()}{what[1:]} over seeds", ["model", *header], lines)
+    for first in range(0, len(header), _ACROSS):
+        here = slice(first, first + _ACROSS)
+        cells = [[row, *own[here]] for row, *own in lines]
+        print_table(f"Median {what[0].lower()}{what[1:]} over seeds", ["model", *header[here]], cells)
     _print_ranks(found.ranks)
     for name, tests in found.families.items():
         if not tests:

@@ -87,6 +87,14 @@ def pair_rows(found: Ranks) -> tuple[str, list[str], list[list[str]]]:
     return _PAIRS, ["model", *order], rows
 
 
+def rank_tables(found: Ranks | None) -> list[tuple[str, str, list[str], list[list[str]]]]:
+    """The tables of mean ranks: title, how it is read, header and rows of each; none without ranks."""
+    if found is None:
+        return []
+    about = " ".join(filter(None, (about_ranks(found), about_choice(found))))
+    return [("Mean ranks", about, *rank_rows(found)), ("Mean ranks: tests of pairs", *pair_rows(found))]
+
+
 def draw_ranks(table: Table, out: Path) -> list[Path]:
     """Draw the critical-difference diagram into a folder, as ranks.png and ranks.svg; return their paths.
 

@@ -103,7 +103,10 @@ def test_lead_1_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"k": 2, "horizon": 3}, "lead is 2: the one value 2 steps ahead is predicted, and horizon is for forecasts of the next"),
+        (
+            {"k": 2, "horizon": 3},
+            "lead is 2: the one value 2 steps ahead is predicted, and horizon is for forecasts of the next",
+        ),
         ({"k": 2, "difference": 1}, "and difference is for"),
         ({"k": 2, "transform": "log"}, "and transform is for"),
         ({"k": 0}, "lead is 0"),
