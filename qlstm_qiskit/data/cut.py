@@ -48,8 +48,7 @@ def make_dataset(
         window: Rows in each input window.
         horizon: How many of the target's next values a window predicts.
         train_fraction: Part of the windows (rounded down) before the first that tests. They train, except for the last
-            horizon - 1, whose targets test windows predict too; or except for the last lead - 1, whose targets are not known
-            yet at the end of the first test window.
+            horizon - 1, or lead - 1, whose targets are not known yet at the end of the first test window.
         scalers: For inputs and target; by default fitted on the rows that training windows read, and no others, as those of
             changed columns always are.
         drop_last: Windows to leave out at the end.

@@ -79,13 +79,12 @@ def load_csv(
         path: CSV file with a header line, Parquet file, or DataFrame, whose index may hold the dates.
         target: Column to predict.
         features: Columns to predict from; by default the target's own past.
-        window, horizon, train_fraction, season: As in `make_dataset`.
+        window, horizon, train_fraction, season, lead: As in `make_dataset`.
         reading: How to read it; what it leaves open is recognised.
         difference, transform: As in `make_dataset`: what is learned in place of the target itself.
         known: Columns whose values are known ahead, read in the rows that are predicted. Rows after the last one with the
             target, which are for `predict`, are then left out.
         calendar: Names in `CALENDAR` of what is read of the dates of these rows.
-        lead: As in `make_dataset`.
 
     Raises:
         DataError: The file, a column or a value cannot be used, rows cannot be put in order, or the series is too short.
@@ -95,9 +94,8 @@ def load_csv(
     if len(set(names)) < len(names):
         raise OptionError(f"features names a column twice: {', '.join(names)}.")
     ahead = Known.of(known, calendar, target)
-    columns = (*names, *known, target)
-    table = read_series(path, columns, target, reading, None if ahead is None else known)
-    table, said = table.before(), table.said
+    whole = read_series(path, (*names, *known, target), target, reading, None if ahead is None else known)
+    table = whole.before()
     change = Change.of(difference, transform, season)
     if change is not None:
         change.require_allowed(table.values[:, -1], target, f"{table.name}, {table.place}", table.lines)
@@ -116,4 +114,4 @@ def load_csv(
         known=None if ahead is None else (ahead, table.known_rows(ahead, len(names))),
         lead=lead,
     )
-    return replace(dataset, times=table.times, reading=table.reading, said=said)
+    return replace(dataset, times=table.times, reading=table.reading, said=whole.said)

@@ -63,19 +63,29 @@ def load_dataset(
     if scaling is not None:
         raise OptionError(f"scaling goes with {', '.join(CHAOTIC_SERIES)}; {name!r} has its own.")
     if name in REAL_SERIES:
-        values = REAL_SERIES[name].read()
-        return make_dataset(
-            name,
-            values[:, None],
-            values,
-            features=(name,),
-            target_name=name,
-            train_fraction=PAPER_FRACTION if train_fraction is None else train_fraction,
-            season=REAL_SERIES[name].season,
-            **cut,
-        )
+        return _real(name, train_fraction, cut)
     if name not in PAPER_SERIES:
         raise _unknown(name)
+    return _paper(name, train_fraction, cut)
+
+
+def _real(name: str, train_fraction: float | None, cut: Mapping[str, Any]) -> Dataset:
+    """A measured series; options as of `load_dataset`."""
+    values = REAL_SERIES[name].read()
+    return make_dataset(
+        name,
+        values[:, None],
+        values,
+        features=(name,),
+        target_name=name,
+        train_fraction=PAPER_FRACTION if train_fraction is None else train_fraction,
+        season=REAL_SERIES[name].season,
+        **cut,
+    )
+
+
+def _paper(name: str, train_fraction: float | None, cut: Mapping[str, Any]) -> Dataset:
+    """A series of the paper under its protocol; options as of `load_dataset`."""
     _require_fraction(name, train_fraction, PAPER_FRACTION, "the paper's series")
     series = PAPER_SERIES[name]()
     return make_dataset(

@@ -46,7 +46,7 @@ class Ranking(BaseModel):
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenRow:
     """A row that was chosen by validation errors, and its rival.
 
     Attributes:
@@ -85,7 +85,7 @@ class Ranks:
     critical_difference: float
     nemenyi: dict[tuple[str, str], float]
     pairs: dict[tuple[str, str], Comparison]
-    choice: Choice | None = None
+    choice: ChosenRow | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -196,7 +196,7 @@ def _common(rows: Sequence[str], errors: Mapping[tuple[str, str], float]) -> lis
 
 def _choice(
     ranking: Ranking, mean: Mapping[str, float], errors: pd.DataFrame, valid: Mapping[tuple[str, str], float]
-) -> Choice | None:
+) -> ChosenRow | None:
     """What validation errors choose among the rows that have a rival; test errors have no part in it."""
     rows = [row for row, rival in ranking.rivals.items() if {row, rival} <= set(mean)]
     if not rows or any((row, task) not in valid for row in rows for task in errors.index):
@@ -205,4 +205,4 @@ def _choice(
     by_validation = {row: float(value) for row, value in mean_ranks(known).items()}
     row = min(rows, key=lambda one: by_validation[one])
     rival = ranking.rivals[row]
-    return Choice(row, rival, by_validation, mean[row] / mean[rival], compare(errors[row], errors[rival]))
+    return ChosenRow(row, rival, by_validation, mean[row] / mean[rival], compare(errors[row], errors[rival]))
