@@ -147,8 +147,8 @@ def _print(found: Table) -> None:
     header = [printable(name).replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
     for first in range(0, len(header), _ACROSS):
         here = slice(first, first + _ACROSS)
-        cells = [[row, *own[here]] for row, *own in lines]
-        print_table(f"Median {what[0].lower()}{what[1:]} over seeds", ["model", *header[here]], cells)
+        part = [[row, *own[here]] for row, *own in lines]
+        print_table(f"Median {what[0].lower()}{what[1:]} over seeds", ["model", *header[here]], part)
     _print_ranks(found.ranks)
     for name, tests in found.families.items():
         if not tests:

@@ -46,7 +46,8 @@ def ranked_rows(found: Ranks) -> list[tuple[str, float]]:
 def about_ranks(found: Ranks) -> str:
     """What was ranked, how, and what Friedman's test says."""
     numbers: dict[str, Any] = {"n": len(found.tasks), "k": len(found.rows), "cd": found.critical_difference}
-    return _ABOUT.format(statistic=found.statistic, p=found.p, pairs=len(found.pairs), **numbers)
+    about = _ABOUT.format(statistic=found.statistic, p=found.p, pairs=len(found.pairs), **numbers)
+    return about if found.p < 0.05 else f"{about} As Friedman's p is not below 0.05, no pair is to be told apart."
 
 
 def about_choice(found: Ranks) -> str:

@@ -175,3 +175,11 @@ def test_both_protocols_have_the_same_rows_and_tasks() -> None:
         assert (own["dataset"], own.get("lead", 1), own["window"]) == (series, int(lead[1:]), int(lag[3:]))
     tasks = published.tasks()
     assert len({task.id for task in tasks}) == len(tasks) == 27 * len(published.rows) * 10
+
+
+def test_pairs_are_not_told_apart_where_friedman_does_not() -> None:
+    alike = {(row, f"t{n}"): float((n + place) % 4) for n in range(4) for place, row in enumerate(ROWS)}
+    said = rank_tables(ranks(Ranking(), ROWS, alike, {}))[0][1]
+    assert said.endswith("As Friedman's p is not below 0.05, no pair is to be told apart.")
+    apart = {(row, f"t{n}"): float(place) for n in range(9) for place, row in enumerate(ROWS)}
+    assert "no pair is to be told apart" not in rank_tables(ranks(Ranking(), ROWS, apart, {}))[0][1]
