@@ -26,7 +26,7 @@ LEAD: dict[str, Any] = {
     "scaling": Annotated[
         str | None,
         typer.Option(
-            help=f"Of {', '.join(CHAOTIC)}: scaled to [0, 1] by the whole-series, as published, or by the training-part, "
+            help=f"Rows that the scale of {', '.join(CHAOTIC)} is taken from: whole-series, as published, or training-part, "
             "which does not look ahead.",
             rich_help_panel=_PANEL,
             show_default="whole-series",
