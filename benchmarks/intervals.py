@@ -23,7 +23,7 @@ import torch
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from benchmarks.kept import keep
-from qlstm_qiskit.data import DATASETS, Intervals
+from qlstm_qiskit.data import PAPER_SERIES, REAL_SERIES, Intervals
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, load_run, train_run
 from qlstm_qiskit.experiments.runs.intervals import calibrate, interval_facts
 from qlstm_qiskit.training.options import CLASSICAL
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--level", type=float, default=0.9)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--horizons", nargs="+", type=int, default=[1, 3])
-    parser.add_argument("--series", nargs="+", default=list(DATASETS))
+    parser.add_argument("--series", nargs="+", default=[*PAPER_SERIES, *REAL_SERIES])
     parser.add_argument("--backends", nargs="+", default=["statevector", "exact-shots"])
     parser.add_argument("--out", type=Path, help="A folder for what is measured and the table.")
     options = parser.parse_args()

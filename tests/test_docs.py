@@ -95,8 +95,11 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     if arguments[0] == "audit":
         arguments += ["--epochs", "1", "--seeds", "1", "--jobs", "1"]
     if arguments[0] == "table":
-        arguments += ["--epochs", "1", "--seeds", "1", "--jobs", "1", "--datasets", "nile" if "real" in arguments else "narma5"]
-        arguments += [] if "--rows" in arguments else ["--rows", "config1,lstm,ridge"]
+        study = arguments[arguments.index("--study") + 1] if "--study" in arguments else ""
+        series = {"real": "nile"} | dict.fromkeys(("chaos", "chaos-leak-free"), "henon-k1-lag4")
+        rows = "qlstm,lstm,esn" if study.startswith("chaos") else "config1,lstm,ridge"
+        arguments += ["--epochs", "1", "--seeds", "1", "--jobs", "1", "--datasets", series.get(study, "narma5")]
+        arguments += [] if "--rows" in arguments else ["--rows", rows]
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     streams = capsys.readouterr()

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import classes, intervals
 from benchmarks.kept import kept
-from qlstm_qiskit.data import DATASETS
+from qlstm_qiskit.data import PAPER_SERIES, REAL_SERIES
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.records import read_records
 from qlstm_qiskit.experiments.studies.study import Study, StudyTask, load_study, studies
@@ -76,7 +76,7 @@ def test_measurements_are_complete() -> None:
             assert [run["seed"] for run in runs if (run["series"], run["model"]) == (series, model)] == [0, 1, 2, 3, 4]
     _, cells = kept(ROOT / "results" / "intervals")
     found = {(cell["series"], cell["horizon"], cell["backend"]) for cell in cells}
-    assert found == set(product(DATASETS, (1, 3), ("statevector", "exact-shots")))
+    assert found == set(product((*PAPER_SERIES, *REAL_SERIES), (1, 3), ("statevector", "exact-shots")))
 
 
 def without_fractions(text: str) -> tuple[Any, list[float]]:

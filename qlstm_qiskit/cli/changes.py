@@ -9,6 +9,7 @@ import typer
 
 from qlstm_qiskit.cli.completion import known, names
 from qlstm_qiskit.cli.known import KNOWN
+from qlstm_qiskit.cli.lead import LEAD
 from qlstm_qiskit.cli.options import READING, Command, split_names, with_keywords
 
 
@@ -44,8 +45,8 @@ CHANGE: dict[str, Any] = {
 
 
 def with_series(command: Command) -> Command:
-    """Give a command that takes keywords the options of `KNOWN`, `CHANGE` and `READING`, at its end."""
-    return with_keywords(command, KNOWN | CHANGE | READING)
+    """Give a command that takes keywords the options of `LEAD`, `KNOWN`, `CHANGE` and `READING`, at its end."""
+    return with_keywords(command, LEAD | KNOWN | CHANGE | READING)
 
 
 def require_change(values: Mapping[str, Any]) -> None:

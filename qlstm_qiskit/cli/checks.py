@@ -110,6 +110,7 @@ def require_series(values: Mapping[str, Any], cut: Callable[[Dataset], object] |
     from qlstm_qiskit.data import load_csv  # and pandas with it
 
     options = {name: values[name] for name in ("window", "horizon", "train_fraction", "transform")}
+    options |= {"lead": values["lead"] or 1}
     options |= {"known": columns_of(values, "known") or (), "calendar": values["calendar"] or ()}
     options |= {"season": 1 if values["season"] is None else values["season"], "difference": values["difference"] or ()}
     data = load_csv(values["csv"], values["target"], columns_of(values), **options, reading=reading_of(values))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.checks import columns_of, require_file, require_of_file
-from qlstm_qiskit.cli.completion import CLASSES, LABELLED, known, names
+from qlstm_qiskit.cli.completion import CHAOTIC, CLASSES, LABELLED, known, names
 from qlstm_qiskit.cli.intervals import intervals_of
 from qlstm_qiskit.cli.options import Command, reading_of, with_keywords
 from qlstm_qiskit.cli.output import print_table
@@ -38,12 +38,16 @@ def with_task(command: Command) -> Command:
 
 
 def with_own_window(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
-    """Values of all options, with the window of a labelled series where none is given.
+    """Values of all options, with those that a labelled or a chaotic series has of its own where none is given.
 
     Args:
         values: Of all options.
         given: Those that are on the command line.
     """
+    if values["dataset"] in CHAOTIC and "train_fraction" not in given:
+        from qlstm_qiskit.data.named import own_fraction
+
+        return {**values, **own_fraction({"dataset": values["dataset"]})}
     if values["task"] != CLASSES or values["dataset"] is None or "window" in given:
         return dict(values)
     from qlstm_qiskit.data.classes import own_window

@@ -16,6 +16,8 @@ from qlstm_qiskit.training.options import OF_RUN
 
 #: The task of runs that predict classes, and series that have them.
 CLASSES, LABELLED = "classification", ("italy_power_demand", "basic_motions")
+#: Chaotic series, whose windows are split in a way of their own.
+CHAOTIC = ("henon", "mackey_glass", "lorenz")
 
 #: Option -> what it takes; a test compares them with the rooms that they come from.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -25,6 +27,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "delayed_quantum_control",
         "narma5",
         "narma10",
+        *CHAOTIC,
         "sunspots",
         "nile",
         "elnino",
@@ -40,8 +43,20 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("random", "best-of-random", "uniform", "frozen"),
     ),
     "derivation": ("perturbation", "contribution", "weight"),
-    "study": ("device", "real", "recipe", "recipe-device", "search", "table2", "table2-tuned", "trends"),
+    "study": (
+        "chaos",
+        "chaos-leak-free",
+        "device",
+        "real",
+        "recipe",
+        "recipe-device",
+        "search",
+        "table2",
+        "table2-tuned",
+        "trends",
+    ),
     "interval_method": ("adaptive", "split"),
+    "scaling": ("whole-series", "training-part"),
     "impute": ("ffill", "linear", "time"),
     "transform": ("log",),
     "calendar": ("minute", "hour", "weekday", "day", "month", "quarter", "dayofyear", "weekend"),

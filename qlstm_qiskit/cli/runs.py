@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from qlstm_qiskit.experiments import Allocation, Run
+    from qlstm_qiskit.experiments.runs.header import ModelHeader
     from qlstm_qiskit.hardware import BackendSpec
     from qlstm_qiskit.training.task import Task
 
@@ -148,7 +149,7 @@ def predict(
         return
     if series.said:
         print(series.said)
-    _print_predicted(loaded.header.target, series.ahead, table, csv, horizon, last, scores)
+    _print_predicted(loaded.header, series.ahead, table, csv, horizon, last, scores)
     print_classes(loaded, table)
     print_ahead(loaded, horizon)
     _print_difference(loaded)
@@ -158,7 +159,7 @@ def predict(
 
 
 def _print_predicted(
-    target: str,
+    header: ModelHeader,
     ahead: int,
     table: pd.DataFrame,
     csv: Path,
@@ -167,13 +168,15 @@ def _print_predicted(
     scores: dict[str, float] | None,
 ) -> None:
     """The forecast rows, or the errors of predictions that have come true; `ahead`: rows of the file that were to predict."""
+    from qlstm_qiskit.report.names import steps_ahead
+
     if horizon is not None:
         where = f"the next {horizon} rows in {csv}" if ahead else f"the {horizon} rows after {csv}"
-        print_table(f"{target}, {where}", list(table.columns), table.astype(object).to_numpy().tolist())
+        print_table(f"{header.target}, {where}", list(table.columns), table.astype(object).to_numpy().tolist())
     elif scores is not None:
         which = "all rows" if last is None else f"the last {len(table)} rows"
         print_table(
-            f"{target}, one step ahead over {which} of the file that have a whole window before them",
+            f"{header.target}, {steps_ahead(header.lead)} over {which} of the file that have a whole window before them",
             ["forecast", "RMSE (original units)"],
             [list(item) for item in scores.items()],
         )

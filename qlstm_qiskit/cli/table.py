@@ -14,6 +14,7 @@ from qlstm_qiskit.cli.output import Steps, print_json, print_table
 from qlstm_qiskit.errors import OptionError, printable, require_at_least
 
 if TYPE_CHECKING:
+    from qlstm_qiskit.experiments.studies.ranks import Ranks
     from qlstm_qiskit.experiments.studies.study import Study
     from qlstm_qiskit.experiments.studies.table import Table
     from qlstm_qiskit.training.task import Task
@@ -26,10 +27,14 @@ def _known_study(study: str) -> str:
     return study
 
 
+#: Series beside one another.
+_ACROSS = 6
+
 _StudyName = Annotated[
     str,
     typer.Option(
-        help="Study to run: table2, table2-tuned, device, real, trends, search, recipe, recipe-device, or your YAML file.",
+        help="Study to run: table2, table2-tuned, chaos, chaos-leak-free, device, real, trends, search, recipe, "
+        "recipe-device, or your YAML file.",
         autocompletion=names("study"),
         callback=_known_study,
     ),
@@ -75,6 +80,7 @@ def table(
     from qlstm_qiskit.experiments.studies.records import load_study_folder
     from qlstm_qiskit.experiments.studies.study import load_study
     from qlstm_qiskit.experiments.studies.table import table as make_table
+    from qlstm_qiskit.report.ranks import draw_ranks
     from qlstm_qiskit.report.table import draw_table, markdown
     from qlstm_qiskit.storage import strict_json, write_atomically
 
@@ -91,7 +97,7 @@ def table(
     write_atomically(out / "table.md", markdown(found))
     content = found.to_json()
     write_atomically(out / "table.json", strict_json(content, indent=1) + "\n")
-    figures = draw_table(found, out)
+    figures = draw_table(found, out) + draw_ranks(found, out)
     if json:
         print_json(content | {"out": str(out), "figures": [str(path) for path in figures]})
         return
@@ -139,10 +145,32 @@ def _print(found: Table) -> None:
         lines.append([row, *("" if cell is None else f"{cell.summary.median:.2g}" for cell in cells)])
     what = found.study.compared_by(found.study.trained_for.shown)
     header = [printable(name).replace("_", "\n") for name in datasets]  # so that five of them fit into 80 columns
-    print_table(f"Median {what[0].lower()}{what[1:]} over seeds", ["model", *header], lines)
+    for first in range(0, len(header), _ACROSS):
+        here = slice(first, first + _ACROSS)
+        part = [[row, *own[here]] for row, *own in lines]
+        print_table(f"Median {what[0].lower()}{what[1:]} over seeds", ["model", *header[here]], part)
+    _print_ranks(found.ranks)
     for name, tests in found.families.items():
         if not tests:
             continue
         better = sum(test.comparison.verdict == "better" for test in tests)
         worse = sum(test.comparison.verdict == "worse" for test in tests)
         print(f"{name}: {len(tests)} tests; the first is better in {better}, worse in {worse}, undecided in the rest")
+
+
+def _print_ranks(found: Ranks | None) -> None:
+    """Mean ranks and their tests, of a study that asks for them."""
+    if found is None:
+        return
+    from qlstm_qiskit.report.ranks import about_choice, rank_rows
+
+    print_table(f"Mean rank over {len(found.tasks)} series, by median test errors", *rank_rows(found))
+    print(
+        f"Friedman: chi-square {found.statistic:.3g}, p = {found.p:.2g}; Nemenyi: mean ranks differ that are more than "
+        f"{found.critical_difference:.2f} apart"
+    )
+    pairs = list(found.pairs.values())
+    told = sum(one.verdict in ("better", "worse") for one in pairs)
+    print(f"Wilcoxon, corrected by Holm: {told} of {len(pairs)} pairs are told apart")
+    if found.choice is not None:
+        print(about_choice(found))

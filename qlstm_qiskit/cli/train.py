@@ -15,6 +15,7 @@ from qlstm_qiskit.cli.checks import columns_of, require_of_file, require_package
 from qlstm_qiskit.cli.classes import require_labelled, with_own_window, with_task
 from qlstm_qiskit.cli.derive import print_stages
 from qlstm_qiskit.cli.intervals import intervals_of, with_intervals
+from qlstm_qiskit.cli.lead import lead_fields, require_lead_alone
 from qlstm_qiskit.cli.options import (
     BackendsFile,
     Confirm,
@@ -129,6 +130,7 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
         raise OptionError("--strategy-option goes with --strategy.")
     elif (values["dataset"] is None) == (values["csv"] is None):
         raise OptionError("give exactly one of a dataset's name and a CSV file (--dataset or --csv).")
+    require_lead_alone(values, given)
     if require_labelled(values, given):
         return
     require_of_file(values, given)
@@ -227,6 +229,7 @@ def _new_spec(given: dict[str, Any]) -> RunSpec:
 
     csv, columns = given["csv"], columns_of(given)
     data = {key: given[key] for key in ("dataset", "target", "window", "horizon", "train_fraction", "season", "transform")}
+    data |= lead_fields(given)
     data |= {} if given["task"] is None else {"task": given["task"]}
     search = None
     if given["strategy"] is not None:

@@ -1,6 +1,7 @@
 """Series to learn from: the paper's, measured ones, a user's CSV files; and windows of all of them."""
 
 from qlstm_qiskit.data.change import SEASON, TRANSFORMS, Change
+from qlstm_qiskit.data.chaotic import CHAOTIC_SERIES, SCALINGS
 from qlstm_qiskit.data.conformal import INTERVAL_METHODS, Intervals, conformal_radius, require_level, tracked, windows_needed
 from qlstm_qiskit.data.cut import make_dataset
 from qlstm_qiskit.data.errors import forecast_errors, mean_squared_error, reference_errors
@@ -23,12 +24,14 @@ from qlstm_qiskit.data.windows import Dataset, part_of, sliding_windows, split_v
 
 __all__ = [
     "CALENDAR",
+    "CHAOTIC_SERIES",
     "DATASETS",
     "IMPUTE",
     "INTERVAL_METHODS",
     "LABELLED_SERIES",
     "PAPER_SERIES",
     "REAL_SERIES",
+    "SCALINGS",
     "SEASON",
     "TRANSFORMS",
     "Change",

@@ -20,6 +20,8 @@ _OF_FORECASTS: dict[str, tuple[tuple[Any, ...], str]] = {
     "calendar": ((None, (), []), "the class is that of the window's last row, and nothing later is read"),
     "interval": ((None,), "classes have probabilities in place of intervals (qlstm predict)"),
     "season": ((None, 1), "no earlier season is repeated to forecast a class"),
+    "lead": ((None, 1), "the class is that of the window's last row"),
+    "scaling": ((None,), "features are scaled by the training part"),
 }
 
 

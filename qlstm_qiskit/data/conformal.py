@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from qlstm_qiskit.data.cut import require_lead
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.data.windows import Dataset, part_of
 from qlstm_qiskit.errors import DataError, OptionError, ShapeError, unknown_option
@@ -57,8 +58,10 @@ class Intervals:
             dataset: A series without a calibration part.
 
         Raises:
+            OptionError: The series is predicted several steps ahead, without those between.
             DataError: The part has too few windows for the level, or leaves none to train.
         """
+        require_lead(dataset.lead, interval=self)
         count, least = len(dataset.x_train), windows_needed(self.level)
         n_own = part_of(self.calibration_fraction, count)
         n_train = count - n_own - (dataset.horizon - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,8 @@ def make_dataset(
     difference: int | str | Sequence[int | str] = (),
     transform: str | None = None,
     known: tuple[Known, Floats] | None = None,
+    lead: int = 1,
+    unit: bool = False,
 ) -> Dataset:
     """Scale a series, cut it into windows and split them in time order.
 
@@ -45,7 +48,7 @@ def make_dataset(
         window: Rows in each input window.
         horizon: How many of the target's next values a window predicts.
         train_fraction: Part of the windows (rounded down) before the first that tests. They train, except for the last
-            horizon - 1, whose targets test windows predict too.
+            horizon - 1, or lead - 1, whose targets are not known yet at the end of the first test window.
         scalers: For inputs and target; by default fitted on the rows that training windows read, and no others, as those of
             changed columns always are.
         drop_last: Windows to leave out at the end.
@@ -54,20 +57,45 @@ def make_dataset(
         transform: "log" to take the logarithm of the target first.
         known: Further inputs that are known ahead, and `Known.rows` of all rows, (rows, channels), in original units. They are
             scaled by the same rows as the others, and never changed.
+        lead: How many steps ahead of a window's last row the value is that it predicts, one alone if that is more than 1.
+        unit: Whether scalers that are fitted here map to [0, 1] in place of [-1, 1].
 
     Raises:
         DataError: The series is too short to give a window to each part, or a season before the first test row; or a value is
             no number, or too large, or has no logarithm where one is taken.
-        OptionError: An option is out of range, or two inputs have one name.
+        OptionError: An option is out of range or does not go with `lead`, or two inputs have one name.
     """
+    require_lead(lead, horizon=horizon, difference=difference, transform=transform, known=known)
     change, own = Change.of(difference, transform, season), (name, tuple(features), target_name)
-    n_windows = len(inputs) - window - horizon + 1 - drop_last
+    span = lead + horizon - 1  # rows after a window up to the last that it predicts
+    n_windows = len(inputs) - window - span + 1 - drop_last
     reach = 0 if change is None else change.reach
-    first, n_train = _split(name, len(inputs), n_windows, window, horizon, train_fraction, season, reach)
-    prepared = _Prepared.of(own, inputs, target, first + window, change, scalers)
+    first, n_train = _split(name, len(inputs), n_windows, window, horizon, lead, train_fraction, season, reach)
+    prepared = _Prepared.of(own, inputs, target, first + window, change, scalers, unit)
     if known is not None:
         prepared = prepared.with_known(*known, first + window, horizon)
-    return prepared.cut(window, horizon, n_windows - reach, first - reach, n_train, season)
+    return prepared.cut(window, horizon, lead, n_windows - reach, first - reach, n_train, season)
+
+
+def require_lead(lead: int, **others: Any) -> None:
+    """Refuse a lead above 1 beside what is for forecasts of the next rows.
+
+    Args:
+        lead: Steps ahead, at least 1.
+        others: Values of options by name.
+
+    Raises:
+        OptionError: It is below 1, or another option is given.
+    """
+    require_at_least("lead", lead, 1)
+    if lead == 1:
+        return
+    for name, given in others.items():
+        if given and (name, given) != ("horizon", 1):
+            raise OptionError(
+                f"lead is {lead}: the one value {lead} steps ahead is predicted, and {name} is for forecasts of the next rows; "
+                "leave one of them out."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,20 +122,21 @@ class _Prepared:
         known: int,
         change: Change | None,
         scalers: tuple[Scaler, Scaler] | None,
+        unit: bool,
     ) -> _Prepared:
         """From name, features, target, and rows in original units, of which those before `known` are fitted on."""
         name, features, target_name = own
         x, y = np.asarray(inputs, dtype=np.float64), np.asarray(target, dtype=np.float64)[:, None]
         values, series_scaler, reach = y[:, 0].copy(), None, 0
         if scalers is None:
-            scalers = _fitted(name, features, x[:known]), _fitted(name, (target_name,), y[:known])
+            scalers = _fitted(name, features, x[:known], unit), _fitted(name, (target_name,), y[:known], unit)
         if change is not None:
             change.require_allowed(values, target_name, f"{name}, row")
             series_scaler, reach = scalers[1], change.reach
             scaled_rows(name, (target_name,), y, series_scaler)
             own_past = [feature == target_name for feature in features]
             x, y = change.columns(x, own_past), change.apply(values)[:, None]
-            changed = _fitted(f"changed {name}", (target_name,), y[: known - reach])
+            changed = _fitted(f"changed {name}", (target_name,), y[: known - reach], unit)
             scalers = _columns(own_past, changed, scalers[0]), changed
         x = scaled_rows(name, features, x, scalers[0], before=reach)
         y = scaled_rows(name, (target_name,), y, scalers[1], before=reach)
@@ -125,10 +154,10 @@ class _Prepared:
         x = np.concatenate([self.x, ahead], axis=1)
         return replace(self, features=features, x=x, scalers=(scaler, self.scalers[1]), known=known)
 
-    def cut(self, window: int, horizon: int, n_windows: int, first: int, n_train: int, season: int) -> Dataset:
+    def cut(self, window: int, horizon: int, lead: int, n_windows: int, first: int, n_train: int, season: int) -> Dataset:
         """Windows in time order, of which the first `n_train` train, and those from `first` on test."""
         x = sliding_windows(self.x, window)[:n_windows]
-        y = sliding_windows(self.y[window:], horizon)[:n_windows, :, 0]
+        y = sliding_windows(self.y[window + lead - 1 :], horizon)[:n_windows, :, 0]
         return Dataset(
             name=self.name,
             features=self.features,
@@ -146,6 +175,7 @@ class _Prepared:
             series_scaler=self.series_scaler,
             known=self.known,
             inputs=None if self.known is None else self._aligned(),
+            lead=lead,
         )
 
     def _aligned(self) -> Floats:
@@ -154,8 +184,9 @@ class _Prepared:
         return np.concatenate([before, self.x])
 
 
-def _fitted(name: str, columns: Sequence[str], values: Floats) -> Scaler:
-    return Scaler.fit(values, [f"column {column!r} of {name}" for column in columns])
+def _fitted(name: str, columns: Sequence[str], values: Floats, unit: bool) -> Scaler:
+    fit = Scaler.fit_unit if unit else Scaler.fit
+    return fit(values, [f"column {column!r} of {name}" for column in columns])
 
 
 def _columns(which: Sequence[bool], one: Scaler, others: Scaler) -> Scaler:
@@ -165,7 +196,7 @@ def _columns(which: Sequence[bool], one: Scaler, others: Scaler) -> Scaler:
 
 
 def _split(
-    name: str, n_rows: int, n_windows: int, window: int, horizon: int, train_fraction: float, season: int, reach: int
+    name: str, n_rows: int, n_windows: int, window: int, horizon: int, lead: int, train_fraction: float, season: int, reach: int
 ) -> tuple[int, int]:
     """The first window that tests, and how many train; errors as of `make_dataset`."""
     require_at_least("window", window, 1)
@@ -174,12 +205,13 @@ def _split(
     if not 0 < train_fraction < 1:
         raise OptionError(f"train_fraction is {train_fraction}; it must lie between 0 and 1.")
     first = part_of(train_fraction, max(n_windows, 0))  # that tests
-    n_train = first - (horizon - 1) - reach
+    n_train = first - (lead + horizon - 2) - reach
     if n_windows < 2 or n_train < 1:
+        far, reached = (f", {lead} steps ahead", "lead") if lead > 1 else ("", "horizon")
         raise DataError(
-            f"{name} has {n_rows} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict, "
+            f"{name} has {n_rows} rows, which give {max(n_windows, 0)} windows of {window} rows and {horizon} to predict{far}, "
             f"{max(n_train, 0)} of them to train{f' after {reach} rows that differences need' if reach else ''}; give a longer "
-            f"series, a smaller window{', a smaller horizon or smaller differences' if reach else ' or a smaller horizon'}."
+            f"series, a smaller window{', a smaller horizon or smaller differences' if reach else f' or a smaller {reached}'}."
         )
     if first + window <= season:
         raise DataError(

@@ -69,6 +69,7 @@ def load_csv(
     transform: str | None = None,
     known: Sequence[str] = (),
     calendar: Sequence[str] = (),
+    lead: int = 1,
 ) -> Dataset:
     """Read a series from a file or a DataFrame and cut it into windows; scaling is fitted on the training part alone.
 
@@ -78,7 +79,7 @@ def load_csv(
         path: CSV file with a header line, Parquet file, or DataFrame, whose index may hold the dates.
         target: Column to predict.
         features: Columns to predict from; by default the target's own past.
-        window, horizon, train_fraction, season: As in `make_dataset`.
+        window, horizon, train_fraction, season, lead: As in `make_dataset`.
         reading: How to read it; what it leaves open is recognised.
         difference, transform: As in `make_dataset`: what is learned in place of the target itself.
         known: Columns whose values are known ahead, read in the rows that are predicted. Rows after the last one with the
@@ -93,9 +94,8 @@ def load_csv(
     if len(set(names)) < len(names):
         raise OptionError(f"features names a column twice: {', '.join(names)}.")
     ahead = Known.of(known, calendar, target)
-    columns = (*names, *known, target)
-    table = read_series(path, columns, target, reading, None if ahead is None else known)
-    table, said = table.before(), table.said
+    whole = read_series(path, (*names, *known, target), target, reading, None if ahead is None else known)
+    table = whole.before()
     change = Change.of(difference, transform, season)
     if change is not None:
         change.require_allowed(table.values[:, -1], target, f"{table.name}, {table.place}", table.lines)
@@ -112,5 +112,6 @@ def load_csv(
         difference=difference,
         transform=transform,
         known=None if ahead is None else (ahead, table.known_rows(ahead, len(names))),
+        lead=lead,
     )
-    return replace(dataset, times=table.times, reading=table.reading, said=said)
+    return replace(dataset, times=table.times, reading=table.reading, said=whole.said)

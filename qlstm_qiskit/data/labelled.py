@@ -25,8 +25,8 @@ class LabelledWindows(Dataset):
         target: Name of what the classes are of.
         y_train, y_test: 1 for a window's own class and 0 for the others, (n, n_classes).
         target_scaler: Changes nothing.
-        last_test, values, season, change, series_scaler, calibration, known, inputs: Of series that are forecast; they say
-            nothing here.
+        last_test, values, season, change, series_scaler, calibration, known, inputs, lead: Of series that are forecast; they
+            say nothing here.
         classes: The classes, sorted, (n_classes,): text, whole numbers or truth values.
     """
 

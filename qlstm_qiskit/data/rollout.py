@@ -26,6 +26,11 @@ def rolled_windows(dataset: Dataset, steps: int) -> int:
         OptionError: None has, or predictions of this series cannot be fed back.
     """
     require_at_least("steps", steps, 1)
+    if dataset.lead > 1:
+        raise OptionError(
+            f"values of {dataset.target!r} are predicted {dataset.lead} steps ahead, and rolling out feeds back those of the "
+            "next row; train with lead 1."
+        )
     if unknown_later(dataset) or dataset.horizon != 1:
         raise OptionError(
             f"{dataset.horizon} rows of {dataset.target!r} are predicted from {', '.join(dataset.features)}; rolling out feeds "

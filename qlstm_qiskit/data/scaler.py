@@ -1,4 +1,4 @@
-"""Scaling of columns to [-1, 1], and back."""
+"""Scaling of columns to [-1, 1], or to [0, 1], and back."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ class Scaler:
                 named = names[column] if names else f"column {column}"
                 raise DataError(f"{named} runs from {low[column]:g} to {high[column]:g}; use a {unit} unit.")
         return cls(tuple(low.tolist()), tuple(high.tolist()))
+
+    @classmethod
+    def fit_unit(cls, values: Floats, names: Sequence[str] = ()) -> Scaler:
+        """The same to [0, 1]: a map of a range of twice the width to [-1, 1]. Arguments and errors as of `fit`."""
+        found = cls.fit(values, names)
+        return cls(tuple(low - (high - low) for low, high in zip(found.low, found.high, strict=True)), found.high)
 
     @classmethod
     def identity(cls, n_columns: int) -> Scaler:

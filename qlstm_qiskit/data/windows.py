@@ -27,7 +27,7 @@ class Dataset:
         name: Name of the series or of its file.
         features, target: Names of the inputs and of the column to predict.
         x_train, x_test: Inputs, (n, window, features), scaled.
-        y_train, y_test: The next `horizon` values of the target, (n, horizon), scaled.
+        y_train, y_test: The next `horizon` values of the target, (n, horizon), scaled; or the one that is `lead` steps ahead.
         input_scaler, target_scaler: What was applied; `inverse` gives original units, where nothing is changed.
         last_test: The target at the last step of each test window, (n, 1), scaled.
         values: The target over all rows, (rows,), in original units.
@@ -41,6 +41,7 @@ class Dataset:
         calibration: Windows and their targets, as of training, that were set aside to calibrate intervals; None for none.
         known: Which of the inputs, the last ones, are known ahead; None for none.
         inputs: Where some are, all inputs in all rows, (rows, features), scaled; NaN where they are not known.
+        lead: Steps from a window's last row to the first that it predicts; above 1 it predicts that one alone.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Dataset:
     calibration: tuple[Floats, Floats] | None = None
     known: Known | None = None
     inputs: Floats | None = None
+    lead: int = 1
 
     @property
     def window(self) -> int:
@@ -84,14 +86,19 @@ class Dataset:
 
     @property
     def n_known(self) -> int:
-        """Rows before the first that a test window predicts: those that training windows, and calibrating ones, read."""
+        """Rows up to the end of the first test window: those that training windows, and calibrating ones, read."""
         aside = 0 if self.calibration is None else len(self.calibration[0]) + self.horizon - 1
         return self.first_train + len(self.x_train) + aside + self.horizon - 1
 
     @property
     def first_train(self) -> int:
         """The row of the series, from 0, that the first training window predicts."""
-        return self.window + (0 if self.change is None else self.change.reach)
+        return self.window + self.lead - 1 + (0 if self.change is None else self.change.reach)
+
+    @property
+    def first_test(self) -> int:
+        """The row of the series, from 0, that the first test window predicts."""
+        return self.n_known + self.lead - 1
 
     @property
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -101,7 +108,7 @@ class Dataset:
         return (
             self.first_train + np.arange(len(self.x_train)),
             first + np.arange(n_own),
-            self.n_known + np.arange(len(self.x_test)),
+            self.first_test + np.arange(len(self.x_test)),
         )
 
     def original(self, scaled: Floats, first: int | None = None) -> Floats:
@@ -134,7 +141,7 @@ class Dataset:
 
     def _past(self, first: int | None, n: int) -> Floats:
         assert self.change is not None
-        return self.change.past(self.values, self.n_known if first is None else first, n)
+        return self.change.past(self.values, self.first_test if first is None else first, n)
 
     def _scaled(self, values: Floats) -> Floats:
         """Forecasts of the test part in original units, (n, steps), as a model would give them."""
@@ -178,9 +185,9 @@ class Dataset:
 
         Beyond a season the last known one is repeated. With a season of 1 it is `persistence`.
         """
-        steps = np.arange(self.horizon if horizon is None else horizon) % self.season - self.season
-        rows = self.n_known + np.arange(len(self.x_test))  # the first one that each window predicts
-        return self._scaled(self.values[rows[:, None] + steps])
+        ahead = self.lead - 1 + np.arange(self.horizon if horizon is None else horizon)
+        rows = self.n_known + np.arange(len(self.x_test))  # those after each window
+        return self._scaled(self.values[rows[:, None] + ahead % self.season - self.season])
 
     def mase_scale(self) -> float:
         """What MASE divides a mean absolute error by: the mean of ``|y_t - y_(t - season)|`` before the test part.

@@ -19,7 +19,7 @@ from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.experiments.runs.intervals import calibrated, radii_of_test, with_ends
 from qlstm_qiskit.report.architecture import draw_architecture
 from qlstm_qiskit.report.classes import confusion_figure
-from qlstm_qiskit.report.names import drawn, in_legend, title_of
+from qlstm_qiskit.report.names import drawn, in_legend, steps_ahead, title_of
 from qlstm_qiskit.storage import write_atomically
 
 #: Rows beyond which the last ones have a panel of their own, and how many these are.
@@ -47,15 +47,15 @@ def draw_run(run: Run) -> list[Path]:
 
 
 def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
-    """One-step forecasts of all windows, in original units.
+    """Forecasts of all windows, one step ahead or `lead`, in original units.
 
     Args:
         run: A trained run.
 
     Returns:
         `row` of the series that is predicted, from 0; `truth`, `prediction` and `persistence` there; each (n,), training
-        windows first, then those that calibrate intervals, with a gap of horizon - 1 rows before each next part. Of a run with
-        intervals also `lower` and `upper`, NaN before the test part.
+        windows first, then those that calibrate intervals, with a gap of horizon - 1 or lead - 1 rows before each next
+        part. Of a run with intervals also `lower` and `upper`, NaN before the test part.
     """
     data = run.dataset
     aside = [] if data.calibration is None else [data.calibration]
@@ -67,7 +67,7 @@ def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
         np.concatenate([data.original(values[:, :1], first)[:, 0] for values, first in zip(part, firsts, strict=True)])
         for part in ([targets for _, targets in parts], made)
     )
-    columns = {"row": rows, "truth": truth, "prediction": predicted, "persistence": data.values[rows - 1]}
+    columns = {"row": rows, "truth": truth, "prediction": predicted, "persistence": data.values[rows - data.lead]}
     found = calibrated(run)
     if found is not None:
         radius = np.full(len(rows), np.nan)
@@ -77,7 +77,8 @@ def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
 
 
 def forecast_figure(run: Run) -> Figure:
-    """The series with the model's one-step predictions and the line between training and test, in original units.
+    """The series with the model's predictions, as far ahead as it predicts, and the line between training and test, in original
+    units.
 
     Args:
         run: A trained run.
@@ -88,7 +89,7 @@ def forecast_figure(run: Run) -> Figure:
     FigureCanvasAgg(figure)
     panels = [figure.add_subplot(1 + many, 1, place + 1) for place in range(1 + many)]
     broken = broken_at(columns, gaps_of(data))
-    x, edge = broken["row"], data.n_known - 0.5
+    x, edge = broken["row"], data.first_test - 0.5
     if data.times is not None:
         steps = np.arange(len(data.values))
         moments = data.times.dates.tz_localize(None).to_numpy("datetime64[us]").astype(np.float64)
@@ -102,7 +103,9 @@ def forecast_figure(run: Run) -> Figure:
             ends = broken["lower"][shown], broken["upper"][shown]
             axes.fill_between(x[shown], *ends, color="C0", alpha=0.2, linewidth=0, label=f"{level} interval, test part")
         axes.plot(x[shown], broken["truth"][shown], color="0.45", linewidth=wide[0], label=in_legend(data.target))
-        axes.plot(x[shown], broken["prediction"][shown], color="C0", linewidth=wide[1], label="prediction, one step ahead")
+        axes.plot(
+            x[shown], broken["prediction"][shown], color="C0", linewidth=wide[1], label=f"prediction, {steps_ahead(data.lead)}"
+        )
         if not last or x[shown][0] <= edge:
             axes.axvline(edge, color="C3", linestyle="--", linewidth=1.0, label="training | test")
         axes.set_ylabel(f"{drawn(data.target)} (original units)")

@@ -29,6 +29,11 @@ def title_of(run: Run) -> str:
     return f"{run.spec.title} on {drawn(run.dataset.name)}, {run.epochs} epoch{'s' * (run.epochs > 1)}, seed {run.spec.seed}"
 
 
+def steps_ahead(lead: int) -> str:
+    """How far forecasts go, in words."""
+    return "one step ahead" if lead == 1 else f"{lead} steps ahead"
+
+
 def in_markdown(text: str) -> str:
     """Text that Markdown shows as it is, also in a cell of a table."""
     return _MARKUP.sub(r"\\\g<0>", printable(text))

@@ -15,10 +15,14 @@ from qlstm_qiskit.errors import printable
 from qlstm_qiskit.experiments.studies.statistics import LEAST, PERMUTED, Summary
 from qlstm_qiskit.experiments.studies.table import Cell, Table, Test
 from qlstm_qiskit.report.names import as_code, drawn, in_markdown
+from qlstm_qiskit.report.ranks import rank_tables
 from qlstm_qiskit.storage import write_atomically
 
 #: Colours that differ in lightness too.
 _OURS, _PUBLISHED = "#1f5fa8", "#c8511b"
+
+#: Panels of a figure in one line.
+MOST_ACROSS = 9
 
 _TESTS = (
     "Is the first better than the second? Exact Wilcoxon signed-rank test on log errors, paired by seed. All seeds share one "
@@ -94,6 +98,7 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
     if study.primary == study.trained_for.valid:
         about = "The same figure of the seed with the lowest training error: what starting as many times would come to."
         found.append(_grid(table, "Restarts", about, _restarted))
+    found += [TablePart(*own) for own in rank_tables(table.ranks)]
     for name, tests in table.families.items():
         if tests:
             rows = [_test(test) for test in tests]
@@ -163,15 +168,19 @@ def draw_table(table: Table, out: Path) -> list[Path]:
 
     rows, datasets = table.rows, table.datasets
     few = len(datasets) < 3  # too narrow for a legend in one line
+    across = min(len(datasets), MOST_ACROSS)
+    down = -(-len(datasets) // across)
     figure, axes = plt.subplots(
-        1,
-        len(datasets),
-        figsize=(2.6 * len(datasets) + 1.6, 0.26 * len(rows) + (1.7 if few else 1.3)),
+        down,
+        across,
+        figsize=(2.6 * across + 1.6, down * (0.26 * len(rows) + (1.7 if few else 1.3))),
         sharey=True,
         squeeze=False,
         layout="constrained",
     )
-    for axis, dataset in zip(axes[0], datasets, strict=True):
+    for axis in axes.flat[len(datasets) :]:
+        axis.set_visible(False)
+    for axis, dataset in zip(axes.flat, datasets, strict=False):
         for place, row in enumerate(rows):
             cell = table.cells.get((row, dataset))
             if cell is not None:

@@ -11,6 +11,7 @@ import pytest
 from qlstm_qiskit.cli.completion import NAMES, backend_names, known
 from qlstm_qiskit.data import INTERVAL_METHODS
 from qlstm_qiskit.data.change import TRANSFORMS
+from qlstm_qiskit.data.chaotic import SCALINGS
 from qlstm_qiskit.data.known import CALENDAR
 from qlstm_qiskit.data.labelled_series import LABELLED_SERIES
 from qlstm_qiskit.data.named import DATASETS
@@ -48,6 +49,7 @@ ROOMS = {
     "device": {"cpu", "cuda", "mps"},
     "impute": set(IMPUTE),
     "transform": set(TRANSFORMS),
+    "scaling": set(SCALINGS),
     "calendar": set(CALENDAR),
     "interval_method": set(INTERVAL_METHODS),
     "input_map": set(INPUT_MAPS),
@@ -106,7 +108,7 @@ WRONG = {
     "predict . --csv x.csv --out y.csv --backend aer-shotz": "unknown backend 'aer-shotz'",
     "derive . --strategy weigth --out d": "unknown derivation strategy 'weigth'. Did you mean 'weight'?",
     "export . --format qasm2 --out e": "unknown format 'qasm2'. Did you mean 'qasm3'?",
-    "table --study tabel2 --out t": "unknown study 'tabel2'. Give a YAML file, or one of: device, real,",
+    "table --study tabel2 --out t": "unknown study 'tabel2'. Give a YAML file, or one of: chaos, chaos-leak-free, device,",
     "table --recipe tunde --out t": "unknown recipe 'tunde'. Did you mean 'tuned'?",
     "scaling --axes dpth --out s": "unknown axis 'dpth'. Did you mean 'depth'?",
     "scaling --dataset besel --out s": "unknown dataset 'besel'. Did you mean 'bessel'?",

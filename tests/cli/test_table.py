@@ -68,7 +68,7 @@ def test_a_part_of_a_study_has_a_table_of_that_part(qlstm) -> None:
     [
         (
             ["--study", "tabel2"],
-            "unknown study 'tabel2'. Give a YAML file, or one of: device, real, recipe, recipe-device, search, table2",
+            "unknown study 'tabel2'. Give a YAML file, or one of: chaos, chaos-leak-free, device, real, recipe",
         ),
         (["--rows", "difqas"], "unknown row 'difqas'. Did you mean 'diffqas'"),
         (["--datasets", "narma"], "unknown series 'narma'"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit.data import (
+    CHAOTIC_SERIES,
     DATASETS,
     PAPER_SERIES,
     REAL_SERIES,
@@ -62,7 +63,7 @@ CHECKSUMS = {
 
 def test_names() -> None:
     assert list(PAPER_SERIES) == list(CHECKSUMS)
-    assert list(DATASETS) == [*PAPER_SERIES, *REAL_SERIES]
+    assert list(DATASETS) == [*PAPER_SERIES, *CHAOTIC_SERIES, *REAL_SERIES]
 
 
 @pytest.mark.parametrize("name", PAPER_SERIES)

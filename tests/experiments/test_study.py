@@ -6,7 +6,6 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from qlstm_qiskit import load_dataset
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments import RECIPES
 from qlstm_qiskit.experiments.runs.run import load_spec
@@ -193,7 +192,7 @@ def test_packaged_studies_are_sound(name: str) -> None:
     tasks = study.tasks()
     assert len({task.id for task in tasks}) == len(tasks), "no row is another one under a second name"
     for dataset in study.datasets:
-        load_dataset(dataset)
+        study.data(dataset).load()
     assert (STUDIES / f"{name}.yaml").read_text().startswith("#")
 
 

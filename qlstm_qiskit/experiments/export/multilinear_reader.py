@@ -18,7 +18,7 @@ import numpy as np
 
 FORMAT = "qlstm-multilinear-1"
 MAPS = ("identity", "arctan")
-GATES = {"lstm": 4, "gru": 3}
+GATES, _COUNTS = {"lstm": 4, "gru": 3}, ("window", "horizon", "lead", "hidden_size")
 DATE = re.compile(r"\d{4}-\d\d-\d\d")  # sorted as text they are in time order
 
 
@@ -137,7 +137,7 @@ def _affine(scaler: dict[str, Any]) -> tuple[Any, Any]:
 
 def _model(content: dict[str, Any]) -> dict[str, Any]:
     """What `predict` uses of a file, checked, numbers as arrays; `ValueError` with the place of what is wrong."""
-    model: dict[str, Any] = {name: _count(content, name) for name in ("window", "horizon", "hidden_size")}
+    model: dict[str, Any] = {name: _count({"lead": 1} | content, name) for name in _COUNTS}
     features, hidden = _take(content, "features", list, "a list"), model["hidden_size"]
     if not all(isinstance(name, str) for name in features) or not 0 < len(features) == len(set(features)):
         raise ValueError("features is no list of names, each of them once")
@@ -284,7 +284,7 @@ def main(arguments: list[str]) -> int:
         predictions = predict(model, np.array([rows[end - window : end] for end in range(window, len(rows) + 1)]))
         target = ("'" if model["target"][:1] in tuple("=+-@") else "") + model["target"]  # no formula of a spreadsheet
         writer = csv.writer(sys.stdout)
-        writer.writerow(["after_row", *(f"{target}+{k + 1}" for k in range(model["horizon"]))])
+        writer.writerow(["after_row", *(f"{target}+{k + model['lead']}" for k in range(model["horizon"]))])
         writer.writerows([window + n, *values] for n, values in enumerate(predictions.tolist()))
         sys.stdout.flush()
     except BrokenPipeError:  # nobody reads it any more

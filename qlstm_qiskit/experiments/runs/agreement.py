@@ -86,6 +86,7 @@ def read_architecture(path: Path, header: ModelHeader) -> list[dict[str, Any]]:
 def _of_header(spec: RunSpec, header: ModelHeader) -> Iterator[_Difference]:
     yield "data.window", spec.data.window, header.window
     yield "data.horizon", spec.data.horizon, header.horizon
+    yield "data.lead", spec.data.lead, header.lead
     yield "data.known and data.calendar", spec.data.ahead, header.known
     yield (
         "data.task",
@@ -104,7 +105,7 @@ def _of_config(spec: RunSpec, header: RunHeader) -> Iterator[_Difference]:
         return
     defaults: dict[str, Any] = {name: known.default for name, known in OF_RUN.items()}
     defaults |= {"space": None, "data.reading": None, "data.difference": [], "data.transform": None, "data.interval": None}
-    defaults |= {"data.known": [], "data.calendar": []}
+    defaults |= {"data.known": [], "data.calendar": [], "data.lead": 1, "data.scaling": None}
     defaults["data.task"] = REGRESSION.name
     here, there = defaults | _flat(spec.lasting()), defaults | _flat(header.config)
     yield from ((name, here[name], there[name]) for name in there if name in here and name != "data.train_fraction")

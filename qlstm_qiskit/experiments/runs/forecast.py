@@ -48,7 +48,7 @@ def table_of(run: Run, source: Path | str | pd.DataFrame, reading: Reading | Non
 
 
 def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last: int | None = None) -> pd.DataFrame:
-    """One-step predictions for each row of a file that has a whole window before it.
+    """Predictions for each row of a file that has a whole window before it, one step ahead or as many as the run's `lead` says.
 
     Args:
         run: A trained run.
@@ -69,12 +69,12 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
     series = path if isinstance(path, SeriesTable) else table_of(run, path)
     if header.classes is not None:
         return class_table(run, series, last)
-    scaled = scaled_series(header, series, window + 1)
+    scaled = scaled_series(header, series, window + header.lead)
     n = series.n_rows
     table = _own_columns(run, series)
     table["prediction"] = np.nan
     known = series.values[:n, -1] if header.target in table.columns else None
-    windows = sliding_windows(scaled[: n - header.reach], window)[:-1]
+    windows = sliding_windows(scaled[: n - header.reach], window)[: -header.lead]
     windows = windows[-require_at_least("last", last, 1) :] if last is not None else windows
     require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
     rows = n - len(windows) + np.arange(len(windows))
@@ -90,7 +90,7 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
             table.loc[rows, name] = values
     if known is not None:
         table[header.target] = series.values[:, -1]
-        table["persistence"] = table[header.target].shift(1).where(np.arange(len(table)) >= rows[0])
+        table["persistence"] = table[header.target].shift(header.lead).where(np.arange(len(table)) >= rows[0])
     steps = steps_ahead(header, series)
     if steps:
         later = roll_out(run, series, steps)
@@ -142,6 +142,8 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
     header, at_once = run.header, run.header.horizon
     series = path if isinstance(path, SeriesTable) else table_of(run, path)
     needed, n = -(-horizon // at_once) * at_once, series.n_rows
+    if header.lead > 1:
+        return _led(run, series, horizon)
     scaled = scaled_series(header, series, header.window, needed)
     if horizon > at_once and unknown_later(header):
         raise OptionError(
@@ -160,12 +162,7 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
         steps = header.change.invert(steps, series.values[:n, -1])
         if not np.isfinite(steps).all():
             raise DataError("predictions that are fed back grow beyond all numbers; ask for fewer rows, or train again.")
-    result = pd.DataFrame({"step": np.arange(1, horizon + 1)})
-    dates = series.dates(n + horizon)
-    if series.times is not None and dates is not None and len(dates) == n + horizon:
-        name = series.times.column
-        taken = ("step", "prediction", "persistence", *(() if run.spec.data.interval is None else ("lower", "upper")))
-        result["date" if name in taken else name] = series.times.written(dates[n:])
+    result = _steps(run, series, horizon)
     result["prediction"] = steps
     is_there = header.target in series.cells.columns
     radius = following(run, series.values[:n, -1], scaled, horizon, target_known=is_there)
@@ -173,4 +170,33 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
         result = result.assign(**with_ends(result["prediction"].to_numpy(), radius))
     if is_there:
         result["persistence"] = series.values[n - 1, -1]
+    return result
+
+
+def _led(run: Run, series: SeriesTable, horizon: int) -> pd.DataFrame:
+    """The rows that follow, of a run that predicts several steps ahead: each from the window that ends so many rows before."""
+    header, n = run.header, series.n_rows
+    if horizon > header.lead:
+        raise OptionError(
+            f"this run predicts {header.target!r} {header.lead} steps ahead; ask for a horizon of at most {header.lead}, or "
+            f"train with --lead {horizon}."
+        )
+    scaled = scaled_series(header, series, header.window + header.lead - 1)
+    windows = sliding_windows(scaled, header.window)[-header.lead :][:horizon]
+    require_affordable_evaluation(run, horizon)
+    result = _steps(run, series, horizon)
+    result["prediction"] = header.target_scaler.inverse(run.predict_scaled(windows))[:, 0]
+    if header.target in series.cells.columns:
+        result["persistence"] = series.values[n - header.lead : n - header.lead + horizon, -1]
+    return result
+
+
+def _steps(run: Run, series: SeriesTable, horizon: int) -> pd.DataFrame:
+    """The steps after a series, 1, 2, ..., with their dates where they are known."""
+    n = series.n_rows
+    result, dates = pd.DataFrame({"step": np.arange(1, horizon + 1)}), series.dates(n + horizon)
+    if series.times is not None and dates is not None and len(dates) == n + horizon:
+        name = series.times.column
+        taken = ("step", "prediction", "persistence", *(() if run.spec.data.interval is None else ("lower", "upper")))
+        result["date" if name in taken else name] = series.times.written(dates[n:])
     return result

@@ -71,6 +71,7 @@ class ModelHeader(BaseModel):
         epoch: Number of finished epochs.
         features, target: Names of the inputs and of the column that the model predicts.
         window, horizon: Numbers of rows that it reads and predicts.
+        lead: How many steps ahead of a window's last row the first row is that it predicts.
         input_scaler, target_scaler: Scalers from original units to the model's, of changed values where there are such.
         gates: For each layer and gate, the candidates that are left, if a search has dropped some.
         change: What the model has learned in place of the target itself, and reads where the target is a feature.
@@ -93,6 +94,7 @@ class ModelHeader(BaseModel):
     change: Change | None = None
     known: Known | None = None
     classes: ClassLabels | None = None
+    lead: PositiveInt = 1
 
     @property
     def n_outputs(self) -> int:
@@ -116,15 +118,19 @@ class ModelHeader(BaseModel):
 
     @model_serializer(mode="wrap")
     def _changed_only(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `change`, `known` and `classes` where there are none, so that files say what they always did."""
+        """Without `change`, `known`, `classes` and `lead` where there are none, so that files say what they always did."""
         content = dump(self)
         for name in ("change", "known", "classes"):
             if getattr(self, name) is None:
                 content.pop(name, None)
+        if self.lead == 1:
+            content.pop("lead", None)
         return content
 
     @model_validator(mode="after")
     def _check_scalers(self) -> Self:
+        if self.lead > 1 and (self.horizon > 1 or self.change is not None or self.known is not None):
+            raise ValueError(f"lead is {self.lead}, of a model that predicts more than the value so many steps ahead")
         inputs = () if self.known is None else self.known.inputs(self.horizon)
         if self.features[len(self.columns) :] != inputs or not self.features:
             raise ValueError(f"known is {self.known}, and features are {list(self.features)}")

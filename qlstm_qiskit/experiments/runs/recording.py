@@ -105,6 +105,7 @@ def header_of(data: Dataset, epoch: int, gates: Gates | None = None) -> ModelHea
         target_scaler=data.target_scaler,
         change=data.change,
         known=data.known,
+        lead=data.lead,
         classes=ClassLabels.of(data.classes) if isinstance(data, LabelledWindows) else None,
         gates=gates,
     )

@@ -102,7 +102,7 @@ class Run:
         dataset = self.data.load()
         if self.weights is not None:
             require_same_cut(dataset.name, self.path, self.spec, self.weights)
-        for name in ("features", "target", "window", "horizon", "change", "known"):
+        for name in ("features", "target", "window", "horizon", "change", "known", "lead"):
             then, now = getattr(self.header, name), getattr(dataset, name)
             if then != now:
                 raise RunError(f"{self.path / MODEL} says {name} {then!r}, and the series of {self.path / CONFIG} has {now!r}.")

@@ -15,8 +15,20 @@ from pydantic import (
     model_validator,
 )
 
-from qlstm_qiskit.data import REAL_SERIES, Change, Dataset, Intervals, Known, Reading, load_csv, load_dataset, read_series
+from qlstm_qiskit.data import (
+    CHAOTIC_SERIES,
+    REAL_SERIES,
+    Change,
+    Dataset,
+    Intervals,
+    Known,
+    Reading,
+    load_csv,
+    load_dataset,
+    read_series,
+)
 from qlstm_qiskit.data.classes import load_classes, own_window
+from qlstm_qiskit.data.named import own_fraction
 from qlstm_qiskit.data.source import sha256_of
 from qlstm_qiskit.errors import DataError, OptionError, unknown_option
 from qlstm_qiskit.training.task import REGRESSION, TASKS
@@ -31,7 +43,7 @@ class DataSpec(BaseModel):
         target, features: Columns of the file: the one to predict, and those to predict from (by default the target's own past).
         csv_sha256: Of the file's content when it was first read.
         window, horizon: Rows in a window and values to predict.
-        train_fraction: Part of the windows before the first that tests; 0.67 for the paper's series.
+        train_fraction: Part of the windows before the first that tests; 0.67 for the paper's series, 0.8 for chaotic ones.
         season: Rows in a season of a CSV file's target; 1 where None.
         reading: How the file is read, where it is no plain one; what it leaves open is recognised. None together with
             `csv_sha256` is a plain file whose rows were in order, which is read as it is.
@@ -40,6 +52,7 @@ class DataSpec(BaseModel):
         known: Columns of the file whose values are known ahead; see `Known`.
         calendar: Names in `CALENDAR` of what is read of the dates of the rows that are predicted.
         interval: Intervals of forecasts, and the part of the windows that is set aside for them; None for none.
+        lead, scaling: As in `load_dataset`: how many steps ahead is predicted, and how a chaotic series is scaled.
         task: What is learned, a name in `TASKS`: by default the values that follow a window; or its class.
     """
 
@@ -60,12 +73,14 @@ class DataSpec(BaseModel):
     known: tuple[str, ...] = ()
     calendar: tuple[str, ...] = ()
     interval: Intervals | None = None
+    lead: int = 1
+    scaling: str | None = None
     task: str = REGRESSION.name
 
     @model_validator(mode="before")
     @classmethod
     def _own_window(cls, given: Any) -> Any:
-        return own_window(given) if isinstance(given, dict) else given
+        return own_fraction(own_window(given)) if isinstance(given, dict) else given
 
     @field_validator("task")
     @classmethod
@@ -103,6 +118,9 @@ class DataSpec(BaseModel):
                 content.pop(name, None)
         if self.task == REGRESSION.name:
             content.pop("task", None)
+        for name in ("lead", "scaling"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                content.pop(name, None)
         if content.get("reading", self) is None:
             del content["reading"]
         elif self.reading is not None and "reading" in content:
@@ -134,16 +152,19 @@ class DataSpec(BaseModel):
                     raise OptionError(f"{name} goes with a CSV file; the dataset {self.dataset!r} has its own.")
             if self.ahead is not None:
                 raise OptionError(f"known and calendar go with a CSV file; the dataset {self.dataset!r} has no such columns.")
-            return load_dataset(self.dataset, **self._cut)
+            return load_dataset(self.dataset, **self._cut, scaling=self.scaling)
         if self.target is None:
             raise OptionError("a CSV file needs the name of the column to predict (--target).")
+        if self.scaling is not None:
+            raise OptionError(f"scaling goes with {', '.join(CHAOTIC_SERIES)}; a CSV file is scaled by its training part.")
         season = 1 if self.season is None else self.season
         ahead: dict[str, Any] = {"known": self.known, "calendar": self.calendar}
         return load_csv(str(self.csv), self.target, self.features, **self._cut, **ahead, season=season, reading=reading)
 
     @property
     def _cut(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("window", "horizon", "train_fraction", "difference", "transform")}
+        names = ("window", "horizon", "train_fraction", "difference", "transform", "lead")
+        return {name: getattr(self, name) for name in names}
 
     def pinned(self, dataset: Dataset | None = None) -> DataSpec:
         """The same, with the file's absolute path, the hash of its content, and what was recognised in it.

@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 from qlstm_qiskit.data.rollout import rolled_errors
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.studies.evaluations import is_evaluated
+from qlstm_qiskit.experiments.studies.ranks import require_ranks
 from qlstm_qiskit.experiments.studies.records import (
     Record,
     note_environment,
@@ -57,9 +58,11 @@ def run_study(
         report: Called with the number of finished runs, that of all, and the last record.
 
     Raises:
-        OptionError: A row cannot be run, or predictions of a series cannot be fed back.
+        OptionError: A row cannot be run, a package is not installed, or predictions of a series cannot be fed back.
         RunError: The folder holds another study, or cannot be written to.
     """
+    if study.ranks is not None:
+        require_ranks()
     tasks, out = study.tasks(), Path(out).resolve()  # workers of a cluster have folders of their own to be relative to
     if study.steps:
         for name in study.datasets:

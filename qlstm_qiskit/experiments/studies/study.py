@@ -17,8 +17,9 @@ from qlstm_qiskit.experiments.runs.series import DataSpec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import EvaluationSpec
+from qlstm_qiskit.experiments.studies.ranks import Ranking
 from qlstm_qiskit.experiments.studies.spaces import OwnCircuits, digest_of
-from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask, require_forecasts
+from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask, holds_out, require_forecasts
 from qlstm_qiskit.hardware import BackendSpec, find_spec, names_own_code
 from qlstm_qiskit.training.task import REGRESSION, Task
 
@@ -49,6 +50,7 @@ class Study(BaseModel):
         evaluations: Of trained models on other backends, by name; the primary metric may be one that all rows have.
         families: By name, pairs of rows that are compared on each series; p values are corrected within a family.
         published: Errors by row and series that others have reported.
+        ranks: Which rows are ranked over all series; None for none.
         spaces: By row and series the digests of own circuits, in the folder of a study.
     """
 
@@ -70,6 +72,7 @@ class Study(BaseModel):
     families: dict[str, list[tuple[str, str]]] = {}
     published: dict[str, dict[str, float]] = {}
     spaces: dict[str, dict[str, str]] = {}
+    ranks: Ranking | None = None
     about: str = Field(default="", description="What the table says about itself.")
 
     _own: OwnCircuits = PrivateAttr(default_factory=OwnCircuits)
@@ -100,7 +103,8 @@ class Study(BaseModel):
                         raise unknown_option(kind, name, known)
         if self.recipe not in RECIPES:
             raise unknown_option("recipe", self.recipe, RECIPES)
-        for name in {row for pairs in self.families.values() for pair in pairs for row in pair} | set(self.published):
+        named = {row for pairs in self.families.values() for pair in pairs for row in pair} | set(self.published)
+        for name in named | (set() if self.ranks is None else self.ranks.names()):
             if name not in self.rows:
                 raise unknown_option("row", name, self.rows)
         for name in {*self.seeds_of, *self.shorter, *(series for cells in self.published.values() for series in cells)}:
@@ -131,6 +135,7 @@ class Study(BaseModel):
             "evaluations": evaluations,
             "datasets": series,
             "seeds_of": {name: n if seeds is None else min(n, seeds) for name, n in self.seeds_of.items() if name in series},
+            "ranks": None if self.ranks is None else self.ranks.part(list(kept)),
             "shorter": {name: divisor for name, divisor in self.shorter.items() if name in series},
             "families": {name: [pair for pair in pairs if set(pair) <= set(kept)] for name, pairs in self.families.items()},
             "published": {
@@ -222,7 +227,7 @@ class Study(BaseModel):
                 work = _pinned(self._with_own(spec, label, dataset), find)
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
-        if self.primary == self.trained_for.valid and not _holds_out(work):
+        if self.primary == self.trained_for.valid and not holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
         evaluations = {name: own.asked(find) for name, own in self.evaluations.items() if own.rows is None or label in own.rows}
         return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps, evaluations=evaluations)
@@ -248,13 +253,6 @@ def _names_code(fields: Mapping[str, Any] | None) -> bool:
     """Whether fields of a `RunSpec` hold a backend whose code no file of the user's names."""
     options = (fields or {}).get("backend_options")
     return options is not None and not names_own_code(BackendSpec.model_validate(options))
-
-
-def _holds_out(work: RunSpec | Chain | Control) -> bool:
-    """Whether the last training leaves a validation part."""
-    if isinstance(work, Chain):
-        return bool(work.tune.get("valid_fraction"))
-    return isinstance(work, RunSpec) and bool(work.valid_fraction)
 
 
 def _pinned(spec: RunSpec, find: Callable[[str], BackendSpec]) -> RunSpec:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.experiments.studies.ranks import Ranks, ranks
 from qlstm_qiskit.experiments.studies.records import Record
 from qlstm_qiskit.experiments.studies.statistics import Comparison, Summary, compare, corrected, summarise
 from qlstm_qiskit.experiments.studies.study import Study
@@ -67,12 +68,14 @@ class Table:
         cells: By row and series.
         families: Tests by the name of their family.
         hours: Of all runs, each on one core, together.
+        ranks: Mean ranks over the series, where the study asks for them and enough is there.
     """
 
     study: Study
     cells: dict[tuple[str, str], Cell]
     families: dict[str, list[Test]]
     hours: float = 0.0
+    ranks: Ranks | None = None
 
     @property
     def rows(self) -> list[str]:
@@ -129,6 +132,7 @@ class Table:
             "hours": self.hours,
             "cells": cells,
             "families": families,
+            **({} if self.ranks is None else {"ranks": finite(self.ranks.to_json())}),
         }
 
 
@@ -146,7 +150,21 @@ def table(study: Study, records: Sequence[Record]) -> Table:
     errors = {key: {seed: _figure(record, study) for seed, record in own.items()} for key, own in values.items()}
     families = {name: _tests(pairs, study, errors) for name, pairs in study.families.items()}
     seconds = {record.get("id"): record.get("wall_seconds", 0.0) for record in records}  # the same run may be in two rows
-    return Table(study, cells, families, sum(seconds.values()) / 3600)
+    return Table(study, cells, families, sum(seconds.values()) / 3600, _ranked(study, cells, values))
+
+
+def _ranked(study: Study, cells: dict[tuple[str, str], Cell], values: dict[tuple[str, str], dict[int, Record]]) -> Ranks | None:
+    """Ranks by the medians of the table, and by those of the validation error."""
+    if study.ranks is None:
+        return None
+    valid: dict[tuple[str, str], float] = {}
+    for key, own in values.items():
+        found = [np.inf if "error" in record else record.get(study.trained_for.valid) for record in own.values()]
+        if key in cells and None not in found:
+            valid[key] = float(np.median(np.array(found, dtype=np.float64)))
+    order = {name: place for place, name in enumerate(study.datasets)}
+    test = {key: cells[key].summary.median for key in sorted(cells, key=lambda key: order[key[1]])}
+    return ranks(study.ranks, list(study.rows), test, valid)
 
 
 def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Cell:

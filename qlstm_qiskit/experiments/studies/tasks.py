@@ -94,6 +94,11 @@ def require_forecasts(datasets: Mapping[str, Mapping[str, Any]]) -> None:
             )
 
 
+def holds_out(work: RunSpec | Chain | Control) -> bool:
+    """Whether the last training of a task leaves a validation part."""
+    return bool(work.tune.get("valid_fraction") if isinstance(work, Chain) else work.valid_fraction)
+
+
 class StudyTask(BaseModel):
     """One training of a study.
 

@@ -14,7 +14,7 @@ from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.options import OF_MODEL, OF_TRAINING
 
 #: Fields of the data that `qlstm train` has an option for.
-_DATA = ("dataset", "csv", "target", "window", "horizon", "train_fraction", "season", "transform")
+_DATA = ("dataset", "csv", "target", "window", "horizon", "train_fraction", "season", "transform", "scaling")
 
 #: What is said even where it is the default.
 _ALWAYS = ("epochs", "valid_fraction", "seed")
@@ -48,6 +48,7 @@ def again(spec: RunSpec, path: Path) -> str:
     else:
         words += _options(spec.data, _DATA)
         words += _options(spec.data, ["task"]) if spec.task.labelled else []
+        words += _options(spec.data, ["lead"]) if spec.data.lead > 1 else []
         words += [word for value in spec.data.difference for word in ("--difference", value)]
         if spec.data.features is not None and spec.data.csv is not None:
             words += _columns("--features", spec.data.features)

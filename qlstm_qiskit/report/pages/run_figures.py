@@ -13,6 +13,7 @@ from qlstm_qiskit.experiments import Run
 from qlstm_qiskit.nn import Recurrent
 from qlstm_qiskit.report.architecture import LayerHistory, gate_title, layer_histories
 from qlstm_qiskit.report.figures import broken_at, forecast_columns, gaps_of, kept_epoch
+from qlstm_qiskit.report.names import steps_ahead
 from qlstm_qiskit.report.pages.content import Plot, Section, Text, csv_file
 from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis, epoch_axis, label, line, log_axis, plotted
 
@@ -27,10 +28,11 @@ _MOST_NAMED = 3
 
 
 def forecast_section(run: Run) -> Section:
-    """The forecast of the series, one step ahead."""
+    """The forecast of the series, one step ahead or as many as the model predicts."""
+    far = steps_ahead(run.dataset.lead)
     text = (
-        "One step ahead, in the series' own units. The buttons show a part of it; with a mouse, drag over what is to be "
-        "larger, and double-click for all."
+        f"{far[0].upper()}{far[1:]}, in the series' own units. The buttons show a part of it; with a mouse, drag over what is "
+        "to be larger, and double-click for all."
     )
     if run.dataset.change is not None:
         text += f" The model learns {run.dataset.change.words}; forecasts and errors are of the series itself."
@@ -77,7 +79,7 @@ def forecast_plot(run: Run) -> Plot:
     content = {"row": rows, **when, "part": parts, **{key: _plain(columns[key]) for key in list(columns)[1:]}}
     download = csv_file("forecast", {key: values[-MOST_ROWS:] for key, values in content.items()})
     said = [f"{count:,} {name}" for name, count in counts.items() if count]
-    caption = f"{data.target} and its forecasts one step ahead, {', '.join(said[:-1])} and {said[-1]} windows."
+    caption = f"{data.target} and its forecasts {steps_ahead(data.lead)}, {', '.join(said[:-1])} and {said[-1]} windows."
     caption += _within(run, columns) + thinned
     return Plot("forecast", caption, figure, download, height=400, views=views)
 

@@ -13,6 +13,7 @@ from qlstm_qiskit.experiments.studies.records import Record, load_study_folder, 
 from qlstm_qiskit.experiments.studies.table import Table, table
 from qlstm_qiskit.report.pages.content import (
     DataGrid,
+    Drawing,
     Listing,
     Page,
     Panels,
@@ -25,6 +26,7 @@ from qlstm_qiskit.report.pages.content import (
     stacked,
 )
 from qlstm_qiskit.report.pages.figures import INK, axis, label, log_axis, plotted
+from qlstm_qiskit.report.ranks import ranks_svg
 from qlstm_qiskit.report.table import TablePart, parts
 from qlstm_qiskit.storage import strict_json
 
@@ -50,6 +52,9 @@ def study_page(path: Path) -> Page:
     )
     sections = [Section("Medians", [medians]), _figures(found, records)]
     sections += [Section(part.title, [_grid(part, found)]) for part in others]
+    if found.ranks is not None:
+        text = "Mean ranks; bars join models that a test does not tell apart."
+        sections.insert(2, Section("Critical differences", [Drawing(text, ranks_svg(found))]))
     sections += [_environments(path, records), _again(study.model_dump(mode="json", exclude_defaults=True))]
     return Page("study", study.title or study.name, lead, sections)
 
