@@ -43,7 +43,8 @@ def require_finite(name: str, values: ArrayLike) -> None:
 def describe(options: CheckedOptions) -> dict[str, Any]:
     """What decides the result of a fit beside its data, as plain JSON values: two fits that agree in it are the same."""
     plain = {name: getattr(options, name) for name in sorted(OPTIONS) if name not in ("callbacks", "checkpoint", "verbose")}
-    plain = {name: value for name, value in plain.items() if name != "entangler" or value is not None}  # as files before it
+    later = {"entangler": None, "replicas": 1}  # files before these options say nothing of them
+    plain = {name: value for name, value in plain.items() if name not in later or value != later[name]}
     space, start = options.space, options.start
     plain["lr"] = options.learning_rate
     plain |= {"task": options.task.name} if options.task.name != REGRESSION.name else {}  # files without it are of that one

@@ -12,7 +12,7 @@ from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import DataError, OptionError, RunError
 from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, require_own_circuits, taken
 from qlstm_qiskit.experiments.runs.run import load_spec
-from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.spec import LATER, RunSpec
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
@@ -71,7 +71,7 @@ def require_same(out: Path | str, spec: RunSpec) -> None:
     there, here = (
         one.model_dump(mode="json")
         | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None}
-        | {"device": one.device, "entangler": one.entangler}
+        | {name: getattr(one, name) for name in LATER}
         for one in (load_spec(out), settle(spec)[0])
     )
     if spec.data.reading is None and "reading" not in there["data"]:
