@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,28 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.errors import TrainingError
+
+
+class Watcher(Callback):
+    """A callback that looks at finished epochs and at its own net, and changes nothing; replicas may have it side by side.
+
+    A child says so of itself. Batches, which replicas share, are not for it, and it ends no training: other callbacks may do
+    both, and trainings that have such a one run one after another.
+    """
+
+
+def reason_of_callbacks(callbacks: Iterable[Any] | None) -> str | None:
+    """Why trainings with these callbacks run one after another, in words; None if they may run side by side.
+
+    Args:
+        callbacks: As skorch takes them: objects, classes, or pairs of a name and one of those.
+    """
+    for given in callbacks or ():
+        own = given[-1] if isinstance(given, tuple) else given
+        kind = own if isinstance(own, type) else type(own)
+        if not issubclass(kind, Watcher):
+            return f"the callback {kind.__name__} may act on a step; one that only looks at epochs derives from Watcher"
+    return None
 
 
 class LastEpoch(Callback):

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from qlstm_qiskit.errors import DataError, TrainingError
 from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.training.callbacks import reason_of_callbacks
 from qlstm_qiskit.training.ensembles import FITTED, members_of, require_replicas, take_members
 from qlstm_qiskit.training.fitting import Fit, Fitted, Seeds
 from qlstm_qiskit.training.inputs import as_windows, like_training, pair, require_finite
@@ -153,12 +154,8 @@ class Estimator(BaseEstimator, AllOptions):
 
     def _take_fitted(self, fitted: Fitted) -> None:
         self.__dict__.pop("estimators_", None)  # those of the fit before
-        self._net, self.module_, self.history_, self.interrupted_ = (
-            fitted.net,
-            fitted.module,
-            fitted.history,
-            fitted.interrupted,
-        )
+        self._net, self.module_ = fitted.net, fitted.module
+        self.history_, self.interrupted_ = fitted.history, fitted.interrupted
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """X as finite numbers in the model's dtype and y as numbers, or an error that says what is wrong."""
@@ -215,7 +212,8 @@ def train_together(
     The circuits of all of them are one bank, and their parameters lie in one tensor, so that a step costs little more than one
     of them. Each ends as it would by itself, but for rounding; early stopping and checkpoints are its own, and one that stops
     or diverges changes no bit of the others. Where a step depends on more than a model's own numbers (L-BFGS, SPSA, search
-    strategies, dropout, backends with shots or noise, callbacks, `torch.nn.LSTM`), they are fitted one after another.
+    strategies, dropout, backends with shots or noise, `torch.nn.LSTM`), or there are other callbacks than `Watcher`s, they are
+    fitted one after another.
 
     Args:
         estimators: Of one class; their options are equal but for `seed`, `checkpoint`, `callbacks` and `verbose`.
@@ -234,7 +232,7 @@ def train_together(
     before = [dict(estimator.__dict__) for estimator in estimators]
     errors: dict[int, TrainingError] = {}
     try:
-        reason = _side_by_side(estimators, data, errors)
+        reason = fit_side_by_side(estimators, data, errors)
     except BaseException:  # as in `_fit`
         for estimator, own in zip(estimators, before, strict=True):
             estimator._put_back(own)
@@ -250,13 +248,23 @@ def train_together(
     return reason
 
 
-def _side_by_side(estimators: Sequence[Estimator], data: tuple[Any, Any, Any], errors: dict[int, TrainingError]) -> str | None:
-    """Fit replicas side by side, or say why that cannot be; `errors` gets those of the ones that end early."""
-    if any(estimator.callbacks for estimator in estimators):
-        return "callbacks may act on a step"
+def fit_side_by_side(
+    estimators: Sequence[Estimator], data: tuple[Any, Any, Any], errors: dict[int, TrainingError], *, dry: bool = False
+) -> str | None:
+    """Fit replicas side by side, or say why that cannot be.
+
+    Args:
+        estimators: They differ in `seed`, `start`, `checkpoint`, `callbacks` and `verbose` alone.
+        data: X, y and validation data of `fit`.
+        errors: Gets those of the ones that end early, by place.
+        dry: Train nothing.
+    """
+    reasons = (reason_of_callbacks(estimator.callbacks) for estimator in estimators)
+    if reason := next(filter(None, reasons), None):
+        return reason
     fits = [estimator._begin(*data) for estimator in estimators]
     reason = reason_apart(fits[0])
-    if reason is not None:
+    if reason is not None or dry:
         return reason
     for fit in fits[1:]:
         fit.options = fit.options.but(verbose=0)  # one bar for all

@@ -15,6 +15,7 @@ from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.replicas import side_by_side
 from qlstm_qiskit.search import WeightedSum
 from qlstm_qiskit.training.batches import Windows
+from qlstm_qiskit.training.callbacks import reason_of_callbacks
 from qlstm_qiskit.training.fitting import Fit, Fitted, Training
 from qlstm_qiskit.training.searching import SearchNet
 
@@ -49,6 +50,8 @@ def fit_together(fits: Sequence[Fit]) -> list[Fitted | TrainingError]:
 def reason_apart(fit: Fit) -> str | None:
     """Why replicas of a fit are trained one after another, in words; None if they can be trained side by side."""
     options, strategy = fit.options, fit.options.strategy
+    if reason := reason_of_callbacks(options.callbacks):
+        return reason
     reasons = {
         f"the optimizer {options.optimizer} looks at all parameters together": options.optimizer not in ELEMENTWISE,
         f"the search strategy {strategy.name} has steps of its own": options.search is not None and strategy != WeightedSum(),
@@ -160,6 +163,8 @@ class _Joint:
             _let_go(net.module_)
         self.joined, nets = places, [self.trainings[place].net for place in places]
         self.module = side_by_side([net.module_ for net in nets])
+        for net in nets:
+            net.together = len(nets)
         joint = dict(self.module.named_parameters())
         named = [dict(net.module_.named_parameters()) for net in nets]
         self.optimizer = type(nets[0].optimizer_)(joint.values(), **nets[0].optimizer_.defaults)

@@ -168,7 +168,7 @@ APART: dict[str, tuple[dict[str, Any], str]] = {
     "shots": ({"backend": "exact-shots"}, "backend exact-shots does not give exact values"),
     "callbacks": (
         {"callbacks": [EarlyStopping(monitor="train_loss", patience=1, threshold=1e9)]},
-        "callbacks may act on a step",
+        "the callback EarlyStopping may act on a step",
     ),
     "no circuits": ({"model": "lstm", "depth": None}, "has no circuits"),
 }

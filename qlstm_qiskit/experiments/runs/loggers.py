@@ -14,15 +14,20 @@ from skorch.callbacks import Callback, MlflowLogger, TensorBoard
 
 from qlstm_qiskit.errors import OptionError, installing, unknown_option
 from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.training.callbacks import Watcher
 
 
 def _tensorboard(out: Path, _: RunSpec) -> Callback:
     from torch.utils.tensorboard import SummaryWriter
 
-    return TensorBoard(SummaryWriter(str(out / "tensorboard")))
+    return _TensorBoard(SummaryWriter(str(out / "tensorboard")))
 
 
-class _Mlflow(MlflowLogger):
+class _TensorBoard(TensorBoard, Watcher):
+    """skorch's logger, of which replicas may have one each."""
+
+
+class _Mlflow(MlflowLogger, Watcher):
     """skorch's logger, except that a failing server does not end a training: logging stops after one warning.
 
     The model is in the run folder, so nothing is uploaded or pickled.

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset, LabelledWindows
 from qlstm_qiskit.experiments.runs.agreement import ARCHITECTURE, HISTORY, MODEL
@@ -17,10 +16,11 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
+from qlstm_qiskit.training.callbacks import Watcher
 from qlstm_qiskit.training.tensors import save_weights
 
 
-class Recorder(Callback):
+class Recorder(Watcher):
     """Writes each finished epoch: first the history, then the weights, whose header has the epoch.
 
     Args:
@@ -33,6 +33,7 @@ class Recorder(Callback):
 
     def __init__(self, out: Path, spec: RunSpec, dataset: Dataset, exact: Forecaster | None = None, epochs: int = 0) -> None:
         self.out, self.spec, self.dataset, self.exact = out, spec, dataset, exact
+        self.together = 1  #: Trainings that share the time of an epoch.
         self.lines = self._before(HISTORY, epochs, history_line(spec.task))
         self.architecture = self._before(ARCHITECTURE, epochs, ArchitectureLine)
 
@@ -43,6 +44,9 @@ class Recorder(Callback):
             return {}
         lines = read_epochs(path, epochs, kind, whole=not self.spec.patience)
         return {line["epoch"]: strict_json(line) for line in lines}
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.together = getattr(net, "together", 1)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.record(net.module_, net.history[-1])
@@ -85,7 +89,7 @@ class Recorder(Callback):
             task.train: float(row["train_loss"]),
             **valid,
             task.test: task.error(prediction, self.dataset.y_test),
-            "seconds": float(row["dur"]),
+            "seconds": float(row["dur"]) / self.together,
         }
 
 

@@ -68,11 +68,16 @@ def require_same(out: Path | str, spec: RunSpec) -> None:
     Raises:
         RunError: They differ; the message says where.
     """
+    require_same_settled(out, spec, settle(spec)[0])
+
+
+def require_same_settled(out: Path | str, spec: RunSpec, settled: RunSpec) -> None:
+    """`require_same` where what `settle` makes of the run is known."""
     there, here = (
         one.model_dump(mode="json")
         | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None}
         | {name: getattr(one, name) for name in LATER}
-        for one in (load_spec(out), settle(spec)[0])
+        for one in (load_spec(out), settled)
     )
     if spec.data.reading is None and "reading" not in there["data"]:
         here["data"].pop("reading", None)  # of a version that recorded nothing of it

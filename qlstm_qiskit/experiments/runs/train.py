@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +10,12 @@ from pathlib import Path
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.errors import DataError, RunError, TrainingError
+from qlstm_qiskit.errors import RunError, TrainingError
 from qlstm_qiskit.experiments.runs.agreement import require_same_model
 from qlstm_qiskit.experiments.runs.header import read_model
 from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
-from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics, stages_before
-from qlstm_qiskit.experiments.runs.own import SPACE, OwnSpace
+from qlstm_qiskit.experiments.runs.own import SPACE
 from qlstm_qiskit.experiments.runs.plan import plan_work
-from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.experiments.runs.run import (
     ARCHITECTURE,
     CHECKPOINT,
@@ -28,21 +25,20 @@ from qlstm_qiskit.experiments.runs.run import (
     MODEL,
     Run,
     load_metrics,
-    load_run,
     load_spec,
 )
 from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import read_start
+from qlstm_qiskit.experiments.runs.training_folder import TrainingFolder
 from qlstm_qiskit.experiments.runs.trust import require_trusted
-from qlstm_qiskit.hardware import EXACT, BackendSpec, load_backend
+from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.executors.cost import require_affordable
 from qlstm_qiskit.hardware.interpreter.backend import PrimitiveBackend
 from qlstm_qiskit.hardware.jobs.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.storage import claimed, exists, make_folders, strict_json, take_back, write_atomically
-from qlstm_qiskit.training.checkpoint import read_progress
+from qlstm_qiskit.storage import claimed, exists, make_folders, take_back
 from qlstm_qiskit.training.estimator import Estimator
 
 
@@ -142,7 +138,7 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
         except BaseException:
             note_failure(callbacks)
             if not begun and not (out / MODEL).exists():
-                _clear(out, made)
+                clear(out, made)
             raise
 
 
@@ -150,63 +146,29 @@ def _train_into(
     out: Path, spec: RunSpec, options: BackendSpec, dataset: Dataset, estimator: Estimator, module: Forecaster
 ) -> Run:
     """Train in an existing folder, from its checkpoint if it has one."""
-    checkpoint = None if options.leaves else out / CHECKPOINT  # a device's record replays all that was done, from the start
-    epochs = 0 if checkpoint is None or not exists(checkpoint) else read_progress(checkpoint).epoch
-    recorder = Recorder(out, spec, dataset, module if options.leaves else None, epochs)
-    started = time.perf_counter() - sum(json.loads(line).get("seconds", 0.0) for line in recorder.lines.values())
-    if isinstance(spec.space, OwnSpace):
-        write_atomically(out / SPACE, spec.space.qpy)
-    write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
+    folder = TrainingFolder.begin(out, spec, dataset, module)
+    started = time.perf_counter()
     backend = load_backend(options, record=out, run="train") if options.leaves else None
     estimator.set_params(
-        callbacks=[recorder, *(estimator.callbacks or [])],
-        checkpoint=checkpoint,
+        callbacks=[folder.recorder, *(estimator.callbacks or [])],
+        checkpoint=folder.checkpoint,
         **({} if backend is None else {"backend": backend}),
     )
     failed = None
     try:
         estimator.fit(dataset.x_train, dataset.answers)
-        (out / METRICS).unlink(missing_ok=True)  # those of the epochs before an interruption
-        recorder.record(estimator.module_, estimator.history_[-1])  # Ctrl-C may have come between training and writing
     except TrainingError as error:
-        if not (out / MODEL).exists():
-            raise
         failed = error
     finally:
         if isinstance(backend, PrimitiveBackend):
             backend.close()
-    interrupted = failed is not None or estimator.interrupted_
-    run = load_run(out, backend=EXACT if options.leaves else None, trust=True)
-    run.__dict__["dataset"] = dataset  # the file need not be read once more
-    try:
-        _finish(run, dataset, options, seconds=time.perf_counter() - started, interrupted=interrupted)
-    except DataError as error:  # the data is finite, so the last step diverged
-        raise TrainingError(f"training diverged: {error} Lower the learning rate (lr={spec.lr}).") from error
-    if failed is not None:
-        raise TrainingError(f"{failed} {out} keeps the earlier epochs.") from failed
-    if checkpoint is not None and not interrupted:
-        checkpoint.unlink(missing_ok=True)
-    return run
+    return folder.finish(estimator, failed, seconds=time.perf_counter() - started)
 
 
 def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
     """Refuse a training that the guard would stop halfway."""
     shape = (dataset.window, len(dataset.features), dataset.n_outputs)
     require_affordable(plan_work(spec, options, "train", len(dataset.x_train), shape).work, options, "training")
-
-
-def _finish(run: Run, dataset: Dataset, options: BackendSpec, *, seconds: float, interrupted: bool) -> None:
-    """Write the metrics.json of the folder's model."""
-    metrics = run_metrics(run, dataset) | {"interrupted": interrupted, "wall_seconds": seconds, "backend": options.name}
-    stages = stages_before(run)
-    if stages:
-        fraction = load_spec(Path(run.spec.start.run)).valid_fraction if run.spec.start else 0.0
-        metrics["stages"] = stages | {"fine_tuned": errors_of(run, dataset, fraction)}
-    if options.leaves:
-        metrics["path"] = "primitives"
-    if options.guard.dry_run:
-        metrics["dry_run"] = True
-    write_atomically(run.path / METRICS, strict_json(metrics, indent=2) + "\n")
 
 
 def refuse_existing(out: Path) -> None:
@@ -227,7 +189,7 @@ def resume_command(out: Path | str) -> str:
     return f"qlstm resume {out}"
 
 
-def _clear(out: Path, made: list[Path]) -> None:
+def clear(out: Path, made: list[Path]) -> None:
     """Remove what was written before the first epoch was finished, unless `resume_run` can use it: jobs, or trials."""
     if (out / CHECKPOINT).exists():
         return

@@ -1,0 +1,197 @@
+"""Training of runs that differ in their seeds alone, side by side, each into a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from skorch.callbacks import Callback
+
+from qlstm_qiskit.data import Dataset
+from qlstm_qiskit.errors import OptionError, RunError, TrainingError
+from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
+from qlstm_qiskit.experiments.runs.run import CONFIG, MODEL, Run, load_run, load_spec
+from qlstm_qiskit.experiments.runs.settle import require_same_settled, settle
+from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.start import read_start
+from qlstm_qiskit.experiments.runs.train import clear, is_unfinished, refuse_existing, resume_run, train_run
+from qlstm_qiskit.experiments.runs.training_folder import TrainingFolder
+from qlstm_qiskit.storage import claimed, exists, make_folders
+from qlstm_qiskit.training.estimator import Estimator, fit_side_by_side
+
+#: What metrics.json says of a run that was trained so, whose last bits differ from those of one by itself.
+SIDE_BY_SIDE = {"trained": "side by side"}
+
+#: Fields of a `RunSpec` in which runs of a group may differ.
+_OWN = ("seed", "start")
+
+
+def train_runs(
+    specs: Sequence[RunSpec], folders: Sequence[Path | str], *, loggers: Sequence[str] = (), verbose: int = 0
+) -> list[Run | TrainingError]:
+    """Train runs that differ in their seeds, or in what they start from, alone; side by side where that can be.
+
+    Each has a run folder, as `train_run` writes it. A finished one is read, an unfinished one goes on. A run that is trained
+    side by side ends in the same bits whichever others are beside it, none included, and however often all of them were
+    killed; those of `train_run` differ in the last places (see `train_together`). It is marked in its metrics.json, whose
+    `wall_seconds` are its share. What cannot be trained so (see `reason_apart`) is trained one after another by `train_run`.
+
+    Args:
+        specs: The runs.
+        folders: Of each run its own.
+        loggers: As in `train_run`.
+        verbose: 1 shows how far training is; of runs side by side, the first of them.
+
+    Returns:
+        Each run, or the error with which it ended early, in which case others go on. Ctrl-C ends all of them, with their last
+        finished epochs.
+
+    Raises:
+        OptionError: There is no run, they differ in something else, or a folder is given twice.
+        RunError: A folder holds another run, or another process trains into it.
+        QLSTMError: As in `train_run`.
+        KeyboardInterrupt: Ctrl-C before each had finished an epoch.
+    """
+    outs = [Path(out) for out in folders]
+    _require_group(specs, outs)
+    settled, dataset, _ = settle(specs[0])
+    found: dict[int, Run | TrainingError] = {}
+    for place, (spec, out) in enumerate(zip(specs, outs, strict=True)):
+        if exists(out / CONFIG):
+            require_same_settled(out, spec, settled.model_copy(update={name: getattr(spec, name) for name in _OWN}))
+            if not is_unfinished(out):
+                found[place] = load_run(out, trust=True)  # it names the code that the caller names
+        else:
+            refuse_existing(out)
+    left = [place for place in range(len(specs)) if place not in found]
+    if left and _reason_apart(settled, dataset) is None:
+        group = [settled.model_copy(update={name: getattr(specs[place], name) for name in _OWN}) for place in left]
+        done = _side_by_side(group, [outs[place] for place in left], dataset, loggers, verbose)
+        found |= dict(zip(left, done, strict=True))
+    else:
+        _one_after_another(specs, outs, left, found, loggers, verbose)
+    return [found[place] for place in range(len(specs))]
+
+
+def _require_group(specs: Sequence[RunSpec], outs: Sequence[Path]) -> None:
+    if not specs or len(specs) != len(outs):
+        raise OptionError(
+            f"{len(specs)} runs and {len(outs)} folders were given; give at least one run, and a folder for each."
+        )
+    places = [out.resolve() for out in outs]
+    twice = next((out for out in places if places.count(out) > 1), None)
+    if twice is not None:
+        raise OptionError(f"the folder {twice} is given twice; each run needs its own.")
+    for spec in specs[1:]:
+        differing = [name for name, value in specs[0] if name not in _OWN and getattr(spec, name) != value]
+        if differing:
+            raise OptionError(
+                f"these runs differ in {', '.join(differing)}; give ones that differ in {' and '.join(_OWN)} alone."
+            )
+
+
+def _reason_apart(spec: RunSpec, dataset: Dataset) -> str | None:
+    """Why runs like this one are trained one after another, in words; None if they can be trained side by side."""
+    if spec.backend_options is not None and spec.backend_options.leaves:
+        return f"circuits of backend {spec.backend} leave this machine"
+    return fit_side_by_side([spec.estimator()], (dataset.x_train, dataset.answers, None), {}, dry=True)
+
+
+def _one_after_another(
+    specs: Sequence[RunSpec],
+    outs: Sequence[Path],
+    places: Sequence[int],
+    found: dict[int, Run | TrainingError],
+    loggers: Sequence[str],
+    verbose: int,
+) -> None:
+    for place in places:
+        spec, out = specs[place], outs[place]
+        try:
+            if exists(out / CONFIG):
+                run = resume_run(out, loggers=loggers, verbose=verbose, trust=True)
+            else:
+                run = train_run(spec, out, loggers=loggers, verbose=verbose)
+        except TrainingError as error:
+            found[place] = error
+            continue
+        if run.metrics["interrupted"] and place != places[-1]:
+            raise KeyboardInterrupt
+        found[place] = run
+
+
+def _side_by_side(
+    specs: Sequence[RunSpec], outs: Sequence[Path], dataset: Dataset, loggers: Sequence[str], verbose: int
+) -> list[Run | TrainingError]:
+    """Train settled runs on one data set, each from its checkpoint if it has one."""
+    started, members = time.perf_counter(), [_Member(spec, out) for spec, out in zip(specs, outs, strict=True)]
+    with contextlib.ExitStack() as stack:
+        errors: dict[int, TrainingError] = {}
+        try:
+            for member in members:
+                member.begin(stack, dataset, loggers, verbose)
+            reason = fit_side_by_side(
+                [member.estimator for member in members], (dataset.x_train, dataset.answers, None), errors
+            )
+            assert reason is None, reason
+        except BaseException:
+            for member in members:
+                member.give_up()
+            raise
+        share = (time.perf_counter() - started) / len(members)
+        return [member.finish(errors.get(place), share) for place, member in enumerate(members)]
+
+
+class _Member:
+    """One of the runs of a group.
+
+    Args:
+        spec: The run, settled.
+        out: Its folder.
+    """
+
+    def __init__(self, spec: RunSpec, out: Path) -> None:
+        self.spec, self.out = spec, out
+        self.loggers: list[Callback] = []
+        self.made: list[Path] | None = None  #: Folders that were made for it, once it is the only one that writes into them.
+        self.estimator: Estimator
+        self.folder: TrainingFolder
+
+    def begin(self, stack: contextlib.ExitStack, dataset: Dataset, loggers: Sequence[str], verbose: int) -> None:
+        """Claim the folder for as long as the stack lasts, and write what is known before training."""
+        spec, out = self.spec, self.out
+        start = None if spec.start is None else read_start(spec.start)
+        begun = exists(out / CONFIG)
+        if begun:
+            spec = self.spec = load_spec(out)
+        made = make_folders(out)
+        stack.enter_context(claimed(out))
+        if not begun:
+            refuse_existing(out)  # another process may have been faster
+            self.made = made
+        elif not is_unfinished(out):
+            raise RunError(f"{out} has been finished by another process; give the same command again.")
+        self.loggers = make_loggers(loggers, out, spec)
+        self.folder = TrainingFolder.begin(out, spec, dataset, None)
+        self.estimator = spec.estimator(
+            verbose=verbose,
+            start=start,
+            callbacks=[self.folder.recorder, *self.loggers],
+            checkpoint=self.folder.checkpoint,
+        )
+
+    def finish(self, failed: TrainingError | None, share: float) -> Run | TrainingError:
+        """Write what has become of it; `share`: its seconds of the training."""
+        try:
+            return self.folder.finish(self.estimator, failed, seconds=share, **SIDE_BY_SIDE)
+        except TrainingError as error:
+            self.give_up()
+            return error
+
+    def give_up(self) -> None:
+        """Leave nothing behind that cannot be gone on with."""
+        note_failure(self.loggers)
+        if self.made is not None and not (self.out / MODEL).exists():
+            clear(self.out, self.made)
