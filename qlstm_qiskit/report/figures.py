@@ -34,7 +34,7 @@ def draw_run(run: Run) -> list[Path]:
     """
     first = {"forecast.png": forecast_figure} if run.header.classes is None else {"confusion.png": confusion_figure}
     figures = {name: draw(run) for name, draw in first.items()} | {"loss.png": loss_figure(run)}
-    weights = structural_weights_figure(run)
+    weights = structural_weights_figure(run) if len(run.members) == 1 else None
     if weights is not None:
         figures["structural_weights.png"] = weights
     paths = []
@@ -43,7 +43,7 @@ def draw_run(run: Run) -> list[Path]:
         figure.savefig(buffer, format="png", dpi=150)
         write_atomically(run.path / name, buffer.getvalue())
         paths.append(run.path / name)
-    return paths + draw_architecture(run, run.architecture)
+    return paths + (draw_architecture(run, run.architecture) if len(run.members) == 1 else [])
 
 
 def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:

@@ -73,7 +73,7 @@ class Ensemble(Run):
         return found
 
     @property
-    def forecaster(self) -> NoReturn:  # type: ignore[override]
+    def forecaster(self) -> NoReturn:
         """There is none.
 
         Raises:
@@ -88,7 +88,7 @@ class Ensemble(Run):
         return any(member.compared for member in self.members)
 
     @property
-    def difference(self) -> Difference:  # type: ignore[override]
+    def difference(self) -> Difference:
         """Difference of the members' predictions from those of the exact interpreter, the mean over members."""
         each = [member.difference for member in self.members]
         outputs, predictions = (float(np.mean([getattr(own, name) for own in each])) for name in ("outputs", "predictions"))

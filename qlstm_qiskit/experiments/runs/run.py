@@ -14,10 +14,7 @@ from qlstm_qiskit.experiments.runs.agreement import (
     HISTORY,
     METRICS,
     MODEL,
-    read_architecture,
-    read_history,
     require_agreement,
-    require_same_cut,
 )
 from qlstm_qiskit.experiments.runs.building import build
 from qlstm_qiskit.experiments.runs.difference import Difference

@@ -177,7 +177,7 @@ def _losses(run: Run) -> Section:
 
 
 def _architecture(run: Run) -> Iterator[Section]:
-    recurrent = run.forecaster.circuits
+    recurrent = run.members[0].forecaster.circuits
     if recurrent is None:
         return
     plots = list(weight_plots(run.architecture, recurrent))
