@@ -90,10 +90,8 @@ def evaluate(
         intervals = interval_facts_of(loaded, predictions)
         after = loaded.n_jobs
     name = loaded.spec.backend
-    facts = (
-        {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)}
+    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)}
     facts |= intervals | members
-    )
     if json:
         facts |= {} if rolled is None else {"rolled_out": {"windows": n_rolled, **rolled}}
         print_json(facts | _difference(loaded) | _allocated(allocation))
