@@ -142,8 +142,8 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
     Returns:
         Columns `step` (1, 2, ...), the dates, named as in the file, where they are in it or follow a rule, `prediction`,
         `spread` (of an ensemble: the standard deviation of its members' forecasts, each fed back by itself), `lower` and
-        `upper` (of a run with intervals; empty for steps that too few calibration windows reach) and, where the target is in the file,
-        `persistence` (its last value).
+        `upper` (of a run with intervals; empty for steps that too few calibration windows reach) and, where the target is in
+        the file, `persistence` (its last value).
 
     Raises:
         DataError, OptionError: The file or a column cannot be used, what is known ahead does not reach so far, or predictions
