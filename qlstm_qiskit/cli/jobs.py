@@ -99,7 +99,7 @@ def jobs_resume(
 
     Example: qlstm jobs resume runs/demo
     """
-    from qlstm_qiskit.hardware.jobs.ledger import FILE
+    from qlstm_qiskit.hardware.jobs.ledger import FILE, Entry
     from qlstm_qiskit.hardware.jobs.pending import retry_ended
 
     if log:
@@ -112,7 +112,8 @@ def jobs_resume(
     if not folders or (folders == [run] and _killed_early(run)):
         _go_on(run, backends, log or [], quiet=json, trust=trust_provider)
         return
-    fetched, errors, again, entries = [], [], [], []
+    fetched, again, entries = list[Entry](), list[Entry](), list[Entry]()
+    errors: list[JobError] = []
     for folder in folders:
         with _ledger(folder) as ledger:
             ledger.claim()

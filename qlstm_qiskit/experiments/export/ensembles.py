@@ -116,7 +116,5 @@ def _difference(run: Ensemble, out: Path, kind: str) -> float:
         found = load_ensemble(out).predict(windows)
     difference = float(np.abs(found - run.predict_scaled(windows)).max())
     if not difference <= _TOLERANCE:
-        raise CircuitError(
-            f"this ensemble cannot be exported as {kind}: read back, its predictions differ by {difference:.2g}."
-        )
+        raise CircuitError(f"this run cannot be exported as {kind}: read back, its predictions differ by {difference:.2g}.")
     return difference
