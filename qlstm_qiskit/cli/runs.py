@@ -85,8 +85,7 @@ def evaluate(
         each = loaded.each_scaled(data.x_test)
         predictions = task.joint(each)
         test, members = task.errors(data, predictions), member_facts(loaded, data, each)
-        models = [member.predict_scaled for member in loaded.members]
-        rolled = None if steps is None else rolled_errors(models, data, steps)
+        rolled = None if steps is None else rolled_errors([own.predict_scaled for own in loaded.members], data, steps)
         intervals = interval_facts_of(loaded, predictions)
         after = loaded.n_jobs
     name = loaded.spec.backend

@@ -47,6 +47,7 @@ def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), ve
         verbose: 1 shows how far training is, and how long it will take; see `ProgressBar`.
 
     Raises:
+        OptionError: An ensemble is to start from another run.
         QLSTMError: A fault in the spec, the data or the folder, in one line; or training diverged.
         JobError: The device or its service failed; see `resume_run`.
         KeyboardInterrupt: Ctrl-C before the first epoch was finished, which leaves nothing behind except submitted jobs; or

@@ -167,9 +167,7 @@ class Study(BaseModel):
         """
         count = sum(self.seeds_for(name) for name in self.datasets) * len(self.rows)
         if count > MOST_TASKS:
-            raise OptionError(
-                f"the study {self.name!r} has {count:,} runs; give fewer seeds, {MOST_TASKS:,} runs are the limit."
-            )
+            raise OptionError(f"the study {self.name!r} has {count:,} runs; give fewer seeds, {MOST_TASKS:,} are the limit.")
         find = cache(find_spec)  # a file of backends is read once, not for each run
         return [
             self.task(label, dataset, seed, find)
