@@ -348,6 +348,21 @@ def test_members_that_do_not_belong_to_it_are_refused(path: Path, tmp_path: Path
         load_run(copied)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 9}, r"config.json says seed 5, and .*metrics.json says 9"),
+        ({"members": [{"member": 0}]}, r"is damaged or of another version: members.0.seed"),
+        ({"spread": "wide"}, r"is damaged or of another version: spread"),
+    ],
+)
+def test_metrics_that_do_not_belong_to_it_are_refused(change: dict[str, Any], said: str, path: Path, tmp_path: Path) -> None:
+    metrics = shutil.copytree(path, tmp_path / "copy") / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | change))
+    with pytest.raises(RunError, match=said):
+        load_run(tmp_path / "copy")
+
+
 def everything(out: Path) -> dict[str, Any]:
     """All that must not depend on interruptions."""
     metrics = json.loads((out / "metrics.json").read_text())

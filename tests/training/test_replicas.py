@@ -134,3 +134,12 @@ def test_a_member_that_diverges_ends_the_fit(fitted: QLSTMRegressor) -> None:
     with pytest.raises(TrainingError, match=r"3 of 3 trainings ended early \(seed 7, 8, 9\)"):
         model.set_params(lr=1e300).fit(X, Y)
     np.testing.assert_array_equal(model.predict(X), fitted.predict(X))
+
+
+def test_the_forecaster_of_sktime_takes_it() -> None:
+    sktime = pytest.importorskip("qlstm_qiskit.training.sktime")
+    series = np.sin(np.arange(30) / 3)
+    found = []
+    for regressor in (QLSTMRegressor(**SMALL, replicas=2), *(QLSTMRegressor(**SMALL | {"seed": seed}) for seed in (7, 8))):
+        found.append(sktime.QLSTMForecaster(regressor, window_length=3).fit(series, fh=[1]).predict())
+    np.testing.assert_allclose(found[0], (found[1] + found[2]) / 2, atol=1e-9)

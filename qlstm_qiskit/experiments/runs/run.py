@@ -15,6 +15,7 @@ from qlstm_qiskit.experiments.runs.agreement import (
     METRICS,
     MODEL,
     require_agreement,
+    require_same_metrics,
 )
 from qlstm_qiskit.experiments.runs.building import build
 from qlstm_qiskit.experiments.runs.difference import Difference
@@ -107,7 +108,9 @@ def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work
     if spec.replicas == 1:
         return _loaded(path, spec, work, recorded=backend is not None)
     made = [_member(path, spec, place) for place in range(spec.replicas)]
-    return Ensemble(path, spec, tuple(_loaded(*own, work, recorded=backend is not None) for own in made))
+    ensemble = Ensemble(path, spec, tuple(_loaded(*own, work, recorded=backend is not None) for own in made))
+    require_same_metrics(path, spec, ensemble.header)
+    return ensemble
 
 
 def _loaded(path: Path, spec: RunSpec, work: str, *, recorded: bool) -> Run:

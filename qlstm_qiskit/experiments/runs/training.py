@@ -133,10 +133,15 @@ def _train_members(spec: RunSpec, out: Path, options: BackendSpec, loggers: Sequ
     folders = [member_folder(out, place) for place in range(spec.replicas)]
     if options.leaves:  # with today's access, and one after another: each has a record of its own
         for place, folder in enumerate(folders):
-            if not exists(folder / CONFIG):
-                train.train_run(spec.member(place), folder, loggers=loggers, verbose=verbose)
-            elif is_unfinished(folder):
-                train.resume_run(folder, options=options, loggers=loggers, verbose=verbose, trust=True)
+            try:
+                if not exists(folder / CONFIG):
+                    train.train_run(spec.member(place), folder, loggers=loggers, verbose=verbose)
+                elif is_unfinished(folder):
+                    train.resume_run(folder, options=options, loggers=loggers, verbose=verbose, trust=True)
+            except TrainingError as error:
+                raise TrainingError(f"member {place} (seed {spec.seed + place}): {error}") from error
+            if is_unfinished(folder):
+                raise KeyboardInterrupt
         return
     members = [spec.member(place) for place in range(spec.replicas)]
     found = train_runs(members, folders, loggers=loggers, verbose=verbose)
