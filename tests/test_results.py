@@ -14,9 +14,9 @@ from benchmarks.kept import kept
 from qlstm_qiskit.data import DATASETS
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.records import read_records
-from qlstm_qiskit.experiments.studies.runner import run_task
 from qlstm_qiskit.experiments.studies.study import Study, StudyTask, load_study, studies
 from qlstm_qiskit.experiments.studies.table import Table, table
+from qlstm_qiskit.experiments.studies.work import run_task
 from qlstm_qiskit.report.table import markdown, medians
 from tests.experiments.studied import numbers
 from tests.speed import slow_but

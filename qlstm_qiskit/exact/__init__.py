@@ -1,11 +1,12 @@
 """The exact interpreter: a bank of programs in, expectation values and gradients in torch out."""
 
 from qlstm_qiskit.exact.bank import ExactBank
+from qlstm_qiskit.exact.batched import batched_product, even_sigmoid
 from qlstm_qiskit.exact.bound import BoundBank
 from qlstm_qiskit.exact.checks import check_bank_parameters
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries
-from qlstm_qiskit.exact.memory import require_bytes, require_memory, require_noisy_qubits
+from qlstm_qiskit.exact.memory import free_bytes, require_bytes, require_memory, require_noisy_qubits
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.noise import Channel, NoisyProgram
 from qlstm_qiskit.exact.noisy import NoisyBank
@@ -28,8 +29,11 @@ __all__ = [
     "SampledBank",
     "Shots",
     "arrays",
+    "batched_product",
     "check_bank_parameters",
     "evaluate_tree",
+    "even_sigmoid",
+    "free_bytes",
     "gradients",
     "is_watched",
     "jit",

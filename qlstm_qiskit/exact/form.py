@@ -21,6 +21,7 @@ from torch import Tensor
 
 from qlstm_qiskit.circuits import Angle
 from qlstm_qiskit.exact.adjoint import build_matrix, features, products, sparse_sums
+from qlstm_qiskit.exact.batched import batched_product
 from qlstm_qiskit.exact.codes import digits_of, distinct, factors_of, parts_of
 from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.fourier import FourierSeries, describe_angle
@@ -97,7 +98,7 @@ class MultilinearForm(FormTables):
             mixing: Coefficients, (R, gates, candidates).
         """
         (n, g), n_outputs = weights.shape[:2], self.n_outputs
-        at_once = max(1, _BLOCK_BYTES // (8 * g * self.largest))
+        at_once = max(1, _BLOCK_BYTES // (8 * g * max(self.largest, 1)))
         parts = [
             self.build(*(part[first : first + at_once].flatten(0, 1) for part in (weights, mixing)))
             for first in range(0, n, at_once)
@@ -115,15 +116,17 @@ class MultilinearForm(FormTables):
         matrix = torch.cat(apart) if len(apart) > 1 else apart[0].contiguous()
         if not self.is_grid:
             return lambda inputs: (
-                torch.bmm(self.features(inputs).view(n, -1, matrix.shape[1]), matrix).view(-1, n_outputs, g).transpose(1, 2)
+                batched_product(self.features(inputs).view(n, -1, matrix.shape[1]), matrix)
+                .view(-1, n_outputs, g)
+                .transpose(1, 2)
             )
         by_high = matrix.view(n, 3 ** (len(self.angles) - self.width), -1)
 
         def evaluate(inputs: Tensor) -> Tensor:
             """As in `bind`."""
             low, high = products(self._data_angles(inputs), self.width)
-            half = torch.bmm(high.view(n, -1, high.shape[1]), by_high).view(len(low), low.shape[1], -1)
-            return torch.bmm(low.unsqueeze(1), half).view(len(low), n_outputs, g).transpose(1, 2)
+            half = batched_product(high.view(n, -1, high.shape[1]), by_high).view(len(low), low.shape[1], -1)
+            return batched_product(low.unsqueeze(1), half).view(len(low), n_outputs, g).transpose(1, 2)
 
         return evaluate
 

@@ -35,10 +35,11 @@ class QGRUCell(RecurrentCell):
     gate_names = GRU_GATES
     state_names = ("h",)
     stages = ((0, 1), (2,))
+    sigmoid = staticmethod(torch.sigmoid)
 
     def step(self, bound: Stages, inputs: Tensor, states: States) -> States:
         (h,) = states
-        reset, update = torch.sigmoid(self.pre_activations(bound[0], inputs, h)).unbind(1)
+        reset, update = self.sigmoid(self.pre_activations(bound[0], inputs, h)).unbind(1)
         new = self.pre_activations(bound[1], inputs, reset * h)[:, 0]
         return (gru_update(update, new, h),)
 

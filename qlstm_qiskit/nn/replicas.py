@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.exact import ExactBank
+from qlstm_qiskit.exact import ExactBank, batched_product, even_sigmoid
 from qlstm_qiskit.hardware import Bound
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.forecaster import Forecaster
@@ -33,7 +33,7 @@ class ReplicaLinear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """(R b, ..., features) to (R b, ..., outputs)."""
         own = values.reshape(len(self.weight), -1, values.shape[-1])
-        return torch.baddbmm(self.bias.unsqueeze(1), own, self.weight.mT).reshape(*values.shape[:-1], -1)
+        return (batched_product(own, self.weight.mT) + self.bias.unsqueeze(1)).reshape(*values.shape[:-1], -1)
 
 
 class ReplicaBank(nn.Module):
@@ -104,11 +104,28 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
     for place, cell in enumerate(joint.circuits.layers()):
         own = [cells[place] for cells in layers]
         cell.bank = ReplicaBank([each.bank for each in own])
+        if hasattr(cell, "sigmoid"):
+            cell.sigmoid = even_sigmoid
         for name in ("to_angles", "from_outputs"):
             if getattr(cell, name) is not None:
                 setattr(cell, name, ReplicaLinear([getattr(each, name) for each in own]))
     joint.head = ReplicaLinear([model.head for model in models])  # type: ignore[assignment]
     return joint
+
+
+def replica_bytes(model: Forecaster, *, samples: int, calls: int) -> int:
+    """Bytes that a training step of one of several replicas holds for its multilinear forms.
+
+    Args:
+        model: One of them, on the exact interpreter.
+        samples, calls: Windows of a batch, and calls of each circuit in a forward pass.
+    """
+    total = 0
+    for cell in model.circuits.layers() if model.circuits is not None else ():
+        exact, n_gates = cell.bank._bank, len(cell.gate_names)
+        if isinstance(exact, ExactBank):
+            total += sum(form.bytes(n_gates, samples=samples, calls=calls, gradients=True) for form in exact.forms)
+    return total
 
 
 def _stacked(parameters: Sequence[Any]) -> nn.Parameter:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit.errors import OptionError, RunError
+from qlstm_qiskit.experiments.runs import together
 from qlstm_qiskit.experiments.runs.run import load_run
-from qlstm_qiskit.experiments.studies import runner
+from qlstm_qiskit.experiments.studies import work
 from qlstm_qiskit.experiments.studies.records import load_study_folder, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study
@@ -42,7 +43,8 @@ def test_evaluations_are_recorded_and_may_be_added(tmp_path: Path, monkeypatch: 
     plain = run_study(study({}), tmp_path)
     assert not any("evaluations" in record for record in plain)
     trained = []
-    monkeypatch.setattr(runner, "train_run", lambda spec, out: trained.append(out))
+    for name in ("train_run", "_side_by_side"):
+        monkeypatch.setattr(together, name, lambda specs, outs, *given, **options: trained.append(outs))
     own = study(MORE)
     records = {(record["row"], record["seed"]): record for record in run_study(own, tmp_path)}
     assert not trained, "a run that is there is not trained again"
@@ -55,7 +57,7 @@ def test_evaluations_are_recorded_and_may_be_added(tmp_path: Path, monkeypatch: 
         assert found["exact"] == pytest.approx([before["test_mse"]], rel=1e-9)
         repeats = 3 if before["row"] == "circuit" else 1
         assert len(set(found["few shots"])) == len(found["few shots"]) == repeats
-    monkeypatch.setattr(runner, "evaluate", lambda *given: pytest.fail("evaluated twice"))
+    monkeypatch.setattr(work, "evaluate", lambda *given: pytest.fail("evaluated twice"))
     assert [record["evaluations"] for record in run_study(own, tmp_path)] == [
         record["evaluations"] for record in records.values()
     ]

@@ -12,13 +12,14 @@ import pytest
 
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments import load_run
+from qlstm_qiskit.experiments.runs import together
 from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.experiments.studies import runner
-from qlstm_qiskit.experiments.studies.records import load_study_folder, read_environments, read_records
-from qlstm_qiskit.experiments.studies.runner import run_study, run_task
-from qlstm_qiskit.experiments.studies.study import Chain, Study
+from qlstm_qiskit.experiments.studies import runner, work
+from qlstm_qiskit.experiments.studies.records import Record, load_study_folder, read_environments, read_records
+from qlstm_qiskit.experiments.studies.runner import run_study
+from qlstm_qiskit.experiments.studies.study import Chain, Study, StudyTask
 from qlstm_qiskit.report.pages.write import write_report
 from tests.experiments.resumable import interrupted_in, write_series
 from tests.experiments.studied import SMALL, numbers
@@ -128,8 +129,13 @@ def test_what_was_fixed_is_written_down_even_where_it_is_the_default(done: Path,
 def test_finished_runs_are_skipped_and_seeds_are_added(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = Path(shutil.copytree(done, tmp_path / "copy"))
     begun: list[tuple[str, int]] = []
-    plain = run_task
-    monkeypatch.setattr(runner, "run_task", lambda task, folder: begun.append((task.row, task.seed)) or plain(task, folder))
+    plain = work.run_group
+
+    def noted(tasks: list[StudyTask], folder: Path) -> list[Record]:
+        begun.extend((task.row, task.seed) for task in tasks)
+        return plain(tasks, folder)
+
+    monkeypatch.setattr(runner, "run_group", noted)
     shutil.rmtree(out / "runs")  # records are enough
     run_study(SMALL, out)
     assert begun == []
@@ -145,8 +151,8 @@ def test_finished_runs_are_skipped_and_seeds_are_added(done: Path, tmp_path: Pat
 def test_a_finished_run_without_a_record_is_read(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = Path(shutil.copytree(done, tmp_path / "copy"))
     (out / "records.jsonl").unlink()
-    monkeypatch.setattr(runner, "train_run", None)
-    monkeypatch.setattr(runner, "resume_run", None)
+    for name in ("train_run", "resume_run", "_side_by_side"):
+        monkeypatch.setattr(together, name, None)
     run_study(SMALL, out)
     assert numbers(out) == numbers(done)
 
@@ -155,7 +161,7 @@ def test_a_record_is_of_the_process_that_trained(done: Path, tmp_path: Path, mon
     """Not of one with other code that reads what is finished."""
     out = Path(shutil.copytree(done, tmp_path / "copy"))
     (out / "records.jsonl").unlink()
-    monkeypatch.setattr(runner, "environment", lambda: environment() | {"commit": "another"})
+    monkeypatch.setattr(work, "environment", lambda: environment() | {"commit": "another"})
     part = SMALL.part(rows=["circuit", "derived", "ridge"], datasets=["narma5"])
     known = {record["row"]: record["environment"] for record in read_records(done)}
     records = {record["row"]: record["environment"] for record in run_study(part, out, whole=SMALL)}

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.stages import stages
 from qlstm_qiskit.errors import TrainingError
-from qlstm_qiskit.experiments.studies import runner
+from qlstm_qiskit.experiments.runs import together
 from qlstm_qiskit.experiments.studies.records import load_study_folder, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study, load_study
@@ -46,10 +46,10 @@ def test_the_table(done: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_that_diverges_is_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def diverges(spec, out):
+    def diverges(spec, out, **options):
         raise TrainingError("training diverged in epoch 1")
 
-    monkeypatch.setattr(runner, "train_run", diverges)
+    monkeypatch.setattr(together, "train_run", diverges)
     study = SMALL.part(rows=["lstm"], datasets=["narma5"])
     records = run_study(study, tmp_path / "out")
     assert [(r["test_mse"], r["error"]) for r in records] == [(None, "training diverged in epoch 1")]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from skorch.callbacks import EarlyStopping
 
+from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments import Run, RunSpec, load_run, train_run
+from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.experiments.runs.together import train_runs
-from tests.experiments.resumable import outcome, small, write_series
+from qlstm_qiskit.training.callbacks import LastEpoch, Watcher, reason_of_callbacks
+from tests.experiments.resumable import interrupted_in, outcome, small, write_series
+from tests.forked import child, ended
+from tests.speed import EVERY
 
 SIZES: dict[str, dict[str, Any]] = {
     "36 candidates": {},
@@ -51,10 +60,9 @@ def test_a_folder_is_that_of_a_run_by_itself(kind: str, csv: Path, tmp_path: Pat
         assert mine["files"] == other["files"]
         assert (run.path / "config.json").read_bytes() == (alone.path / "config.json").read_bytes()
         assert [row["epoch"] for row in lines(run.path)] == [row["epoch"] for row in lines(alone.path)]
-        for name in {"train_mse", "valid_mse", "test_mse"} & set(lines(run.path)[0]):
-            np.testing.assert_allclose(
-                [row[name] for row in lines(run.path)], [row[name] for row in lines(alone.path)], atol=1e-10
-            )
+        for joint_row, row in zip(lines(run.path), lines(alone.path), strict=True):
+            for name in {"train_mse", "valid_mse", "test_mse"} & set(row):
+                assert joint_row[name] == pytest.approx(row[name], abs=1e-10)
         assert {**run.metrics, "wall_seconds": 0.0}.keys() == {**alone.metrics, "trained": 0, "wall_seconds": 0.0}.keys()
         assert run.metrics["trained"] == "side by side"
         assert run.metrics["test_mse"] == pytest.approx(alone.metrics["test_mse"], abs=1e-10)
@@ -75,3 +83,115 @@ def test_who_is_beside_it_changes_no_bit(kind: str, csv: Path, tmp_path: Path) -
         train_runs([specs[seed] for seed in seeds], outs)
         for seed, out in zip(seeds, outs, strict=True):
             assert outcome(out) == outcome(whole[seed])
+
+
+def test_what_cannot_be_side_by_side_is_trained_by_itself(csv: Path, tmp_path: Path) -> None:
+    specs = group(csv, 2, model="lstm", depth=None)
+    runs = train_runs(specs, folders(tmp_path / "group", 2))
+    for spec, run in zip(specs, runs, strict=True):
+        assert isinstance(run, Run)
+        train_run(spec, tmp_path / f"alone{spec.seed}")
+        assert outcome(run.path) == outcome(tmp_path / f"alone{spec.seed}")
+        assert "trained" not in run.metrics
+
+
+def test_finished_runs_are_read_and_others_are_refused(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs, outs = group(csv), folders(tmp_path)
+    before = [outcome(run.path) for run in train_runs(specs[:2], outs[:2]) if isinstance(run, Run)]
+    begun: list[str] = []
+    begin = LastEpoch.on_epoch_begin
+    monkeypatch.setattr(LastEpoch, "on_epoch_begin", lambda self, net, **kw: begun.append("x") or begin(self, net, **kw))
+    train_runs(specs, outs)
+    assert len(begun) == specs[0].epochs
+    assert [outcome(out) for out in outs[:2]] == before
+    with pytest.raises(RunError, match="holds another run: it differs in seed"):
+        train_runs(specs[:2], outs[1::-1])
+    with pytest.raises(OptionError, match="these runs differ in lr; give ones that differ in seed and start alone"):
+        train_runs([specs[0], specs[1].model_copy(update={"lr": 0.5})], outs[:2])
+    with pytest.raises(OptionError, match="is given twice"):
+        train_runs(specs[:2], [outs[0], tmp_path / "." / "0"])
+    with pytest.raises(OptionError, match="0 runs and 0 folders"):
+        train_runs([], [])
+
+
+def test_one_that_diverges_leaves_the_others(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its first epoch it leaves no folder, later it keeps the epochs before."""
+    specs = group(csv)
+    train_runs(specs, folders(tmp_path / "whole"))
+    for epoch in (1, 3):
+        begin, begun = LastEpoch.on_epoch_begin, []
+
+        def breaks(
+            self: LastEpoch, net: Any, begin: Any = begin, begun: list[Any] = begun, epoch: int = epoch, **kw: Any
+        ) -> None:
+            begin(self, net, **kw)
+            begun.append(net)
+            if len(begun) == 3 * epoch - 1:  # the second of three
+                net.module_.head.bias.data.fill_(float("nan"))
+
+        outs = folders(tmp_path / str(epoch))
+        with monkeypatch.context() as patch:
+            patch.setattr(LastEpoch, "on_epoch_begin", breaks)
+            found = train_runs(specs, outs)
+        assert isinstance(found[1], TrainingError)
+        assert f"training diverged in epoch {epoch}" in str(found[1])
+        assert outs[1].exists() == (epoch > 1)
+        if epoch > 1:
+            assert json.loads((outs[1] / "metrics.json").read_text())["interrupted"]
+            assert len(lines(outs[1])) == 2
+        for place in (0, 2):
+            assert outcome(outs[place]) == outcome(tmp_path / "whole" / str(place))
+        train_runs(specs, outs)  # where nothing breaks it
+        assert outcome(outs[1]) == outcome(tmp_path / "whole" / "1")
+
+
+def test_ctrl_c_ends_all_and_a_second_call_goes_on(csv: Path, tmp_path: Path) -> None:
+    specs = group(csv)
+    train_runs(specs, folders(tmp_path / "whole"))
+    outs = folders(tmp_path / "cut")
+    with interrupted_in(1), pytest.raises(KeyboardInterrupt):  # others have not finished an epoch
+        train_runs(specs, outs)
+    assert not any(out.exists() for out in outs[1:])
+    with interrupted_in(3):
+        runs = train_runs(specs, outs)
+    assert all(isinstance(run, Run) and run.metrics["interrupted"] for run in runs)
+    train_runs(specs, outs)
+    assert [outcome(out) for out in outs] == [outcome(out) for out in folders(tmp_path / "whole")]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(csv: Path, tmp_path: Path) -> None:
+    """Each time in another epoch, three times each."""
+    specs = group(csv, epochs=4)
+    train_runs(specs, folders(tmp_path / "whole"))
+    expected = [outcome(out) for out in folders(tmp_path / "whole")]
+    generator, survived = random.Random(23), 0
+    for trial in range(12 // EVERY):
+        outs = folders(tmp_path / str(trial))
+        for _ in range(3):
+            pid = child(lambda outs=outs: train_runs(specs, outs) and None)  # type: ignore[misc]
+            path, begun = outs[generator.randrange(3)] / "history.jsonl", time.monotonic()
+            wanted = generator.randrange(4)
+            while time.monotonic() < begun + 60 and wanted and (not path.exists() or len(lines(path.parent)) < wanted):
+                time.sleep(0.0005)
+            time.sleep(generator.uniform(0, 0.05))
+            os.kill(pid, signal.SIGKILL)
+            survived += ended(pid)
+        train_runs(specs, outs)
+        assert [outcome(out) for out in outs] == expected
+    assert survived < 30 // EVERY
+
+
+def test_loggers_are_of_each_run(csv: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train_runs(group(csv, 2, epochs=1), folders(tmp_path, 2), loggers=["tensorboard"])
+    assert all(list((out / "tensorboard").iterdir()) for out in folders(tmp_path, 2))
+    assert all(json.loads((out / "metrics.json").read_text())["trained"] == "side by side" for out in folders(tmp_path, 2))
+
+
+def test_which_callbacks_only_look() -> None:
+    assert reason_of_callbacks([("mine", Watcher()), Watcher]) is None
+    assert reason_of_callbacks(None) is None
+    for given in (EarlyStopping(), EarlyStopping, ("stop", EarlyStopping())):
+        assert "the callback EarlyStopping may act on a step" in str(reason_of_callbacks([Watcher(), given]))
+    assert issubclass(Recorder, Watcher)

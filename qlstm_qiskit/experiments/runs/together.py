@@ -7,22 +7,29 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
+from qlstm_qiskit.exact import free_bytes
 from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
 from qlstm_qiskit.experiments.runs.run import CONFIG, MODEL, Run, load_run, load_spec
-from qlstm_qiskit.experiments.runs.settle import require_same_settled, settle
+from qlstm_qiskit.experiments.runs.settle import require_same_settled, settle, with_own_circuits
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import read_start
 from qlstm_qiskit.experiments.runs.train import clear, is_unfinished, refuse_existing, resume_run, train_run
 from qlstm_qiskit.experiments.runs.training_folder import TrainingFolder
+from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.nn.replicas import replica_bytes
 from qlstm_qiskit.storage import claimed, exists, make_folders
 from qlstm_qiskit.training.estimator import Estimator, fit_side_by_side
 
 #: What metrics.json says of a run that was trained so, whose last bits differ from those of one by itself.
 SIDE_BY_SIDE = {"trained": "side by side"}
+
+#: Share of the free memory that circuits of runs side by side may take: other processes do the same.
+_SHARE = 0.25
 
 #: Fields of a `RunSpec` in which runs of a group may differ.
 _OWN = ("seed", "start")
@@ -56,7 +63,7 @@ def train_runs(
     """
     outs = [Path(out) for out in folders]
     _require_group(specs, outs)
-    settled, dataset, _ = settle(specs[0])
+    settled, dataset, module = settle(specs[0])
     found: dict[int, Run | TrainingError] = {}
     for place, (spec, out) in enumerate(zip(specs, outs, strict=True)):
         if exists(out / CONFIG):
@@ -67,9 +74,13 @@ def train_runs(
             refuse_existing(out)
     left = [place for place in range(len(specs)) if place not in found]
     if left and _reason_apart(settled, dataset) is None:
-        group = [settled.model_copy(update={name: getattr(specs[place], name) for name in _OWN}) for place in left]
-        done = _side_by_side(group, [outs[place] for place in left], dataset, loggers, verbose)
-        found |= dict(zip(left, done, strict=True))
+        at_once = _at_once(settled, dataset, module)
+        for places in (left[first : first + at_once] for first in range(0, len(left), at_once)):
+            group = [settled.model_copy(update={name: getattr(specs[place], name) for name in _OWN}) for place in places]
+            done = _side_by_side(group, [outs[place] for place in places], dataset, loggers, verbose)
+            found |= dict(zip(places, done, strict=True))
+            if places[-1] != left[-1] and any(isinstance(run, Run) and run.metrics["interrupted"] for run in done):
+                raise KeyboardInterrupt  # it ends those as well that have not begun
     else:
         _one_after_another(specs, outs, left, found, loggers, verbose)
     return [found[place] for place in range(len(specs))]
@@ -92,11 +103,27 @@ def _require_group(specs: Sequence[RunSpec], outs: Sequence[Path]) -> None:
             )
 
 
+def reason_one_by_one(spec: RunSpec) -> str | None:
+    """Why runs that differ from this one in their seeds alone are trained one after another, in words; None if side by side.
+
+    Args:
+        spec: The run.
+    """
+    spec, dataset = spec.on(spec.backend_options or spec.backend), spec.data.load()
+    return _reason_apart(with_own_circuits(spec, len(dataset.features)), dataset)
+
+
 def _reason_apart(spec: RunSpec, dataset: Dataset) -> str | None:
-    """Why runs like this one are trained one after another, in words; None if they can be trained side by side."""
     if spec.backend_options is not None and spec.backend_options.leaves:
         return f"circuits of backend {spec.backend} leave this machine"
     return fit_side_by_side([spec.estimator()], (dataset.x_train, dataset.answers, None), {}, dry=True)
+
+
+def _at_once(spec: RunSpec, dataset: Dataset, module: Forecaster) -> int:
+    """How many runs may be side by side: their bits do not depend on it."""
+    samples = spec.batch_size or len(dataset.x_train)
+    each = replica_bytes(module, samples=samples, calls=dataset.window * spec.num_layers)
+    return max(1, int(_SHARE * free_bytes(torch.device("cpu"))) // max(each, 1))
 
 
 def _one_after_another(

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import torch
 from joblib import Parallel, delayed
-from threadpoolctl import threadpool_limits
 
 from qlstm_qiskit.data.rollout import rolled_errors
-from qlstm_qiskit.errors import RunError, TrainingError
-from qlstm_qiskit.experiments.runs.derive import derive_run
-from qlstm_qiskit.experiments.runs.environment import environment
-from qlstm_qiskit.experiments.runs.run import CONFIG, Run, load_metrics, load_run, load_spec
-from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.experiments.runs.start import relocate, start_from
-from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_run, train_run
-from qlstm_qiskit.experiments.studies.controls import Control
-from qlstm_qiskit.experiments.studies.evaluations import evaluate, is_evaluated
+from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.experiments.studies.evaluations import is_evaluated
 from qlstm_qiskit.experiments.studies.records import (
     Record,
     note_environment,
@@ -35,12 +24,9 @@ from qlstm_qiskit.experiments.studies.records import (
     require_same_study,
     write_records,
 )
-from qlstm_qiskit.experiments.studies.study import TRAINING, Chain, Study, StudyTask
-from qlstm_qiskit.storage import claimed, exists, make_folders
-from qlstm_qiskit.training.task import REGRESSION
-
-#: What a run's metrics give to its record.
-_FIGURES = (REGRESSION.train, REGRESSION.valid, REGRESSION.test, "test", "epochs", "n_parameters", "n_circuits", "wall_seconds")
+from qlstm_qiskit.experiments.studies.study import Study, StudyTask
+from qlstm_qiskit.experiments.studies.work import in_groups, run_group
+from qlstm_qiskit.storage import claimed, make_folders
 
 #: Times that a cluster may lose workers without a single run being finished in between.
 _PATIENCE = 3
@@ -57,8 +43,9 @@ def run_study(
 ) -> list[Record]:
     """Run what is missing of a study, and return the records of all of it.
 
-    A record is written as soon as its run is finished. What is killed goes on: finished runs are skipped, unfinished ones go on
-    from their checkpoints, and the records end in the same numbers.
+    Seeds of a cell are trained side by side where that can be, see `train_runs`. Records are written as soon as their runs are
+    finished. What is killed goes on: finished runs are skipped, unfinished ones go on from their checkpoints, and the records
+    end in the same numbers: neither interruptions, nor the number of seeds or processes, are in them.
 
     Args:
         study: What to run.
@@ -104,29 +91,10 @@ def _missing(tasks: Sequence[StudyTask], records: Mapping[str, Record]) -> list[
     return [task for task in found.values() if task.id not in records or not is_evaluated(records[task.id], task.evaluations)]
 
 
-def run_task(task: StudyTask, folder: Path) -> Record:
-    """Do one task, or finish it, in a folder of its own; errors of training are part of the record.
-
-    The record has the task's id and place, errors and other figures of the last epoch, or `error` where it diverged, and the
-    `environment` that it was finished in.
-    """
-    record: Record = {"id": task.id, "row": task.row, "dataset": task.dataset, "seed": task.seed, "environment": environment()}
-    threads, started = torch.get_num_threads(), time.perf_counter()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            record |= _figures(task, folder / task.id)
-    except TrainingError as error:
-        record |= {"error": str(error), REGRESSION.test: None, "wall_seconds": time.perf_counter() - started}
-    finally:
-        torch.set_num_threads(threads)
-    return record
-
-
-def _watched(task: StudyTask, folder: Path, parent: int) -> Record:
-    """`run_task` in a process that ends with the one that has begun it: a killed study leaves none behind that trains on."""
+def _watched(tasks: Sequence[StudyTask], folder: Path, parent: int) -> list[Record]:
+    """`run_group` in a process that ends with the one that has begun it: a killed study leaves none behind that trains on."""
     _watch(parent)
-    return run_task(task, folder)
+    return run_group(tasks, folder)
 
 
 @lru_cache
@@ -139,85 +107,20 @@ def _watch(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _figures(task: StudyTask, out: Path) -> dict[str, Any]:
-    work = task.work
-    if isinstance(work, Control):
-        started = time.perf_counter()
-        found = work.errors(work.data.load(), task.steps)
-        same = {name: {"id": asked.id, "errors": [found[REGRESSION.test]]} for name, asked in task.evaluations.items()}
-        return found | ({"evaluations": same} if same else {}) | {"wall_seconds": time.perf_counter() - started}
-    run = _finished(work, out) if isinstance(work, RunSpec) else _chain(work, out)
-    figures = {name: run.metrics[name] for name in _FIGURES if name in run.metrics}
-    if set(environment()) <= set(run.metrics):  # of the process that trained, not of the one that reads
-        figures["environment"] = {name: run.metrics[name] for name in environment()}
-    if task.steps:
-        figures["rolled_out"] = rolled_errors(run.predict, run.dataset, task.steps)["model"]
-    if isinstance(work, Chain):
-        figures["stages"] = run.metrics.get("stages", {})
-        figures["wall_seconds"] += load_metrics(out / "search")["wall_seconds"]
-        figures["circuits"] = _circuits(run)
-    if task.evaluations:
-        figures["evaluations"] = {
-            name: {"id": asked.id, "errors": evaluate(run.path, asked, task.seed)} for name, asked in task.evaluations.items()
-        }
-    return figures
-
-
-def _finished(spec: RunSpec, out: Path) -> Run:
-    """A run trained to its end: begun, gone on with, or read."""
-    if exists(out / CONFIG):
-        relocate(out, spec)
-        trust = _is_same_code(load_spec(out), spec)
-        run = resume_run(out, trust=trust) if is_unfinished(out) else load_run(out, trust=trust)
-    else:
-        run = train_run(spec, out)
-    if run.metrics["interrupted"]:  # by Ctrl-C, which ends a training and is not passed on
-        raise KeyboardInterrupt
-    return run
-
-
-def _is_same_code(there: RunSpec, spec: RunSpec) -> bool:
-    """Whether what a folder would call is what the task at hand names."""
-    known = spec.backend_options
-    return known is not None and there.backend_options is not None and there.backend_options.code == known.code
-
-
-def _chain(chain: Chain, out: Path) -> Run:
-    """The last run of a chain; each stage is a run folder."""
-    _finished(chain.search, out / "search")
-    derived = out / "derived"
-    if not exists(derived / CONFIG):
-        shutil.rmtree(derived, ignore_errors=True)  # of a process that was killed while it wrote
-        trust = _is_same_code(load_spec(out / "search"), chain.search)
-        derive_run(out / "search", derived, **chain.derive.model_dump(), trust=trust)
-    spec, start = load_run(derived).spec, None if chain.scratch else start_from(derived)
-    given = {"data": chain.search.data, "search": None, "valid_fraction": 0.0, "lr": None, "start": start}
-    defaults = {name: RunSpec.model_fields[name].default for name in TRAINING}
-    return _finished(RunSpec.model_validate(dict(spec) | defaults | given | chain.tune), out / "tuned")
-
-
-def _circuits(run: Run) -> dict[str, list[str]]:
-    """For each gate the circuits that a derived model has kept, layer after layer."""
-    genotype = run.spec.genotype
-    assert genotype is not None
-    chosen: dict[str, list[str]] = {}
-    for layer in genotype.layers:
-        for gate, choices in layer.items():
-            chosen.setdefault(gate, []).extend(choice.candidate for choice in choices)
-    return chosen
-
-
 def _made(tasks: Sequence[StudyTask], folder: Path, jobs: int, cluster: str | None) -> Iterator[Record]:
     """Records of tasks as they are finished, in any order."""
     if cluster is None:
-        if jobs == 1 or len(tasks) < 2:
-            yield from (run_task(task, folder) for task in tasks)
+        groups = in_groups(tasks, jobs)
+        if jobs == 1 or len(groups) < 2:
+            for group in groups:
+                yield from run_group(group, folder)
             return
         parallel = Parallel(
-            n_jobs=min(jobs, len(tasks)), return_as="generator_unordered", inner_max_num_threads=1, backend="loky"
+            n_jobs=min(jobs, len(groups)), return_as="generator_unordered", inner_max_num_threads=1, backend="loky"
         )
         try:
-            yield from parallel(delayed(_watched)(task, folder, os.getpid()) for task in tasks)
+            for records in parallel(delayed(_watched)(group, folder, os.getpid()) for group in groups):
+                yield from records
         except BrokenExecutor as error:
             raise RunError(
                 "a process that trained was killed, perhaps for want of memory; the same command goes on, with fewer --jobs."
@@ -230,12 +133,13 @@ def _made(tasks: Sequence[StudyTask], folder: Path, jobs: int, cluster: str | No
         failures = 0
         while left:
             try:
-                for record in Parallel(return_as="generator_unordered", **config)(
-                    delayed(run_task)(task, folder) for task in list(left.values())
+                for records in Parallel(return_as="generator_unordered", **config)(
+                    delayed(run_group)(group, folder) for group in in_groups(list(left.values()), config["n_jobs"])
                 ):
-                    del left[record["id"]]
                     failures = 0
-                    yield record
+                    for record in records:
+                        del left[record["id"]]
+                        yield record
             except Exception as error:
                 failures += 1
                 if not lost_worker(error):
