@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlstm_qiskit.cli.output import print_table
+from qlstm_qiskit.errors import one_model_needed
 
 if TYPE_CHECKING:
     from qlstm_qiskit.training.task import Task
@@ -43,6 +44,21 @@ def replicas_of(path: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError):
         return 1
     return found if isinstance(found, int) and found > 1 else 1
+
+
+def require_single(path: Path, what: str) -> None:
+    """Refuse an ensemble where only one model can be meant, before anything that takes seconds to import.
+
+    Args:
+        path: The run folder.
+        what: What needs one, as in "a training starts from".
+
+    Raises:
+        OptionError: It is an ensemble.
+    """
+    count = replicas_of(path)
+    if count > 1:
+        raise one_model_needed(path, count, what)
 
 
 def member_folders(path: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from qlstm_qiskit.cli.changes import require_change, with_series
 from qlstm_qiskit.cli.checks import columns_of, require_of_file, require_packages, require_place, require_series
 from qlstm_qiskit.cli.classes import require_labelled, with_own_window, with_task
 from qlstm_qiskit.cli.derive import print_stages
-from qlstm_qiskit.cli.ensembles import member_folders, print_members
+from qlstm_qiskit.cli.ensembles import member_folders, print_members, require_single
 from qlstm_qiskit.cli.intervals import intervals_of, with_intervals
 from qlstm_qiskit.cli.options import (
     BackendsFile,
@@ -125,6 +125,8 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
             names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
             raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {start}.")
         existing_run(start)
+        if not values["from_scratch"]:
+            require_single(start, "a training starts from")
         if values["replicas"] > 1 and not values["from_scratch"]:
             raise OptionError(
                 "--replicas are models with random starts of their own, and --from has one start for all; give "

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.errors import OptionError, one_model_needed
 from qlstm_qiskit.experiments.runs.classes import probabilities
 from qlstm_qiskit.experiments.runs.difference import Difference
 from qlstm_qiskit.experiments.runs.spec import RunSpec
@@ -38,15 +38,13 @@ def require_one_model(path: Path | str, spec: RunSpec, what: str) -> None:
     Args:
         path: The run folder.
         spec: The content of its config.json.
-        what: What is done, as in "derives", with the command's words.
+        what: What needs one, as in "a training starts from".
 
     Raises:
         OptionError: The run is an ensemble.
     """
     if spec.replicas > 1:
-        raise OptionError(
-            f"{path} is an ensemble of {spec.replicas} models, and {what} one; give a member, such as {member_folder(path, 0)}."
-        )
+        raise one_model_needed(path, spec.replicas, what)
 
 
 class Ensemble(Run):
