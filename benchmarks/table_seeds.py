@@ -3,8 +3,8 @@
 python -m benchmarks.table_seeds [--before CHECKOUT] [--epochs N] [--datasets A,B] [--rows A,B] [--seeds 12] [--jobs 2]
     [--rounds 1] [--json]
 
-Without --epochs it is the table as it is. The processor time is of all processes; on a machine with other work it says more than
-the time on the clock. Rows have the sum of their runs' own seconds.
+Without --epochs it is the table as it is. The processor time is of all processes; on a machine with other work it says more
+than the time on the clock. Rows have the sum of their runs' own seconds.
 """
 
 from __future__ import annotations

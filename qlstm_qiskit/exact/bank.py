@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -77,6 +78,11 @@ class ExactBank:
         if self.path == "states":
             return ()
         return find_forms(self._programs, self._observables, sparse=self._sparse, refused=self._refused)
+
+    def take_forms(self, other: ExactBank) -> None:
+        """Take the compiled forms of a bank of the same circuits, but nothing that depends on parameters."""
+        self.forms = tuple(map(copy.copy, other.forms))
+        self._refused |= other._refused
 
     @cached_property
     def _forms_apart(self) -> tuple[RotationForm, ...]:

@@ -10,6 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 
 from qlstm_qiskit.circuits import ObservableLike, checked
+from qlstm_qiskit.circuits.once import once
 from qlstm_qiskit.circuits.place import place_of, placed
 from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least, unknown_option
 from qlstm_qiskit.space.blocks import BLOCKS, ENCODINGS, PAPER_ENTANGLERS, Builder, blocks_of
@@ -208,7 +209,8 @@ class SearchSpace:
         layers = self.resolve_depth(depth)
         assert layers is not None
         require_buildable(size, layers, len(self.choices))
-        return tuple(_layered(name, encode, layer, size, layers) for name, encode, layer in self.choices)
+        key = ("candidates", self.names, size, layers)
+        return once(key, lambda: tuple(_layered(*choice, size, layers) for choice in self.choices))
 
     def resolve_depth(self, depth: int | None) -> int | None:
         """The number of layers that `candidates` would build: `depth`, its default, or None for given circuits.

@@ -157,6 +157,7 @@ class Checkpoint(Callback):
         progress.epoch = len(net.history)
         progress.history.append(plain_row(net.history[-1]))
         progress.gates = layer.gates if layer is not None and layer.has_dropped else None
+        progress.together = getattr(net, "together", 0) > 0
         progress.draws = 0 if self.backend is None else self.backend.draws.count
         tensors = {f"model/{name}": value for name, value in net.module_.state_dict().items()}
         if self.best is not None:
@@ -169,7 +170,8 @@ class Checkpoint(Callback):
         self._write(tensors)
 
     def _write(self, tensors: dict[str, Tensor]) -> None:
-        header = json.loads(json.dumps(self.progress.model_dump(mode="json", exclude={"sha256"})))
+        unsaid = {"sha256"} if self.progress.together else {"sha256", "together"}
+        header = json.loads(json.dumps(self.progress.model_dump(mode="json", exclude=unsaid)))
         write_tensors(self.path, tensors, header | {"sha256": checksum(header, tensors)})
 
     def _part(self, prefix: str) -> dict[str, Tensor]:

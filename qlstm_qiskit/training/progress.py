@@ -23,6 +23,7 @@ class Progress(BaseModel):
         gates: The candidates that are left, if some were dropped.
         moves: Number of steps of the structural weights' own optimiser.
         draws: Number of random draws of shots.
+        together: Whether it runs side by side with others, or by itself in the same way; files of others do not say so.
         sha256: Checksum of everything else, see `checksum`; None in files of earlier versions.
         groups, weights_groups: Options per parameter group, of the optimiser and of the structural weights' own optimiser.
     """
@@ -42,4 +43,5 @@ class Progress(BaseModel):
     draws: NonNegativeInt = 0
     groups: list[dict[str, Any]] = []
     weights_groups: list[dict[str, Any]] | None = None
+    together: bool = False
     sha256: str | None = None

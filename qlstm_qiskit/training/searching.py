@@ -167,13 +167,13 @@ class SearchNet(NeuralNet):
         loop: The loop that applies the strategy.
         stream: Source of the seeds that torch's loaders draw on each pass; None once training is over.
         repeats: Number of times that a step evaluates each window.
-        together: Number of nets that take their steps together, and share the time that it takes.
+        together: Number of nets that take their steps side by side, and share the time; 0 for a training by itself.
     """
 
     loop: SearchLoop | None = None
     stream: torch.Generator | None = None
     repeats: int = 1
-    together: int = 1
+    together: int = 0
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         loader = super().get_iterator(dataset, training=training)

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from skorch.callbacks import EarlyStopping
 
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
-from qlstm_qiskit.experiments import Run, RunSpec, load_run, train_run
+from qlstm_qiskit.experiments import Run, RunSpec, load_run, resume_run, train_run
+from qlstm_qiskit.experiments.runs import together
 from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.experiments.runs.together import train_runs
 from qlstm_qiskit.training.callbacks import LastEpoch, Watcher, reason_of_callbacks
+from qlstm_qiskit.training.checkpoint import read_progress
 from tests.experiments.resumable import interrupted_in, outcome, small, write_series
 from tests.forked import child, ended
 from tests.speed import EVERY
@@ -195,3 +198,41 @@ def test_which_callbacks_only_look() -> None:
     for given in (EarlyStopping(), EarlyStopping, ("stop", EarlyStopping())):
         assert "the callback EarlyStopping may act on a step" in str(reason_of_callbacks([Watcher(), given]))
     assert issubclass(Recorder, Watcher)
+
+
+def test_what_was_begun_side_by_side_is_resumed_so_and_what_was_begun_alone_alone(csv: Path, tmp_path: Path) -> None:
+    """Whichever function, or command, goes on with it."""
+    specs, whole, cut = group(csv), folders(tmp_path / "whole"), folders(tmp_path / "cut")
+    train_runs(specs, whole)
+    for spec in specs:
+        train_run(spec, tmp_path / f"alone{spec.seed}")
+    assert (whole[0] / "model.safetensors").read_bytes() != (tmp_path / "alone0" / "model.safetensors").read_bytes()
+    with interrupted_in(3):
+        train_runs(specs, cut)
+    for out in cut:
+        assert read_progress(out / "checkpoint.safetensors").together
+        resume_run(out)
+    assert [outcome(out) for out in cut] == [outcome(out) for out in whole]
+    mixed = folders(tmp_path / "mixed")
+    with interrupted_in(3):
+        train_run(specs[1], mixed[1])
+    assert not read_progress(mixed[1] / "checkpoint.safetensors").together
+    train_runs(specs, mixed)
+    assert [outcome(out) for out in mixed] == [outcome(out) for out in (whole[0], tmp_path / "alone1", whole[2])]
+
+
+def test_circuits_that_say_nothing_and_little_memory(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Circuits of config3 are constants: their matrices have no coefficients."""
+    specs = group(csv, model="config3", hidden_size=3, epochs=2)
+    train_runs(specs, folders(tmp_path / "whole"))
+    sizes, plain = [], together.fit_side_by_side
+
+    def noted(estimators: Any, *given: Any, **options: Any) -> Any:
+        sizes.append(len(estimators))
+        return plain(estimators, *given, **options)
+
+    monkeypatch.setattr(together, "fit_side_by_side", noted)
+    monkeypatch.setattr(together, "replica_bytes", lambda *given, **options: together.free_bytes(torch.device("cpu")) // 9)
+    train_runs(specs, folders(tmp_path / "few"))
+    assert sizes == [1, 2, 1], "asked once; two fit"
+    assert [outcome(out) for out in folders(tmp_path / "few")] == [outcome(out) for out in folders(tmp_path / "whole")]

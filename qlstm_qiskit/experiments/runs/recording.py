@@ -46,7 +46,7 @@ class Recorder(Watcher):
         return {line["epoch"]: strict_json(line) for line in lines}
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.together = getattr(net, "together", 1)
+        self.together = max(getattr(net, "together", 0), 1)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.record(net.module_, net.history[-1])

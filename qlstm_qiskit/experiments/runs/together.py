@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from skorch.callbacks import Callback
 
+from qlstm_qiskit.circuits.once import built_once
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.exact import free_bytes
 from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
-from qlstm_qiskit.experiments.runs.run import CONFIG, MODEL, Run, load_run, load_spec
+from qlstm_qiskit.experiments.runs.run import CHECKPOINT, CONFIG, MODEL, Run, load_run, load_spec
 from qlstm_qiskit.experiments.runs.settle import require_same_settled, settle, with_own_circuits
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import read_start
@@ -23,10 +24,8 @@ from qlstm_qiskit.experiments.runs.training_folder import TrainingFolder
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.replicas import replica_bytes
 from qlstm_qiskit.storage import claimed, exists, make_folders
+from qlstm_qiskit.training.checkpoint import read_progress
 from qlstm_qiskit.training.estimator import Estimator, fit_side_by_side
-
-#: What metrics.json says of a run that was trained so, whose last bits differ from those of one by itself.
-SIDE_BY_SIDE = {"trained": "side by side"}
 
 #: Share of the free memory that circuits of runs side by side may take: other processes do the same.
 _SHARE = 0.25
@@ -42,8 +41,9 @@ def train_runs(
 
     Each has a run folder, as `train_run` writes it. A finished one is read, an unfinished one goes on. A run that is trained
     side by side ends in the same bits whichever others are beside it, none included, and however often all of them were
-    killed; those of `train_run` differ in the last places (see `train_together`). It is marked in its metrics.json, whose
-    `wall_seconds` are its share. What cannot be trained so (see `reason_apart`) is trained one after another by `train_run`.
+    killed; those of `train_run` differ in the last places (see `train_together`). Its metrics.json says so, with its share of
+    the time as `wall_seconds`, and `resume_run` goes on with it in the same way; what was begun by itself goes on by itself.
+    What cannot be trained so (see `reason_apart`) is trained one after another by `train_run`.
 
     Args:
         specs: The runs.
@@ -63,6 +63,11 @@ def train_runs(
     """
     outs = [Path(out) for out in folders]
     _require_group(specs, outs)
+    with built_once():
+        return _train(specs, outs, loggers, verbose)
+
+
+def _train(specs: Sequence[RunSpec], outs: Sequence[Path], loggers: Sequence[str], verbose: int) -> list[Run | TrainingError]:
     settled, dataset, module = settle(specs[0])
     found: dict[int, Run | TrainingError] = {}
     for place, (spec, out) in enumerate(zip(specs, outs, strict=True)):
@@ -73,17 +78,32 @@ def train_runs(
         else:
             refuse_existing(out)
     left = [place for place in range(len(specs)) if place not in found]
-    if left and _reason_apart(settled, dataset) is None:
-        at_once = _at_once(settled, dataset, module)
-        for places in (left[first : first + at_once] for first in range(0, len(left), at_once)):
-            group = [settled.model_copy(update={name: getattr(specs[place], name) for name in _OWN}) for place in places]
-            done = _side_by_side(group, [outs[place] for place in places], dataset, loggers, verbose)
-            found |= dict(zip(places, done, strict=True))
-            if places[-1] != left[-1] and any(isinstance(run, Run) and run.metrics["interrupted"] for run in done):
-                raise KeyboardInterrupt  # it ends those as well that have not begun
-    else:
-        _one_after_another(specs, outs, left, found, loggers, verbose)
+    alone = [place for place in left if _is_begun_alone(outs[place])]
+    if left != alone and _reason_apart(settled, dataset) is not None:
+        alone = left
+    _one_after_another(specs, outs, alone, found, loggers, verbose)
+    left = [place for place in left if place not in alone]
+    at_once = _at_once(settled, dataset, module) if left else 1
+    for places in (left[first : first + at_once] for first in range(0, len(left), at_once)):
+        _require_uninterrupted(found)
+        group = [settled.model_copy(update={name: getattr(specs[place], name) for name in _OWN}) for place in places]
+        done = _side_by_side(group, [outs[place] for place in places], dataset, loggers, verbose)
+        found |= dict(zip(places, done, strict=True))
     return [found[place] for place in range(len(specs))]
+
+
+def _is_begun_alone(out: Path) -> bool:
+    """Whether a folder has epochs of a training by itself, by whose bits it goes on."""
+    if not exists(out / CHECKPOINT):
+        return False
+    progress = read_progress(out / CHECKPOINT)
+    return progress.epoch > 0 and not progress.together
+
+
+def _require_uninterrupted(found: Mapping[int, Run | TrainingError]) -> None:
+    """Let Ctrl-C end those as well that have not begun."""
+    if any(isinstance(run, Run) and run.metrics["interrupted"] for run in found.values()):
+        raise KeyboardInterrupt
 
 
 def _require_group(specs: Sequence[RunSpec], outs: Sequence[Path]) -> None:
@@ -136,6 +156,7 @@ def _one_after_another(
 ) -> None:
     for place in places:
         spec, out = specs[place], outs[place]
+        _require_uninterrupted(found)
         try:
             if exists(out / CONFIG):
                 run = resume_run(out, loggers=loggers, verbose=verbose, trust=True)
@@ -143,10 +164,8 @@ def _one_after_another(
                 run = train_run(spec, out, loggers=loggers, verbose=verbose)
         except TrainingError as error:
             found[place] = error
-            continue
-        if run.metrics["interrupted"] and place != places[-1]:
-            raise KeyboardInterrupt
-        found[place] = run
+        else:
+            found[place] = run
 
 
 def _side_by_side(
@@ -202,6 +221,7 @@ class _Member:
             raise RunError(f"{out} has been finished by another process; give the same command again.")
         self.loggers = make_loggers(loggers, out, spec)
         self.folder = TrainingFolder.begin(out, spec, dataset, None)
+        self.folder.together = True
         self.estimator = spec.estimator(
             verbose=verbose,
             start=start,
@@ -212,7 +232,7 @@ class _Member:
     def finish(self, failed: TrainingError | None, share: float) -> Run | TrainingError:
         """Write what has become of it; `share`: its seconds of the training."""
         try:
-            return self.folder.finish(self.estimator, failed, seconds=share, **SIDE_BY_SIDE)
+            return self.folder.finish(self.estimator, failed, seconds=share)
         except TrainingError as error:
             self.give_up()
             return error

@@ -39,7 +39,7 @@ from qlstm_qiskit.hardware.jobs.ledger import FILE as JOBS
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.storage import claimed, exists, make_folders, take_back
-from qlstm_qiskit.training.estimator import Estimator
+from qlstm_qiskit.training.estimator import Estimator, fit_side_by_side
 
 
 def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
@@ -156,15 +156,17 @@ def _train_into(
         checkpoint=folder.checkpoint,
         **({} if backend is None else {"backend": backend}),
     )
-    failed = None
+    errors: dict[int, TrainingError] = {}
     try:
-        estimator.fit(dataset.x_train, dataset.answers)
+        if not folder.together or fit_side_by_side([estimator], (dataset.x_train, dataset.answers, None), errors) is not None:
+            folder.together = False
+            estimator.fit(dataset.x_train, dataset.answers)
     except TrainingError as error:
-        failed = error
+        errors[0] = error
     finally:
         if isinstance(backend, PrimitiveBackend):
             backend.close()
-    return folder.finish(estimator, failed, seconds=time.perf_counter() - started)
+    return folder.finish(estimator, errors.get(0), seconds=time.perf_counter() - started)
 
 
 def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:

@@ -20,6 +20,9 @@ from qlstm_qiskit.storage import exists, strict_json, write_atomically
 from qlstm_qiskit.training.checkpoint import read_progress
 from qlstm_qiskit.training.estimator import Estimator
 
+#: What metrics.json says of a run that was trained side by side, whose last bits differ from those of one by itself.
+SIDE_BY_SIDE = {"trained": "side by side"}
+
 
 @dataclass
 class TrainingFolder:
@@ -32,6 +35,7 @@ class TrainingFolder:
         checkpoint: The file that training goes on from; None where a device's record is replayed from the start instead.
         recorder: The callback that writes epochs.
         seconds: Time spent on the epochs before an interruption.
+        together: Whether those epochs were trained side by side with other runs, so that the next ones are as well.
     """
 
     out: Path
@@ -40,6 +44,7 @@ class TrainingFolder:
     checkpoint: Path | None
     recorder: Recorder
     seconds: float
+    together: bool = False
 
     @classmethod
     def begin(cls, out: Path, spec: RunSpec, dataset: Dataset, module: Forecaster | None) -> TrainingFolder:
@@ -53,22 +58,21 @@ class TrainingFolder:
         """
         leaves = _options(spec).leaves
         checkpoint = None if leaves else out / CHECKPOINT
-        epochs = 0 if checkpoint is None or not exists(checkpoint) else read_progress(checkpoint).epoch
-        recorder = Recorder(out, spec, dataset, module if leaves else None, epochs)
+        before = None if checkpoint is None or not exists(checkpoint) else read_progress(checkpoint)
+        recorder = Recorder(out, spec, dataset, module if leaves else None, before.epoch if before is not None else 0)
         seconds = sum(json.loads(line).get("seconds", 0.0) for line in recorder.lines.values())
         if isinstance(spec.space, OwnSpace):
             write_atomically(out / SPACE, spec.space.qpy)
         write_atomically(out / CONFIG, spec.model_dump_json(indent=2) + "\n")
-        return cls(out, spec, dataset, checkpoint, recorder, seconds)
+        return cls(out, spec, dataset, checkpoint, recorder, seconds, before is not None and before.together)
 
-    def finish(self, estimator: Estimator, failed: TrainingError | None, *, seconds: float, **metrics: Any) -> Run:
+    def finish(self, estimator: Estimator, failed: TrainingError | None, *, seconds: float) -> Run:
         """Write what a training has come to.
 
         Args:
             estimator: That was fitted.
             failed: The error that ended it early.
             seconds: That this call has taken.
-            metrics: Further entries of metrics.json.
 
         Raises:
             TrainingError: It diverged; the folder keeps the epochs before, if there are any.
@@ -83,7 +87,7 @@ class TrainingFolder:
         run = load_run(out, backend=EXACT if options.leaves else None, trust=True)
         run.__dict__["dataset"] = self.dataset  # the file need not be read once more
         try:
-            found = _metrics(run, self.dataset, options, interrupted, seconds) | metrics
+            found = _metrics(run, self.dataset, options, interrupted, seconds) | (SIDE_BY_SIDE if self.together else {})
             write_atomically(out / METRICS, strict_json(found, indent=2) + "\n")
         except DataError as error:  # the data is finite, so the last step diverged
             raise TrainingError(f"training diverged: {error} Lower the learning rate (lr={spec.lr}).") from error

@@ -18,7 +18,8 @@ from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.run import CONFIG, Run, load_metrics, load_run
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import relocate, start_from
-from qlstm_qiskit.experiments.runs.together import SIDE_BY_SIDE, reason_one_by_one, train_runs
+from qlstm_qiskit.experiments.runs.together import reason_one_by_one, train_runs
+from qlstm_qiskit.experiments.runs.training_folder import SIDE_BY_SIDE
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import evaluate
 from qlstm_qiskit.experiments.studies.records import Record

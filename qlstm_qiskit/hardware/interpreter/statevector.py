@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qiskit.primitives import BaseEstimatorV2, StatevectorEstimator
 
 from qlstm_qiskit.circuits import lower_observable
+from qlstm_qiskit.circuits.once import once
 from qlstm_qiskit.exact import ExactBank
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
 from qlstm_qiskit.hardware.contract.executor import Draws
@@ -33,7 +34,11 @@ class StatevectorBackend:
             for candidate in candidates
         ]
         names = [candidate.name for candidate in candidates]
-        return ExactBank([candidate.program for candidate in candidates], observables, self.path, names=names)
+        bank = ExactBank([candidate.program for candidate in candidates], observables, self.path, names=names)
+        before = once(("bank", tuple(id(candidate.program) for candidate in candidates), n_outputs, self.path), lambda: bank)
+        if before is not bank:
+            bank.take_forms(before)
+        return bank
 
     def close(self) -> None:
         """Nothing is held open."""
