@@ -39,7 +39,7 @@ mathjax3_config = {
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",
-    "exclude-members": "set_fit_request, set_score_request, model_config",
+    "exclude-members": "set_fit_request, set_predict_request, set_score_request, model_config",
 }
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

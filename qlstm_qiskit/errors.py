@@ -83,6 +83,17 @@ def unknown_option(kind: str, given: object, allowed: Iterable[str]) -> OptionEr
     return OptionError(f"unknown {kind} {given!r}.{hint} Allowed: {', '.join(names)}.")
 
 
+def one_model_needed(folder: object, count: int, what: str) -> OptionError:
+    """Build the error for an ensemble where only one model can be meant.
+
+    Args:
+        folder: Of the ensemble.
+        count: Of its members.
+        what: What needs one, as in "a training starts from".
+    """
+    return OptionError(f"{folder} is an ensemble of {count} models, and {what} one; give a member, such as {folder}/members/0.")
+
+
 def separate_names(option: str, text: str) -> tuple[str, ...]:
     """Return the names that one option has, separated by commas; each once. Raise `OptionError` if one is empty."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))

@@ -9,6 +9,7 @@ import typer
 
 from qlstm_qiskit.cli.certify import backends_certify
 from qlstm_qiskit.cli.completion import backend_names, known, names
+from qlstm_qiskit.cli.ensembles import replicas_of
 from qlstm_qiskit.cli.options import BackendsFile, Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import OptionError, QLSTMError
@@ -106,11 +107,15 @@ def backends_plan(
     if task == "predict" and spec.shots is not None:
         with suppress(QLSTMError):  # too large for this machine, or its series is gone, which says nothing of the cost
             expected = expected_errors(run, spec.inside(device), (spec.shots,))
+    several = replicas_of(run)
     if json:
         facts = {"run": str(run), "task": task, **plan.facts(), "constant_gates": constant}
+        facts |= {} if several == 1 else {"replicas": several}
         print_json(facts | ({} if expected is None else {"expected_error": expected.errors[0], "naive_errors": expected.naive}))
         return
     print_table(f"{task} with {run} on {backend}", ["", "planned"], [list(row) for row in plan.rows()], text=("planned",))
+    if several > 1:
+        print(f"An ensemble of {several} models: {several} times the cost of one, such as {run / 'members' / '0'}")
     if plan.lost:
         print(plan.lost)
     if constant:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli.completion import known, names
+from qlstm_qiskit.cli.ensembles import require_single
 from qlstm_qiskit.cli.options import Json, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 
@@ -35,6 +36,7 @@ def derive(
 
     Example: qlstm derive runs/demo --strategy perturbation --top-k 1 --out runs/derived
     """
+    require_single(run, "`qlstm derive` derives from")
     from qlstm_qiskit.experiments import derive_run
     from qlstm_qiskit.nn.constants import about_constants, circuit_verdicts, constant_gates
     from qlstm_qiskit.report import draw_run

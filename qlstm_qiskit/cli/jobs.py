@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlstm_qiskit.cli import services
+from qlstm_qiskit.cli.ensembles import member_folders, replicas_of
 from qlstm_qiskit.cli.options import BackendsFile, Json, Log, RunFolder, TrustProvider
 from qlstm_qiskit.cli.output import print_json, print_table
 from qlstm_qiskit.errors import JobError, LedgerError, OptionError
@@ -25,14 +26,30 @@ def jobs_list(run: RunFolder, json: Json = False) -> None:
 
     Example: qlstm jobs list runs/demo
     """
-    entries = _entries(run)
+    each = [(folder.name, _entries(folder)) for folder in member_folders(run)]
+    several, entries = len(each) > 1, [entry for _, own in each for entry in own]
     if json:
-        print_json({"run": str(run), "jobs": [_facts(entry) for entry in entries]})
+        rows = [({"member": int(name)} if several else {}) | _facts(entry) for name, own in each for entry in own]
+        print_json({"run": str(run), "jobs": rows})
         return
     print_table(
         f"{len(entries)} jobs of {run}{_summary(entries)}",
-        ["id", "work", "step", "device", "status", "job", "circuits", "QPU s"],
-        [[e.id, e.run, _step(e), e.device, e.status, e.job or "", e.circuits, _or_empty(e.usage)] for e in entries],
+        [*(["member"] if several else []), "id", "work", "step", "device", "status", "job", "circuits", "QPU s"],
+        [
+            [
+                *([name] if several else []),
+                e.id,
+                e.run,
+                _step(e),
+                e.device,
+                e.status,
+                e.job or "",
+                e.circuits,
+                _or_empty(e.usage),
+            ]
+            for name, own in each
+            for e in own
+        ],
         text=("work", "step", "device", "status", "job"),
     )
 
@@ -82,6 +99,7 @@ def jobs_resume(
 
     Example: qlstm jobs resume runs/demo
     """
+    from qlstm_qiskit.hardware.jobs.ledger import FILE, Entry
     from qlstm_qiskit.hardware.jobs.pending import retry_ended
 
     if log:
@@ -89,14 +107,20 @@ def jobs_resume(
 
         if not is_unfinished(run):
             raise OptionError(f"--log has nothing to log: {run} was finished before.")
-    if _killed_early(run):
+    folders = list(member_folders(run))
+    folders = [folder for folder in folders if (folder / FILE).exists()] if len(folders) > 1 else folders
+    if not folders or (folders == [run] and _killed_early(run)):
         _go_on(run, backends, log or [], quiet=json, trust=trust_provider)
         return
-    with _ledger(run) as ledger:
-        ledger.claim()
-        fetched, errors = services.fetched(ledger, backends, retry, trust_provider)
-        again = retry_ended(ledger) if retry else []
-        entries = ledger.entries()
+    fetched, again, entries = list[Entry](), list[Entry](), list[Entry]()
+    errors: list[JobError] = []
+    for folder in folders:
+        with _ledger(folder) as ledger:
+            ledger.claim()
+            done, failed = services.fetched(ledger, backends, retry, trust_provider)
+            fetched, errors = fetched + done, errors + failed
+            again += retry_ended(ledger) if retry else []
+            entries += ledger.entries()
     if json:
         print_json(
             {
@@ -209,6 +233,11 @@ def _ledger(run: Path) -> Ledger:
     from qlstm_qiskit.hardware.jobs.ledger import FILE, Ledger
     from qlstm_qiskit.storage import exists
 
+    if replicas_of(run) > 1:
+        raise LedgerError(
+            f"{run} is an ensemble, and each of its members has a record of its own; give a member, such as "
+            f"{run / 'members' / '0'}."
+        )
     if not exists(run):
         raise LedgerError(f"there is no run folder {run}; name one that `qlstm train` has made.")
     return Ledger(run / FILE, create=False)

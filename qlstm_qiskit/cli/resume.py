@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from qlstm_qiskit.cli.ensembles import member_folders
 from qlstm_qiskit.cli.jobs import jobs_resume
 from qlstm_qiskit.cli.options import BackendsFile, Json, Log, RunFolder, TrustProvider
 from qlstm_qiskit.cli.train import finish
@@ -44,7 +45,7 @@ def _is_of_jobs(run: Path) -> bool:
     """Whether there is work on a device to go on with, rather than a training on this machine."""
     from qlstm_qiskit.hardware.jobs.ledger import FILE
 
-    recorded = exists(run / FILE)
+    recorded = any(exists(folder / FILE) for folder in member_folders(run))
     if not exists(run / "config.json"):
         return recorded
     from qlstm_qiskit.experiments import is_unfinished, load_spec

@@ -12,6 +12,7 @@ import typer
 
 from qlstm_qiskit.cli.checks import require_file
 from qlstm_qiskit.cli.classes import classes_said, print_classes
+from qlstm_qiskit.cli.ensembles import print_members
 from qlstm_qiskit.cli.formats import encoded, require_format
 from qlstm_qiskit.cli.intervals import interval_facts_of, interval_said, print_ahead, print_intervals
 from qlstm_qiskit.cli.options import (
@@ -69,6 +70,7 @@ def evaluate(
     options = _entry(backend, backends)
     from qlstm_qiskit.experiments import require_affordable_evaluation, rolled_errors, rolled_windows
     from qlstm_qiskit.experiments.runs.classes import refuse_classes
+    from qlstm_qiskit.experiments.runs.ensemble import member_facts
     from qlstm_qiskit.experiments.runs.intervals import calibration_windows
 
     with closing(_load(run, options, backends, confirm, trust_provider)) as loaded:
@@ -81,19 +83,22 @@ def evaluate(
         allocation = _allocation(loaded, allocate_shots)
         before = loaded.n_jobs
         task = loaded.spec.task
-        predictions = loaded.predict_scaled(data.x_test)
-        test = task.errors(data, predictions)
-        rolled = None if steps is None else rolled_errors(loaded.predict, data, steps)
+        each = loaded.each_scaled(data.x_test)
+        predictions = task.joint(each)
+        test, members = task.errors(data, predictions), member_facts(loaded, data, each)
+        rolled = None if steps is None else rolled_errors([own.predict_scaled for own in loaded.members], data, steps)
         intervals = interval_facts_of(loaded, predictions)
         after = loaded.n_jobs
     name = loaded.spec.backend
-    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)} | intervals
+    facts = {"run": str(run), "backend": name, "epochs": loaded.epochs, "test": test, **task.references(data)}
+    facts |= intervals | members
     if json:
         facts |= {} if rolled is None else {"rolled_out": {"windows": n_rolled, **rolled}}
         print_json(facts | _difference(loaded) | _allocated(allocation))
         return
     print(f"{loaded.spec.title} on {data.name}, backend {name}, {loaded.epochs} epochs, {len(data.x_test)} test windows")
     print_errors(facts, task)
+    print_members(facts, task)
     if rolled is not None:
         _print_rolled(rolled, n_rolled)
     _print_difference(loaded)
@@ -239,7 +244,7 @@ def _print_jobs(before: int | None, after: int | None) -> None:
 def _difference(run: Run) -> dict[str, object]:
     """What a backend costs in accuracy, for JSON; nothing on the exact interpreter."""
     facts: dict[str, object] = {"dry_run": True} if _is_dry(run) else {}
-    return facts if run.exact is None else facts | {"difference_to_exact": asdict(run.difference)}
+    return facts if not run.compared else facts | {"difference_to_exact": asdict(run.difference)}
 
 
 def _is_dry(run: Run) -> bool:
@@ -254,12 +259,12 @@ def print_dry_run(dry_run: bool) -> None:
 
 def _print_difference(run: Run) -> None:
     print_dry_run(_is_dry(run))
-    if run.exact is not None:
-        difference = run.difference
+    if run.compared:
+        difference, of = run.difference, "" if len(run.members) == 1 else "; means over the members"
         what = "predictions" if run.header.classes is None else "scores of the classes"
         print(
             f"Difference of {run.spec.backend} to the exact interpreter over {difference.n_windows} windows (scaled units): "
-            f"MSE of the layer's outputs {difference.outputs:.3g}, of the {what} {difference.predictions:.3g}"
+            f"MSE of the layer's outputs {difference.outputs:.3g}, of the {what} {difference.predictions:.3g}{of}"
         )
 
 

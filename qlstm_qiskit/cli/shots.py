@@ -71,7 +71,7 @@ def shots_line(run: Run) -> list[str]:
     from qlstm_qiskit.experiments.runs.shots import MOST_QUBITS, expected_errors, widest_circuit
     from qlstm_qiskit.hardware import EXACT
 
-    if run.forecaster.circuits is None:
+    if not run.layers:
         return []
     if len(run.dataset.x_test) > MOST_WINDOWS:
         return [f"What it would score with shots takes a while for {len(run.dataset.x_test):,} windows: qlstm shots {run.path}"]

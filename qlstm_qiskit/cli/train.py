@@ -14,6 +14,7 @@ from qlstm_qiskit.cli.changes import require_change, with_series
 from qlstm_qiskit.cli.checks import columns_of, require_of_file, require_packages, require_place, require_series
 from qlstm_qiskit.cli.classes import require_labelled, with_own_window, with_task
 from qlstm_qiskit.cli.derive import print_stages
+from qlstm_qiskit.cli.ensembles import member_folders, print_members, require_single
 from qlstm_qiskit.cli.intervals import intervals_of, with_intervals
 from qlstm_qiskit.cli.lead import lead_fields, require_lead_alone
 from qlstm_qiskit.cli.options import (
@@ -108,7 +109,8 @@ def train(
     values |= recipe_values(recipe, options["model"], given)
     spec = _new_spec(values) if start is None else _spec_from(start, values, given, from_scratch)
     series = dataset or (csv.stem if csv else "run")
-    name = f"{series}-{spec.model}-seed{spec.seed}" if start is None else f"{start.name}-tuned"
+    seeds = f"seed{spec.seed}" if spec.replicas == 1 else f"seeds{spec.seed}-{spec.seed + spec.replicas - 1}"
+    name = f"{series}-{spec.model}-{seeds}" if start is None else f"{start.name}-tuned"
     spec = spec.on(entry.confirmed() if confirm else entry)
     _train(spec, out or Path("runs", name), json, log or [], resume=resume, trust=trust_provider)
 
@@ -124,6 +126,13 @@ def _require_together(values: dict[str, Any], given: set[str]) -> None:
             names = ", ".join("--" + name.replace("_", "-") for name in sorted(given - allowed))
             raise OptionError(f"{names} cannot be given with --from: the data and the model are those of {start}.")
         existing_run(start)
+        if not values["from_scratch"]:
+            require_single(start, "a training starts from")
+        if values["replicas"] > 1 and not values["from_scratch"]:
+            raise OptionError(
+                "--replicas are models with random starts of their own, and --from has one start for all; give "
+                "--from-scratch, or leave out one of the two."
+            )
     elif values["from_scratch"]:
         raise OptionError("--from-scratch goes with --from.")
     elif values["strategy"] is None and values["strategy_option"]:
@@ -160,7 +169,7 @@ def _train(spec: RunSpec | None, out: Path | None, json: bool, loggers: list[str
         figures = draw_run(run)
     except KeyboardInterrupt:
         what = f"the last finished epoch is in {out}"
-        if not (out / "model.safetensors").exists():
+        if not any((folder / "model.safetensors").exists() for folder in member_folders(out)):
             what = "no epoch was finished"
         what += f"; go on with: {resume_command(out)}" if (out / "config.json").exists() else " and nothing was kept"
         print(f"interrupted; {what}", file=sys.stderr)
@@ -200,9 +209,12 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
         return
     if metrics["interrupted"]:
         print(f"Interrupted: this is the model after {run.epochs} of {spec.epochs} epochs. Go on with: {resume_command(out)}")
+    several = "" if spec.replicas == 1 else f"{spec.replicas} models, "
     print(
-        f"{spec.title} on {metrics['dataset']}: {run.epochs} epochs in {duration(metrics['wall_seconds'])}, "
-        f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits per step, seed {spec.seed}"
+        f"{spec.title} on {metrics['dataset']}: {several}{run.epochs} epochs in {duration(metrics['wall_seconds'])}, "
+        f"{metrics['n_parameters']} trained parameters, {metrics['n_circuits']} circuits per step, "
+        f"seed{'' if spec.replicas == 1 else 's'} {spec.seed}"
+        f"{'' if spec.replicas == 1 else f' to {spec.seed + spec.replicas - 1}'}"
     )
     if run.header.change is not None:
         print(f"Learned: {run.header.change.words}; errors and forecasts are of the series itself")
@@ -210,6 +222,7 @@ def _print_result(run: Run, figures: list[str], json: bool) -> None:
         print(f"Circuits evaluated as: {metrics['path'].replace('form', 'multilinear form')}")
     print_dry_run(spec.backend_options is not None and spec.backend_options.guard.dry_run)
     print_errors(metrics, spec.task)
+    print_members(metrics, spec.task)
     if "stages" in metrics:
         print_stages(metrics["stages"], spec.task)
     for line in shots_line(run):

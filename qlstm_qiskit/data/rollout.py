@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from qlstm_qiskit.data.windows import Dataset, sliding_windows
 from qlstm_qiskit.errors import DataError, OptionError, ShapeError, require_at_least
 
 Floats = NDArray[np.float64]
+Predict = Callable[[Floats], Floats]
 
 
 def rolled_windows(dataset: Dataset, steps: int) -> int:
@@ -44,11 +46,12 @@ def rolled_windows(dataset: Dataset, steps: int) -> int:
     return len(dataset.x_test) - steps + 1
 
 
-def rolled_out(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int) -> tuple[Floats, Floats]:
+def rolled_out(predict: Predict | Sequence[Predict], dataset: Dataset, steps: int) -> tuple[Floats, Floats]:
     """Forecast `steps` rows after each test window whose future is known, all windows at once: `steps` calls of `predict`.
 
     Args:
-        predict: From scaled windows (n, window, features) to scaled predictions (n, 1).
+        predict: From scaled windows (n, window, features) to scaled predictions (n, 1). Or several such: each goes on from its
+            own predictions, and the mean of them is what is forecast.
         dataset: A series that is predicted from its own past, and what is known ahead, with horizon 1.
         steps: How far.
 
@@ -61,14 +64,16 @@ def rolled_out(predict: Callable[[Floats], Floats], dataset: Dataset, steps: int
     """
     n = rolled_windows(dataset, steps)
 
-    def checked(windows: Floats) -> Floats:
-        given = predict(windows)
+    def checked(own: Predict, windows: Floats) -> Floats:
+        given = own(windows)
         if given.shape != (len(windows), 1):
             raise ShapeError(f"predict gave {given.shape} for windows {windows.shape}; it must give {(len(windows), 1)}.")
         return given
 
     after = None if dataset.inputs is None else rows_after(dataset.inputs, dataset.rows[2][:n], steps)
-    predictions = dataset.target_scaler.inverse(fed_back(checked, dataset, dataset.x_test[:n], steps, after))
+    models = [predict] if callable(predict) else list(predict)
+    found = [fed_back(partial(checked, own), dataset, dataset.x_test[:n], steps, after) for own in models]
+    predictions = dataset.target_scaler.inverse(np.mean(found, axis=0))
     return dataset.unchanged(predictions), _truth(dataset, steps)
 
 
@@ -99,12 +104,12 @@ def horizon_errors(predictions: Floats, truth: Floats, scale: float) -> dict[str
 
 
 def rolled_errors(
-    predict: Callable[[Floats], Floats] | None, dataset: Dataset, steps: int
+    predict: Predict | Sequence[Predict] | None, dataset: Dataset, steps: int
 ) -> dict[str, dict[str, list[float]]]:
     """`horizon_errors` of `model`, `persistence` and, for a season above 1, `seasonal_naive`.
 
     Args:
-        predict: From scaled windows (n, window, 1) to scaled predictions (n, 1); without it there is no `model`.
+        predict: As in `rolled_out`; without it there is no `model`.
         dataset: A series that is predicted from its own past, with horizon 1.
         steps: How far.
 

@@ -6,6 +6,7 @@ from qlstm_qiskit.experiments.runs.allocation import Allocation, allocate_shots
 from qlstm_qiskit.experiments.runs.attribution import Attribution, attribute
 from qlstm_qiskit.experiments.runs.classify import class_table
 from qlstm_qiskit.experiments.runs.derive import derive_run
+from qlstm_qiskit.experiments.runs.ensemble import Ensemble, member_folder
 from qlstm_qiskit.experiments.runs.environment import versions
 from qlstm_qiskit.experiments.runs.forecast import predict_table, roll_out, table_of
 from qlstm_qiskit.experiments.runs.plan import plan_run, require_affordable_evaluation
@@ -15,13 +16,15 @@ from qlstm_qiskit.experiments.runs.series import DataSpec
 from qlstm_qiskit.experiments.runs.settle import require_same
 from qlstm_qiskit.experiments.runs.spec import RunSpec, Start
 from qlstm_qiskit.experiments.runs.start import start_from
-from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_command, resume_run, train_run
+from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_command
+from qlstm_qiskit.experiments.runs.training import resume_run, train_run
 
 __all__ = [
     "RECIPES",
     "Allocation",
     "Attribution",
     "DataSpec",
+    "Ensemble",
     "Run",
     "RunSpec",
     "Start",
@@ -34,6 +37,7 @@ __all__ = [
     "is_unfinished",
     "load_run",
     "load_spec",
+    "member_folder",
     "plan_run",
     "predict_table",
     "reference_errors",

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.experiments import Run
+from qlstm_qiskit.experiments.runs.ensemble import spread_of_rows
 from qlstm_qiskit.experiments.runs.intervals import calibrated, radii_of_test, with_ends
 from qlstm_qiskit.report.architecture import draw_architecture
 from qlstm_qiskit.report.classes import confusion_figure
-from qlstm_qiskit.report.names import drawn, in_legend, steps_ahead, title_of
+from qlstm_qiskit.report.names import drawn, in_legend, seeds_said, steps_ahead, title_of
 from qlstm_qiskit.storage import write_atomically
 
 #: Rows beyond which the last ones have a panel of their own, and how many these are.
@@ -34,7 +35,7 @@ def draw_run(run: Run) -> list[Path]:
     """
     first = {"forecast.png": forecast_figure} if run.header.classes is None else {"confusion.png": confusion_figure}
     figures = {name: draw(run) for name, draw in first.items()} | {"loss.png": loss_figure(run)}
-    weights = structural_weights_figure(run)
+    weights = structural_weights_figure(run) if len(run.members) == 1 else None
     if weights is not None:
         figures["structural_weights.png"] = weights
     paths = []
@@ -43,7 +44,7 @@ def draw_run(run: Run) -> list[Path]:
         figure.savefig(buffer, format="png", dpi=150)
         write_atomically(run.path / name, buffer.getvalue())
         paths.append(run.path / name)
-    return paths + draw_architecture(run, run.architecture)
+    return paths + (draw_architecture(run, run.architecture) if len(run.members) == 1 else [])
 
 
 def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
@@ -55,19 +56,23 @@ def forecast_columns(run: Run) -> dict[str, NDArray[Any]]:
     Returns:
         `row` of the series that is predicted, from 0; `truth`, `prediction` and `persistence` there; each (n,), training
         windows first, then those that calibrate intervals, with a gap of horizon - 1 or lead - 1 rows before each next
-        part. Of a run with intervals also `lower` and `upper`, NaN before the test part.
+        part. Of a run with intervals also `lower` and `upper`, NaN before the test part; of an ensemble `spread`, its members'
+        standard deviation.
     """
     data = run.dataset
     aside = [] if data.calibration is None else [data.calibration]
     parts = [(data.x_train, data.y_train), *aside, (data.x_test, data.y_test)]
     firsts = [int(rows[0]) for rows in data.rows if len(rows)]
-    made = [run.predict_scaled(windows) for windows, _ in parts]
+    each = [run.each_scaled(windows) for windows, _ in parts]
+    made = [run.spec.task.joint(own) for own in each]
     rows = np.concatenate(data.rows)
     truth, predicted = (
         np.concatenate([data.original(values[:, :1], first)[:, 0] for values, first in zip(part, firsts, strict=True)])
         for part in ([targets for _, targets in parts], made)
     )
     columns = {"row": rows, "truth": truth, "prediction": predicted, "persistence": data.values[rows - data.lead]}
+    if len(run.members) > 1:
+        columns["spread"] = spread_of_rows(run, np.concatenate(each, axis=1)[:, :, :1], rows)[:, 0]
     found = calibrated(run)
     if found is not None:
         radius = np.full(len(rows), np.nan)
@@ -102,6 +107,10 @@ def forecast_figure(run: Run) -> Figure:
             level = f"{run.spec.data.interval.level:.3g}" if run.spec.data.interval is not None else ""
             ends = broken["lower"][shown], broken["upper"][shown]
             axes.fill_between(x[shown], *ends, color="C0", alpha=0.2, linewidth=0, label=f"{level} interval, test part")
+        if "spread" in broken:
+            around = [broken["prediction"][shown] + sign * broken["spread"][shown] for sign in (-1, 1)]
+            name = f"mean ± spread of {len(run.members)} models"
+            axes.fill_between(x[shown], *around, color="C2", alpha=0.4, linewidth=0, label=name)
         axes.plot(x[shown], broken["truth"][shown], color="0.45", linewidth=wide[0], label=in_legend(data.target))
         axes.plot(
             x[shown], broken["prediction"][shown], color="C0", linewidth=wide[1], label=f"prediction, {steps_ahead(data.lead)}"
@@ -150,7 +159,7 @@ def loss_figure(run: Run) -> Figure:
         run: A trained run.
     """
     figure, axes = _figure(6, 3.6)
-    epochs, task, few = [line["epoch"] for line in run.history], run.spec.task, len(run.history) < 20
+    epochs, task, few = [int(line["epoch"]) for line in run.history], run.spec.task, len(run.history) < 20
     lines = (
         (task.train, "training (mean over the epoch)", "C0", "-", "."),
         (task.valid, "validation (end of the epoch)", "C2", "--", "x"),
@@ -160,13 +169,16 @@ def loss_figure(run: Run) -> Figure:
         if any(key in line for line in run.history):
             errors = [line.get(key, np.nan) for line in run.history]
             axes.plot(epochs, errors, label=label, color=colour, linestyle=dash, marker=marker if few else None)
+            for member in run.members if len(run.members) > 1 else ():
+                own = [line.get(key, np.nan) for line in member.history]
+                axes.plot(range(1, len(own) + 1), own, color=colour, linestyle=dash, linewidth=0.6, alpha=0.5)
     if (kept := kept_epoch(run)) is not None:
         axes.axvline(kept[0], color="0.45", linestyle=":", linewidth=1.2, label=kept[1])
     axes.set(xlabel="epoch", ylabel=f"{task.title} ({task.unit})", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     if epochs:
-        axes.set_xlim(*_room(epochs))
-    axes.set_title(f"{run.spec.title} on {drawn(run.dataset.name)}, seed {run.spec.seed}")
+        axes.set_xlim(*_room([1, *epochs, *(member.epochs for member in run.members)]))
+    axes.set_title(f"{run.spec.title} on {drawn(run.dataset.name)}, {seeds_said(run)}")
     axes.legend(fontsize="small")
     return figure
 
@@ -179,17 +191,18 @@ def kept_epoch(run: Run) -> tuple[int, str] | None:
     """
     name = run.spec.task.valid
     shown = {line["epoch"]: line[name] for line in run.history if name in line}
-    if run.epochs not in shown:
+    if run.epochs not in shown or len(run.members) > 1:
         return None
     best = run.spec.patience and shown[run.epochs] == min(shown.values())  # an interrupted training has its last epoch
     why = "lowest validation error" if best else "the last"
     return run.epochs, f"kept: epoch {run.epochs}, {why}"
 
 
-def _room(epochs: list[float]) -> tuple[float, float]:
+def _room(epochs: list[int]) -> tuple[float, float]:
     """Limits of the axis of epochs, which never show a part of one alone."""
-    margin = max(0.05 * (epochs[-1] - epochs[0]), 0.5)
-    return epochs[0] - margin, epochs[-1] + margin
+    first, last = min(epochs), max(epochs)
+    margin = max(0.05 * (last - first), 0.5)
+    return first - margin, last + margin
 
 
 def structural_weights_figure(run: Run) -> Figure | None:

@@ -24,9 +24,19 @@ def in_legend(text: str) -> str:
     return f" {drawn(text)}" if text.startswith("_") else drawn(text)
 
 
+def seeds_said(run: Run) -> str:
+    """The seed of a run, or those of an ensemble, in words.
+
+    Args:
+        run: A trained run.
+    """
+    seed, several = run.spec.seed, len(run.members)
+    return f"seed {seed}" if several == 1 else f"mean of seeds {seed} to {seed + several - 1}"
+
+
 def title_of(run: Run) -> str:
     """The model, series, epochs and seed of a run, as `drawn`."""
-    return f"{run.spec.title} on {drawn(run.dataset.name)}, {run.epochs} epoch{'s' * (run.epochs > 1)}, seed {run.spec.seed}"
+    return f"{run.spec.title} on {drawn(run.dataset.name)}, {run.epochs} epoch{'s' * (run.epochs > 1)}, {seeds_said(run)}"
 
 
 def steps_ahead(lead: int) -> str:

@@ -36,7 +36,9 @@ class QLSTMClassifier(ClassifierMixin, Estimator):
 
     Attributes:
         classes_: The classes, sorted, (n_classes,), of the kind that y had.
-        module_: The fitted `Forecaster`, which gives the outputs before the softmax.
+        module_: The fitted `Forecaster`, which gives the outputs before the softmax; of several replicas each of `estimators_`
+            has one, and a history.
+        estimators_: With several replicas, the fitted members. Probabilities are the mean of theirs.
         history_: One dictionary per finished epoch, with `patience` up to the epoch that is kept: epoch, train_loss,
             valid_loss (with a validation part), dur (seconds), ...; losses are log losses, in nats per window.
         interrupted_: Whether Ctrl-C, or a callback such as skorch's EarlyStopping, ended training before `max_epochs`.

@@ -14,13 +14,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from qlstm_qiskit.errors import DataError, OptionError, TrainingError
+from qlstm_qiskit.errors import DataError, TrainingError
 from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
-from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.training.callbacks import reason_of_callbacks
+from qlstm_qiskit.training.ensembles import FITTED, members_of, require_replicas, take_members
 from qlstm_qiskit.training.fitting import Fit, Fitted, Seeds
-from qlstm_qiskit.training.inputs import as_windows, describe, like_training, pair, require_finite
+from qlstm_qiskit.training.inputs import as_windows, like_training, pair, require_finite
 from qlstm_qiskit.training.models import build_module
 from qlstm_qiskit.training.optimizers import check_optimizer
 from qlstm_qiskit.training.options import AllOptions
@@ -130,7 +130,13 @@ class Estimator(BaseEstimator, AllOptions):
         self.__dict__.update(before)
 
     def _fit_anew(self, X: ArrayLike, y: ArrayLike, validation_data: tuple[ArrayLike, ArrayLike] | None) -> None:
-        self._take_fitted(self._begin(X, y, validation_data).run())
+        replicas = CheckedOptions.of(self).replicas
+        if replicas == 1:
+            self._take_fitted(self._begin(X, y, validation_data).run())
+            return
+        members = members_of(self, replicas)
+        train_together(members, X, y, validation_data)
+        take_members(self, members)
 
     def _begin(self, X: ArrayLike, y: ArrayLike, validation_data: tuple[ArrayLike, ArrayLike] | None) -> Fit:
         """A fit on checked data; what the data say of the estimator is kept."""
@@ -147,6 +153,7 @@ class Estimator(BaseEstimator, AllOptions):
         return fit
 
     def _take_fitted(self, fitted: Fitted) -> None:
+        self.__dict__.pop("estimators_", None)  # those of the fit before
         self._net, self.module_ = fitted.net, fitted.module
         self.history_, self.interrupted_ = fitted.history, fitted.interrupted
 
@@ -167,7 +174,15 @@ class Estimator(BaseEstimator, AllOptions):
 
     def _outputs(self, X: ArrayLike) -> NDArray[Any]:
         """The outputs of the fitted model for windows, (n, outputs); errors as for `predict`."""
-        check_is_fitted(self, "module_")
+        return self.task.joint(self._outputs_of_each(X))
+
+    def _outputs_of_each(self, X: ArrayLike) -> NDArray[Any]:
+        """The outputs of each member, (members, n, outputs); one of a model by itself."""
+        check_is_fitted(self, FITTED, all_or_any=any)
+        members = getattr(self, "estimators_", None) or [self]
+        return np.stack([member._outputs_of_one(X) for member in members])
+
+    def _outputs_of_one(self, X: ArrayLike) -> NDArray[Any]:
         require_finite("X", X)
         shape = np.asarray(X).shape
         # Ours comes first, because scikit-learn's check would call a window's length "features".
@@ -197,7 +212,7 @@ def train_together(
     The circuits of all of them are one bank, and their parameters lie in one tensor, so that a step costs little more than one
     of them. Each ends as it would by itself, but for rounding; early stopping and checkpoints are its own, and one that stops
     or diverges changes no bit of the others. Where a step depends on more than a model's own numbers (L-BFGS, SPSA, search
-    strategies, dropout, backends with shots or noise, `torch.nn.LSTM`), or there are other callbacks than `Watcher`s, they are
+    strategies, dropout, backends with shots or noise, `torch.nn.LSTM`), or there are callbacks other than a `Watcher`, they are
     fitted one after another.
 
     Args:
@@ -213,7 +228,7 @@ def train_together(
         KeyboardInterrupt: Ctrl-C before each had finished an epoch; those that had are fitted.
     """
     estimators, data = list(estimators), (X, y, validation_data)
-    _require_replicas(estimators)
+    require_replicas(estimators)
     before = [dict(estimator.__dict__) for estimator in estimators]
     errors: dict[int, TrainingError] = {}
     try:
@@ -270,31 +285,3 @@ def _one_after_another(estimators: Sequence[Estimator], data: tuple[Any, Any, An
             continue
         if estimator.interrupted_ and not estimator.callbacks and place + 1 < len(estimators):
             raise KeyboardInterrupt  # a callback may end a training as Ctrl-C does, and means its own alone
-
-
-def _require_replicas(estimators: Sequence[Estimator]) -> None:
-    """Refuse estimators that differ in more than what a fit has of its own, or that are not each by itself."""
-    if not estimators:
-        raise OptionError("there is no estimator to train; give one for each seed.")
-    own = ("seed", "checkpoint", "callbacks", "verbose")
-    kept = [Path(estimator.checkpoint).resolve() for estimator in estimators if estimator.checkpoint is not None]
-    for what, given in (("an estimator", list(map(id, estimators))), ("a checkpoint", kept)):
-        if len(set(given)) < len(given):
-            raise OptionError(f"{what} is given twice; each training needs its own.")
-    if len({type(estimator) for estimator in estimators}) > 1:
-        raise OptionError("these estimators are of different classes; give ones of one class.")
-    first, *others = [describe(CheckedOptions.of(estimator)) | _objects(estimator) for estimator in estimators]
-    for other in others:
-        differing = [name for name in dict.fromkeys([*first, *other]) if name != "seed" and first.get(name) != other.get(name)]
-        if differing:
-            raise OptionError(
-                f"these estimators differ in {', '.join(differing)}; give ones that differ in {', '.join(own)} alone."
-            )
-
-
-def _objects(estimator: Estimator) -> dict[str, Any]:
-    """Options that are objects, which `describe` knows by their names alone: those of replicas are the same ones."""
-    backend, space = estimator.backend, estimator.space
-    known = isinstance(backend, str | BackendSpec)
-    spaces = [space] if space is None or isinstance(space, SearchSpace) else list(space)
-    return {"backend": backend if known else id(backend), "space": list(map(id, spaces))}

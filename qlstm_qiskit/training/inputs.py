@@ -43,7 +43,7 @@ def require_finite(name: str, values: ArrayLike) -> None:
 def describe(options: CheckedOptions) -> dict[str, Any]:
     """What decides the result of a fit beside its data, as plain JSON values: two fits that agree in it are the same."""
     plain = {name: getattr(options, name) for name in sorted(OPTIONS) if name not in ("callbacks", "checkpoint", "verbose")}
-    later = ("entangler", "bank")  # than the first files, which are as they were where these have their defaults
+    later = ("entangler", "bank", "replicas")  # than the first files, which are as they were where these have their defaults
     plain = {name: value for name, value in plain.items() if name not in later or value != OPTIONS[name].default}
     space, start = options.space, options.start
     plain["lr"] = options.learning_rate

@@ -207,6 +207,13 @@ class TrainingOptions:
         "share, so that fits in threads are those that run alone; callbacks that draw bring a generator of their own.",
         limits=Whole(0, 2**128 - 1),  # what numpy's seeds hold
     )
+    replicas: int = option(
+        1,
+        "Models that differ in their seeds alone (seed, seed + 1, ...), trained side by side; predictions are their mean.",
+        doc="Models that differ in their seeds alone, `seed`, `seed` + 1 and so on, trained side by side, see "
+        "`train_together`. Predictions are their mean, and the standard deviation over them is the spread.",
+        limits=Whole(1, 1024),
+    )
     device: str = option(
         "cpu",
         "What trains the model: cpu, cuda (or cuda:1 and so on), or mps. A trained run is read on any machine.",

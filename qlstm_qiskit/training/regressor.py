@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qlstm_qiskit.data import conformal_radius, windows_needed
 from qlstm_qiskit.errors import DataError
+from qlstm_qiskit.training.ensembles import FITTED, require_several, spread_of
 from qlstm_qiskit.training.estimator import Estimator
 from qlstm_qiskit.training.fitting import Fitted
 from qlstm_qiskit.training.inputs import require_finite
@@ -31,7 +32,8 @@ class QLSTMRegressor(RegressorMixin, Estimator):
         FitOptions: As declared there.
 
     Attributes:
-        module_: The fitted `Forecaster`.
+        module_: The fitted `Forecaster`; of several replicas each of `estimators_` has one, and a history.
+        estimators_: With several replicas, the fitted members, each an estimator by itself.
         history_: One dictionary per finished epoch, with `patience` up to the epoch that is kept: epoch, train_loss,
             valid_loss (with a validation part), dur (seconds), ...
         interrupted_: Whether Ctrl-C, or a callback such as skorch's EarlyStopping, ended training before `max_epochs`.
@@ -57,6 +59,37 @@ class QLSTMRegressor(RegressorMixin, Estimator):
             KeyboardInterrupt: Ctrl-C before the first epoch was finished.
         """
         return self._fit(X, y, validation_data)
+
+    @overload
+    def predict(self, X: ArrayLike, return_std: Literal[False] = False) -> NDArray[np.floating[Any]]: ...
+
+    @overload
+    def predict(
+        self, X: ArrayLike, return_std: Literal[True]
+    ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]: ...
+
+    def predict(
+        self, X: ArrayLike, return_std: bool = False
+    ) -> NDArray[np.floating[Any]] | tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+        """Predict the values that follow windows of the fitted shape: (n,) or (n, outputs), like y.
+
+        Args:
+            X: Windows, (n, window, features) or (n, window).
+            return_std: Also return the standard deviation over the replicas, in the shape of the predictions. It says how far
+                trainings from different seeds agree, not how large errors are; see `calibrate` for intervals.
+
+        Raises:
+            DataError: A value is missing or infinite, or the shape does not fit.
+            OptionError: There is one model alone, which has no spread.
+        """
+        if return_std:
+            check_is_fitted(self, FITTED, all_or_any=any)
+            require_several(self)
+        each = self._outputs_of_each(X)
+        mean, spread = self.task.joint(each), spread_of(each)
+        if self._y_is_flat:
+            mean, spread = mean[:, 0], spread[:, 0]
+        return (mean, spread) if return_std else mean
 
     def _take_fitted(self, fitted: Fitted) -> None:
         super()._take_fitted(fitted)
@@ -98,7 +131,7 @@ class QLSTMRegressor(RegressorMixin, Estimator):
             DataError: `calibrate` was given too few windows for the level, or as of `predict`.
             OptionError: The level does not lie between 0 and 1.
         """
-        check_is_fitted(self, "module_")
+        check_is_fitted(self, FITTED, all_or_any=any)
         check_is_fitted(self, "calibration_scores_", msg="%(name)s has no intervals yet; call calibrate(X, y) first.")
         count, least = len(self.calibration_scores_), windows_needed(level)
         if count < least:
@@ -106,15 +139,6 @@ class QLSTMRegressor(RegressorMixin, Estimator):
         predicted, radius = self.predict(X), conformal_radius(self.calibration_scores_, level)
         radius = radius[0] if self._y_is_flat else radius
         return predicted - radius, predicted + radius
-
-    def predict(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Predict the values that follow windows of the fitted shape: (n,) or (n, outputs), like y.
-
-        Raises:
-            DataError: A value is missing or infinite, or the shape does not fit.
-        """
-        prediction = self._outputs(X)
-        return prediction[:, 0] if self._y_is_flat else prediction
 
     def _check_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         require_finite("X", X)

@@ -20,6 +20,7 @@ from qlstm_qiskit.search import AnyStrategy, make_strategy
 from qlstm_qiskit.space import SearchSpace
 from qlstm_qiskit.space.stored import StoredSpace, fixed_space, restore, store
 from qlstm_qiskit.storage import make_folders
+from qlstm_qiskit.training.ensembles import FITTED, SavedEnsemble, take_members
 from qlstm_qiskit.training.models import model_space
 from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.searching import SearchNet
@@ -76,13 +77,31 @@ class SavedEstimator(BaseModel):
 
 def save_estimator(estimator: Estimator, folder: Path | str) -> None:
     """Write a fitted estimator into a folder, replacing the one that is there; see `Estimator.save`."""
-    check_is_fitted(estimator, "module_")
+    check_is_fitted(estimator, FITTED, all_or_any=any)
+    members = getattr(estimator, "estimators_", None)
+    if members is None:
+        saved, tensors = _contents(estimator)
+        header = saved.model_dump(mode="json")
+    else:
+        parts = [_contents(member) for member in members]
+        tensors = {f"{place}.{name}": value for place, (_, own) in enumerate(parts) for name, value in own.items()}
+        each = [own.model_dump(mode="json") for own, _ in parts]
+        header = SavedEnsemble(
+            estimator=type(estimator).__name__, fitted=estimator._kept(), seed=estimator.seed, ensemble=each
+        ).model_dump(mode="json")
+    make_folders(Path(folder))
+    write_tensors(Path(folder) / FILE, tensors, header)
+
+
+def _contents(estimator: Estimator) -> tuple[SavedEstimator, dict[str, torch.Tensor]]:
+    """What a file has of an estimator of one model."""
     module: Forecaster = estimator.module_
     spaces, depth = _own_spaces(estimator, module)
     circuits, roles = store(spaces) if spaces else (b"", ())
     options = {name: _plain(name, getattr(estimator, name)) for name in OPTIONS if name not in (*_OF_ONE_FIT, *_APART)}
     if options["bank"] == OPTIONS["bank"].default:
         del options["bank"]  # as files before it
+    options.pop("replicas")  # it is one model
     names = getattr(estimator, "feature_names_in_", None)
     layers, search, backend = module.circuits, estimator.search, estimator.backend
     saved = SavedEstimator(
@@ -103,8 +122,7 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
     tensors = {_MODEL + name: value for name, value in module.state_dict().items()}
     if circuits:
         tensors[_CIRCUITS] = torch.frombuffer(bytearray(circuits), dtype=torch.uint8)
-    make_folders(Path(folder))
-    write_tensors(Path(folder) / FILE, tensors, saved.model_dump(mode="json"))
+    return saved, tensors
 
 
 def load_estimator(kind: type[Estimator], folder: Path | str, backend: Backend | BackendSpec | str | None) -> Estimator:
@@ -115,6 +133,34 @@ def load_estimator(kind: type[Estimator], folder: Path | str, backend: Backend |
     if not path.exists():
         raise RunError(f"there is no {FILE} in {folder}; give a folder that `save` has written, or read a run by load_run.")
     content, tensors = read_weights(path)
+    if not isinstance(content, dict) or "ensemble" not in content:
+        return _read(kind, path, content, tensors, backend)
+    try:
+        ensemble = SavedEnsemble.model_validate(content)
+    except ValidationError as error:
+        raise RunError(f"{path} is damaged, or of another version: {error.errors()[0]['msg']}.") from None
+    parts = [
+        {name.partition(".")[2]: value for name, value in tensors.items() if name.partition(".")[0] == str(place)}
+        for place in range(len(ensemble.ensemble))
+    ]
+    members = [_read(kind, path, own, part, backend) for own, part in zip(ensemble.ensemble, parts, strict=True)]
+    made = kind().set_params(**members[0].get_params(deep=False) | {"replicas": len(members), "seed": ensemble.seed})
+    take_members(made, members)
+    try:
+        made._take(ensemble.fitted)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    return made
+
+
+def _read(
+    kind: type[Estimator],
+    path: Path,
+    content: Any,
+    tensors: dict[str, torch.Tensor],
+    backend: Backend | BackendSpec | str | None,
+) -> Estimator:
+    """An estimator of one model from what a file has of it."""
     try:
         saved = SavedEstimator.model_validate(content)
     except ValidationError as error:

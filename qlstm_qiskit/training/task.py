@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 from torch import nn
 
 from qlstm_qiskit.data import Dataset, forecast_errors, mean_squared_error, reference_errors
@@ -80,6 +80,21 @@ class Task:
     def test(self) -> str:
         """Name in files of the error on the test part."""
         return f"test_{self.metric}"
+
+    def joint(self, outputs: Array) -> Array:
+        """The outputs of an ensemble: the mean of its members', or scores of the mean of their probabilities; of one its own.
+
+        Args:
+            outputs: Of each member, (members, n, outputs).
+
+        Returns:
+            (n, outputs).
+        """
+        if len(outputs) == 1:
+            return outputs[0]
+        if not self.labelled:
+            return np.asarray(outputs.mean(axis=0))
+        return np.asarray(logsumexp(log_softmax(outputs, axis=2), axis=0) - math.log(len(outputs)))
 
     def best_naive(self, errors: Mapping[str, Any]) -> tuple[str, float]:
         """Of the naive forecasts the one with the lowest error: its name in tables, and the error.

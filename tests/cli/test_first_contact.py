@@ -62,6 +62,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a target that is known ahead": ([*OWN, "--known", "y"], "known names 'y', the column to predict"),
     "a part of dates that there is not": ([*OWN, "--calendar", "weekdy"], "Did you mean 'weekday'"),
     "hours of days": ([*OWN, "--calendar", "hour"], "the hour is the same in all rows"),
+    "no replicas": ([*OWN, "--replicas", "0"], "replicas is 0; it must be an integer of at least 1"),
+    "a start from an ensemble": (["train", "--from", "four"], "an ensemble of 4 models, and a training starts from one"),
+    "replicas of one start": (["train", "--from", "run", "--replicas", "2"], "give --from-scratch"),
+    "what is derived from an ensemble": (["derive", "four", "--out", "o"], "give a member, such as four/members/0"),
     "an encoding that is none of text": ([*OWN, "--encoding", "hex"], "encoding"),
 }
 
@@ -73,11 +77,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "s.csv").write_text("\n".join(["date,y,z", *rows]) + "\n")
     for name in ("empty.csv", "s.xlsx"):
         (folder / name).touch()
-    for name in ("folder", "run", "half", "control"):
+    for name in ("folder", "run", "half", "four", "control"):
         (folder / name).mkdir()
     for name in ("run", "half"):
         (folder / name / "config.json").write_text("{}")
     (folder / "control" / "config.json").write_text('{"model": "lstm"}')
+    (folder / "four" / "config.json").write_text('{"replicas": 4}')
     (folder / "run" / "metrics.json").write_text('{"interrupted": false}')
     return folder
 

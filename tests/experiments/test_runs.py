@@ -17,8 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from qlstm_qiskit.errors import CapacityError, DataError, OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, load_run, predict_table, roll_out, train_run
-from qlstm_qiskit.experiments.runs import recording
-from qlstm_qiskit.experiments.runs import train as train_module
+from qlstm_qiskit.experiments.runs import recording, training_folder
 from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.report.figures import forecast_columns
 from qlstm_qiskit.report.pages.run_figures import forecast_plot
@@ -324,7 +323,7 @@ def test_ctrl_c_while_results_are_computed_keeps_the_run(csv: Path, tmp_path: Pa
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(train_module, "run_metrics", interrupted)
+    monkeypatch.setattr(training_folder, "run_metrics", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_run(spec(csv), tmp_path / "run")
     assert load_run(tmp_path / "run").epochs == 2

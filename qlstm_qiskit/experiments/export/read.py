@@ -127,6 +127,8 @@ def load_exported(path: Path | str, *, backend: Backend | str = "statevector", b
 
 
 def _read_manifest(path: Path) -> ExportedModel:
+    if exists(path / "ensemble.json"):
+        raise RunError(f"{path} holds an ensemble; read it by load_ensemble, or a member, such as {path / 'members' / '0'}.")
     if not exists(path / MANIFEST):
         raise RunError(f"there is no {path / MANIFEST}; write one with `qlstm export RUN --format qasm3 --out {path}`.")
     try:

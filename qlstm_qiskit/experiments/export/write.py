@@ -17,6 +17,7 @@ from qlstm_qiskit.circuits import lower_observable
 from qlstm_qiskit.circuits.stored import to_qpy
 from qlstm_qiskit.errors import CircuitError, OptionError, RunError, unknown_option
 from qlstm_qiskit.experiments.export import multilinear_reader
+from qlstm_qiskit.experiments.export.ensembles import write_ensemble
 from qlstm_qiskit.experiments.export.manifest import (
     CIRCUIT_FORMATS,
     MANIFEST,
@@ -30,7 +31,7 @@ from qlstm_qiskit.experiments.export.manifest import (
 from qlstm_qiskit.experiments.export.multilinear import multilinear_model
 from qlstm_qiskit.experiments.export.qasm import LIBRARY_FILE, LIBRARY_TEXT, to_qasm3
 from qlstm_qiskit.experiments.export.read import load_exported
-from qlstm_qiskit.experiments.runs.run import ModelHeader, load_run, predict_windows
+from qlstm_qiskit.experiments.runs.run import Ensemble, ModelHeader, Run, load_run, predict_windows
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster, RecurrentCell
 from qlstm_qiskit.space import Candidate
@@ -63,14 +64,21 @@ class Export:
 
 
 def export_run(path: Path | str, kind: str, out: Path | str) -> Export:
-    """Export the model of a run folder; see `export_model`.
+    """Export the model of a run folder, see `export_model`; of an ensemble all members, and what takes their mean.
 
     Raises:
         RunError: The folder cannot be read.
     """
     _require_known(kind)
     run = load_run(path, backend=EXACT)
-    return export_model(run.forecaster, run.header, Path(out), kind)
+    if not isinstance(run, Ensemble):
+        return export_model(run.forecaster, run.header, Path(out), kind)
+
+    def member(model: Run, folder: Path) -> tuple[tuple[str, ...], float]:
+        written = export_model(model.forecaster, model.header, folder, kind)
+        return written.files, written.difference
+
+    return Export(Path(out), *write_ensemble(run, Path(out), kind, member))
 
 
 def export_model(forecaster: Forecaster, header: ModelHeader, out: Path, kind: str) -> Export:

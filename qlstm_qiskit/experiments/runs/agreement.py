@@ -41,14 +41,19 @@ def require_agreement(path: Path, spec: RunSpec, header: RunHeader) -> None:
         RunError: Two files contradict each other; the message names both and their values. Or a file is damaged.
     """
     require_same_model(path, spec, header)
-    if exists(path / METRICS):
-        _require(path, METRICS, _of_metrics(spec, header, read_metrics(path / METRICS)))
+    require_same_metrics(path, spec, header)
     if exists(path / GENOTYPE):
         found = validated(Genotype, read_json(path / GENOTYPE), path / GENOTYPE)
         if found != spec.genotype:
             raise RunError(f"{path / GENOTYPE} and {path / CONFIG} hold different genotypes; restore the one that was changed.")
     read_history(path, spec, header)
     read_architecture(path, header)
+
+
+def require_same_metrics(path: Path, spec: RunSpec, header: ModelHeader) -> None:
+    """Refuse a config, or a model, that is not that of metrics.json; errors as for `require_agreement`."""
+    if exists(path / METRICS):
+        _require(path, METRICS, _of_metrics(spec, header, read_metrics(path / METRICS)))
 
 
 def require_same_model(path: Path, spec: RunSpec, header: RunHeader) -> None:

@@ -78,7 +78,7 @@ def allocate_shots(run: Run) -> Allocation:
     """
     spec = run.spec.backend_options
     assert spec is not None, "a run that was loaded knows its backend"
-    if run.forecaster.circuits is None:
+    if not run.layers:
         raise OptionError(f"the model {run.spec.model} of {run.path} has no circuits, and needs no shots.")
     if spec.shots is None:
         raise OptionError(f"backend {spec.name} draws no shots; give one with shots, such as aer-noise-fez.")
@@ -90,20 +90,18 @@ def allocate_shots(run: Run) -> Allocation:
     windows = run.dataset.x_train
     chosen = windows[np.unique(np.linspace(0, len(windows) - 1, _WINDOWS).astype(np.intp))]
     with closing(_inside(run.path, spec)) as sampled:
-        variances = _variances(sampled.forecaster, np.tile(chosen, (-(-_DRAWS // len(chosen)), 1, 1)), spec.shots)
-        costs = [
-            np.array([cell.bank.n_measured] * len(own)) for cell, own in zip(_cells(sampled.forecaster), variances, strict=True)
-        ]
+        drawn = np.tile(chosen, (-(-_DRAWS // len(chosen)), 1, 1))
+        # of the mean of several members, too: their parts differ by a factor that is the same for all
+        variances = [own for member in sampled.members for own in _variances(member.forecaster, drawn, spec.shots)]
+        costs = [np.array([cell.bank.n_measured] * len(own)) for cell, own in zip(sampled.layers, variances, strict=True)]
     of, each = _flat(variances), _flat(costs)
     found = best_shots(of, each, spec.shots)
     if spec.kind == "provider":
         for number in (found.min(), found.max()):
-            require_takes(
-                spec.model_copy(update={"shots": int(number)}), _cells(run.forecaster)[0].bank.backend.connection.device
-            )
+            require_takes(spec.model_copy(update={"shots": int(number)}), _cells(run)[0].bank.backend.connection.device)
     parts = np.split(found, np.cumsum([own.size for own in variances])[:-1])
     shots = tuple(part.reshape(own.shape) for part, own in zip(parts, variances, strict=True))
-    for cell, own in zip(_cells(run.forecaster), shots, strict=True):
+    for cell, own in zip(run.layers, shots, strict=True):
         cell.bank.allocate(own)
     gain = float(of.sum() / spec.shots / (of / found).sum()) if of.any() else 1.0
     return Allocation(spec.shots, shots, int((each * found).sum()), gain)
@@ -118,8 +116,8 @@ def _inside(path: Path, spec: BackendSpec) -> Run:
         return load_run(path, backend=inside.model_copy(update={"noise": None, "transpile": TranspileSpec()}))
 
 
-def _cells(forecaster: Forecaster) -> list[Any]:
-    return [] if forecaster.circuits is None else list(forecaster.circuits.layers())
+def _cells(run: Run) -> list[Any]:
+    return list(run.layers)
 
 
 def _flat(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -175,7 +173,7 @@ class _Call:
 
 def _variances(forecaster: Forecaster, windows: Values, shots: int) -> list[Values]:
     """What one shot adds to the variance of a prediction (the sum over its steps), for each cell, (calls, gates)."""
-    cells = _cells(forecaster)
+    cells: list[Any] = [] if forecaster.circuits is None else list(forecaster.circuits.layers())
     parameter, totals = next(forecaster.parameters()), [np.zeros(0)] * len(cells)
     for part in torch.split(torch.as_tensor(windows, dtype=parameter.dtype, device=parameter.device), EVALUATION_BATCH):
         calls: list[list[_Call]] = [[] for _ in cells]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.experiments.runs.ensemble import require_one_model
 from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics
 from qlstm_qiskit.experiments.runs.recording import header_of, weights_header
 from qlstm_qiskit.experiments.runs.run import (
@@ -62,6 +63,7 @@ def derive_run(
     """
     path, out = Path(path), Path(out)
     refuse_existing(out)
+    require_one_model(path, load_spec(path), "`qlstm derive` derives from")
     started = time.perf_counter()
     run, noisy = load_run(path, backend=EXACT), _noise(path, trust)
     scored = run if noisy is None else load_run(path, backend=noisy)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from qlstm_qiskit.data import Reading, SeriesTable, sliding_windows
-from qlstm_qiskit.data.feedback import fed_back, predict_whole, unknown_later
+from qlstm_qiskit.data.feedback import predict_whole, unknown_later
 from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.classes import refuse_classes
 from qlstm_qiskit.experiments.runs.classify import class_table
@@ -19,6 +20,7 @@ from qlstm_qiskit.experiments.runs.intervals import (
     followed_windows,
     following,
     radii,
+    rolled,
     with_ends,
 )
 from qlstm_qiskit.experiments.runs.known import require_known, steps_ahead
@@ -56,7 +58,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
         last: Predict so many rows only, the last ones; where fewer have a whole window before them, those.
 
     Returns:
-        The file's columns, and `prediction`, of a run with intervals `lower` and `upper`, and (where the target is in the file)
+        The file's columns, and `prediction`, of an ensemble `spread`, the standard deviation of its members' predictions, of
+        a run with intervals `lower` and `upper`, and (where the target is in the file)
         `persistence`, empty in the first rows; in time order. Adaptive intervals follow the rows before. Rows to predict, at
         the end, have the forecasts of `roll_out`, as far as what is known ahead reaches; they are empty beyond it. Of a run of
         classes what `class_table` gives.
@@ -78,9 +81,14 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
     windows = windows[-require_at_least("last", last, 1) :] if last is not None else windows
     require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
     rows = n - len(windows) + np.arange(len(windows))
-    scaled_predictions = predict_whole(run.predict_scaled, header, windows)[:, :1]
-    predicted = original_units(header, scaled_predictions, series.values[:, -1], rows)
+    each = np.stack([predict_whole(member.predict_scaled, header, windows)[:, :1] for member in run.members])
+    predicted = original_units(header, each.mean(axis=0), series.values[:, -1], rows)
     table.loc[rows, "prediction"] = predicted[:, 0]
+    if len(each) > 1:
+        table["spread"] = np.nan
+        table.loc[rows, "spread"] = np.std(
+            [original_units(header, own, series.values[:, -1], rows)[:, 0] for own in each], axis=0
+        )
     found = calibrated(run)
     if found is not None:
         scores = np.full(predicted.shape, np.nan) if known is None else np.abs(predicted - known[rows, None])
@@ -94,7 +102,7 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
     steps = steps_ahead(header, series)
     if steps:
         later = roll_out(run, series, steps)
-        for name in ("prediction", "lower", "upper", "persistence"):
+        for name in ("prediction", "spread", "lower", "upper", "persistence"):
             if name in table:
                 table.loc[n + np.arange(steps), name] = later[name].to_numpy()
     return table if last is None else table.loc[rows[0] :].reset_index(drop=True)
@@ -103,8 +111,7 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
 def _own_columns(run: Run, series: SeriesTable) -> pd.DataFrame:
     """The columns of a file, their values as they are used."""
     header, table = run.header, series.cells.copy()
-    ends = () if run.spec.data.interval is None else ("lower", "upper")
-    taken = sorted({"prediction", "persistence", *ends} & set(table.columns))
+    taken = sorted({"prediction", "persistence", *_also(run)} & set(table.columns))
     if taken:
         raise DataError(f"{series.name} has a column {taken[0]!r} already, the name of a column of the result; rename it.")
     if not series.is_plain:
@@ -114,6 +121,11 @@ def _own_columns(run: Run, series: SeriesTable) -> pd.DataFrame:
     if series.times is not None and series.times.column in table.columns:
         table[series.times.column] = series.times.written()
     return table
+
+
+def _also(run: Run) -> tuple[str, ...]:
+    """Columns that a forecast has beside the prediction and persistence."""
+    return (*(("spread",) if len(run.members) > 1 else ()), *(() if run.spec.data.interval is None else ("lower", "upper")))
 
 
 def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: int) -> pd.DataFrame:
@@ -129,8 +141,9 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
 
     Returns:
         Columns `step` (1, 2, ...), the dates, named as in the file, where they are in it or follow a rule, `prediction`,
-        `lower` and `upper` (of a run with intervals; empty for steps that too few calibration windows reach) and, where the
-        target is in the file, `persistence` (its last value).
+        `spread` (of an ensemble: the standard deviation of its members' forecasts, each fed back by itself), `lower` and
+        `upper` (of a run with intervals; empty for steps that too few calibration windows reach) and, where the target is in
+        the file, `persistence` (its last value).
 
     Raises:
         DataError, OptionError: The file or a column cannot be used, what is known ahead does not reach so far, or predictions
@@ -156,14 +169,12 @@ def roll_out(run: Run, path: Path | str | pd.DataFrame | SeriesTable, horizon: i
     require_affordable_evaluation(run, 1, calls=needed // at_once, besides=besides)
     end = n - header.reach
     after = None if header.known is None else scaled[None, end:]
-    found = fed_back(run.predict_scaled, header, scaled[None, end - header.window : end], horizon, after)
-    steps = header.target_scaler.inverse(found[0][:, None])[:, 0]
-    if header.change is not None:
-        steps = header.change.invert(steps, series.values[:n, -1])
-        if not np.isfinite(steps).all():
-            raise DataError("predictions that are fed back grow beyond all numbers; ask for fewer rows, or train again.")
+    each = rolled(run, scaled[None, end - header.window : end], horizon, after)[:, 0]
+    steps = _in_units(run, each.mean(axis=0), series.values[:n, -1])
     result = _steps(run, series, horizon)
     result["prediction"] = steps
+    if len(each) > 1:
+        result["spread"] = np.std([_in_units(run, own, series.values[:n, -1]) for own in each], axis=0)
     is_there = header.target in series.cells.columns
     radius = following(run, series.values[:n, -1], scaled, horizon, target_known=is_there)
     if radius is not None:
@@ -185,7 +196,10 @@ def _led(run: Run, series: SeriesTable, horizon: int) -> pd.DataFrame:
     windows = sliding_windows(scaled, header.window)[-header.lead :][:horizon]
     require_affordable_evaluation(run, horizon)
     result = _steps(run, series, horizon)
-    result["prediction"] = header.target_scaler.inverse(run.predict_scaled(windows))[:, 0]
+    each = np.stack([header.target_scaler.inverse(member.predict_scaled(windows))[:, 0] for member in run.members])
+    result["prediction"] = each.mean(axis=0)
+    if len(each) > 1:
+        result["spread"] = each.std(axis=0)
     if header.target in series.cells.columns:
         result["persistence"] = series.values[n - header.lead : n - header.lead + horizon, -1]
     return result
@@ -197,6 +211,21 @@ def _steps(run: Run, series: SeriesTable, horizon: int) -> pd.DataFrame:
     result, dates = pd.DataFrame({"step": np.arange(1, horizon + 1)}), series.dates(n + horizon)
     if series.times is not None and dates is not None and len(dates) == n + horizon:
         name = series.times.column
-        taken = ("step", "prediction", "persistence", *(() if run.spec.data.interval is None else ("lower", "upper")))
+        taken = ("step", "prediction", "persistence", *_also(run))
         result["date" if name in taken else name] = series.times.written(dates[n:])
     return result
+
+
+def _in_units(run: Run, steps: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scaled forecasts of the rows that follow, (steps,), in original units.
+
+    Raises:
+        DataError: They are too large.
+    """
+    header = run.header
+    steps = header.target_scaler.inverse(steps[:, None])[:, 0]
+    if header.change is not None:
+        steps = header.change.invert(steps, known)
+        if not np.isfinite(steps).all():
+            raise DataError("predictions that are fed back grow beyond all numbers; ask for fewer rows, or train again.")
+    return steps

@@ -239,8 +239,18 @@ def _scores(
     run: Run, windows: Floats, values: Floats, rows: NDArray[np.int64], steps: int, after: Floats | None = None
 ) -> Floats:
     """Absolute residuals of windows, (n, steps), in original units; NaN where the value is not in `values`."""
-    predicted = fed_back(run.predict_scaled, run.header, windows, steps, after)
+    predicted = rolled(run, windows, steps, after).mean(axis=0)
     return np.abs(original_units(run.header, predicted, values, rows) - _truth(values, rows, steps))
+
+
+def rolled(run: Run, windows: Floats, steps: int, after: Floats | None = None) -> Floats:
+    """Scaled predictions of each member, (members, n, steps); those beyond the horizon are made from its own.
+
+    Args:
+        run: A trained run.
+        windows, steps, after: As in `fed_back`.
+    """
+    return np.stack([fed_back(member.predict_scaled, run.header, windows, steps, after) for member in run.members])
 
 
 def _truth(values: Floats, rows: NDArray[np.int64], steps: int) -> Floats:

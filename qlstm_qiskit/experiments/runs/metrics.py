@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qlstm_qiskit.data import Dataset, split_validation
 from qlstm_qiskit.data.scaler import Floats
 from qlstm_qiskit.experiments.runs.agreement import METRICS
+from qlstm_qiskit.experiments.runs.ensemble import member_facts
 from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.intervals import interval_metrics
 from qlstm_qiskit.experiments.runs.own import OwnSpace
@@ -15,7 +16,7 @@ from qlstm_qiskit.experiments.runs.reading import read_metrics
 from qlstm_qiskit.storage import exists
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.experiments.runs.run import Run
+    from qlstm_qiskit.experiments.runs.trained import Run
 
 
 def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
@@ -23,9 +24,11 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
 
     The error on the training windows, such as `train_mse`, does not include the validation part.
     """
-    spec, fraction, module, recurrent = run.spec, run.valid_fraction, run.forecaster, run.forecaster.circuits
-    task = spec.task
-    predictions = run.predict_scaled(dataset.x_test)
+    spec, fraction, task = run.spec, run.valid_fraction, run.spec.task
+    models = [member.forecaster for member in run.members]
+    recurrent = models[0].circuits
+    each = run.each_scaled(dataset.x_test)
+    predictions = task.joint(each)
     test = task.errors(dataset, predictions)
     n_trained, _ = split_validation(len(dataset.x_train), dataset.horizon, fraction)
     valid = {}
@@ -51,13 +54,14 @@ def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:
         **interval_metrics(run, dataset, predictions),
         **(_dates(dataset) if task.ahead else {}),
         **({"classes": list(run.header.classes.values)} if run.header.classes is not None else {}),
-        "n_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-        "n_circuits": recurrent.n_circuits if recurrent is not None else 0,
+        "n_parameters": sum(p.numel() for module in models for p in module.parameters() if p.requires_grad),
+        "n_circuits": sum(module.circuits.n_circuits for module in models if module.circuits is not None),
         "path": next(recurrent.layers()).bank.path(
             samples=(spec.batch_size or len(dataset.x_train)) * spec.repeats, calls=dataset.window
         )
         if recurrent is not None
         else None,
+        **member_facts(run, dataset, each),
         **environment(),
     }
 

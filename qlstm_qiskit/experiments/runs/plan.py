@@ -13,6 +13,7 @@ from qiskit.transpiler import Target
 from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.agreement import require_same_cut
+from qlstm_qiskit.experiments.runs.ensemble import member_folder
 from qlstm_qiskit.experiments.runs.run import ModelHeader, Run, load_header, load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
@@ -37,7 +38,7 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1, bes
         BudgetError: They exceed a limit of the guard, and `confirm` is not set.
     """
     options, header = run.spec.backend_options, run.header
-    if options is None or not options.recorded or options.guard.confirm or run.forecaster.circuits is None:
+    if options is None or not options.recorded or options.guard.confirm or not run.layers:
         return
     if options.guard.max_circuits is None and options.guard.max_qpu_seconds is None:
         return
@@ -45,7 +46,8 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1, bes
     work = plan_work(run.spec, options, "predict", windows, shape, header=header).work * calls
     if besides:
         work += plan_work(run.spec, options, "predict", besides, shape, header=header).work
-    require_affordable(work, options, f"evaluating {windows * calls + besides} windows")
+    models = "" if len(run.members) == 1 else f" by {len(run.members)} models"
+    require_affordable(work * len(run.members), options, f"evaluating {windows * calls + besides} windows{models}")
 
 
 def circuits_of_evaluation(run: Run, windows: int) -> int | None:
@@ -56,15 +58,16 @@ def circuits_of_evaluation(run: Run, windows: int) -> int | None:
         windows: Number of windows; those of real data that repeat themselves take less.
     """
     options, header = run.spec.backend_options, run.header
-    if options is None or options.kind == "statevector" or run.forecaster.circuits is None:
+    if options is None or options.kind == "statevector" or not run.layers:
         return None
     shape = (header.window, len(header.features), header.n_outputs)
     planned = None
     if options.kind == "aer":
-        backend = next(run.forecaster.circuits.layers()).bank.backend
+        backend = run.layers[0].bank.backend
         assert isinstance(backend, PrimitiveBackend)
         planned = PlanBackend(options, backend.prepare, Target())
-    return plan_work(run.spec, options, "predict", windows, shape, header=header, planned=planned).work.circuits
+    work = plan_work(run.spec, options, "predict", windows, shape, header=header, planned=planned).work
+    return work.circuits * len(run.members)
 
 
 def plan_run(
@@ -77,7 +80,7 @@ def plan_run(
     device: str | None = None,
     look: Callable[[Recurrent[Any]], object] | None = None,
 ) -> Plan:
-    """The plan for a run folder.
+    """The plan for a run folder; of an ensemble as many times that of a member.
 
     Args:
         path: The folder.
@@ -96,6 +99,9 @@ def plan_run(
     if task not in ("predict", "train"):
         raise OptionError(f"task is {task!r}; it must be predict or train.")
     spec = load_spec(path)
+    if spec.replicas > 1:  # each member takes as much as the first
+        sizes: dict[str, Any] = {"windows": windows, "horizon": horizon, "device": device, "look": look}
+        return plan_run(member_folder(path, 0), backend, task, **sizes) * spec.replicas
     header = load_header(path, spec)
     shape = (header.window, len(header.features), header.n_outputs)
     if horizon is not None:

@@ -120,6 +120,16 @@ class Dates(BaseModel):
     test: list[str] | list[int] = []
 
 
+class MemberFacts(BaseModel):
+    """A member of an ensemble: its place, its seed, and errors beside them."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
+
+    member: int
+    seed: int
+    epochs: int
+
+
 class _Metrics(Environment):
     """The fields of metrics.json that are read; files of older versions may lack any of them."""
 
@@ -137,6 +147,8 @@ class _Metrics(Environment):
     interval: IntervalFacts | None = None
     dates: Dates | None = None
     classes: list[bool | int | str] | None = None
+    members: list[MemberFacts] = []
+    spread: float | None = None
 
 
 def _metrics(task: Task) -> type[BaseModel]:

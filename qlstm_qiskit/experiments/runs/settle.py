@@ -12,7 +12,7 @@ from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import DataError, OptionError, RunError
 from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, require_own_circuits, taken
 from qlstm_qiskit.experiments.runs.run import load_spec
-from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.spec import LATER, RunSpec
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.noise import drawing_from
@@ -76,7 +76,7 @@ def require_same_settled(out: Path | str, spec: RunSpec, settled: RunSpec) -> No
     there, here = (
         one.model_dump(mode="json")
         | {"space": one.space.digest if isinstance(one.space, OwnSpace) else None}
-        | {name: getattr(one, name) for name in ("device", "entangler", "bank")}
+        | {name: getattr(one, name) for name in LATER}
         for one in (load_spec(out), settled)
     )
     if spec.data.reading is None and "reading" not in there["data"]:

@@ -13,7 +13,6 @@ import numpy as np
 from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.run import Run, load_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, SampledBackend, find_spec
-from qlstm_qiskit.nn import predict_windows
 from qlstm_qiskit.training.task import TASKS, Task
 
 #: Default numbers of shots, from 64 to 65,536.
@@ -25,9 +24,7 @@ MOST_QUBITS = 31
 
 def widest_circuit(run: Run) -> int:
     """Qubits of the widest circuit of a run; 0 for a model without circuits."""
-    layer = run.forecaster.circuits
-    cells = () if layer is None else layer.layers()
-    return max((candidate.n_qubits for cell in cells for candidate in cell.bank.candidates), default=0)
+    return max((candidate.n_qubits for cell in run.layers for candidate in cell.bank.candidates), default=0)
 
 
 @dataclass(frozen=True)
@@ -154,7 +151,7 @@ def shot_curve(
     for number in numbers:
         for own in backends:
             own.shots = number
-        predictions = predict_windows(sampled.forecaster, windows).reshape(repeats, *targets.shape)
+        predictions = sampled.outputs(windows).reshape(repeats, *targets.shape)
         found.append([task.error(dataset.as_series(own), targets) for own in predictions])
     model = _error(load_run(path, backend=EXACT))
     exact = {"shots": None, "sampling": "gaussian", "seed": None}
@@ -183,11 +180,9 @@ def expected_errors(path: Path | str, backend: BackendSpec, shots: Sequence[int]
 
 def _error(run: Run) -> float:
     data = run.dataset
-    return run.spec.task.error(data.as_series(predict_windows(run.forecaster, data.x_test)), data.as_series(data.y_test))
+    return run.spec.task.error(data.as_series(run.outputs(data.x_test)), data.as_series(data.y_test))
 
 
 def _backends(run: Run) -> list[SampledBackend]:
-    if run.forecaster.circuits is None:
-        return []
-    found = {id(cell.bank.backend): cell.bank.backend for cell in run.forecaster.circuits.layers()}
+    found = {id(cell.bank.backend): cell.bank.backend for cell in run.layers}
     return [own for own in found.values() if isinstance(own, SampledBackend)]

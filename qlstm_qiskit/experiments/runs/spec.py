@@ -41,6 +41,9 @@ _ORDER = (
     *("spsa_resamplings", "backend", "backend_options", "angle_std", "seed", "dtype"),
 )
 
+#: Options that files say nothing of where they are the default.
+LATER = ("device", "entangler", "bank", "replicas")
+
 
 class Start(BaseModel):
     """A run whose parameters another one starts from.
@@ -110,7 +113,7 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
     @model_serializer(mode="wrap")
     def _in_order(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content = dump(self)
-        for name in ("device", "entangler", "bank"):  # files say nothing of the default
+        for name in LATER:  # files say nothing of the default
             if name in content and content[name] == type(self).model_fields[name].default:
                 del content[name]
         return {name: content[name] for name in (*_ORDER, *content) if name in content}
@@ -133,6 +136,14 @@ class RunSpec(BaseModel, TrainingOptions, ModelOptions):
         kept = None if self.genotype is None else self.genotype.model_dump_json(exclude_defaults=True)
         own = {"space": self.space.digest} if isinstance(self.space, OwnSpace) else {}
         return content | {"genotype": kept and hashlib.sha256(kept.encode()).hexdigest()} | own
+
+    def member(self, place: int) -> RunSpec:
+        """The run of a member of an ensemble: a model with a seed of its own.
+
+        Args:
+            place: Of the member, from 0.
+        """
+        return self.model_copy(update={"replicas": 1, "seed": self.seed + place})
 
     def on(self, backend: str | BackendSpec) -> RunSpec:
         """The same run on another backend."""

@@ -9,10 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.experiments.runs.ensemble import require_one_model
 from qlstm_qiskit.experiments.runs.header import read_model
 from qlstm_qiskit.experiments.runs.run import CONFIG, MODEL, load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec, Start
-from qlstm_qiskit.storage import write_atomically
+from qlstm_qiskit.storage import exists, write_atomically
 
 
 def start_from(path: Path | str) -> Start:
@@ -23,8 +24,11 @@ def start_from(path: Path | str) -> Start:
 
     Raises:
         RunError: Its weights are missing or cannot be read.
+        OptionError: It is an ensemble.
     """
     path = Path(path)
+    if exists(path / CONFIG):
+        require_one_model(path, load_spec(path), "a training starts from")
     return Start(run=str(path.resolve()), sha256=weights_digest(path))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from skorch.callbacks import Callback
 
 from qlstm_qiskit.data import Dataset
-from qlstm_qiskit.errors import RunError, TrainingError
+from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments.runs.agreement import require_same_model
 from qlstm_qiskit.experiments.runs.header import read_model
 from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
@@ -43,7 +43,7 @@ from qlstm_qiskit.training.estimator import Estimator, fit_side_by_side
 
 
 def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
-    """Train a model into a new run folder.
+    """Train one model into a new run folder; see `training.train_run`.
 
     The folder is created after all checks that are possible beforehand. Each finished epoch is written at once; Ctrl-C ends
     the training with the last finished epoch, and the run is as usable as any other. A training interrupted in any way can
@@ -119,6 +119,8 @@ def is_unfinished(out: Path | str) -> bool:
 
 
 def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, begun: bool) -> Run:
+    if spec.replicas > 1:
+        raise OptionError(f"replicas={spec.replicas}: an ensemble is trained by qlstm_qiskit.experiments.train_run.")
     spec, dataset, module = settle(spec)
     options = spec.backend_options
     assert options is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.experiments.runs.ensemble import require_one_model
 from qlstm_qiskit.experiments.runs.run import load_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.hardware.config.file import find_spec
@@ -37,7 +38,7 @@ class TranspiledRun:
 def transpile_run(
     path: Path | str, backend: str | BackendSpec, backends: Path | None = None, cache: Path | None = None
 ) -> TranspiledRun:
-    """Transpile all circuits of a run's model for the device of a backend.
+    """Transpile all circuits of a run's model for the device of a backend; those of an ensemble's members are the same.
 
     Args:
         path: The run folder.
@@ -52,7 +53,9 @@ def transpile_run(
     """
     spec = find_spec(backend, backends) if isinstance(backend, str) else backend
     run = load_run(path, backend=EXACT)
-    recurrent = run.forecaster.circuits
+    if len({member.header.gates for member in run.members}) > 1:
+        require_one_model(path, run.spec, "its members have kept different circuits; transpile fits those of")
+    recurrent = run.members[0].forecaster.circuits
     if recurrent is None:
         raise OptionError(f"the model of {path} is {run.spec.title}, which has no circuits; choose the run of another model.")
     banks = [cell.bank for cell in recurrent.layers()]

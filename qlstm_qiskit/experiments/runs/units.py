@@ -194,7 +194,18 @@ def predicted(
     scaled, past = scaled_windows(header, own, windows, units)
     if units == "scaled" and not isinstance(windows, pd.DataFrame):
         return predict(scaled)
-    values = header.target_scaler.inverse(predict(scaled))
+    return from_scaled(header, predict(scaled), past)
+
+
+def from_scaled(header: ModelHeader, predictions: Floats, past: Floats | None) -> Floats:
+    """Scaled predictions in original units, (n, horizon).
+
+    Args:
+        header: Of the run.
+        predictions: (n, horizon).
+        past: The rows that they go on from, as `frame_windows` gives them.
+    """
+    values = header.target_scaler.inverse(predictions)
     return values if header.change is None or past is None else header.change.invert(values, past)
 
 

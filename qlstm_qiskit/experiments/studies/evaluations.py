@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runs.run import load_run
 from qlstm_qiskit.hardware import BackendSpec, find_spec
-from qlstm_qiskit.nn import predict_windows
 
 #: Seeds of evaluations start here: their shots are others than those of trainings.
 _FIRST_SEED = 1_000_000
@@ -72,8 +71,8 @@ def evaluate(run: Path, asked: PinnedEvaluation, seed: int) -> list[float]:
     with closing(load_run(run, backend=spec)) as loaded:
         task, data = loaded.spec.task, loaded.dataset
         return [
-            task.error(data.as_series(predict_windows(loaded.forecaster, data.x_test)), data.as_series(data.y_test))
-            for _ in range(asked.repeats if loaded.forecaster.circuits is not None else 1)
+            task.error(data.as_series(loaded.outputs(data.x_test)), data.as_series(data.y_test))
+            for _ in range(asked.repeats if loaded.layers else 1)
         ]
 
 

@@ -19,7 +19,15 @@ from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import EvaluationSpec
 from qlstm_qiskit.experiments.studies.ranks import Ranking
 from qlstm_qiskit.experiments.studies.spaces import OwnCircuits, digest_of
-from qlstm_qiskit.experiments.studies.tasks import Chain, Derive, Row, StudyTask, holds_out, require_forecasts
+from qlstm_qiskit.experiments.studies.tasks import (
+    Chain,
+    Derive,
+    Row,
+    StudyTask,
+    holds_out,
+    require_forecasts,
+    require_no_ensemble,
+)
 from qlstm_qiskit.hardware import BackendSpec, find_spec, names_own_code
 from qlstm_qiskit.training.task import REGRESSION, Task
 
@@ -172,9 +180,7 @@ class Study(BaseModel):
         """
         count = sum(self.seeds_for(name) for name in self.datasets) * len(self.rows)
         if count > MOST_TASKS:
-            raise OptionError(
-                f"the study {self.name!r} has {count:,} runs; give fewer seeds, {MOST_TASKS:,} runs are the limit."
-            )
+            raise OptionError(f"the study {self.name!r} has {count:,} runs; give fewer seeds, {MOST_TASKS:,} are the limit.")
         find = cache(find_spec)  # a file of backends is read once, not for each run
         return [
             self.task(label, dataset, self.first_seed + seed, find)
@@ -227,6 +233,7 @@ class Study(BaseModel):
                 work = _pinned(self._with_own(spec, label, dataset), find)
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
+        require_no_ensemble(f"row {label!r} of the study {self.name!r}", self.common, row.run, row.search)
         if self.primary == self.trained_for.valid and not holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
         evaluations = {name: own.asked(find) for name, own in self.evaluations.items() if own.rows is None or label in own.rows}

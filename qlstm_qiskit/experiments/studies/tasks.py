@@ -129,3 +129,17 @@ class StudyTask(BaseModel):
         if self.steps:
             content["steps"] = self.steps
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def require_no_ensemble(where: str, *given: Mapping[str, Any] | None) -> None:
+    """Refuse a row of ensembles: those of neighbouring seeds would share members, and no test takes them for independent.
+
+    Args:
+        where: The row in words.
+        given: Fields of its runs.
+
+    Raises:
+        OptionError: One has replicas.
+    """
+    if any((own or {}).get("replicas", 1) != 1 for own in given):
+        raise OptionError(f"{where} has replicas; leave it out: a study trains all seeds of a row by itself.")

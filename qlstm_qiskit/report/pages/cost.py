@@ -37,6 +37,7 @@ def cost_sections(run: Run, chosen: BackendSpec | None, backends: Path | None) -
     )
     if chosen is not None and chosen.kind == "fake":
         about = "Predicting the test part. Planned, not run: the delay between shots plus 3 us for each shot, 2 s for each job."
+        about += "" if len(run.members) == 1 else f" All {len(run.members)} members together."
         facts = [list(row) for row in plan_run(run.path, chosen).rows()]
         yield Section(f"Plan for {chosen.name}", [DataGrid(about, ["", "planned"], facts, left=("planned",))], below=True)
     for name in [chosen.name] if chosen is not None else _transpiled_for(run.path, backends):

@@ -14,6 +14,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.nn.constants import about_constants, constant_gates
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
+from qlstm_qiskit.report.names import seeds_said
 from qlstm_qiskit.report.pages.attribution import attribution_section
 from qlstm_qiskit.report.pages.classes import accuracy_said, classes_section
 from qlstm_qiskit.report.pages.commands import again
@@ -30,6 +31,7 @@ from qlstm_qiskit.report.pages.content import (
     number,
 )
 from qlstm_qiskit.report.pages.cost import cost_sections
+from qlstm_qiskit.report.pages.members import members_grid
 from qlstm_qiskit.report.pages.run_figures import forecast_section, loss_plot, weight_plots
 from qlstm_qiskit.report.pages.shots import shots_section
 from qlstm_qiskit.storage import exists, strict_json
@@ -106,7 +108,7 @@ def _lead(spec: RunSpec, run: Run) -> list[str]:
     naive, error = task.best_naive(metrics)
     lines = [
         *accuracy_said(run),
-        f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {spec.seed}, {metrics['n_parameters']:,} trained parameters, "
+        f"{run.epochs} epoch{'s' * (run.epochs > 1)}, {seeds_said(run)}, {metrics['n_parameters']:,} trained parameters, "
         f"{metrics['n_circuits']:,} circuits per step. {task.words.capitalize()} on the test part {metrics[task.test]:.3g}, "
         f"of the {naive} forecast {error:.3g}, {task.unit}.",
     ]
@@ -131,6 +133,7 @@ def _errors(run: Run) -> Section:
         DataGrid(caption, ["forecast", *task.figures.values()], rows, download=json_file("metrics", metrics))
     ]
     parts.append(_each_part(metrics, task))
+    parts += members_grid(run)
     if "stages" in metrics:
         rows = [
             [
@@ -179,7 +182,7 @@ def _losses(run: Run) -> Section:
 
 
 def _architecture(run: Run) -> Iterator[Section]:
-    recurrent = run.forecaster.circuits
+    recurrent = run.members[0].forecaster.circuits
     if recurrent is None:
         return
     plots = list(weight_plots(run.architecture, recurrent))

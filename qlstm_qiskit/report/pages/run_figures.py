@@ -20,6 +20,9 @@ from qlstm_qiskit.report.pages.figures import COLOURS, DASHES, FAINT, INK, axis,
 #: Of an interval: blue through which lines are seen, on light and dark paper.
 _SHADE = "rgba(70, 130, 220, 0.25)"
 
+#: Of the spread of an ensemble: green.
+_SPREAD = "rgba(60, 160, 90, 0.35)"
+
 #: Rows beyond which a page holds some of them, so that it stays below 2 MB, and how many of the last ones are whole then.
 MOST_ROWS, LAST_ROWS = 1000, 300
 
@@ -55,6 +58,7 @@ def forecast_plot(run: Run) -> Plot:
     drawn = {key: _plain(broken[key], digits=7) for key in list(broken)[1:]}  # more are not seen, and do not compress
     traces = [
         *_band(run, x, drawn),
+        *_spread(run, x, broken),
         line(data.target, x, drawn["truth"], INK, width=2.4, mode="lines", opacity=0.55),
         line("persistence", x, drawn["persistence"], "orange", "dot", 1.4, mode="lines"),
         line("prediction", x, drawn["prediction"], "blue", width=1.6, mode="lines"),
@@ -128,6 +132,19 @@ def _band(run: Run, x: Sequence[Any], drawn: Mapping[str, list[float | None]]) -
     ]
 
 
+def _spread(run: Run, x: Sequence[Any], columns: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    """An ensemble's mean and one standard deviation of its members on either side, as an area; nothing of other runs."""
+    if "spread" not in columns:
+        return []
+    unseen: dict[str, Any] = {"mode": "lines", "width": 0, "legendgroup": "spread"}
+    low, high = (_plain(columns["prediction"] + sign * columns["spread"], digits=7) for sign in (-1, 1))
+    name = f"mean ± spread of {len(run.members)} models"
+    return [
+        line(f"{name}, lower end", x, low, "green", showlegend=False, **unseen),
+        line(name, x, high, "green", fill="tonexty", fillcolor=_SPREAD, **unseen),
+    ]
+
+
 def _within(run: Run, columns: Mapping[str, Any]) -> str:
     """How many test values lie within their intervals, as a sentence; empty for a run without intervals."""
     interval = run.spec.data.interval
@@ -158,6 +175,11 @@ def loss_plot(run: Run) -> Plot:
     kept = {key: [entry.get(key) for entry in run.history] for key in named}
     kept = {key: values for key, values in kept.items() if any(value is not None for value in values)}
     traces = [line(named[key], epochs, values, *styles[key]) for key, values in kept.items()]
+    for key in kept if len(run.members) > 1 else ():
+        for place, member in enumerate(run.members):
+            own = [entry.get(key) for entry in member.history]
+            thin_line: dict[str, Any] = {"mode": "lines", "showlegend": False, "opacity": 0.45, "width": 0.8}
+            traces.append(line(f"{named[key]}, member {place}", list(range(1, len(own) + 1)), own, *styles[key], **thin_line))
     figure = plotted(
         traces,
         epoch_axis(epochs),
@@ -166,6 +188,8 @@ def loss_plot(run: Run) -> Plot:
         **({} if (marked := kept_epoch(run)) is None else _kept(*marked, late=2 * marked[0] > epochs[-1])),
     )
     caption = f"{task.words.capitalize()} after each epoch, logarithmic axis."
+    if len(run.members) > 1:
+        caption += f" The mean of {len(run.members)} members, as far as all were trained, and each of them in thin lines."
     return Plot("loss", caption, figure, csv_file("loss", {"epoch": epochs, **kept}))
 
 

@@ -30,7 +30,7 @@ def shots_section(run: Run, backend: BackendSpec | None, backends: Path | None) 
             run folder names.
         backends: As in `write_report`.
     """
-    if run.forecaster.circuits is None:
+    if not run.layers:
         return
     widest = widest_circuit(run)
     if widest > MOST_QUBITS:
