@@ -104,9 +104,7 @@ class ModelOptions:
         1, "Number of cells that are stacked.", doc="Stacked cells, each reading the one below.", limits=Whole(1)
     )
     dropout: float = option(
-        0.0,
-        "Probability of dropping a hidden feature between stacked cells, while training.",
-        limits=Real(0, below=1),
+        0.0, "Probability of dropping a hidden feature between stacked cells, while training.", limits=Real(0, below=1)
     )
     input_map: str = option(
         "identity",
@@ -122,12 +120,7 @@ class ModelOptions:
         choices=("linear", "softmax"),
         circuits=True,
     )
-    angle_std: float = option(
-        0.01,
-        "Standard deviation of the angles at the start, in radians.",
-        limits=Real(0),
-        circuits=True,
-    )
+    angle_std: float = option(0.01, "Standard deviation of the angles at the start, in radians.", limits=Real(0), circuits=True)
     dtype: str = option(
         "float64",
         "Type of the parameters: float64 or float32.",

@@ -67,10 +67,16 @@ def reason_apart(fit: Fit) -> str | None:
     own = options.backend if isinstance(options.backend, SampledBackend) else None
     if own is not None:
         return f"backend {own.name} is one object, which counts the shots of all trainings; give its name"
-    circuits = fit.build(torch.Generator()).circuits
+    return _reason_of_circuits(fit)
+
+
+def _reason_of_circuits(fit: Fit) -> str | None:
+    options, circuits = fit.options, fit.build(torch.Generator()).circuits
     if circuits is None:
         return "the model has no circuits"
     for cell in circuits.layers():
+        if not cell.reads_h:
+            return "a fast weight programmer evaluates the circuits of all steps at once"
         backend = cell.bank.backend
         if not isinstance(backend, StatevectorBackend | NoisyBackend | SampledBackend):
             return f"backend {backend.name} runs circuits, and only the exact interpreter has replicas"

@@ -25,10 +25,12 @@ from qlstm_qiskit.experiments.studies.tasks import (
     Row,
     StudyTask,
     holds_out,
+    names_code,
+    pinned_to,
     require_forecasts,
     require_no_ensemble,
 )
-from qlstm_qiskit.hardware import BackendSpec, find_spec, names_own_code
+from qlstm_qiskit.hardware import BackendSpec, find_spec
 from qlstm_qiskit.training.task import REGRESSION, Task
 
 #: Studies that come with the package, as YAML files.
@@ -210,7 +212,7 @@ class Study(BaseModel):
         run = self.common | (row.run or {})
         recipe = recipe_fields(self.recipe, run.get("model", "diffqas"))
         try:
-            if any(map(_names_code, (self.common, row.run, row.search))):
+            if any(map(names_code, (self.common, row.run, row.search))):
                 raise OptionError(
                     f"row {label!r} of the study {self.name!r} names a provider, whose code would be called; put a backend "
                     "with it into your backends.yaml, and name that one as the row's backend."
@@ -224,13 +226,13 @@ class Study(BaseModel):
                 tune = recipe | {key: self.common[key] for key in TRAINING if key in self.common} | (row.run or {})
                 if "space" in tune:
                     raise OptionError(f"row {label!r} of the study {self.name!r}: space goes with the search, not with run.")
-                tuned = _pinned(self._shortened(RunSpec.model_validate(own | tune), dataset), find)
+                tuned = pinned_to(self._shortened(RunSpec.model_validate(own | tune), dataset), find)
                 tune |= {"epochs": tuned.epochs} if dataset in self.shorter else {}
                 tune |= {"backend_options": tuned.backend_options} if "backend" in tune else {}  # not that of the search
-                work = Chain(search=_pinned(search, find), derive=row.derive, tune=tune, scratch=row.scratch)
+                work = Chain(search=pinned_to(search, find), derive=row.derive, tune=tune, scratch=row.scratch)
             else:
                 spec = self._shortened(RunSpec.model_validate(own | recipe | run), dataset)
-                work = _pinned(self._with_own(spec, label, dataset), find)
+                work = pinned_to(self._with_own(spec, label, dataset), find)
         except ValidationError as error:
             raise OptionError(f"row {label!r} of the study {self.name!r}: {_first(error)}") from None
         require_no_ensemble(f"row {label!r} of the study {self.name!r}", self.common, row.run, row.search)
@@ -254,17 +256,6 @@ class Study(BaseModel):
     def _shortened(self, spec: RunSpec, dataset: str) -> RunSpec:
         divisor = self.shorter.get(dataset, 1)
         return spec if divisor == 1 else spec.model_copy(update={"epochs": max(1, spec.epochs // divisor)})
-
-
-def _names_code(fields: Mapping[str, Any] | None) -> bool:
-    """Whether fields of a `RunSpec` hold a backend whose code no file of the user's names."""
-    options = (fields or {}).get("backend_options")
-    return options is not None and not names_own_code(BackendSpec.model_validate(options))
-
-
-def _pinned(spec: RunSpec, find: Callable[[str], BackendSpec]) -> RunSpec:
-    """With the backend that it names as backends.yaml has it now: it is part of what is done."""
-    return spec if spec.backend == RunSpec.model_fields["backend"].default else spec.on(find(spec.backend))
 
 
 def load_study(name: str | Path, recipe: str | None = None) -> Study:

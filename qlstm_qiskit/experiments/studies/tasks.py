@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
@@ -15,6 +15,7 @@ from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import PinnedEvaluation
+from qlstm_qiskit.hardware import BackendSpec, names_own_code
 from qlstm_qiskit.training.task import REGRESSION, TASKS
 
 
@@ -143,3 +144,14 @@ def require_no_ensemble(where: str, *given: Mapping[str, Any] | None) -> None:
     """
     if any((own or {}).get("replicas", 1) != 1 for own in given):
         raise OptionError(f"{where} has replicas; leave it out: a study trains all seeds of a row by itself.")
+
+
+def names_code(fields: Mapping[str, Any] | None) -> bool:
+    """Whether fields of a `RunSpec` hold a backend whose code no file of the user's names."""
+    options = (fields or {}).get("backend_options")
+    return options is not None and not names_own_code(BackendSpec.model_validate(options))
+
+
+def pinned_to(spec: RunSpec, find: Callable[[str], BackendSpec]) -> RunSpec:
+    """With the backend that it names as backends.yaml has it now: it is part of what is done."""
+    return spec if spec.backend == RunSpec.model_fields["backend"].default else spec.on(find(spec.backend))
