@@ -404,6 +404,7 @@ def test_ctrl_c_keeps_what_was_finished(csv: Path, tmp_path: Path) -> None:
     with interrupted_in(2), pytest.raises(KeyboardInterrupt):
         train_run(spec(csv), tmp_path / "run")
     assert is_unfinished(tmp_path / "run")
+    resume_run(member_folder(tmp_path / "run", 1))  # by itself, and then all
     resume_run(tmp_path / "run")
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")
     with pytest.raises(RunError, match="holds a finished run"):
