@@ -46,6 +46,7 @@ from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.report import draw_run
+from qlstm_qiskit.search import make_strategy
 from tests.experiments.resumable import outcome
 from tests.forked import child, ended
 
@@ -243,6 +244,21 @@ def test_a_plan_is_as_many_times_that_of_a_member(path: Path) -> None:
         assert whole.work.circuits == R * one.work.circuits > 0
 
 
+def test_members_that_have_kept_different_circuits(csv: Path, tmp_path: Path) -> None:
+    """Each is planned as it is, and they are fitted to a device one by one."""
+    search = make_strategy("random", {})
+    run = train_run(spec(csv, 2, model="diffqas", search=search, epochs=1), tmp_path / "run")
+    assert len({member.header.gates for member in run.members}) == 2
+    device = find_spec("fake-fez")
+    whole, *each = (plan_run(own, device, windows=3).work for own in (run.path, *(member.path for member in run.members)))
+    assert whole == each[0] + each[1]
+    limit = device.guard.model_copy(update={"max_circuits": whole.circuits, "dry_run": True})
+    rehearsed = find_spec("ibm-local").model_copy(update={"guard": limit})
+    require_affordable_evaluation(load_run(run.path, backend=rehearsed), 3)
+    with pytest.raises(OptionError, match="its members have kept different circuits"):
+        transpile_run(run.path, device)
+
+
 def test_the_guard_counts_all_members(path: Path) -> None:
     spec = find_spec("ibm-local")
     cost = plan_run(member_folder(path, 0), spec, windows=4).work.circuits
@@ -404,6 +420,7 @@ def test_ctrl_c_keeps_what_was_finished(csv: Path, tmp_path: Path) -> None:
     with interrupted_in(2), pytest.raises(KeyboardInterrupt):
         train_run(spec(csv), tmp_path / "run")
     assert is_unfinished(tmp_path / "run")
+    resume_run(member_folder(tmp_path / "run", 1))  # by itself, and then all
     resume_run(tmp_path / "run")
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")
     with pytest.raises(RunError, match="holds a finished run"):

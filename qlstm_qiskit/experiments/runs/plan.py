@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +39,26 @@ def require_affordable_evaluation(run: Run, windows: int, *, calls: int = 1, bes
     Raises:
         BudgetError: They exceed a limit of the guard, and `confirm` is not set.
     """
-    options, header = run.spec.backend_options, run.header
+    options = run.spec.backend_options
     if options is None or not options.recorded or options.guard.confirm or not run.layers:
         return
     if options.guard.max_circuits is None and options.guard.max_qpu_seconds is None:
         return
-    shape = (header.window, len(header.features), header.n_outputs)
-    work = plan_work(run.spec, options, "predict", windows, shape, header=header).work * calls
+    work = _evaluation(run, options, windows) * calls
     if besides:
-        work += plan_work(run.spec, options, "predict", besides, shape, header=header).work
+        work += _evaluation(run, options, besides)
     models = "" if len(run.members) == 1 else f" by {len(run.members)} models"
-    require_affordable(work * len(run.members), options, f"evaluating {windows * calls + besides} windows{models}")
+    require_affordable(work, options, f"evaluating {windows * calls + besides} windows{models}")
+
+
+def _evaluation(run: Run, options: BackendSpec, windows: int, planned: Callable[[], PlanBackend] | None = None) -> Workload:
+    """The work of predicting windows, by all members; `planned` gives what counts, in place of one for the backend."""
+    work, shape = Workload(), (run.header.window, len(run.header.features), run.header.n_outputs)
+    for gates, count in Counter(member.header.gates for member in run.members).items():
+        header = run.header.model_copy(update={"gates": gates})
+        counting = None if planned is None else planned()
+        work += plan_work(run.spec, options, "predict", windows, shape, header=header, planned=counting).work * count
+    return work
 
 
 def circuits_of_evaluation(run: Run, windows: int) -> int | None:
@@ -57,17 +68,15 @@ def circuits_of_evaluation(run: Run, windows: int) -> int | None:
         run: A trained run.
         windows: Number of windows; those of real data that repeat themselves take less.
     """
-    options, header = run.spec.backend_options, run.header
+    options = run.spec.backend_options
     if options is None or options.kind == "statevector" or not run.layers:
         return None
-    shape = (header.window, len(header.features), header.n_outputs)
     planned = None
     if options.kind == "aer":
         backend = run.layers[0].bank.backend
         assert isinstance(backend, PrimitiveBackend)
-        planned = PlanBackend(options, backend.prepare, Target())
-    work = plan_work(run.spec, options, "predict", windows, shape, header=header, planned=planned).work
-    return work.circuits * len(run.members)
+        planned = partial(PlanBackend, options, backend.prepare, Target())
+    return _evaluation(run, options, windows, planned).circuits
 
 
 def plan_run(
@@ -80,7 +89,7 @@ def plan_run(
     device: str | None = None,
     look: Callable[[Recurrent[Any]], object] | None = None,
 ) -> Plan:
-    """The plan for a run folder; of an ensemble as many times that of a member.
+    """The plan for a run folder; of an ensemble the sum over its members.
 
     Args:
         path: The folder.
@@ -99,9 +108,13 @@ def plan_run(
     if task not in ("predict", "train"):
         raise OptionError(f"task is {task!r}; it must be predict or train.")
     spec = load_spec(path)
-    if spec.replicas > 1:  # each member takes as much as the first
+    if spec.replicas > 1:
         sizes: dict[str, Any] = {"windows": windows, "horizon": horizon, "device": device, "look": look}
-        return plan_run(member_folder(path, 0), backend, task, **sizes) * spec.replicas
+        folders = [member_folder(path, place) for place in range(spec.replicas)]
+        kept = [load_header(folder, load_spec(folder)).gates for folder in folders]
+        # those that have kept the same circuits take the same
+        plans = [plan_run(folders[kept.index(own)], backend, task, **sizes) * n for own, n in Counter(kept).items()]
+        return sum(plans[1:], start=plans[0])
     header = load_header(path, spec)
     shape = (header.window, len(header.features), header.n_outputs)
     if horizon is not None:

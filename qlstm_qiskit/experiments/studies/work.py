@@ -52,8 +52,9 @@ def in_groups(tasks: Sequence[StudyTask], jobs: int) -> list[list[StudyTask]]:
         groups += [cell] if len(cell) > 1 and together[row] else [[task] for task in cell]
     groups.sort(key=len, reverse=True)
     while groups and len(groups) < jobs and len(groups[0]) > 1:
-        largest, half = groups.pop(0), (len(groups[0]) + 1) // 2
-        groups = sorted([largest[:half], largest[half:], *groups], key=len, reverse=True)
+        largest, *others = groups
+        half = (len(largest) + 1) // 2
+        groups = sorted([largest[:half], largest[half:], *others], key=len, reverse=True)
     return groups
 
 

@@ -181,6 +181,11 @@ class Plan:
     simulated: int = 0
     lost: str = ""
 
+    def __add__(self, other: Plan) -> Plan:
+        unpacked = None if self.unpacked is None or other.unpacked is None else self.unpacked + other.unpacked
+        widest = max(self.simulated, other.simulated)
+        return replace(self, work=self.work + other.work, unpacked=unpacked, simulated=widest)
+
     def __mul__(self, times: int) -> Plan:
         unpacked = None if self.unpacked is None else self.unpacked * times
         return replace(self, work=self.work * times, unpacked=unpacked)
