@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.training import train_together
 from qlstm_qiskit.training.callbacks import LastEpoch
 from qlstm_qiskit.training.checkpoint import Checkpoint
+from tests.forked import child, ended
 
 DATA = load_dataset("damped_shm")
 X, Y = DATA.x_train[:60], DATA.y_train[:60]
@@ -181,6 +184,33 @@ def test_a_killed_training_goes_on_to_the_same_bits(
         assert torch.equal(numbers(one), numbers(other))
         losses = [[row["train_loss"] for row in each.history_] for each in (one, other)]
         assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("options", [SHOTS, LBFGS], ids=str)
+def test_what_sigkill_has_ended_goes_on_to_the_same_bits(options: dict[str, Any], tmp_path: Path) -> None:
+    def all_of(folder: Path) -> list[QLSTMRegressor]:
+        folder.mkdir(exist_ok=True)
+        made = estimators(**options)
+        return [each.set_params(checkpoint=str(folder / f"{n}.safetensors")) for n, each in enumerate(made)]
+
+    def dies() -> None:
+        write = Checkpoint.on_epoch_end
+
+        def kills(self: Checkpoint, net: Any, **kwargs: Any) -> None:
+            write(self, net, **kwargs)
+            if self.path.stem == "1" and len(net.history) == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        Checkpoint.on_epoch_end = kills  # type: ignore[method-assign]
+        train_together(all_of(tmp_path / "cut"), X, Y)
+
+    assert not ended(child(dies))
+    again, whole = all_of(tmp_path / "cut"), all_of(tmp_path / "whole")
+    train_together(again, X, Y)
+    train_together(whole, X, Y)
+    for one, other in zip(whole, again, strict=True):
+        assert torch.equal(numbers(one), numbers(other))
+        assert [row["train_loss"] for row in one.history_] == [row["train_loss"] for row in other.history_]
 
 
 def test_a_step_forms_one_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
