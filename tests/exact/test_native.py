@@ -1,7 +1,10 @@
 """Compiled loops call no Python: where one did, a Ctrl-C in it came back as a SystemError."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -44,3 +47,18 @@ def test_a_step_and_an_evaluation_call_no_python_of_numba(build: Callable[[], QL
         sys.setprofile(None)
     assert any("qlstm_qiskit/exact/adjoint" in name for name in called)
     assert not [name for name in called if "numba" in name]
+
+
+def test_a_loop_is_compiled_again_when_one_that_it_calls_in_another_file_changes(tmp_path: Path) -> None:
+    head = "from qlstm_qiskit.exact.native import jit\n"
+    (tmp_path / "outer.py").write_text(head + "from inner import fill\n@jit\ndef run(out):\n    fill(out)\n")
+    code = (
+        "import numpy as np, outer; out = np.zeros(1); outer.run(out); print(out[0], sum(outer.run.stats.cache_hits.values()))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    said = []
+    for value in (1, 1, 2):
+        (tmp_path / "inner.py").write_text(head + f"@jit\ndef fill(out):\n    out[0] = {value}\n")
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        said.append(done.stdout.split())
+    assert said == [["1.0", "0"], ["1.0", "1"], ["2.0", "0"]]
