@@ -29,6 +29,9 @@ from tests.experiments.scaled import TINY, made_up
 from tests.report.pages import END, RAW, SCRIPT, Parsed, hostile_run, hostile_study, parsed
 from tests.speed import slow_but
 
+#: Figures of what lags and features add.
+ATTRIBUTED = ("attribution", "attribution-last")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -120,7 +123,7 @@ def test_the_forecast_is_that_of_the_model_in_original_units(tuned: Run, tuned_p
 def test_losses_and_weights_are_those_of_the_history(folder: Path, search: Run) -> None:
     written = write_report(search.path, folder / "search.html")
     found = parsed(folder / "search.html")
-    assert written.figures == ("forecast", "loss", *(f"weights-1-{gate}" for gate in GATES), "shots")
+    assert written.figures == ("forecast", "loss", *(f"weights-1-{gate}" for gate in GATES), *ATTRIBUTED, "shots")
     assert set(written.figures) == set(found.figures)
     losses = columns(found, "loss.csv")
     for key in ("train_mse", "valid_mse", "test_mse"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -96,7 +97,9 @@ def _integrated(
     forecaster: Forecaster, windows: NDArray[np.float64], baseline: NDArray[np.float64], n_outputs: int, nodes: int
 ) -> NDArray[np.float64]:
     """Integrated gradients, (windows, lags, features, outputs)."""
-    from captum.attr import IntegratedGradients
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # of progress bars in notebooks, which nothing here draws
+        from captum.attr import IntegratedGradients
 
     parameter = next(forecaster.parameters())
     made: dict[str, Any] = {"dtype": parameter.dtype, "device": parameter.device}
