@@ -11,9 +11,12 @@ from scipy.stats import friedmanchisquare, rankdata
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.studies import ranks as module
 from qlstm_qiskit.experiments.studies.ranks import Ranking, Ranks, critical_difference, ranks
+from qlstm_qiskit.experiments.studies.records import load_study_folder
+from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.statistics import compare
 from qlstm_qiskit.experiments.studies.study import Study, load_study
 from qlstm_qiskit.experiments.studies.table import table
+from qlstm_qiskit.report.pages.study import study_page
 from qlstm_qiskit.report.ranks import draw_ranks, rank_tables
 from qlstm_qiskit.report.table import draw_table, markdown
 
@@ -183,3 +186,28 @@ def test_pairs_are_not_told_apart_where_friedman_does_not() -> None:
     assert said.endswith("As Friedman's p is not below 0.05, no pair is to be told apart.")
     apart = {(row, f"t{n}"): float(place) for n in range(9) for place, row in enumerate(ROWS)}
     assert "no pair is to be told apart" not in rank_tables(ranks(Ranking(), ROWS, apart, {}))[0][1]
+
+
+def test_a_folder_and_its_page_have_the_diagram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    controls = {name: {"control": {"control": name}} for name in ("ridge", "esn", "persistence")}
+    small = Study.model_validate(
+        {
+            "name": "small",
+            "seeds": 1,
+            "datasets": {f"henon-k{k}": {"dataset": "henon", "lead": k} for k in (1, 2, 4)},
+            "rows": controls,
+            "ranks": {},
+        }
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "find_spec", lambda name: None)
+        with pytest.raises(OptionError, match="scikit-posthocs"):
+            run_study(small, tmp_path / "out")
+    assert not (tmp_path / "out").exists(), "it is said before anything is run"
+    run_study(small, tmp_path / "out")
+    assert table(*load_study_folder(tmp_path / "out")).ranks.rows == tuple(controls)
+    page = study_page(tmp_path / "out")
+    titles = [section.title for section in page.sections]
+    assert {"Critical differences", "Mean ranks", "Mean ranks: tests of pairs"} <= set(titles)
+    (drawing,) = page.sections[titles.index("Critical differences")].parts
+    assert drawing.svg.startswith("<svg")
