@@ -20,7 +20,7 @@ from qlstm_qiskit.nn.cell import States
 Array = NDArray[Any]
 
 
-class SequencePlan(NamedTuple):
+class PassPlan(NamedTuple):
     """What a pass is made of, beside its tensors.
 
     Attributes:
@@ -69,7 +69,7 @@ class Pass(ABC):
 
     n_states: ClassVar[int]
 
-    def __init__(self, plan: SequencePlan, given: Given, *, keep: bool) -> None:
+    def __init__(self, plan: PassPlan, given: Given, *, keep: bool) -> None:
         rows = given.sequence.detach().numpy()
         self._given, self._rows = given, np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
         self._shape, self._dtype, self._hidden = (
@@ -98,7 +98,7 @@ class Pass(ABC):
     def _states(self) -> tuple[Array, ...]:
         return tuple(np.array(state.detach().numpy(), order="C") for state in self._given.states)
 
-    def _stage(self, plan: SequencePlan, index: int) -> tuple[Any, ...]:
+    def _stage(self, plan: PassPlan, index: int) -> tuple[Any, ...]:
         """A stage as the kernels take it."""
         filled, width = plan.stages[index], self._rows.shape[1] + self._hidden
         form, matrix, hybrid = filled.form, _of_replicas(self._given.matrices[index], 2), bool(self._given.layers)

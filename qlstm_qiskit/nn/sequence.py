@@ -13,7 +13,7 @@ from qlstm_qiskit.exact import BoundBank, Filled, arrays, gradients, is_watched
 from qlstm_qiskit.nn.calls import does_more
 from qlstm_qiskit.nn.cell import INPUT_MAPS, RecurrentCell, Stages, States
 from qlstm_qiskit.nn.lengths import over_lengths
-from qlstm_qiskit.nn.passes import PASSES, Given, SequencePlan
+from qlstm_qiskit.nn.passes import PASSES, Given, PassPlan
 from qlstm_qiskit.nn.update import gru_update, lstm_plain
 
 #: Methods of a cell that its step consists of.
@@ -68,7 +68,7 @@ def _over_whole(
     if cell.to_angles is not None and cell.from_outputs is not None:
         layers = (cell.to_angles.weight, cell.to_angles.bias, cell.from_outputs.weight, cell.from_outputs.bias)
     counts = (sequence.shape[1],) * len(sequence) if sizes is None else sizes
-    plan = SequencePlan(vars(type(cell))["recurrence"], stages, counts, backwards, cell.input_map)
+    plan = PassPlan(vars(type(cell))["recurrence"], stages, counts, backwards, cell.input_map)
     given = Given(sequence, first, tuple(stage.matrix for stage in stages), layers)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given.flat):
         outputs, *after = _Whole.apply(plan, *given.flat)  # type: ignore[no-untyped-call]
@@ -101,7 +101,7 @@ class _Whole(torch.autograd.Function):
     """From inputs, states, matrices and linear layers to the hidden states of all steps and the final states."""
 
     @staticmethod
-    def forward(ctx: Any, plan: SequencePlan, *flat: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, plan: PassPlan, *flat: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*flat)  # for higher orders; and autograd then notices changes in place
         ctx.plan, ctx.whole = plan, PASSES[plan.recurrence](plan, _given(plan, flat), keep=True)
@@ -123,13 +123,13 @@ class _Whole(torch.autograd.Function):
         return None, *ctx.whole.backward(*(None if own is None else next(given) for own in by_outputs)).flat
 
 
-def _given(plan: SequencePlan, flat: Sequence[Tensor]) -> Given:
+def _given(plan: PassPlan, flat: Sequence[Tensor]) -> Given:
     n_states = PASSES[plan.recurrence].n_states
     ends = 1 + n_states, 1 + n_states + len(plan.stages)
     return Given(flat[0], tuple(flat[1 : ends[0]]), tuple(flat[ends[0] : ends[1]]), tuple(flat[ends[1] :]))
 
 
-def _in_plain(plan: SequencePlan, given: Given) -> tuple[Tensor, ...]:
+def _in_plain(plan: PassPlan, given: Given) -> tuple[Tensor, ...]:
     """The pass in plain torch."""
 
     def gates(stage: int, inputs: Tensor, h: Tensor) -> Tensor:
