@@ -9,14 +9,22 @@ from torch import Tensor
 
 
 def batched_product(first: Tensor, second: Tensor) -> Tensor:
-    """Products of R pairs of matrices, (R, m, k) and (R, k, n); BLAS has other code for a single one, which is taken as two."""
+    """Products of R pairs of matrices; BLAS has other code for a single one, which is taken as two.
+
+    Args:
+        first, second: (R, m, k) and (R, k, n).
+    """
     if len(first) > 1:
         return torch.bmm(first, second)
     return torch.bmm(first.expand(2, -1, -1), second.expand(2, -1, -1))[:1]
 
 
 def even_sigmoid(values: Tensor) -> Tensor:
-    """The sigmoid, of each number by the same code: torch's own has another for the last few numbers of a tensor."""
+    """The sigmoid, of each number by the same code: torch's own has another for the last few numbers of a tensor.
+
+    Args:
+        values: Of any shape.
+    """
     result: Tensor = _Sigmoid.apply(values)  # type: ignore[no-untyped-call]
     return result
 

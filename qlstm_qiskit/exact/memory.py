@@ -101,7 +101,11 @@ def require_bytes(needed: int, what: str, device: torch.device) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Bytes that are free where tensors of this device live, within the limit of a container if there is one."""
+    """Bytes that are free where tensors of this device live, within the limit of a container if there is one.
+
+    Args:
+        device: A CPU, or a GPU of CUDA.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = int(psutil.virtual_memory().available)
