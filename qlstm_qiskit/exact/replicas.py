@@ -63,7 +63,7 @@ _Kept = list[tuple[Array, Array | None]]
 
 def _blocks(form: FormTables, n_models: int, n_gates: int) -> list[slice]:
     """Which models are turned together."""
-    most = max(1, _BLOCK_BYTES // (8 * n_gates * form.largest))
+    most = max(1, _BLOCK_BYTES // (8 * n_gates * max(form.largest, 1)))
     size = -(-n_models // -(-n_models // most))  # of equal size, as far as that goes
     return [slice(first, min(first + size, n_models)) for first in range(0, n_models, size)]
 
