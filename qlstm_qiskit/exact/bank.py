@@ -207,10 +207,11 @@ class ExactBank:
 
     def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int, apart: bool) -> BoundBank:
         how = (apart, self.path, weights.shape[0], weights.device.type, samples, calls, torch.is_grad_enabled())
-        if how not in self._choices:
-            self._choices.clear()
-            self._choices[how] = self._choice(weights, samples, calls, apart)
-        forms, rest, needed = self._choices[how]
+        choice = self._choices.get(how)
+        if choice is None:
+            choice = self._choice(weights, samples, calls, apart)
+            self._choices = {how: choice}  # a new one: other threads may be reading
+        forms, rest, needed = choice
         require_bytes(needed, f"the multilinear form of {self.n_candidates} candidates on {samples} samples", weights.device)
         coefficients = weights.new_ones(len(weights), 1) if mixing is None else mixing
         parts: list[Callable[[Tensor], Tensor]] = [form.bind(weights, coefficients) for form in forms]

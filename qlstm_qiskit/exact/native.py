@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import numba
+
+#: Without what makes a loop callable from Python.
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,6 +22,16 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, {"contract", "reassoc", "nsz"})
 
 
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `jit`, for what only other loops call: Python cannot, and a third less is compiled."""
+    return _compiled(function, {"contract", "reassoc", "nsz"}, **_INNER)
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `inner`, compiled only as a part of its callers: where it is large, and otherwise would be compiled twice."""
+    return _compiled(function, {"contract", "reassoc", "nsz"}, inline="always", **_INNER)
+
+
 def jit_in_order(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `jit`, with sums in the order in which they are written."""
     return _compiled(function, {"contract", "nsz"})
@@ -28,24 +42,28 @@ def jit_unfused(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, {"nsz"})
 
 
-def _compiled(function: Callable[..., Any], fastmath: set[str]) -> Callable[..., Any]:
-    options: dict[str, Any] = {"fastmath": fastmath, "error_model": "numpy", "nogil": True}
+def _compiled(function: Callable[..., Any], fastmath: set[str], **how: Any) -> Callable[..., Any]:
+    options: dict[str, Any] = {"fastmath": fastmath, "error_model": "numpy", "nogil": True, **how}
     try:
         compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to keep it: compile in each process
         return cast(Callable[..., Any], numba.njit(**options)(function))
     # Numba keeps a function by the date of its own file; what it calls from other files is compiled into it.
     if (kept := _kept(compiled)) is not None:
-        called = [_kept(value) for value in function.__globals__.values()]
-        stamps = frozenset({kept._source_stamp}).union(*(_stamps(other) for other in called if other is not None))
+        stamps = _stamps(compiled).union(*map(_stamps, function.__globals__.values()))
         if len(stamps) > 1:
             kept._source_stamp = stamps
     return compiled
 
 
-def _stamps(kept: Any) -> frozenset[Any]:
-    """Of the sources of a compiled function."""
-    return kept._source_stamp if isinstance(kept._source_stamp, frozenset) else frozenset({kept._source_stamp})
+def _stamps(called: Any) -> frozenset[Any]:
+    """Of the sources of a compiled function, or of one that writes code for such (an intrinsic); none of anything else."""
+    if (kept := _kept(called)) is not None:
+        return kept._source_stamp if isinstance(kept._source_stamp, frozenset) else frozenset({kept._source_stamp})
+    if (written := getattr(getattr(called, "_defn", None), "__code__", None)) is None:
+        return frozenset()
+    source = Path(written.co_filename).stat()
+    return frozenset({(source.st_mtime, source.st_size)})
 
 
 def _kept(compiled: Any) -> Any:

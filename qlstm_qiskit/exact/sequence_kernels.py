@@ -13,13 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.kernels import features_backward, features_forward, tables_backward, tables_forward
-from qlstm_qiskit.exact.native import jit, jit_in_order, jit_unfused
+from qlstm_qiskit.exact.native import inlined, inner, jit_in_order, jit_unfused
 from qlstm_qiskit.exact.tiles import VECTOR_BYTES, four_narrow, four_wide, one_narrow, one_wide
 
 Array = NDArray[Any]
 
 #: Below, torch takes a batch of small products by loops of its own, which fuse no multiply-adds.
 _SMALL = 400
+
+
+@inner
+def put(values: Array, out: Array) -> None:
+    """Copy a table: of an assignment, Numba compiles the message about other shapes, which takes longer than all loops here."""
+    for b in range(len(out)):
+        for k in range(out.shape[1]):
+            out[b, k] = values[b, k]
+
+
+@inner
+def add(values: Array, out: Array) -> None:
+    """Add a table to another one; see `put`."""
+    for b in range(len(out)):
+        for k in range(out.shape[1]):
+            out[b, k] += values[b, k]
 
 
 @jit_in_order
@@ -77,7 +93,7 @@ def contract_small(low: Array, half: Array, out: Array) -> None:
                 own[j] += factor * part[j]
 
 
-@jit
+@inner
 def contract_slope(by_out: Array, half: Array, by_low: Array) -> None:
     """The gradient of `contract` by `low`."""
     columns = by_out.shape[1]
@@ -101,7 +117,7 @@ def contract_small_slope(by_out: Array, half: Array, by_low: Array) -> None:
             by_low[b, k] = total
 
 
-@jit
+@inner
 def contract_backward(low: Array, half: Array, by_out: Array, by_half: Array, by_low: Array) -> None:
     """Gradients of the product of `low` and `half`, into `by_half` and `by_low`."""
     columns = by_out.shape[1]
@@ -115,11 +131,11 @@ def contract_backward(low: Array, half: Array, by_out: Array, by_half: Array, by
         contract_slope(by_out, half, by_low)
 
 
-@jit
-def linear_forward(values: Array, weight: Array, bias: Array, g: int, out: Array) -> None:
-    """Linear layers of replicas, for each of `g` gates: values (n, inputs x g) to `out` (n, outputs x g)."""
+@inner
+def linear_forward(values: Array, weight: Array, bias: Array, out: Array) -> None:
+    """Linear layers of replicas, for each of g gates: values (n, inputs x g) to `out` (n, outputs x g)."""
     n_replicas, n_out, n_in = weight.shape
-    own = len(values) // n_replicas
+    own, g = len(values) // n_replicas, values.shape[1] // n_in
     for b in range(len(values)):
         r = b // own
         for o in range(n_out):
@@ -130,13 +146,11 @@ def linear_forward(values: Array, weight: Array, bias: Array, g: int, out: Array
                 out[b, o * g + i] = total
 
 
-@jit
-def linear_backward(
-    values: Array, weight: Array, g: int, by_out: Array, by_weight: Array, by_bias: Array, by_values: Array
-) -> None:
+@inner
+def linear_backward(values: Array, weight: Array, by_out: Array, by_weight: Array, by_bias: Array, by_values: Array) -> None:
     """Gradients of `linear_forward`: added to `by_weight` and `by_bias`, and into `by_values`."""
     n_replicas, n_out, n_in = weight.shape
-    own = len(values) // n_replicas
+    own, g = len(values) // n_replicas, values.shape[1] // n_in
     by_values[:] = 0
     for b in range(len(values)):
         r = b // own
@@ -149,25 +163,25 @@ def linear_backward(
                     by_values[b, v * g + i] += by * weight[r, o, v]
 
 
-@jit
+@inlined
 def evaluate(stage: Any, first: int, end: int) -> None:
     """Fill the room of a stage, and its pre-activations, in the rows from `first` to `end`.
 
     Args:
         stage: What is read, (rows, features + hidden). Of the form: whether its data angles are arctangents, whether it is a
-            grid, how many angles it reads and how many are in a part, gates, and `FormTables.factors`. Its matrix. Weights and
+            grid, how many angles it reads and how many are in a part, and `FormTables.factors`. Its matrix. Weights and
             biases of the layers before and behind it, each with an axis of replicas; without length if there are none. Room for
             the data angles, both tables of products, their product, and the outputs of the circuits. The pre-activations,
             (rows, hidden x gates).
         first, end: Rows of a step.
     """
-    everything, (is_arctan, is_grid, n_angles, width, g, pointer, place), matrix, layers, room, all_sums = stage
+    everything, (is_arctan, is_grid, n_angles, width, pointer, place), matrix, layers, room, all_sums = stage
     values, sums, angles, low = everything[first:end], all_sums[first:end], room[0][first:end], room[1][first:end]
     high, half, outputs = room[2][first:end], room[3][first:end], room[4][first:end]
     if len(layers[0]):
-        linear_forward(values, layers[0], layers[1], 1, angles)
+        linear_forward(values, layers[0], layers[1], angles)
     else:
-        angles[:] = values
+        put(values, angles)
     if is_arctan:
         for b in range(len(angles)):
             for q in range(angles.shape[1]):
@@ -186,21 +200,21 @@ def evaluate(stage: Any, first: int, end: int) -> None:
     elif is_grid:
         contract(low, half, found)
     if len(layers[0]):
-        linear_forward(outputs, layers[2], layers[3], g, sums)
+        linear_forward(outputs, layers[2], layers[3], sums)
 
 
-@jit
+@inlined
 def evaluate_backward(
     stage: Any, transposed: Array, first: int, end: int, by_sums: Array, by_matrix: Array, by_layers: Any, by_values: Array
 ) -> None:
     """Gradients of `evaluate`: added to `by_matrix` and `by_layers`, and into `by_values`; `transposed` is the matrix."""
-    everything, (is_arctan, is_grid, n_angles, width, g, pointer, place), matrix, layers, room, _ = stage
+    everything, (is_arctan, is_grid, n_angles, width, pointer, place), matrix, layers, room, _ = stage
     values, angles, low = everything[first:end], room[0][first:end], room[1][first:end]
     high, half, outputs = room[2][first:end], room[3][first:end], room[4][first:end]
     by_found = by_sums
     if len(layers[0]):
         by_found = np.empty_like(outputs)
-        linear_backward(outputs, layers[2], g, by_sums, by_layers[2], by_layers[3], by_found)
+        linear_backward(outputs, layers[2], by_sums, by_layers[2], by_layers[3], by_found)
     by_half, by_low = by_found, np.empty_like(low)
     if is_grid:
         by_half = np.empty_like(half)
@@ -210,7 +224,7 @@ def evaluate_backward(
         rows = slice(r * own, (r + 1) * own)
         multiply(by_half[rows], transposed[r], by_high[rows])
         multiply(np.ascontiguousarray(high[rows].T), by_half[rows], part)
-        by_matrix[r] += part
+        add(part, by_matrix[r])
     by_angles = np.zeros_like(angles)
     if is_grid:
         tables_backward(low, high, by_low, by_high, width, by_angles[:, :n_angles])
@@ -221,6 +235,6 @@ def evaluate_backward(
             for q in range(angles.shape[1]):
                 by_angles[b, q] *= np.cos(angles[b, q]) ** 2  # 1 / (1 + tan^2)
     if len(layers[0]):
-        linear_backward(values, layers[0], 1, by_angles, by_layers[0], by_layers[1], by_values)
+        linear_backward(values, layers[0], by_angles, by_layers[0], by_layers[1], by_values)
     else:
-        by_values[:] = by_angles
+        put(by_angles, by_values)

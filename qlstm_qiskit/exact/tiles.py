@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
 from llvmlite import ir
+from numba import config
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
@@ -19,6 +21,8 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., Any]:
 
     Sums run from the first product to the last, each a fused multiply-add where the processor has it.
     """
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return partial(_in_numpy, n_rows, n_vectors)
 
     def declare(_typing: Any, left: Any, right: Any, out: Any, _row: Any, _column: Any) -> tuple[Any, Callable[..., Any]]:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -31,6 +35,12 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., Any]:
 
     made: Callable[..., Any] = intrinsic(declare)
     return made
+
+
+def _in_numpy(n_rows: int, n_vectors: int, left: Any, right: Any, out: Any, row: int, column: int) -> None:
+    """A tile where Numba compiles nothing (NUMBA_DISABLE_JIT), as to look into the loops with a debugger."""
+    rows, columns = slice(row, row + n_rows), slice(column, column + n_vectors * VECTOR_BYTES // out.itemsize)
+    out[rows, columns] = left[rows] @ right[:, columns]
 
 
 class _Table:

@@ -95,6 +95,11 @@ class Pass(ABC):
         """Room for numbers of all rows, or of one step where none are kept."""
         return np.empty((self._n_kept, *shape), self._dtype)
 
+    @property
+    def _transposed(self) -> tuple[Array, ...]:
+        """The matrix of each stage, transposed; here, as Numba takes seconds to compile a transposition."""
+        return tuple(np.ascontiguousarray(stage[2].transpose(0, 2, 1)) for stage in self._stages)
+
     def _states(self) -> tuple[Array, ...]:
         return tuple(np.array(state.detach().numpy(), order="C") for state in self._given.states)
 
@@ -102,7 +107,7 @@ class Pass(ABC):
         """A stage as the kernels take it."""
         filled, width = plan.stages[index], self._rows.shape[1] + self._hidden
         form, matrix, hybrid = filled.form, _of_replicas(self._given.matrices[index], 2), bool(self._given.layers)
-        own = plan.input_map != "identity", form.is_grid, filled.n_angles, form.width, filled.n_gates, *form.factors
+        own = plan.input_map != "identity", form.is_grid, filled.n_angles, form.width, *form.factors
         low = 3**form.width * (1 if form.is_grid else len(form.codes))
         room = (
             self._room(self._layers[0].shape[1] if hybrid else width),
@@ -147,8 +152,9 @@ class LSTMPass(Pass):
 
     def backward(self, by_hidden: Array | None, *by_states: Array | None) -> Given:
         by_found, by_own, by_rows = self._begin(by_hidden, by_states)
-        by_matrix, by_layers = np.empty_like(self._stages[0][2]), tuple(map(np.empty_like, self._layers))
-        kernels.lstm_back(self._steps, self._stages[0], self._kept, by_found, *by_own, by_matrix, by_layers, by_rows)
+        (stage,), (transposed,) = self._stages, self._transposed
+        by_matrix, by_layers = np.empty_like(stage[2]), tuple(map(np.empty_like, self._layers))
+        kernels.lstm_back(self._steps, stage, transposed, self._kept, by_found, *by_own, by_matrix, by_layers, by_rows)
         return self._gradients(by_rows, by_own, (by_matrix,), by_layers)
 
 
@@ -170,7 +176,9 @@ class GRUPass(Pass):
             tuple(np.empty_like(stage[2]) for stage in self._stages),
             tuple(map(np.empty_like, self._layers)),
         )
-        kernels.gru_back(self._steps, *self._stages, self._kept, by_found, *by_own, by_matrices, by_layers, by_rows)
+        kernels.gru_back(
+            self._steps, *self._stages, self._transposed, self._kept, by_found, *by_own, by_matrices, by_layers, by_rows
+        )
         return self._gradients(by_rows, by_own, by_matrices, by_layers)
 
 

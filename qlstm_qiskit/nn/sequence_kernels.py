@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.native import jit
-from qlstm_qiskit.exact.sequence_kernels import evaluate, evaluate_backward
+from qlstm_qiskit.exact.sequence_kernels import add, evaluate, evaluate_backward, put
 from qlstm_qiskit.nn.update import lstm_backward, lstm_forward
 
 Array = NDArray[Any]
@@ -34,21 +34,25 @@ def lstm_over(rows: Array, steps: Array, keeps: bool, stage: Any, kept: Any, h: 
         start, n = steps[s]
         first = start if keeps else 0
         end = first + n
-        values[first:end, :n_features] = rows[start : start + n]
-        values[first:end, n_features:] = h[:n]
+        put(rows[start : start + n], values[first:end, :n_features])
+        put(h[:n], values[first:end, n_features:])
         evaluate(stage, first, end)
-        gates = sums[first:end].reshape(n, hidden, 4).transpose(0, 2, 1)
         active, before, after, own = kept[0][first:end], kept[1][first:end], kept[2][first:end], found[start : start + n]
-        before[:] = c[:n]
-        lstm_forward(gates, before, active, own, after)
-        h[:n] = own
-        c[:n] = after
+        for b in range(n):
+            for k in range(hidden):
+                for gate in range(4):
+                    active[b, gate, k] = sums[first + b, 4 * k + gate]
+        put(c[:n], before)
+        lstm_forward(active, before, active, own, after)
+        put(own, h[:n])
+        put(after, c[:n])
 
 
 @jit
 def lstm_back(
     steps: Array,
     stage: Any,
+    transposed: Array,
     kept: Any,
     by_found: Array,
     by_h: Array,
@@ -57,27 +61,29 @@ def lstm_back(
     by_layers: Any,
     by_rows: Array,
 ) -> None:
-    """Gradients of `lstm_over`, into `by_matrix`, `by_layers` and `by_rows`; those by states, from the last to the first."""
-    transposed = np.ascontiguousarray(stage[2].transpose(0, 2, 1))
+    """Gradients of `lstm_over`, into `by_matrix`, `by_layers` and `by_rows`; those by states, from the last to the first.
+
+    `transposed` is the matrix of the stage, with its two axes behind the replicas exchanged.
+    """
     by_matrix[:] = 0
     by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
     n_features, hidden = by_rows.shape[1], by_h.shape[1]
-    by_values, by_sums, by_before = (
-        np.empty_like(stage[0][: len(by_h)]),
-        np.empty_like(stage[5][: len(by_h)]),
-        np.empty_like(by_h),
-    )
+    by_values, by_sums = np.empty_like(stage[0][: len(by_h)]), np.empty_like(stage[5][: len(by_h)])
+    by_gates, by_before = np.empty_like(kept[0][: len(by_h)]), np.empty_like(by_h)
     for s in range(len(steps) - 1, -1, -1):
         start, n = steps[s]
         end = start + n
-        by_h[:n] += by_found[start:end]
-        by_gates = by_sums[:n].reshape(n, hidden, 4).transpose(0, 2, 1)
+        add(by_found[start:end], by_h[:n])
         active, before, after = kept[0][start:end], kept[1][start:end], kept[2][start:end]
-        lstm_backward(by_h[:n], by_c[:n], active, before, after, by_gates, by_before[:n])
+        lstm_backward(by_h[:n], by_c[:n], active, before, after, by_gates[:n], by_before[:n])
+        for b in range(n):
+            for k in range(hidden):
+                for gate in range(4):
+                    by_sums[b, 4 * k + gate] = by_gates[b, gate, k]
         evaluate_backward(stage, transposed, start, end, by_sums[:n], by_matrix, by_layers, by_values[:n])
-        by_rows[start:end] = by_values[:n, :n_features]
-        by_h[:n] = by_values[:n, n_features:]
-        by_c[:n] = by_before[:n]
+        put(by_values[:n, :n_features], by_rows[start:end])
+        put(by_values[:n, n_features:], by_h[:n])
+        put(by_before[:n], by_c[:n])
 
 
 @jit
@@ -90,8 +96,8 @@ def gru_over(rows: Array, steps: Array, keeps: bool, gated: Any, last: Any, kept
         first = start if keeps else 0
         end = first + n
         for values in (gated[0], last[0]):
-            values[first:end, :n_features] = rows[start : start + n]
-        gated[0][first:end, n_features:] = h[:n]
+            put(rows[start : start + n], values[first:end, :n_features])
+        put(h[:n], gated[0][first:end, n_features:])
         evaluate(gated, first, end)
         for b in range(n):
             for k in range(hidden):
@@ -112,6 +118,7 @@ def gru_back(
     steps: Array,
     gated: Any,
     last: Any,
+    transposed: Any,
     kept: Any,
     by_found: Array,
     by_h: Array,
@@ -121,7 +128,6 @@ def gru_back(
 ) -> None:
     """Gradients of `gru_over`; see `lstm_back`."""
     active, fresh = kept
-    of_gated, of_last = np.ascontiguousarray(gated[2].transpose(0, 2, 1)), np.ascontiguousarray(last[2].transpose(0, 2, 1))
     for i in range(2):
         by_matrices[i][:] = 0
     by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
@@ -131,19 +137,20 @@ def gru_back(
     for s in range(len(steps) - 1, -1, -1):
         start, n = steps[s]
         end = start + n
-        by_h[:n] += by_found[start:end]
+        add(by_found[start:end], by_h[:n])
         for b in range(n):
             for k in range(hidden):
                 new, update, before = fresh[start + b, k], active[start + b, 1, k], gated[0][start + b, n_features + k]
                 by_new[b, k] = by_h[b, k] * (1 - update) * (1 - new * new)
                 by_gates[b, 2 * k + 1] = by_h[b, k] * (before - new) * update * (1 - update)
                 by_h[b, k] *= update
-        evaluate_backward(last, of_last, start, end, by_new[:n], by_matrices[1], by_layers, by_last[:n])
+        evaluate_backward(last, transposed[1], start, end, by_new[:n], by_matrices[1], by_layers, by_last[:n])
         for b in range(n):
             for k in range(hidden):
                 reset, by = active[start + b, 0, k], by_last[b, n_features + k]
                 by_gates[b, 2 * k] = by * gated[0][start + b, n_features + k] * reset * (1 - reset)
                 by_h[b, k] += by * reset
-        evaluate_backward(gated, of_gated, start, end, by_gates[:n], by_matrices[0], by_layers, by_gated[:n])
-        by_rows[start:end] = by_last[:n, :n_features] + by_gated[:n, :n_features]
-        by_h[:n] += by_gated[:n, n_features:]
+        evaluate_backward(gated, transposed[0], start, end, by_gates[:n], by_matrices[0], by_layers, by_gated[:n])
+        put(by_last[:n, :n_features], by_rows[start:end])
+        add(by_gated[:n, :n_features], by_rows[start:end])
+        add(by_gated[:n, n_features:], by_h[:n])
