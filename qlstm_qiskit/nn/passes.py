@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qlstm_qiskit.errors import ShapeError
 from qlstm_qiskit.exact import Filled
 from qlstm_qiskit.nn import sequence_kernels as kernels
 from qlstm_qiskit.nn.cell import States
@@ -65,6 +66,9 @@ class Pass(ABC):
     Args:
         plan, given: Of the pass.
         keep: Whether a way back follows.
+
+    Raises:
+        ShapeError: Replicas have unequal numbers of sequences.
     """
 
     n_states: ClassVar[int]
@@ -82,6 +86,9 @@ class Pass(ABC):
         if given.layers:
             self._layers = tuple(_of_replicas(layer, n) for layer, n in zip(given.layers, (2, 1, 2, 1), strict=True))
         self._stages = [self._stage(plan, index) for index in range(len(plan.stages))]
+        for stage in self._stages:
+            if any(n % len(stage[2]) for n in plan.sizes):
+                raise ShapeError(f"{plan.sizes[0]} sequences are not as many for each of {len(stage[2])} replicas.")
 
     @abstractmethod
     def forward(self) -> tuple[Tensor, ...]:

@@ -115,10 +115,9 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
         models: With circuits, all of one shape.
 
     Raises:
-        OptionError: There is none, or models are of different shapes, or have no circuits.
+        OptionError: There is none, or models are of different shapes or candidates, or have no circuits.
     """
-    shapes = {tuple((name, tuple(value.shape)) for name, value in model.state_dict().items()) for model in models}
-    if len(shapes) != 1 or any(model.circuits is None for model in models):
+    if len(set(map(_kind, models))) != 1 or models[0].circuits is None:
         raise OptionError("replicas are models with circuits, all of one shape; train the others one after another.")
     joint = copy.deepcopy(models[0])
     layers = [list(model.circuits.layers()) for model in models if model.circuits is not None]
@@ -148,6 +147,15 @@ def replica_bytes(model: Forecaster, *, samples: int, calls: int) -> int:
         if isinstance(exact, ExactBank):
             total += sum(form.bytes(n_gates, samples=samples, calls=calls, gradients=True) for form in exact.forms)
     return total
+
+
+def _kind(model: Forecaster) -> tuple[Any, ...]:
+    """What is the same of all replicas: the first one's candidates and options are taken for all."""
+    shapes = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
+    if (circuits := model.circuits) is None:
+        return shapes, None
+    cells = [(cell.input_map, cell.bank.mixing, cell.bank.sharing) for cell in circuits.layers()]
+    return shapes, type(circuits), circuits.gates, circuits.dropout, *cells
 
 
 def _stacked(parameters: Sequence[Any]) -> nn.Parameter:

@@ -197,12 +197,22 @@ def test_models_are_left_as_they_are() -> None:
         [],
         [*models(1, space=CONFIG1), *models(1)],
         [Forecaster(nn.LSTM(2, 2, batch_first=True), nn.Linear(2, 1))] * 2,
+        [*models(1, restrict=[[0], [1], [2], [3]]), *models(1, restrict=[[0], [1], [2], [4]])],
+        [*models(1, space=CONFIG1), *models(1, space=CONFIG1, input_map="arctan")],
     ],
-    ids=["none", "other shapes", "no circuits"],
+    ids=["none", "other shapes", "no circuits", "other candidates", "another input map"],
 )
 def test_what_are_no_replicas(made: list[Forecaster]) -> None:
     with pytest.raises(OptionError, match="replicas are models with circuits, all of one shape"):
         side_by_side(made)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_sequences_that_are_not_as_many_for_each_are_refused(gradients: bool) -> None:
+    joint = side_by_side(models(space=CONFIG1)).circuits
+    assert joint is not None
+    with torch.set_grad_enabled(gradients), pytest.raises(ShapeError, match="7 sequences are not as many for each of 3"):
+        joint(windows(1, 7).flatten(0, 1))
 
 
 def test_circuits_without_a_form_are_refused() -> None:
