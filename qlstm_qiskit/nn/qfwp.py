@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -91,6 +91,16 @@ class QFWPCell(RecurrentCell):
         theta = states[1] + self._widened(self.change(inputs), states[1])
         return self._outputs(bound[0], inputs, theta), theta
 
+    def stepper(self, bound: Stages) -> Callable[[Tensor, States], States]:
+        advance = super().stepper(bound)
+
+        def narrow(inputs: Tensor, states: States) -> States:
+            """A step with the entries of theta that are this cell's, as a call with hooks wants it; see `_widened`."""
+            h, own = advance(inputs, (states[0], states[1][:, : self.n_fast]))
+            return h, torch.cat((own, states[1][:, self.n_fast :]), dim=1)
+
+        return narrow if does_more(self, QFWPCell) else advance
+
     def over(self, sequence: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """All steps, whose fast weights depend on no circuit, so that one call evaluates the circuits of all of them.
 
@@ -103,13 +113,13 @@ class QFWPCell(RecurrentCell):
         """
         steps, samples = sequence.shape[:2]
         rows = sequence.flatten(0, 1)
-        after = theta + self._widened(self.change(rows), theta).view(steps, samples, -1).cumsum(0)
+        after = theta + self._widened(self.change(rows), theta).view(steps, samples, theta.shape[1]).cumsum(0)
         pairs = [(rows, after.flatten(0, 1))]
         if self.bank.path(samples=samples) != "primitives" and not torch.is_grad_enabled():
             pairs = list(zip(sequence, after, strict=True))  # step by step: no more is kept in memory at once
         (bound,) = self.bind(samples=len(pairs[0][0]), calls=len(pairs))
         outputs = torch.cat([self._outputs(bound, *pair) for pair in pairs])
-        return outputs.view(steps, samples, -1), after[-1]
+        return outputs.view(steps, samples, self.hidden_size), after[-1]
 
     def _widened(self, values: Tensor, like: Tensor) -> Tensor:
         """As wide as the state: in a stack of layers, theta has room for the cell that has most of them."""

@@ -268,3 +268,22 @@ def test_dropping_candidates_changes_no_fast_weight() -> None:
         after = made(x)
     torch.testing.assert_close(after[0], before[0])
     assert torch.equal(after[1][1], before[1][1])
+
+
+@pytest.mark.parametrize("hooked", [0, 2])
+def test_hooks_change_nothing_in_a_stack_of_cells_with_unequal_fast_weights(hooked: int) -> None:
+    spaces = [SearchSpace.from_circuits([own_circuit("long", 5)]), SearchSpace.from_circuits([own_circuit("short", 2)])]
+    made = QFWP(1, 2, 2, space=spaces + spaces[::-1], bidirectional=True, angle_std=1.0, n_qubits=3)
+    x, hx = drawn(4, 3, 1), (drawn(4, 3, 2), drawn(4, 3, 5))
+    expected, calls = made(x, hx), []
+    made.cells[hooked].register_forward_hook(lambda *_: calls.append(1))
+    outputs, states = made(x, hx)
+    assert len(calls) == len(x)
+    for found, own in zip((outputs, *states), (expected[0], *expected[1]), strict=True):
+        torch.testing.assert_close(found, own, rtol=0, atol=1e-12)
+
+
+def test_an_empty_batch_has_outputs_without_rows() -> None:
+    outputs, states = layer(bidirectional=True)(drawn(4, 0, 1))
+    assert outputs.shape == (4, 0, 4)
+    assert [tuple(own.shape) for own in states] == [(2, 0, 2), (2, 0, 5)]
