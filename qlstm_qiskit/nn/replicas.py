@@ -95,6 +95,7 @@ class ReplicaBank(nn.Module):
             angles, mixing = angles[:, list(gates)], None if mixing is None else mixing[:, list(gates)]
         if isinstance(exact, SampledBank):
             sampled = [cast(SampledBank, own._bank) for own in self._banks]
+            assert len(sampled) == n, "each draws by itself, so that none may be left out"
             return exact.bind_replicas(angles, mixing, banks=sampled, samples=samples // n, calls=calls, gates=gates)
         assert isinstance(exact, ExactBank | NoisyBank)
         return exact.bind_replicas(angles, mixing, samples=samples // n, calls=calls, gates=gates)
