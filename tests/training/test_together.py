@@ -343,7 +343,10 @@ REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
     "classes": (lambda: [QLSTMRegressor(**SMALL), QLSTMClassifier(**SMALL)], "are of different classes"),
     "twice": (lambda: [QLSTMRegressor(**SMALL)] * 2, "an estimator is given twice"),
     "a file twice": (lambda: [QLSTMRegressor(**SMALL, checkpoint="a.pt") for _ in range(2)], "a checkpoint is given twice"),
-    "ensembles": (lambda: [QLSTMRegressor(**SMALL, replicas=2, seed=seed) for seed in (0, 2)], "replicas=2: each training is of"),
+    "ensembles": (
+        lambda: [QLSTMRegressor(**SMALL, replicas=2, seed=seed) for seed in (0, 2)],
+        "replicas=2: each training is of",
+    ),
     "spaces": (
         lambda: [QLSTMRegressor(hidden_size=2, space=SearchSpace.handcrafted(n), depth=1) for n in (1, 2)],
         "these estimators differ in space",

@@ -148,7 +148,7 @@ def _reason_apart(spec: RunSpec, dataset: Dataset) -> str | None:
 
 def _at_once(spec: RunSpec, dataset: Dataset, module: Forecaster) -> int:
     """How many runs may be side by side: their bits do not depend on it."""
-    samples = spec.batch_size or len(dataset.x_train)
+    samples = (spec.batch_size or len(dataset.x_train)) * spec.repeats
     each = replica_bytes(module, samples=samples, calls=dataset.window * spec.num_layers)
     return min(_MOST, max(1, int(_SHARE * free_bytes(torch.device("cpu"))) // max(each, 1)))
 
