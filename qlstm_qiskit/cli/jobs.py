@@ -109,6 +109,8 @@ def jobs_resume(
             raise OptionError(f"--log has nothing to log: {run} was finished before.")
     folders = list(member_folders(run))
     folders = [folder for folder in folders if (folder / FILE).exists()] if len(folders) > 1 else folders
+    if not folders:
+        _require_leaving(run)
     if not folders or (folders == [run] and _killed_early(run)):
         _go_on(run, backends, log or [], quiet=json, trust=trust_provider)
         return
@@ -154,12 +156,17 @@ def _killed_early(run: Path) -> bool:
     there = [(run / name).exists() for name in ("config.json", "jobs.sqlite", "metrics.json")]
     if there != [True, False, False]:
         return False
+    _require_leaving(run)
+    return True
+
+
+def _require_leaving(run: Path) -> None:
+    """Refuse a training whose circuits do not leave this machine."""
     from qlstm_qiskit.experiments import load_spec
 
     options = load_spec(run).backend_options
     if options is None or not options.leaves:
         raise LedgerError(f"{run} trains, or trained, on this machine, where there are no jobs; train into another folder.")
-    return True
 
 
 def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool, trust: bool) -> bool:
