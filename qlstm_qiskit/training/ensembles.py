@@ -61,9 +61,7 @@ def members_of(estimator: Estimator, replicas: int) -> list[Estimator]:
     """
     options = estimator.get_params(deep=False)
     if options["start"] is not None:
-        raise OptionError(
-            f"replicas={replicas} differ in their random start, and start has one for all; leave one of them out."
-        )
+        raise OptionError(f"replicas={replicas} differ in their random start, and start has one for all; leave one out.")
     seed, kept = options["seed"], options["checkpoint"]
     made = []
     for place in range(replicas):
@@ -131,9 +129,7 @@ def require_replicas(estimators: Sequence[Estimator]) -> None:
             raise OptionError(f"{what} is given twice; each training needs its own.")
     several = next((estimator.replicas for estimator in estimators if estimator.replicas != 1), None)
     if several is not None:
-        raise OptionError(
-            f"replicas={several}: each training is of one model; leave it out, and give an estimator for each seed."
-        )
+        raise OptionError(f"replicas={several}: each training is of one model; leave it out, and give one estimator per seed.")
     if len({type(estimator) for estimator in estimators}) > 1:
         raise OptionError("these estimators are of different classes; give ones of one class.")
     first, *others = [describe(CheckedOptions.of(estimator)) | _objects(estimator) for estimator in estimators]

@@ -345,7 +345,7 @@ REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
     "a file twice": (lambda: [QLSTMRegressor(**SMALL, checkpoint="a.pt") for _ in range(2)], "a checkpoint is given twice"),
     "ensembles": (
         lambda: [QLSTMRegressor(**SMALL, replicas=2, seed=seed) for seed in (0, 2)],
-        "replicas=2: each training is of",
+        "replicas=2: each training",
     ),
     "spaces": (
         lambda: [QLSTMRegressor(hidden_size=2, space=SearchSpace.handcrafted(n), depth=1) for n in (1, 2)],
