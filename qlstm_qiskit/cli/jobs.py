@@ -109,9 +109,7 @@ def jobs_resume(
             raise OptionError(f"--log has nothing to log: {run} was finished before.")
     folders = list(member_folders(run))
     folders = [folder for folder in folders if (folder / FILE).exists()] if len(folders) > 1 else folders
-    if not folders:
-        _require_leaving(run)
-    if not folders or (folders == [run] and _killed_early(run)):
+    if _killed_early(run, folders):
         _go_on(run, backends, log or [], quiet=json, trust=trust_provider)
         return
     fetched, again, entries = list[Entry](), list[Entry](), list[Entry]()
@@ -151,22 +149,17 @@ def _print_next(entries: list[Entry]) -> None:
         print(f"Now run qlstm {' and '.join(sorted(commands))} again: what is done is answered from the record")
 
 
-def _killed_early(run: Path) -> bool:
-    """Whether a training on a device ended before it had a record of jobs."""
+def _killed_early(run: Path, folders: list[Path]) -> bool:
+    """Whether a training on a device ended before it had a record of jobs; `folders`: those that may have one."""
     there = [(run / name).exists() for name in ("config.json", "jobs.sqlite", "metrics.json")]
-    if there != [True, False, False]:
+    if folders and (folders != [run] or there != [True, False, False]):
         return False
-    _require_leaving(run)
-    return True
-
-
-def _require_leaving(run: Path) -> None:
-    """Refuse a training whose circuits do not leave this machine."""
     from qlstm_qiskit.experiments import load_spec
 
     options = load_spec(run).backend_options
     if options is None or not options.leaves:
         raise LedgerError(f"{run} trains, or trained, on this machine, where there are no jobs; train into another folder.")
+    return True
 
 
 def _go_on(run: Path, file: Path | None, loggers: list[str], *, quiet: bool, trust: bool) -> bool:
