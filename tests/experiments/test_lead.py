@@ -128,18 +128,17 @@ def test_exports_know_it(run: Run, csv: Path, tmp_path: Path) -> None:
     assert float(value) == pytest.approx(roll_out(run, csv, LEAD)["prediction"].iloc[-1], abs=1e-9)
 
 
-def test_an_exported_ensemble_knows_it(run: Run, csv: Path, tmp_path: Path) -> None:
-    train_run(run.spec.model_copy(update={"replicas": 2, "epochs": 1}), tmp_path / "run")
-    export_run(tmp_path / "run", "multilinear", tmp_path / "form")
+def test_an_exported_ensemble_knows_it(csv: Path, tmp_path: Path) -> None:
+    data = DataSpec(csv=str(csv), target="y", window=WINDOW, lead=LEAD)
+    path = train_run(RunSpec(data=data, model="config1", hidden_size=2, depth=1, epochs=1, replicas=2), tmp_path / "run").path
+    export_run(path, "multilinear", tmp_path / "form")
     done = subprocess.run(
         [sys.executable, tmp_path / "form" / "predict.py", csv], capture_output=True, text=True, check=True, timeout=120
     )
     header, *lines = done.stdout.splitlines()
     assert header == f"after_row,y+{LEAD},spread+{LEAD}"
-    _, value, spread = map(float, lines[-1].split(","))
-    table = roll_out(load_run(tmp_path / "run"), csv, LEAD).iloc[-1]
-    assert value == pytest.approx(table["prediction"], abs=1e-9)
-    assert spread == pytest.approx(table["spread"], abs=1e-9)
+    last = roll_out(load_run(path), csv, LEAD).iloc[-1]
+    assert list(map(float, lines[-1].split(","))) == pytest.approx([ROWS, last["prediction"], last["spread"]], abs=1e-9)
 
 
 def test_a_changed_lead_is_noticed(run: Run, tmp_path: Path) -> None:
