@@ -109,7 +109,7 @@ def jobs_resume(
             raise OptionError(f"--log has nothing to log: {run} was finished before.")
     folders = list(member_folders(run))
     folders = [folder for folder in folders if (folder / FILE).exists()] if len(folders) > 1 else folders
-    if not folders or (folders == [run] and _killed_early(run)):
+    if _killed_early(run, folders):
         _go_on(run, backends, log or [], quiet=json, trust=trust_provider)
         return
     fetched, again, entries = list[Entry](), list[Entry](), list[Entry]()
@@ -149,10 +149,10 @@ def _print_next(entries: list[Entry]) -> None:
         print(f"Now run qlstm {' and '.join(sorted(commands))} again: what is done is answered from the record")
 
 
-def _killed_early(run: Path) -> bool:
-    """Whether a training on a device ended before it had a record of jobs."""
+def _killed_early(run: Path, folders: list[Path]) -> bool:
+    """Whether a training on a device ended before it had a record of jobs; `folders`: those that may have one."""
     there = [(run / name).exists() for name in ("config.json", "jobs.sqlite", "metrics.json")]
-    if there != [True, False, False]:
+    if folders and (folders != [run] or there != [True, False, False]):
         return False
     from qlstm_qiskit.experiments import load_spec
 

@@ -167,12 +167,16 @@ class ExactBank:
         forms, n, g = self._forms_apart if apart else self.forms, *weights.shape[:2]
         if odd := self._except(forms):
             raise CircuitError(f"candidates {list(odd)} of this bank have no multilinear form.")
-        work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
-        needed = n * sum(form.bytes(g, **work) for form in forms)
+        needed = n * self.form_bytes(g, samples=samples, calls=calls, gradients=torch.is_grad_enabled(), apart=apart)
         require_bytes(needed, f"the multilinear forms of {n} replicas on {samples} samples each", weights.device)
         parts = [form.bind_replicas(weights, coefficients) for form in forms]
         n_outputs = self.n_outputs * (self.n_candidates if apart else 1)
         return BoundBank(OfReplicas(self, weights), weights[0], parts, n_outputs, is_native=True)
+
+    def form_bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool = True, apart: bool = False) -> int:
+        """Bytes that the multilinear forms of a pass take; arguments as in `bind_replicas`."""
+        forms = self._forms_apart if apart else self.forms
+        return sum(form.bytes(n_gates, samples=samples, calls=calls, gradients=gradients) for form in forms)
 
     @property
     def has_forms(self) -> bool:

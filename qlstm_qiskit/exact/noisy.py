@@ -102,6 +102,11 @@ class NoisyBank:
 
     has_forms = True  #: See `ExactBank.has_forms`.
 
+    def form_bytes(self, n_gates: int, *, samples: int, calls: int, gradients: bool = True, apart: bool = False) -> int:
+        """Bytes that the form of a pass takes; arguments as in `bind_replicas`."""
+        form = self.form.apart if apart else self.form
+        return form.bytes(n_gates, samples=samples, calls=calls, gradients=gradients)
+
     def apart(self, weights: Tensor, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate, (batch, gates, candidates, outputs)."""
         return self.bind_apart(weights, samples=len(inputs))(inputs)

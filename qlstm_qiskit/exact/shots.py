@@ -73,6 +73,10 @@ class SampledBank(ABC):
     def has_forms(self) -> bool:
         """As `ExactBank.has_forms`, of all that is evaluated."""
 
+    def form_bytes(self, n_gates: int, *, samples: int, calls: int) -> int:
+        """Bytes that the forms of all that is evaluated take in a pass with gradients; see `ExactBank.form_bytes`."""
+        return self._inner.form_bytes(n_gates, samples=samples, calls=calls, apart=self.n_candidates > 1)
+
     @abstractmethod
     def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Sample:
         """From inputs to sampled weighted sums, (batch, gates, outputs), without constants."""

@@ -48,6 +48,10 @@ class GaussianBank(SampledBank):
     def has_forms(self) -> bool:
         return self._means.has_forms and (self._pairs is None or self._pairs.has_forms)
 
+    def form_bytes(self, n_gates: int, *, samples: int, calls: int) -> int:
+        pairs = 0 if self._pairs is None else self._pairs.form_bytes(n_gates, samples=samples, calls=calls)
+        return pairs + super().form_bytes(n_gates, samples=samples, calls=calls)
+
     def _bound(self, weights: Tensor, mixing: Tensor | None, how: How) -> Sample:
         if self.n_candidates == 1:
             together = how.bound(self._means, weights, None)

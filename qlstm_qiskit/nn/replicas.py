@@ -95,6 +95,7 @@ class ReplicaBank(nn.Module):
             angles, mixing = angles[:, list(gates)], None if mixing is None else mixing[:, list(gates)]
         if isinstance(exact, SampledBank):
             sampled = [cast(SampledBank, own._bank) for own in self._banks]
+            assert len(sampled) == n, "each draws by itself, so that none may be left out"
             return exact.bind_replicas(angles, mixing, banks=sampled, samples=samples // n, calls=calls, gates=gates)
         assert isinstance(exact, ExactBank | NoisyBank)
         return exact.bind_replicas(angles, mixing, samples=samples // n, calls=calls, gates=gates)
@@ -138,14 +139,14 @@ def replica_bytes(model: Forecaster, *, samples: int, calls: int) -> int:
     """Bytes that a training step of one of several replicas holds for its multilinear forms.
 
     Args:
-        model: One of them, on the exact interpreter.
+        model: One of them, on the exact interpreter, with or without shots and noise.
         samples, calls: Windows of a batch, and calls of each circuit in a forward pass.
     """
     total = 0
     for cell in model.circuits.layers() if model.circuits is not None else ():
         exact, n_gates = cell.bank._bank, len(cell.gate_names)
-        if isinstance(exact, ExactBank):
-            total += sum(form.bytes(n_gates, samples=samples, calls=calls, gradients=True) for form in exact.forms)
+        if isinstance(exact, _Inner):
+            total += exact.form_bytes(n_gates, samples=samples, calls=calls)
     return total
 
 

@@ -55,8 +55,13 @@ def members_of(estimator: Estimator, replicas: int) -> list[Estimator]:
     Args:
         estimator: With the options of all.
         replicas: How many.
+
+    Raises:
+        OptionError: They would all start from the same parameters.
     """
     options = estimator.get_params(deep=False)
+    if options["start"] is not None:
+        raise OptionError(f"replicas={replicas} differ in their random start, and start has one for all; leave one out.")
     seed, kept = options["seed"], options["checkpoint"]
     made = []
     for place in range(replicas):
@@ -112,7 +117,8 @@ def require_replicas(estimators: Sequence[Estimator]) -> None:
         estimators: Which are to be trained side by side.
 
     Raises:
-        OptionError: There is none, they differ in other options, or one or its checkpoint is there twice.
+        OptionError: There is none, they differ in other options, one or its checkpoint is there twice, or one has several
+            models.
     """
     if not estimators:
         raise OptionError("there is no estimator to train; give one for each seed.")
@@ -121,6 +127,9 @@ def require_replicas(estimators: Sequence[Estimator]) -> None:
     for what, given in (("an estimator", list(map(id, estimators))), ("a checkpoint", kept)):
         if len(set(given)) < len(given):
             raise OptionError(f"{what} is given twice; each training needs its own.")
+    several = next((estimator.replicas for estimator in estimators if estimator.replicas != 1), None)
+    if several is not None:
+        raise OptionError(f"replicas={several}: each training is of one model; leave it out, and give one estimator per seed.")
     if len({type(estimator) for estimator in estimators}) > 1:
         raise OptionError("these estimators are of different classes; give ones of one class.")
     first, *others = [describe(CheckedOptions.of(estimator)) | _objects(estimator) for estimator in estimators]

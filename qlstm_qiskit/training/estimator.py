@@ -223,7 +223,7 @@ def train_together(
         Why they were fitted one after another, in words; None if they were trained side by side.
 
     Raises:
-        OptionError: There is none, they differ in other options, or one or its checkpoint is there twice.
+        OptionError: There is none, they differ in other options, one or its checkpoint is there twice, or one has replicas.
         TrainingError: Some diverged, and are as they were before; the others are fitted.
         KeyboardInterrupt: Ctrl-C before each had finished an epoch; those that had are fitted.
     """

@@ -13,6 +13,7 @@ from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware.interpreter.sampled import NoisyBackend, SampledBackend
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.noise import draw_each_from
 from qlstm_qiskit.nn.replicas import is_worth_it, side_by_side
 from qlstm_qiskit.search import WeightedSum
@@ -80,6 +81,8 @@ def _reason_of_circuits(fit: Fit) -> str | None:
         backend = cell.bank.backend
         if not isinstance(backend, StatevectorBackend | NoisyBackend | SampledBackend):
             return f"backend {backend.name} runs circuits, and only the exact interpreter has replicas"
+        if options.optimizer in WHOLE and (isinstance(backend, SampledBackend) or MIXINGS[cell.bank.mixing].sampled):
+            return f"{options.optimizer} evaluates some replicas without the others, and noise is drawn for all at once"
         if not is_worth_it(cell.bank, samples=fit.batch_size * options.repeats, calls=fit.train[0].shape[1]):
             return "not all of its circuits have a multilinear form that is worth it"
     return None

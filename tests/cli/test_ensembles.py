@@ -135,6 +135,7 @@ REFUSED = {
     "run/members/0.",
     "jobs cancel run": "run is an ensemble, and each of its members has a record of its own; give a member, such as "
     "run/members/0.",
+    "jobs resume run": "run trains, or trained, on this machine, where there are no jobs; train into another folder.",
     "train --dataset nile --replicas 0": "replicas is 0; it must be an integer of at least 1.",
 }
 

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from qlstm_qiskit.errors import BudgetError
 from qlstm_qiskit.experiments import resume_run, train_run
 from qlstm_qiskit.experiments.runs.ensemble import member_folder
+from qlstm_qiskit.experiments.runs.settle import settle
+from qlstm_qiskit.hardware import BackendSpec
+from qlstm_qiskit.hardware.config.parts import GuardSpec
 from qlstm_qiskit.hardware.jobs.ledger import FILE, Ledger
-from tests.experiments.device_work import WINDOW, spec, write_series
+from tests.experiments.device_work import IBM, WINDOW, connect, spec, write_series
 from tests.experiments.test_makers_killed import ENTRY, EVALUATE, LAB, accepted, command, in_child, said
+from tests.hardware.mock_service import Server
 
 R, EPOCHS = 2, 2
 TRAINED = R * 2 * WINDOW * EPOCHS  # by SPSA, one batch an epoch
@@ -53,6 +58,30 @@ def train() -> None:
         resume_run(run, trust=True)
     else:
         train_run(spec(Path("wave.csv"), LAB, optimizer="spsa", epochs=EPOCHS, replicas=R), run)
+
+
+def test_the_guard_counts_all_members_when_it_begins_and_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(tmp_path / "service")
+    connect(server, monkeypatch)
+    csv = write_series(tmp_path, 12)
+
+    def limited(most: int) -> BackendSpec:
+        return IBM.model_copy(update={"guard": GuardSpec(max_circuits=most)})
+
+    with pytest.raises(BudgetError) as caught:
+        train_run(spec(csv, limited(1)), tmp_path / "one")
+    one = int(str(caught.value).split(" would take ")[1].split()[0].replace(",", ""))
+    with pytest.raises(BudgetError, match=f"training 2 models on 'ibm' would take {2 * one} circuits"):
+        train_run(spec(csv, limited(one), replicas=R), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()  # what a process leaves that was killed before its first member
+    begun = settle(spec(csv, limited(2 * one), replicas=R))[0]
+    (tmp_path / "run" / "config.json").write_text(begun.model_dump_json())
+    with pytest.raises(BudgetError, match=f"training 2 models on 'ibm' would take {2 * one} circuits"):
+        resume_run(tmp_path / "run", options=limited(one))
+    assert "submit" not in server.requests
 
 
 def test_a_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:

@@ -113,6 +113,9 @@ def test_finished_runs_are_read_and_others_are_refused(csv: Path, tmp_path: Path
         train_runs([specs[0], specs[1].model_copy(update={"lr": 0.5})], outs[:2])
     with pytest.raises(OptionError, match="is given twice"):
         train_runs(specs[:2], [outs[0], tmp_path / "." / "0"])
+    with pytest.raises(OptionError, match="replicas=2: each of these runs has one model"):
+        train_runs([spec.model_copy(update={"replicas": 2}) for spec in specs[:2]], folders(tmp_path / "new", 2))
+    assert not (tmp_path / "new").exists()
     with pytest.raises(OptionError, match="0 runs and 0 folders"):
         train_runs([], [])
 
@@ -236,3 +239,9 @@ def test_circuits_that_say_nothing_and_little_memory(csv: Path, tmp_path: Path, 
     train_runs(specs, folders(tmp_path / "few"))
     assert sizes == [1, 2, 1], "asked once; two fit"
     assert [outcome(out) for out in folders(tmp_path / "few")] == [outcome(out) for out in folders(tmp_path / "whole")]
+    sizes.clear()
+    monkeypatch.setattr(together, "replica_bytes", lambda *given, **options: 0)
+    monkeypatch.setattr(together, "_MOST", 2)
+    train_runs(specs, folders(tmp_path / "files"))
+    assert sizes == [1, 2, 1], "each holds its folder, and files, open"
+    assert [outcome(out) for out in folders(tmp_path / "files")] == [outcome(out) for out in folders(tmp_path / "whole")]

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from qlstm_qiskit import QGRU, QLSTM, SearchSpace
 from qlstm_qiskit.errors import CircuitError, OptionError, ShapeError
-from qlstm_qiskit.exact import ExactBank, replicas
+from qlstm_qiskit.exact import ExactBank, noisy, replicas
+from qlstm_qiskit.exact import bank as exact_bank
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.nn import CircuitBank, Forecaster
-from qlstm_qiskit.nn.replicas import ReplicaBank, side_by_side
+from qlstm_qiskit.nn.replicas import ReplicaBank, replica_bytes, side_by_side
 from qlstm_qiskit.space import Candidate
 
 CONFIG1 = SearchSpace.handcrafted(1)
@@ -122,6 +123,16 @@ def test_each_draws_what_it_would_draw_by_itself(kind: str) -> None:
     counts = {model.circuits.cells[0].bank.backend.draws.count for model in own}  # type: ignore[union-attr]
     n_stages = 2 if "GRU" in kind else 1
     assert counts == ({0} if "shots" not in kind and "bit" not in kind else {2 * 3 * n_stages})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SAMPLED if "GRU" not in kind])
+def test_bytes_are_those_that_a_pass_asks_for(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, asked = sampled(*SAMPLED[kind], n=1), list[int]()
+    for module in (exact_bank, noisy):
+        monkeypatch.setattr(module, "require_bytes", lambda needed, *about: asked.append(needed))
+    inputs = windows(1)[0]
+    side_by_side(own)(inputs)
+    assert replica_bytes(own[0], samples=len(inputs), calls=inputs.shape[1]) == sum(asked) > 0
 
 
 @pytest.mark.parametrize("kind", ["shots, candidates", "bit strings, candidates", "shots and noise, candidates"])

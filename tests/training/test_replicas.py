@@ -136,6 +136,12 @@ def test_a_member_that_diverges_ends_the_fit(fitted: QLSTMRegressor) -> None:
     np.testing.assert_array_equal(model.predict(X), fitted.predict(X))
 
 
+def test_one_start_of_all_is_refused(fitted: QLSTMRegressor) -> None:
+    start = fitted.estimators_[0].module_.state_dict()
+    with pytest.raises(OptionError, match="replicas=3 differ in their random start, and start has one for all"):
+        clone(fitted).set_params(start=start).fit(X, Y)
+
+
 def test_the_forecaster_of_sktime_takes_it() -> None:
     sktime = pytest.importorskip("qlstm_qiskit.training.sktime")
     series = np.sin(np.arange(30) / 3)

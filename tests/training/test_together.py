@@ -235,6 +235,14 @@ APART: dict[str, tuple[dict[str, Any], str]] = {
         "the callback EarlyStopping may act on a step",
     ),
     "no circuits": ({"model": "lstm", "depth": None}, "has no circuits"),
+    "line searches with shots": (
+        {"optimizer": "lbfgs", "batch_size": 0, "backend": "exact-shots"},
+        "lbfgs evaluates some replicas without the others",
+    ),
+    "line searches with noise of a choice": (
+        {"optimizer": "lbfgs", "batch_size": 0, "model": "diffqas", "mixing": "gumbel-softmax"},
+        "lbfgs evaluates some replicas without the others",
+    ),
 }
 
 
@@ -335,6 +343,10 @@ REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
     "classes": (lambda: [QLSTMRegressor(**SMALL), QLSTMClassifier(**SMALL)], "are of different classes"),
     "twice": (lambda: [QLSTMRegressor(**SMALL)] * 2, "an estimator is given twice"),
     "a file twice": (lambda: [QLSTMRegressor(**SMALL, checkpoint="a.pt") for _ in range(2)], "a checkpoint is given twice"),
+    "ensembles": (
+        lambda: [QLSTMRegressor(**SMALL, replicas=2, seed=seed) for seed in (0, 2)],
+        "replicas=2: each training",
+    ),
     "spaces": (
         lambda: [QLSTMRegressor(hidden_size=2, space=SearchSpace.handcrafted(n), depth=1) for n in (1, 2)],
         "these estimators differ in space",

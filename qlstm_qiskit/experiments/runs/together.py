@@ -27,6 +27,9 @@ from qlstm_qiskit.storage import claimed, exists, make_folders
 from qlstm_qiskit.training.checkpoint import read_progress
 from qlstm_qiskit.training.estimator import Estimator, fit_side_by_side
 
+#: Runs side by side at the most: each holds files open, and more of them save no more time.
+_MOST = 64
+
 #: Share of the free memory that circuits of runs side by side may take: other processes do the same.
 _SHARE = 0.25
 
@@ -56,7 +59,7 @@ def train_runs(
         finished epochs.
 
     Raises:
-        OptionError: There is no run, they differ in something else, or a folder is given twice.
+        OptionError: There is no run, they differ in something else, one is an ensemble, or a folder is given twice.
         RunError: A folder holds another run, or another process trains into it.
         QLSTMError: As in `train_run`.
         KeyboardInterrupt: Ctrl-C before each had finished an epoch.
@@ -115,6 +118,10 @@ def _require_group(specs: Sequence[RunSpec], outs: Sequence[Path]) -> None:
     twice = next((out for out in places if places.count(out) > 1), None)
     if twice is not None:
         raise OptionError(f"the folder {twice} is given twice; each run needs its own.")
+    if specs[0].replicas != 1:
+        raise OptionError(
+            f"replicas={specs[0].replicas}: each of these runs has one model; leave it out, or train an ensemble by train_run."
+        )
     for spec in specs[1:]:
         differing = [name for name, value in specs[0] if name not in _OWN and getattr(spec, name) != value]
         if differing:
@@ -141,9 +148,9 @@ def _reason_apart(spec: RunSpec, dataset: Dataset) -> str | None:
 
 def _at_once(spec: RunSpec, dataset: Dataset, module: Forecaster) -> int:
     """How many runs may be side by side: their bits do not depend on it."""
-    samples = spec.batch_size or len(dataset.x_train)
+    samples = (spec.batch_size or len(dataset.x_train)) * spec.repeats
     each = replica_bytes(module, samples=samples, calls=dataset.window * spec.num_layers)
-    return max(1, int(_SHARE * free_bytes(torch.device("cpu"))) // max(each, 1))
+    return min(_MOST, max(1, int(_SHARE * free_bytes(torch.device("cpu"))) // max(each, 1)))
 
 
 def _one_after_another(

@@ -104,7 +104,7 @@ def _train_ensemble(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: i
     spec, dataset, _ = settle(spec)
     options = spec.backend_options
     assert options is not None
-    if options.leaves and not begun:
+    if options.leaves:
         _require_affordable(spec, options, dataset)
     made = make_folders(out)
     started = time.perf_counter()
