@@ -128,6 +128,19 @@ def test_exports_know_it(run: Run, csv: Path, tmp_path: Path) -> None:
     assert float(value) == pytest.approx(roll_out(run, csv, LEAD)["prediction"].iloc[-1], abs=1e-9)
 
 
+def test_an_exported_ensemble_knows_it(csv: Path, tmp_path: Path) -> None:
+    data = DataSpec(csv=str(csv), target="y", window=WINDOW, lead=LEAD)
+    path = train_run(RunSpec(data=data, model="config1", hidden_size=2, depth=1, epochs=1, replicas=2), tmp_path / "run").path
+    export_run(path, "multilinear", tmp_path / "form")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "form" / "predict.py", csv], capture_output=True, text=True, check=True, timeout=120
+    )
+    header, *lines = done.stdout.splitlines()
+    assert header == f"after_row,y+{LEAD},spread+{LEAD}"
+    last = roll_out(load_run(path), csv, LEAD).iloc[-1]
+    assert list(map(float, lines[-1].split(","))) == pytest.approx([ROWS, last["prediction"], last["spread"]], abs=1e-9)
+
+
 def test_a_changed_lead_is_noticed(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)

@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         windows = np.array([rows[end - window : end] for end in range(window, len(rows) + 1)])
         mean, spread = predict(reader, models, windows)
         target = ("'" if model["target"][:1] in tuple("=+-@") else "") + model["target"]  # no formula of a spreadsheet
-        steps = range(1, model["horizon"] + 1)
+        steps = range(model["lead"], model["lead"] + model["horizon"])
         writer = csv.writer(sys.stdout)
         writer.writerow(["after_row", *(f"{target}+{k}" for k in steps), *(f"spread+{k}" for k in steps)])
         table = np.concatenate([mean, spread], axis=1).tolist()
