@@ -19,6 +19,9 @@ def reason_not_audited(config: Mapping[str, Any]) -> str | None:
     """
     data, backend = (own if isinstance(own := config.get(name), Mapping) else {} for name in ("data", "backend_options"))
     model, bank = config.get("model"), config.get("bank", OF_MODEL["bank"].default)
+    replicas = config.get("replicas", 1)
+    if replicas != 1:
+        return f"it is an ensemble of {replicas} models, and each row of an audit trains one per seed; give a member (members/0)."
     if model in CLASSICAL:
         return f"its model is {model}, which has no circuits that could be replaced; give the run of a model with circuits."
     if data.get("task", "regression") != "regression":
