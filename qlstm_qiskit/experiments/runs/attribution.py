@@ -29,6 +29,7 @@ class Attribution:
         predictions: Of the windows, (windows, outputs).
         reference: Of the baseline, (outputs,).
         features: Names of the features.
+        lead: Rows from the last of a window to the first that it predicts.
     """
 
     values: NDArray[np.float64]
@@ -36,11 +37,15 @@ class Attribution:
     predictions: NDArray[np.float64]
     reference: NDArray[np.float64]
     features: tuple[str, ...]
+    lead: int = 1
 
     @property
     def lags(self) -> tuple[int, ...]:
-        """Rows before the first that is predicted, in the order of `values`; 1 is the newest."""
-        return tuple(range(self.values.shape[1], 0, -1))
+        """Rows before the first that is predicted, in the order of `values`; the newest is `lead`.
+
+        Of classes, which are those of a window's last row, that row is 1.
+        """
+        return tuple(range(self.lead + self.values.shape[1] - 1, self.lead - 1, -1))
 
     @property
     def gap(self) -> float:
@@ -85,7 +90,7 @@ def attribute(
     forecaster = run.forecaster if run.exact is None else run.exact
     values = _integrated(forecaster, windows, baseline, run.header.n_outputs, nodes)
     found = predict_windows(forecaster, np.concatenate([baseline[None], windows]))
-    return Attribution(values, baseline, found[1:], found[0], tuple(run.header.features))
+    return Attribution(values, baseline, found[1:], found[0], tuple(run.header.features), run.header.lead)
 
 
 def has_captum() -> bool:
