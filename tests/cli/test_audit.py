@@ -56,6 +56,14 @@ def test_an_audit_beside_its_run(qlstm, trained) -> None:
     assert Path("page.html").read_bytes() == (folder / "audit.html").read_bytes()
 
 
+def test_an_audit_of_the_folder_that_one_stands_in(qlstm, trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained("circuits")
+    monkeypatch.chdir("circuits")
+    code, _, err = qlstm("audit", ".", "--seeds", 1, "--jobs", 1, "--banks", "tanh")
+    assert (code, err) == (0, "")
+    assert Path("../circuits-audit/audit.json").exists()
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     slow_but(
