@@ -68,6 +68,15 @@ def test_ranks_by_hand() -> None:
     assert {pair: one.p_holm for pair, one in found.pairs.items()} == pytest.approx(holm)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("error", [1.0, np.inf])
+def test_errors_that_are_all_the_same_are_no_difference(error: float) -> None:
+    found = ranks(Ranking(), ROWS, {(row, f"t{n}"): error for row in ROWS for n in range(4)}, {})
+    assert (found.statistic, found.p) == (0, 1)
+    assert set(found.mean.values()) == {2.5}
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
 def test_validation_errors_choose_and_test_errors_do_not() -> None:
     test, valid = errors(9), errors(9, seed=1)
     for task in range(9):
