@@ -162,9 +162,9 @@ def ranks_figure(table: Table) -> Figure:
             label_fmt_left="{label} ({rank:.2f})",
             label_fmt_right="({rank:.2f}) {label}",
             label_props={"fontsize": 8},
-            elbow_props={"linewidth": 1.0},
-            marker_props={"s": 18},
-            crossbar_props={"color": "0.1", "marker": "o", "markersize": 3, "linewidth": 1.6},
+            elbow_props={"linewidth": 1.0, "clip_on": False},  # of a row that is always the first or the last, too
+            marker_props={"s": 18, "clip_on": False},
+            crossbar_props={"color": "0.1", "marker": "o", "markersize": 3, "linewidth": 1.6, "clip_on": False},
             color_palette=colours,
             text_h_margin=0.02 * len(mean),
         )

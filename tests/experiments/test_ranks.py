@@ -17,7 +17,7 @@ from qlstm_qiskit.experiments.studies.statistics import compare
 from qlstm_qiskit.experiments.studies.study import Study, load_study
 from qlstm_qiskit.experiments.studies.table import table
 from qlstm_qiskit.report.pages.study import study_page
-from qlstm_qiskit.report.ranks import draw_ranks, rank_tables
+from qlstm_qiskit.report.ranks import draw_ranks, rank_tables, ranks_figure
 from qlstm_qiskit.report.table import draw_table, markdown
 
 ROWS = ["a", "b", "c", "d"]
@@ -157,6 +157,12 @@ def test_the_table_of_a_study_ranks_medians(tmp_path: Path) -> None:
     assert plain.ranks is None
     assert "ranks" not in plain.to_json()
     assert draw_ranks(plain, tmp_path / "none") == []
+
+
+def test_the_lines_of_a_row_that_is_always_last_are_drawn_whole() -> None:
+    for axes in ranks_figure(table(study(), records())).axes:
+        assert not any(artist.get_clip_on() for artist in (*axes.lines, *axes.collections))
+        assert len(axes.collections) == 3
 
 
 def test_tests_of_pairs_stand_where_they_are_said_to() -> None:
