@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qlstm_qiskit.cli.ensembles import require_single
 from qlstm_qiskit.cli.formats import encoded, require_format
 from qlstm_qiskit.cli.options import Json, RunFolder
 from qlstm_qiskit.cli.output import print_json, print_table
@@ -42,7 +41,6 @@ def attribute(
     """
     if find_spec("captum") is None:
         raise OptionError(f"attribution needs captum: {installing('explain')}.")
-    require_single(run, "`qlstm attribute` reads")
     if windows is not None:
         require_at_least("--windows", windows, 1)
     if out is not None:

@@ -60,14 +60,3 @@ def test_without_captum(qlstm, run: Path, monkeypatch: pytest.MonkeyPatch) -> No
     code, _, err = qlstm("attribute", run)
     assert code == 2
     assert "needs captum" in err
-
-
-def test_an_ensemble_is_refused_before_anything_is_loaded(qlstm, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("both").mkdir()
-    Path("both/config.json").write_text('{"replicas": 2}')
-    monkeypatch.setattr("qlstm_qiskit.experiments.load_run", None)
-    code, _, err = qlstm("attribute", "both")
-    assert (code, err) == (
-        2,
-        "error: both is an ensemble of 2 models, and `qlstm attribute` reads one; give a member, such as both/members/0.\n",
-    )

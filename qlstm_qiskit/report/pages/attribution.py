@@ -36,6 +36,9 @@ def attribution_section(run: Run) -> Iterator[Section]:
     if not has_captum():
         yield Section(title, [Text(f"Needs captum: {installing('explain')}.")])
         return
+    if len(run.members) > 1 and run.header.classes is not None:
+        yield Section(title, [Text("Of classes it is that of one model: see the page of a member.")])
+        return
     widest = widest_circuit(run)
     if widest > MOST_QUBITS:
         yield Section(title, [Text(f"On {widest} qubits it takes minutes; use qlstm attribute RUN.")])
