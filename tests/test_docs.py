@@ -36,7 +36,7 @@ WITH_CODE = [path for path in PAGES if BLOCK.search(path.read_text())]
 #: The public packages below `qlstm_qiskit` itself.
 ROOMS = ("circuits", "space", "search", "nn", "training", "hardware", "experiments", "data", "exact", "report")
 #: What builds an error for the caller to raise, or raises it.
-BUILDERS = {"unknown_option": "OptionError", "require_at_least": "OptionError"}
+BUILDERS = {"unknown_option": "OptionError", "one_model_needed": "OptionError", "require_at_least": "OptionError"}
 
 
 #: How commands begin that a page may name in a block of shell and that are not tried: they install.

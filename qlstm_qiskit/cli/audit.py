@@ -55,7 +55,8 @@ def audit(
     for name, value in (("seeds", seeds), ("epochs", epochs), ("jobs", jobs)):
         if value is not None:
             require_at_least(name, value, 1)
-    folder = run.with_name(f"{run.resolve().name}-audit") if out is None else out
+    beside = run if run.name not in ("", "..") else run.resolve()
+    folder = beside.with_name(f"{run.resolve().name}-audit") if out is None else out
     found = _run(run, folder, jobs, {"seeds": seeds, "banks": chosen, "epochs": epochs})
     written = _written(found, folder)
     if json:
@@ -117,7 +118,7 @@ def _said(record: dict[str, Any]) -> str:
 
 def _print(found: Audit) -> None:
     from qlstm_qiskit.experiments.studies.audited import seeds_in_words
-    from qlstm_qiskit.report.audit import errors, said_of, sizes, verdicts
+    from qlstm_qiskit.report.audit import errors, said_of, shared_times, sizes, verdicts
 
     costs = {row[0]: row for row in errors(found).rows}
     rows = [[row[0], *row[2:], *costs[row[0]][1:]] for row in sizes(found).rows]
@@ -125,4 +126,4 @@ def _print(found: Audit) -> None:
     print_table(f"{found.model} on {found.dataset}, {seeds_in_words(len(found.seeds))}", header, rows)
     part = verdicts(found)
     print_table("Errors as a multiple of those with circuits", part.header, part.rows, text=("verdict",))
-    print("\n".join([*said_of(found), "", found.answer]))
+    print("\n".join([*shared_times(found), *said_of(found), "", found.answer]))

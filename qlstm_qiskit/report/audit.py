@@ -49,11 +49,19 @@ def errors(audit: Audit) -> TablePart:
     about = (
         "Test MSE after training, scaled units: median over seeds with its 95 % interval (BCa bootstrap; the range of fewer "
         "than 6). Times: medians, on the machine that trained; circuits: for each prediction, on a device times its shots."
+        + "".join(f" {text}" for text in shared_times(audit))
         + (f" {diverged} trainings diverged and count as infinite." if diverged > 1 else "")
         + (" 1 training diverged and counts as infinite." if diverged == 1 else "")
     )
     header = ["model", "test MSE", "training (s)", "step (ms)", "circuits"]
     return TablePart("Errors and cost", about, header, [_errors(own) for own in audit.rows])
+
+
+def shared_times(audit: Audit) -> list[str]:
+    """What times of seeds that ran side by side are, in a sentence; none where each ran by itself."""
+    rows = ", ".join(own.row for own in audit.rows if own.shared)
+    said = f"Seeds of {rows} ran side by side, and times are each one's share: a training by itself takes longer."
+    return [said] if rows else []
 
 
 def protocol(audit: Audit) -> list[str]:

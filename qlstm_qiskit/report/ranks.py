@@ -56,9 +56,9 @@ def about_choice(found: Ranks) -> str:
     if own is None:
         return ""
     return (
-        f"Of {len(own.by_validation)} models that have a rival of equal size and recipe, validation errors choose {own.row} "
-        f"(mean rank {own.by_validation[own.row]:.2f} among them). By test errors its mean rank is {found.mean[own.row]:.2f}, "
-        f"that of its rival {own.rival} {found.mean[own.rival]:.2f}: {own.ratio:.2f} times as high. Wilcoxon's test of these "
+        f"Of the models that have a rival of equal size and recipe ({len(own.by_validation)}) validation errors choose "
+        f"{own.row} (mean rank {own.by_validation[own.row]:.2f} among them). By test errors its mean rank is "
+        f"{found.mean[own.row]:.2f}, that of its rival {own.rival} {found.mean[own.rival]:.2f}: {own.ratio:.2f} times as high. Wilcoxon's test of these "
         f"two alone: p = {own.comparison.p:.2g}, {_VERDICTS[own.comparison.verdict]}; the median ratio of errors is "
         f"{own.comparison.ratio:.2g}."
     )
@@ -162,9 +162,9 @@ def ranks_figure(table: Table) -> Figure:
             label_fmt_left="{label} ({rank:.2f})",
             label_fmt_right="({rank:.2f}) {label}",
             label_props={"fontsize": 8},
-            elbow_props={"linewidth": 1.0},
-            marker_props={"s": 18},
-            crossbar_props={"color": "0.1", "marker": "o", "markersize": 3, "linewidth": 1.6},
+            elbow_props={"linewidth": 1.0, "clip_on": False},  # of a row that is always the first or the last, too
+            marker_props={"s": 18, "clip_on": False},
+            crossbar_props={"color": "0.1", "marker": "o", "markersize": 3, "linewidth": 1.6, "clip_on": False},
             color_palette=colours,
             text_h_margin=0.02 * len(mean),
         )

@@ -16,6 +16,7 @@ OF = {
     "lstm": ["--model", "lstm"],
     "search": ["--model", "diffqas", "--depth", 1, "--strategy", "softmax"],
     "shots": ["--model", "config1", "--depth", 1, "--backend", "exact-shots"],
+    "ensemble": ["--model", "config1", "--depth", 1, "--replicas", 2],
 }
 
 
@@ -55,11 +56,24 @@ def test_an_audit_beside_its_run(qlstm, trained) -> None:
     assert Path("page.html").read_bytes() == (folder / "audit.html").read_bytes()
 
 
+def test_an_audit_of_the_folder_that_one_stands_in(qlstm, trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained("circuits")
+    monkeypatch.chdir("circuits")
+    code, _, err = qlstm("audit", ".", "--seeds", 1, "--jobs", 1, "--banks", "tanh")
+    assert (code, err) == (0, "")
+    assert Path("../circuits-audit/audit.json").exists()
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     slow_but(
-        [("lstm", "its model is lstm, which has no circuits"), ("shots", "trained on exact-shots, whose shots or noise")],
         [
+            ("lstm", "its model is lstm, which has no circuits"),
+            ("shots", "trained on exact-shots, whose shots or noise"),
+            ("ensemble", "it is an ensemble of 2 models"),
+        ],
+        [
+            ("ensemble", "it is an ensemble of 2 models"),
             ("lstm", "its model is lstm, which has no circuits"),
             ("shots", "trained on exact-shots, whose shots or noise"),
             ("replaced", "its circuits are replaced by tanh already"),

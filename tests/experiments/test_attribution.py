@@ -14,6 +14,7 @@ from qlstm_qiskit.errors import OptionError, ShapeError
 from qlstm_qiskit.exact import FourierSeries
 from qlstm_qiskit.experiments import Attribution, DataSpec, Run, RunSpec, attribute, load_run, train_run
 from qlstm_qiskit.nn import CircuitBank, Forecaster, predict_windows
+from qlstm_qiskit.report.pages.write import write_report
 from qlstm_qiskit.space import SearchSpace
 
 
@@ -110,6 +111,23 @@ def test_fast_weights_and_classes_are_attributed_too(tmp_path: Path) -> None:
     assert found.values.shape == (4, 4, 1, 2)
     assert found.gap < 1e-7
     np.testing.assert_allclose(found.predictions, predict_windows(run.forecaster, run.dataset.x_test[:4]), atol=1e-9)
+
+
+def test_values_of_an_ensemble_are_the_mean_of_its_members(tmp_path: Path) -> None:
+    small = {"model": "config1", "hidden_size": 1, "depth": 1, "epochs": 1, "batch_size": 60, "replicas": 2}
+    run = load_run(train_run(RunSpec(data=DataSpec(dataset="damped_shm"), **small), tmp_path / "run").path)
+    windows = run.dataset.x_test[:5]
+    found, each = attribute(run, windows), [attribute(member, windows).values for member in run.members]
+    np.testing.assert_allclose(found.values, np.mean(each, axis=0), atol=1e-15)
+    assert np.abs(each[0] - each[1]).max() > 1e-4
+    np.testing.assert_allclose(found.predictions, run.predict_scaled(windows), atol=1e-12)
+    assert found.gap < 1e-8
+    assert write_report(tmp_path / "run", tmp_path / "page.html").kind == "run"
+    labelled = DataSpec(dataset="italy_power_demand", task="classification")
+    run = load_run(train_run(RunSpec(data=labelled, **small), tmp_path / "classes").path)
+    with pytest.raises(OptionError, match="attribution of classes needs one; give a member"):
+        attribute(run)
+    assert write_report(tmp_path / "classes", tmp_path / "classes.html").kind == "run"
 
 
 def test_mistakes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

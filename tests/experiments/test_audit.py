@@ -51,6 +51,7 @@ def test_an_audit_trains_pairs_and_is_read_again(run: Path, tmp_path: Path) -> N
     assert found.retrained is not None
     assert found.retrained.here == found.retrained.there == load_run(run).metrics["test_mse"]
     assert found.seeds == (0, 1)
+    assert [row.shared for row in found.rows] == [True, False, False], "times of circuits are shares"
     assert [test.verdict for test in found.tests] == ["too few"] * 2
     assert found.answer == "2 seeds cannot decide; give at least 7 (--seeds)."
     records = read_records(out)

@@ -61,6 +61,7 @@ def test_fewest_pairs() -> None:
     assert few.interval is None
     assert few.detectable is None
     assert effect([1.0] * 6, [1.0, 2, 3, 4, 5, 6], tests=3).detectable is None
+    assert effect([1.0] * 6, [2.0] * 6, tests=3).detectable is None, "nor where all pairs differ by one factor"
 
 
 def test_runs_that_diverged() -> None:

@@ -17,7 +17,7 @@ from qlstm_qiskit.experiments.studies.statistics import compare
 from qlstm_qiskit.experiments.studies.study import Study, load_study
 from qlstm_qiskit.experiments.studies.table import table
 from qlstm_qiskit.report.pages.study import study_page
-from qlstm_qiskit.report.ranks import draw_ranks, rank_tables
+from qlstm_qiskit.report.ranks import draw_ranks, rank_tables, ranks_figure
 from qlstm_qiskit.report.table import draw_table, markdown
 
 ROWS = ["a", "b", "c", "d"]
@@ -66,6 +66,15 @@ def test_ranks_by_hand() -> None:
         before = max(before, min(1.0, (6 - place) * raw[pair]))
         holm[pair] = before
     assert {pair: one.p_holm for pair, one in found.pairs.items()} == pytest.approx(holm)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("error", [1.0, np.inf])
+def test_errors_that_are_all_the_same_are_no_difference(error: float) -> None:
+    found = ranks(Ranking(), ROWS, {(row, f"t{n}"): error for row in ROWS for n in range(4)}, {})
+    assert (found.statistic, found.p) == (0, 1)
+    assert set(found.mean.values()) == {2.5}
+    assert json.dumps(found.to_json(), allow_nan=False)
 
 
 def test_validation_errors_choose_and_test_errors_do_not() -> None:
@@ -148,6 +157,12 @@ def test_the_table_of_a_study_ranks_medians(tmp_path: Path) -> None:
     assert plain.ranks is None
     assert "ranks" not in plain.to_json()
     assert draw_ranks(plain, tmp_path / "none") == []
+
+
+def test_the_lines_of_a_row_that_is_always_last_are_drawn_whole() -> None:
+    for axes in ranks_figure(table(study(), records())).axes:
+        assert not any(artist.get_clip_on() for artist in (*axes.lines, *axes.collections))
+        assert len(axes.collections) == 3
 
 
 def test_tests_of_pairs_stand_where_they_are_said_to() -> None:

@@ -127,6 +127,7 @@ def hostile_audit(folder: Path) -> Path:
             seconds=12.5,
             step_ms=3.25,
             circuits=16 * (row == "circuits"),
+            shared=row == "circuits",
         )
         for row, scale, diverged in (("circuits", 1.0, False), ("products", 2.0, True), ("tanh", 0.5, False))
     )

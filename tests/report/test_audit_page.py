@@ -30,8 +30,9 @@ def test_a_page_says_what_a_referee_asks(tmp_path: Path) -> None:
         "8 seeds, 0 to 7",
         "the circuits are better: p (Holm) is below 0.05",
         "It is about one series",
-        "qlstm audit RUN --seeds 8 --banks products,tanh --out again",
+        "qlstm audit RUN --seeds 8 --banks products,tanh --epochs 20 --out again",
         "1 training diverged and counts as infinite.",
+        "Seeds of circuits ran side by side, and times are each one's share: a training by itself takes longer.",
     ):
         assert text in words, text
     assert SCRIPT in words

@@ -38,6 +38,21 @@ def test_figures_are_of_what_attribute_gives(run: Run) -> None:
         assert cells["zmax"] == pytest.approx(np.abs(values).max())
 
 
+def test_lags_of_a_lead_are_rows_before_the_one_that_is_predicted(tmp_path: Path) -> None:
+    data = DataSpec(dataset="henon", lead=3)
+    spec = RunSpec(data=data, model="config1", hidden_size=1, depth=1, epochs=1, batch_size=600)
+    run = load_run(train_run(spec, tmp_path / "run").path)
+    assert attribute(run, run.dataset.x_test[:1]).lags == (6, 5, 4, 3)
+    [section] = attribution_section(run)
+    said, panels = section.parts
+    assert isinstance(said, Text)
+    assert isinstance(panels, Panels)
+    assert "A window ends 3 rows before the one that it predicts." in said.text
+    mean, last = panels.plots
+    assert mean.figure["data"][0]["x"] == [6, 5, 4, 3]
+    assert "the value 3 steps ahead" in last.caption
+
+
 def test_wide_circuits_and_a_missing_package_are_words(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attribution, "widest_circuit", lambda run: 60)
     [section] = attribution_section(run)
@@ -56,7 +71,8 @@ def test_a_run_of_classes_has_the_score_of_the_class_that_is_given(tmp_path: Pat
     spec = RunSpec(data=data, model="config1", hidden_size=1, depth=1, epochs=1, batch_size=200)
     run = load_run(train_run(spec, tmp_path / "run").path)
     [section] = attribution_section(run)
-    panels = section.parts[1]
+    text, panels = section.parts
+    assert isinstance(text, Text)
     assert isinstance(panels, Panels)
     mean, last = panels.plots
     window = run.dataset.x_test[-1:]
@@ -66,4 +82,5 @@ def test_a_run_of_classes_has_the_score_of_the_class_that_is_given(tmp_path: Pat
     np.testing.assert_allclose(cells["z"], attribute(run, window, nodes=16).values[0, :, :, output].T, atol=1e-9)
     assert repr(run.header.classes.values[output]) in last.caption
     assert "all 2 outputs" in mean.caption
+    assert "Lag 1 is a window's last row." in text.text
     assert cells["showscale"], "24 lags have no numbers"

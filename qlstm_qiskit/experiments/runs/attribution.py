@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qlstm_qiskit.errors import OptionError, ShapeError, installing, require_at_least
+from qlstm_qiskit.errors import OptionError, ShapeError, installing, one_model_needed, require_at_least
 from qlstm_qiskit.experiments.runs.run import Run
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster, predict_windows
 
@@ -29,6 +29,7 @@ class Attribution:
         predictions: Of the windows, (windows, outputs).
         reference: Of the baseline, (outputs,).
         features: Names of the features.
+        lead: Rows from the last of a window to the first that it predicts.
     """
 
     values: NDArray[np.float64]
@@ -36,11 +37,15 @@ class Attribution:
     predictions: NDArray[np.float64]
     reference: NDArray[np.float64]
     features: tuple[str, ...]
+    lead: int = 1
 
     @property
     def lags(self) -> tuple[int, ...]:
-        """Rows before the first that is predicted, in the order of `values`; 1 is the newest."""
-        return tuple(range(self.values.shape[1], 0, -1))
+        """Rows before the first that is predicted, in the order of `values`; the newest is `lead`.
+
+        Of classes, which are those of a window's last row, that row is 1.
+        """
+        return tuple(range(self.lead + self.values.shape[1] - 1, self.lead - 1, -1))
 
     @property
     def gap(self) -> float:
@@ -59,7 +64,8 @@ def attribute(
 
     A value is the mean gradient along the straight line from the baseline to the window, times the difference of the two. So
     the values of a window add up to its prediction less that of the baseline, but for the quadrature: see `Attribution.gap`.
-    Gradients are those of the exact interpreter, whatever the run was trained on, and no device is asked.
+    Gradients are those of the exact interpreter, whatever the run was trained on, and no device is asked. Of an ensemble, which
+    predicts the mean of its members, they are the mean of theirs.
 
     Args:
         run: A trained run.
@@ -69,7 +75,7 @@ def attribute(
         nodes: Points of Gauss-Legendre quadrature; each costs a prediction and its gradient per window.
 
     Raises:
-        OptionError: captum is not installed, or `nodes` is below 1.
+        OptionError: captum is not installed, `nodes` is below 1, or the run is an ensemble of classes.
         ShapeError: Windows or the baseline have another shape.
     """
     if not has_captum():
@@ -82,10 +88,13 @@ def attribute(
         raise ShapeError(f"windows have the shape {windows.shape}; expected (n, {expected[0]}, {expected[1]}), n at least 1.")
     if baseline.shape != expected:
         raise ShapeError(f"the baseline has the shape {baseline.shape}; expected {expected}.")
-    forecaster = run.forecaster if run.exact is None else run.exact
-    values = _integrated(forecaster, windows, baseline, run.header.n_outputs, nodes)
-    found = predict_windows(forecaster, np.concatenate([baseline[None], windows]))
-    return Attribution(values, baseline, found[1:], found[0], tuple(run.header.features))
+    if len(run.members) > 1 and run.header.classes is not None:  # their probabilities are averaged, and not their scores
+        raise one_model_needed(run.path, len(run.members), "attribution of classes needs")
+    forecasters = [member.forecaster if member.exact is None else member.exact for member in run.members]
+    values = np.mean([_integrated(own, windows, baseline, run.header.n_outputs, nodes) for own in forecasters], axis=0)
+    both = np.concatenate([baseline[None], windows])
+    found = np.mean([predict_windows(own, both) for own in forecasters], axis=0)
+    return Attribution(values, baseline, found[1:], found[0], tuple(run.header.features), run.header.lead)
 
 
 def has_captum() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from qlstm_qiskit.experiments.runs.own import OwnSpace
 from qlstm_qiskit.experiments.runs.run import CONFIG, METRICS, load_metrics, load_spec
 from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.training_folder import SIDE_BY_SIDE
 from qlstm_qiskit.experiments.studies.audited import AUDIT, Audit, AuditedRow, AuditTest, Retrained, answer, plain, verdict_of
 from qlstm_qiskit.experiments.studies.effects import effect
-from qlstm_qiskit.experiments.studies.records import Record
+from qlstm_qiskit.experiments.studies.records import Record, read_environments
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.spaces import OwnCircuits
 from qlstm_qiskit.experiments.studies.study import Study
@@ -84,7 +85,8 @@ def audit_run(
     study = study if epochs is None else study.with_epochs(epochs)
     sizes = {row: _sizes(study, row) for row in study.rows}  # what cannot be built is said before anything is trained
     records = run_study(study, out, jobs=jobs, report=report)
-    found = _audit(path, spec, study, table(study, records), records, sizes)
+    together = {name for name, own in read_environments(out).items() if SIDE_BY_SIDE.items() <= own.items()}
+    found = _audit(path, spec, study, records, sizes, together)
     write_atomically(Path(out) / AUDIT, strict_json(found.model_dump(mode="json"), indent=2) + "\n")
     return found
 
@@ -151,9 +153,14 @@ def _sizes(study: Study, row: str) -> tuple[int, int]:
 
 
 def _audit(
-    path: Path, spec: RunSpec, study: Study, found: Table, records: Sequence[Record], sizes: Mapping[str, tuple[int, int]]
+    path: Path,
+    spec: RunSpec,
+    study: Study,
+    records: Sequence[Record],
+    sizes: Mapping[str, tuple[int, int]],
+    together: Set[str],
 ) -> Audit:
-    (name,) = study.datasets
+    found, (name,) = table(study, records), study.datasets
     first = study.task(CIRCUITS, name, study.first_seed).work
     assert isinstance(first, RunSpec)
     dataset = first.data.load()
@@ -174,7 +181,7 @@ def _audit(
         lr=first.estimator().learning_rate,
         from_start=spec.start is not None,
         hybrid=spec.n_qubits is not None,
-        rows=tuple(_row(row, found, records, sizes[row], steps, first.data.window) for row in study.rows),
+        rows=tuple(_row(row, found, records, sizes[row], steps, together) for row in study.rows),
         tests=tests,
         answer=answer(
             {test.row: test.verdict for test in tests},
@@ -186,10 +193,12 @@ def _audit(
 
 
 def _row(
-    row: str, found: Table, records: Sequence[Record], sizes: tuple[int, int], steps: int | None, window: int
+    row: str, found: Table, records: Sequence[Record], sizes: tuple[int, int], steps: int | None, together: Set[str]
 ) -> AuditedRow:
-    """A row of an audit; `steps` of an epoch where they tell the time of one."""
-    cell = found.cells[row, found.datasets[0]]
+    """A row of an audit; `steps` of an epoch where they tell the time of one, and `together` environments of shared times."""
+    (name,) = found.datasets
+    cell, work = found.cells[row, name], found.study.task(row, name, found.study.first_seed).work
+    assert isinstance(work, RunSpec)
     ended = [record for record in records if record["row"] == row and "error" not in record]
     seconds = [record["wall_seconds"] for record in ended]
     times = [] if steps is None else [1000 * record["wall_seconds"] / (record["epochs"] * steps) for record in ended]
@@ -203,7 +212,8 @@ def _row(
         all_parameters=sizes[1],
         seconds=float(np.median(seconds)) if seconds else None,
         step_ms=float(np.median(times)) if times else None,
-        circuits=(cell.n_circuits or 0) * window,
+        circuits=(cell.n_circuits or 0) * work.data.window,
+        shared=any(record.get("environment") in together for record in ended),
     )
 
 

@@ -70,6 +70,7 @@ class AuditedRow(_Plain):
         all_parameters: Trained ones of the model.
         seconds: Median time of a training; None where none ended.
         step_ms: The same for each step of the optimiser, in milliseconds; None also where a training may end early.
+        shared: Whether trainings ran side by side, so that times are shares of what all of them took: less than one by itself.
         circuits: Evaluated for each prediction.
     """
 
@@ -82,6 +83,7 @@ class AuditedRow(_Plain):
     seconds: float | None
     step_ms: float | None
     circuits: int = Field(ge=0)
+    shared: bool = False
 
 
 class AuditTest(_Plain):

@@ -96,11 +96,11 @@ def _detectable(ratios: NDArray[np.float64], tests: int) -> float | None:
     """See `Effect`; by statsmodels, for a t test on as many pairs as make up for the efficiency."""
     from statsmodels.stats.power import TTestPower
 
+    if len(ratios) < least_pairs(tests):
+        return None
     spread = float(np.std(ratios, ddof=1))
     if spread == 0:
         return 1.0
     pairs, alpha = len(ratios) * _EFFICIENCY, (1 - COVERAGE) / tests
-    if len(ratios) < least_pairs(tests):
-        return None
     size = TTestPower().solve_power(nobs=pairs, alpha=alpha, power=POWER, alternative="two-sided")
     return _factor(float(np.squeeze(size)) * spread)

@@ -155,7 +155,7 @@ def ranks(
 
     errors = pd.DataFrame({row: [test[row, task] for task in tasks] for row in rows}, index=tasks)
     mean = {row: float(value) for row, value in mean_ranks(errors).items()}
-    friedman = stats.friedmanchisquare(*(errors[row] for row in rows))
+    statistic, p = _friedman(errors)
     matrix = posthoc_nemenyi_friedman(errors)
     pairs = list(combinations(rows, 2))
     tests = corrected([compare(errors[first], errors[second]) for first, second in pairs])
@@ -163,13 +163,21 @@ def ranks(
         tuple(rows),
         tuple(tasks),
         mean,
-        float(friedman.statistic),
-        float(friedman.pvalue),
+        statistic,
+        p,
         critical_difference(len(rows), len(tasks)),
         {(first, second): float(matrix.loc[first, second]) for first, second in pairs},
         dict(zip(pairs, tests, strict=True)),
         _choice(ranking, mean, errors, valid),
     )
+
+
+def _friedman(errors: pd.DataFrame) -> tuple[float, float]:
+    """Statistic and p of Friedman's test, of errors (tasks, models)."""
+    if (errors.nunique(axis=1) == 1).all():  # the correction for ties would divide by zero
+        return 0.0, 1.0
+    found = stats.friedmanchisquare(*(errors[row] for row in errors))
+    return float(found.statistic), float(found.pvalue)
 
 
 def mean_ranks(errors: pd.DataFrame) -> pd.Series:

@@ -12,6 +12,7 @@ from qlstm_qiskit.errors import installing
 from qlstm_qiskit.experiments import Attribution, Run, attribute
 from qlstm_qiskit.experiments.runs.attribution import has_captum
 from qlstm_qiskit.experiments.runs.shots import MOST_QUBITS, widest_circuit
+from qlstm_qiskit.report.names import steps_ahead
 from qlstm_qiskit.report.pages.content import Panels, Plot, Section, Text, csv_file, number
 from qlstm_qiskit.report.pages.figures import INK, axis, label, plotted
 
@@ -35,6 +36,9 @@ def attribution_section(run: Run) -> Iterator[Section]:
     if not has_captum():
         yield Section(title, [Text(f"Needs captum: {installing('explain')}.")])
         return
+    if len(run.members) > 1 and run.header.classes is not None:
+        yield Section(title, [Text("Of classes it is that of one model: see the page of a member.")])
+        return
     widest = widest_circuit(run)
     if widest > MOST_QUBITS:
         yield Section(title, [Text(f"On {widest} qubits it takes minutes; use qlstm attribute RUN.")])
@@ -44,11 +48,19 @@ def attribution_section(run: Run) -> Iterator[Section]:
     found = attribute(run, windows[places], nodes=_NODES)
     classes = run.header.classes
     output = 0 if classes is None else int(found.predictions[-1].argmax())
-    what = "the next value" if classes is None else f"the score of class {classes.values[output]!r}, which it is given"
+    if classes is not None:
+        what, newest = f"the score of class {classes.values[output]!r}, which it is given", "Lag 1 is a window's last row"
+    elif found.lead > 1:
+        what, newest = (
+            f"the value {steps_ahead(found.lead)}",
+            f"A window ends {found.lead} rows before the one that it predicts",
+        )
+    else:
+        what, newest = "the next value", "Lag 1 is the row before the first that is predicted"
     text = (
         "Integrated gradients: what each lag of each feature adds to a prediction, in scaled units, against the mean of the "
-        "training windows. Lag 1 is the row before the first that is predicted. Values of a window add up to its prediction "
-        f"less that of the mean window, within {number(found.gap)}."
+        f"training windows. {newest}. Values of a window add up to its prediction less that of the mean window, within "
+        f"{number(found.gap)}."
     )
     size, last = np.abs(found.values).mean(axis=(0, 3)), found.values[-1, :, :, output]
     outputs = "" if found.values.shape[3] == 1 else f" and all {found.values.shape[3]} outputs"
@@ -85,7 +97,7 @@ def _map(found: Attribution, name: str, values: NDArray[np.float64], caption: st
     steps = {"dtick": 1 if numbered else max(1, len(lags) // 6)}
     figure = plotted(
         [cells],
-        axis("lag (rows before the first that is predicted)", autorange="reversed", showgrid=False, zeroline=False, **steps),
+        axis("lag (rows)", autorange="reversed", showgrid=False, zeroline=False, **steps),
         axis("feature", autorange="reversed", showgrid=False, zeroline=False, **ticks),
         margin={"l": 60, "r": 12, "t": 12, "b": 48},
     )

@@ -161,5 +161,6 @@ def _pairs(audit: Audit) -> Plot:
 
 
 def _command(audit: Audit) -> str:
-    rows = ",".join(test.row for test in audit.tests)
-    return shlex.join(["qlstm", "audit", "RUN", "--seeds", str(len(audit.seeds)), "--banks", rows, "--out", "again"])
+    options = {"seeds": len(audit.seeds), "banks": ",".join(test.row for test in audit.tests), "epochs": audit.epochs}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return shlex.join(["qlstm", "audit", "RUN", *words, "--out", "again"])
