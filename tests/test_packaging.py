@@ -53,7 +53,7 @@ def test_messages_say_how_to_install_an_extra_in_one_wording() -> None:
     wording = [name for name, text in sources.items() if "pip install 'qlstm-qiskit" in text or "pip install -e" in text]
     assert wording == ["errors.py"]
     named = {extra for text in sources.values() for extra in re.findall(r"installing\(['\"](\w+)['\"]\)", text)}
-    assert named == {"controls", "logging", "ray", "report", "sktime"}
+    assert named == {"controls", "explain", "logging", "ray", "report", "sktime"}
     for extra in named:
         assert re.search(rf"^{extra} = ", PROJECT, flags=re.MULTILINE), extra
         assert f"pip install -e '.[{extra}]'" in installing(extra)

@@ -112,7 +112,9 @@ def _require_auditable(run: Path) -> None:
 
 
 def _said(record: dict[str, Any]) -> str:
-    what = "diverged" if "error" in record else f"test MSE {record['test_mse']:.3g}"
+    from qlstm_qiskit.training.task import REGRESSION
+
+    what = "diverged" if "error" in record else f"test MSE {record[REGRESSION.test]:.3g}"
     return f"{record['row']}, seed {record['seed']}: {what}"
 
 

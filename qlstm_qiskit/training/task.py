@@ -106,6 +106,18 @@ class Task:
         return min(known.items(), key=lambda item: item[1])
 
 
+def losses_of_each(criterion: nn.Module, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor | None:
+    """Losses (replicas,) of the outputs of each of several models, in one operation; None where the loss has none for them.
+
+    Args:
+        criterion: The loss, with its defaults.
+        outputs, targets: (replicas, batch, outputs).
+    """
+    if type(criterion) is nn.MSELoss:
+        return nn.functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1)
+    return None
+
+
 def _linear(n_in: int, n_out: int, *, generator: torch.Generator | None, device: str, dtype: torch.dtype) -> nn.Linear:
     """`torch.nn.Linear` with torch's own initialisation, bit for bit, drawn from a generator."""
     layer = nn.Linear(n_in, n_out, device="meta", dtype=dtype).to_empty(device=device)

@@ -22,6 +22,7 @@ from qlstm_qiskit.training.callbacks import reason_of_callbacks
 from qlstm_qiskit.training.fitting import Fit, Fitted, Training
 from qlstm_qiskit.training.lockstep import step_together
 from qlstm_qiskit.training.searching import SearchNet
+from qlstm_qiskit.training.task import losses_of_each
 
 #: Optimisers that treat each number by itself, so that those of replicas may lie in one tensor; and those that look at all
 #: numbers of a model, of which each replica keeps its own.
@@ -172,8 +173,9 @@ class _Joint:
         with torch.set_grad_enabled(self.module.training):
             outputs = self.module(windows.flatten(0, 1)).view(len(places), -1, targets.shape[-1])
             nets = [self.trainings[place].net for place in places]
-            if type(nets[0].criterion_) is nn.MSELoss:
-                return nn.functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1)
+            found = losses_of_each(nets[0].criterion_, outputs, targets)
+            if found is not None:
+                return found
             pairs = zip(nets, outputs, targets, strict=True)
             return torch.stack([net.get_loss(*pair, training=self.module.training) for net, *pair in pairs])
 

@@ -21,6 +21,7 @@ def test_a_long_test_part_is_not_sampled_unasked(monkeypatch: pytest.MonkeyPatch
     for windows, lines in ((20_000, []), (20_001, ["qlstm shots runs/long"])):
         dataset = SimpleNamespace(x_test=np.zeros((windows, 1, 1)))
         run = SimpleNamespace(
+            layers=[small],
             forecaster=SimpleNamespace(circuits=SimpleNamespace(layers=lambda: [small])),
             dataset=dataset,
             path="runs/long",

@@ -98,7 +98,7 @@ def test_a_page(browser: Browser, pages: Pages, kind: str, window: str, scheme: 
     opened = Opened(browser, pages[kind], window, scheme)
     page = opened.page
     figures = page.locator(".canvas").count()
-    assert figures == (7 if kind == "run" else 2)
+    assert figures == (9 if kind == "run" else 2)
     assert opened.drawn() == figures
     width, inner = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert width <= inner == WINDOWS[window]["width"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from qlstm_qiskit.errors import OptionError, ShapeError, installing, one_model_needed, require_at_least
 from qlstm_qiskit.experiments.runs.run import Run
@@ -113,7 +114,14 @@ def _integrated(
     parameter = next(forecaster.parameters())
     made: dict[str, Any] = {"dtype": parameter.dtype, "device": parameter.device}
     start, training = torch.as_tensor(baseline[None], **made), forecaster.training
-    method = IntegratedGradients(forecaster.eval())
+    forecaster.eval()
+
+    def outputs_of(values: Tensor) -> Tensor:
+        """Of the model, as a function of the windows for autograd also where its circuits are blind to them."""
+        result: Tensor = forecaster(values)
+        return result + 0 * values.flatten(1).sum(dim=1, keepdim=True)
+
+    method = IntegratedGradients(outputs_of)
     options: dict[str, Any] = {"n_steps": nodes, "method": "gausslegendre", "internal_batch_size": EVALUATION_BATCH}
     found = []
     for part in torch.split(torch.as_tensor(windows, **made), EVALUATION_BATCH):
