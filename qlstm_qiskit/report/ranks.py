@@ -58,9 +58,9 @@ def about_choice(found: Ranks) -> str:
     return (
         f"Of the models that have a rival of equal size and recipe ({len(own.by_validation)}) validation errors choose "
         f"{own.row} (mean rank {own.by_validation[own.row]:.2f} among them). By test errors its mean rank is "
-        f"{found.mean[own.row]:.2f}, that of its rival {own.rival} {found.mean[own.rival]:.2f}: {own.ratio:.2f} times as high. Wilcoxon's test of these "
-        f"two alone: p = {own.comparison.p:.2g}, {_VERDICTS[own.comparison.verdict]}; the median ratio of errors is "
-        f"{own.comparison.ratio:.2g}."
+        f"{found.mean[own.row]:.2f}, that of its rival {own.rival} {found.mean[own.rival]:.2f}: {own.ratio:.2f} times as "
+        f"high. Wilcoxon's test of these two alone: p = {own.comparison.p:.2g}, {_VERDICTS[own.comparison.verdict]}; the "
+        f"median ratio of errors is {own.comparison.ratio:.2g}."
     )
 
 
