@@ -81,7 +81,7 @@ class Opened:
 
     def drawn(self) -> int:
         """Figures with at least one mark in them."""
-        count = "[...document.querySelectorAll('.canvas')].filter((own) => own.querySelector('.trace path')).length"
+        count = "[...document.querySelectorAll('.canvas')].filter((own) => own.querySelector('.trace path, .heatmaplayer image')).length"
         return int(self.page.evaluate(count))
 
 
