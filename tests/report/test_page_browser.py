@@ -81,7 +81,8 @@ class Opened:
 
     def drawn(self) -> int:
         """Figures with at least one mark in them."""
-        count = "[...document.querySelectorAll('.canvas')].filter((own) => own.querySelector('.trace path, .heatmaplayer image')).length"
+        marks = "own.querySelector('.trace path, .heatmaplayer image')"
+        count = f"[...document.querySelectorAll('.canvas')].filter((own) => {marks}).length"
         return int(self.page.evaluate(count))
 
 
