@@ -13,7 +13,7 @@ from skorch.callbacks import Callback
 from qlstm_qiskit import QLSTMRegressor, load_backend, load_dataset, storage
 from qlstm_qiskit.errors import DataError, RunError
 from qlstm_qiskit.experiments import is_unfinished, load_run, resume_run, train_run
-from qlstm_qiskit.experiments.runs import recording, train
+from qlstm_qiskit.experiments.runs import recording, training_folder
 from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.storage import claimed
@@ -66,7 +66,7 @@ def test_the_best_epoch_is_kept_over_an_interruption(csv: Path, tmp_path: Path, 
     assert is_unfinished(tmp_path / "cut")
     assert load_run(tmp_path / "cut").epochs == 3
     with monkeypatch.context() as patch:
-        patch.setattr(train, "_finish", lambda *args, **kwargs: 1 / 0)
+        patch.setattr(training_folder, "run_metrics", lambda *args, **kwargs: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             resume_run(tmp_path / "cut")
     assert read_progress(tmp_path / "cut" / "checkpoint.safetensors").epoch == 4

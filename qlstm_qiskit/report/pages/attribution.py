@@ -57,8 +57,9 @@ def attribution_section(run: Run) -> Iterator[Section]:
         )
     else:
         what, newest = "the next value", "Lag 1 is the row before the first that is predicted"
+    made = "a prediction, in scaled units" if classes is None else "the score of a class"
     text = (
-        "Integrated gradients: what each lag of each feature adds to a prediction, in scaled units, against the mean of the "
+        f"Integrated gradients: what each lag of each feature adds to {made}, against the mean of the "
         f"training windows. {newest}. Values of a window add up to its prediction less that of the mean window, within "
         f"{number(found.gap)}."
     )
