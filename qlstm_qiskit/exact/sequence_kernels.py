@@ -82,7 +82,10 @@ def contract(low: Array, half: Array, out: Array) -> None:
 
 @jit_unfused
 def contract_small(low: Array, half: Array, out: Array) -> None:
-    """As `contract`, with each product rounded."""
+    """As `contract`, with each product rounded.
+
+    Written out once more, since Numba's cache tells functions apart by their code, and not by the options of their compilation.
+    """
     columns = out.shape[1]
     for b in range(len(low)):
         own = out[b]

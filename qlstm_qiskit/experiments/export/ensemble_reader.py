@@ -23,8 +23,10 @@ def load(folder: Path | str) -> tuple[Any, list[dict[str, Any]]]:
     try:
         members = [folder / "members" / str(place) for place in range(_count(folder / "ensemble.json"))]
         spec = importlib.util.spec_from_file_location("member", members[0] / "predict.py")
-        reader = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-        spec.loader.exec_module(reader)  # type: ignore[union-attr]
+        if spec is None or spec.loader is None:
+            raise ValueError("the reader of its members is missing")
+        reader = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(reader)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{folder / 'ensemble.json'} and its members cannot be read: {error}") from None
     return reader, [reader.load(own / "multilinear.json") for own in members]

@@ -43,27 +43,13 @@ from qlstm_qiskit.training.estimator import Estimator, fit_side_by_side
 
 
 def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), verbose: int = 0) -> Run:
-    """Train one model into a new run folder; see `training.train_run`.
-
-    The folder is created after all checks that are possible beforehand. Each finished epoch is written at once; Ctrl-C ends
-    the training with the last finished epoch, and the run is as usable as any other. A training interrupted in any way can
-    be resumed with `resume_run` and gives the same bits.
-
-    On a backend whose circuits leave this machine, only what training needs is submitted: test errors come from the exact
-    interpreter, a plan that exceeds the guard's limits is refused at the start, and jobs are recorded in the folder; see
-    `resume_run`.
+    """Train one model into a new run folder; all but ensembles is as in `training.train_run`.
 
     Args:
-        spec: The run to train.
-        out: The folder; it must not hold a run yet.
-        loggers: Names in `LOGGERS` of further logs of the epochs.
-        verbose: 1 shows how far training is, and how long it will take; see `ProgressBar`.
+        spec, out, loggers, verbose: As there.
 
     Raises:
-        QLSTMError: A fault in the spec, the data or the folder, in one line; or training diverged.
-        JobError: The device or its service failed; see `resume_run`.
-        KeyboardInterrupt: Ctrl-C before the first epoch was finished, which leaves nothing behind except submitted jobs; or
-            while results were computed, which leaves a run without metrics.json.
+        QLSTMError, JobError, KeyboardInterrupt: As there.
     """
     out = Path(out)
     refuse_existing(out)
@@ -78,21 +64,13 @@ def resume_run(
     verbose: int = 0,
     trust: bool = False,
 ) -> Run:
-    """Resume a training that ended before its last epoch, in its run folder; the result has the bits of an uninterrupted one.
-
-    It continues after the last epoch of its checkpoint. If circuits leave this machine, it is trained again from its config,
-    and jobs that were submitted before are answered from the record or waited for.
+    """Resume the training of one model in its run folder; all but ensembles is as in `training.resume_run`.
 
     Args:
-        out: The folder.
-        options: The run's backend with new access or limits, see `hardware.config.spec.renewed`; unchanged by default.
-        loggers, verbose: See `train_run`; earlier epochs are not logged again.
-        trust: As in `load_run`.
+        out, options, loggers, verbose, trust: As there.
 
     Raises:
-        RunError: The folder holds no run or a finished one; its checkpoint is damaged or of another training; its files
-            contradict each other; or its backend would call code chosen by whoever made it.
-        DataError: The data has changed.
+        RunError, DataError: As there.
     """
     out = Path(out)
     if not is_unfinished(out):
@@ -127,7 +105,7 @@ def _train(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: int, *, be
     start = None if spec.start is None else read_start(spec.start)
     estimator = spec.estimator(verbose=verbose, start=start)
     if options.leaves:
-        _require_affordable(spec, options, dataset)
+        require_affordable_training(spec, options, dataset)
     made = make_folders(out)
     with contextlib.nullcontext() if options.leaves else claimed(out):  # the record of jobs has its own lock
         if not begun:
@@ -169,10 +147,15 @@ def _train_into(
     return folder.finish(estimator, errors.get(0), seconds=time.perf_counter() - started)
 
 
-def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
-    """Refuse a training that the guard would stop halfway."""
-    shape = (dataset.window, len(dataset.features), dataset.n_outputs)
-    require_affordable(plan_work(spec, options, "train", len(dataset.x_train), shape).work, options, "training")
+def require_affordable_training(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
+    """Refuse a training that the guard would stop halfway; of an ensemble, that of all its members.
+
+    Raises:
+        BudgetError: It is above a limit.
+    """
+    shape, n = (dataset.window, len(dataset.features), dataset.n_outputs), spec.replicas
+    work = plan_work(spec, options, "train", len(dataset.x_train), shape).work
+    require_affordable(work * n, options, "training" if n == 1 else f"training {n} models")
 
 
 def refuse_existing(out: Path) -> None:

@@ -13,15 +13,13 @@ from qlstm_qiskit.experiments.runs import train
 from qlstm_qiskit.experiments.runs.ensemble import MEMBERS, member_folder
 from qlstm_qiskit.experiments.runs.metrics import run_metrics
 from qlstm_qiskit.experiments.runs.own import SPACE, OwnSpace
-from qlstm_qiskit.experiments.runs.plan import plan_work
 from qlstm_qiskit.experiments.runs.run import CONFIG, METRICS, Run, load_metrics, load_run, load_spec
 from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.together import train_runs
-from qlstm_qiskit.experiments.runs.train import is_unfinished, refuse_existing
+from qlstm_qiskit.experiments.runs.train import is_unfinished, refuse_existing, require_affordable_training
 from qlstm_qiskit.experiments.runs.trust import require_trusted
 from qlstm_qiskit.hardware import EXACT, BackendSpec
-from qlstm_qiskit.hardware.executors.cost import require_affordable
 from qlstm_qiskit.storage import claimed, exists, make_folders, strict_json, take_back, write_atomically
 
 
@@ -105,7 +103,7 @@ def _train_ensemble(spec: RunSpec, out: Path, loggers: Sequence[str], verbose: i
     options = spec.backend_options
     assert options is not None
     if options.leaves:
-        _require_affordable(spec, options, dataset)
+        require_affordable_training(spec, options, dataset)
     made = make_folders(out)
     started = time.perf_counter()
     with contextlib.nullcontext() if options.leaves else claimed(out):
@@ -170,10 +168,3 @@ def _finished(out: Path, dataset: Dataset, options: BackendSpec, seconds: float)
             metrics[name] = members[0][name]
     write_atomically(out / METRICS, strict_json(metrics, indent=2) + "\n")
     return run
-
-
-def _require_affordable(spec: RunSpec, options: BackendSpec, dataset: Dataset) -> None:
-    """Refuse a training that the guard would stop halfway."""
-    shape = (dataset.window, len(dataset.features), dataset.n_outputs)
-    work = plan_work(spec, options, "train", len(dataset.x_train), shape).work
-    require_affordable(work * spec.replicas, options, f"training {spec.replicas} models")

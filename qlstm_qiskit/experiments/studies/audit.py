@@ -149,7 +149,8 @@ def _sizes(study: Study, row: str) -> tuple[int, int]:
         raise type(error)(f"row {row!r} of the audit: {error}") from None
     assert module.stack is not None
     banks = [parameter for cell in module.stack.layers() for parameter in cell.bank.parameters()]
-    return tuple(sum(p.numel() for p in own if p.requires_grad) for own in (banks, module.parameters()))  # type: ignore[return-value]
+    in_banks, in_all = (sum(p.numel() for p in own if p.requires_grad) for own in (banks, module.parameters()))
+    return in_banks, in_all
 
 
 def _audit(

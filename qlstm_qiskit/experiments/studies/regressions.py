@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,10 @@ def fit_ridge(train: Part, reads: Callable[[Floats], Floats]) -> tuple[Predict, 
     return predict, (read.shape[1] + 1) * horizon
 
 
+def _read_products(products: PolynomialFeatures, windows: Floats) -> Floats:
+    return np.asarray(products.transform(flat(windows)))
+
+
 def fit_products(train: Part, valid: Part, most: int) -> tuple[Predict, int]:
     """A ridge regression on products of values, of the degree with the lowest validation error; returns as `fit_ridge`.
 
@@ -61,7 +66,7 @@ def fit_products(train: Part, valid: Part, most: int) -> tuple[Predict, int]:
     found = []
     for degree in range(1, most + 1):
         products = PolynomialFeatures(degree, include_bias=False).fit(flat(train[0]))
-        predict, count = fit_ridge(train, lambda windows, products=products: products.transform(flat(windows)))  # type: ignore[misc]
+        predict, count = fit_ridge(train, partial(_read_products, products))
         found.append((float(np.mean((predict(valid[0]) - valid[1]) ** 2)), predict, count))
     _, predict, count = min(found, key=lambda one: one[0])
     return predict, count
