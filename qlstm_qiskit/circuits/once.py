@@ -16,9 +16,11 @@ _KEPT: ContextVar[dict[Hashable, Any] | None] = ContextVar("kept", default=None)
 def built_once() -> Iterator[None]:
     """Build candidates, and compile their multilinear forms, once for all models of one kind that are built in the block.
 
-    Models in it may differ in their parameters alone: candidates are known by their names.
+    Models in it may differ in their parameters alone: candidates are known by their names. A block within another one shares
+    what that has built.
     """
-    token = _KEPT.set({})
+    kept = _KEPT.get()
+    token = _KEPT.set({} if kept is None else kept)
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         matrix: Tensor = build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
         return matrix
     values, (_, state) = _run(form, weights, mixing)
-    form.give_buffer(state)
+    form.rooms.give(state)
     return torch.from_numpy(values)
 
 
@@ -79,8 +79,7 @@ def _run(form: FormTables, weights: Tensor, mixing: Tensor) -> tuple[Array, tupl
     columns, coefficients = weights.detach().numpy().T, mixing.detach().numpy().T
     g, dtype = columns.shape[1], columns.dtype
     matrix = np.empty((form.n_slots, g), dtype)
-    state = form.take_buffer(g, dtype)
-    turns = np.empty((2, form.n_angles * g), dtype)
+    turns, state = (form.rooms.take(shape, dtype) for shape in ((2, form.n_angles * g), (form.n_rows, g)))
     form.fill(columns, coefficients, turns, state, matrix)
     return form.shaped(matrix), (turns, state)
 
@@ -117,7 +116,7 @@ class _Build(torch.autograd.Function):
         by_weights = np.empty_like(weights.detach().numpy().T, order="F")
         by_mixing = np.empty_like(coefficients, order="F")
         form.undo(by_form, coefficients, turns, state, by_weights, by_mixing)
-        form.give_buffer(state)
+        form.rooms.give(turns, state)
         return torch.from_numpy(by_weights.T), torch.from_numpy(by_mixing.T), None
 
 

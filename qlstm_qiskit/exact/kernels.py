@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.native import jit
+from qlstm_qiskit.exact.turns import add_product, turn, undo
 
 Array = NDArray[Any]
 
@@ -55,23 +56,23 @@ def build_forward(
             cosine[a * g + i] = np.cos(angle)
             sine[a * g + i] = np.sin(angle)
     form[:] = 0
+    flat_form, flat_mixing = form.reshape(-1), np.empty(mixing.size, mixing.dtype)
+    for k in range(len(mixing)):
+        for i in range(g):
+            flat_mixing[k * g + i] = mixing[k, i]
     for s in range(len(sections)):
         low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
         own = state[base:end]
+        own[:] = 0
         for r in range(end - base):
-            own[r] = start[base + r]
+            if start[base + r] != 0:
+                own[r] = start[base + r]
         flat, lanes = own.reshape(-1), c * g
         for e in range(low, high):
             a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
-            va, vb = flat[a : a + lanes], flat[b : b + lanes]
-            vc, vs = cosine[r : r + lanes], sine[r : r + lanes]
-            for i in range(lanes):
-                x, y = va[i], vb[i]  # both, before one of them is overwritten
-                va[i] = vc[i] * x + vs[i] * y
-                vb[i] = vc[i] * y - vs[i] * x
-        for i in range(g):
-            for e in range(entry_low, entry_high):
-                form[slot[e], i] += factor[e] * mixing[candidate[e], i] * own[row[e], i]
+            turn(flat, cosine, sine, a, b, r, lanes)
+        for e in range(entry_low, entry_high):
+            add_product(flat_form, flat_mixing, flat, factor[e], slot[e] * g, candidate[e] * g, row[e] * g, g)
 
 
 @jit
@@ -113,47 +114,41 @@ def build_backward(
     cosine: Array,
     sine: Array,
     state: Array,
+    by_room: Array,
+    by_angle: Array,
     by_weights: Array,
     by_mixing: Array,
 ) -> None:
     """Gradients of `build_forward`, into `by_weights` and `by_mixing`; `state` is rotated back to the start.
 
-    With a' = c a + s b and b' = c b - s a: da'/dt = b', db'/dt = -a'.
+    `by_room` is for the gradients of the largest section: all sections use it, one after the other; `by_angle` is for those of
+    all angles.
     """
     offset, pointer, column, value = angles
     rotation, first, second = steps
     slot, row, candidate, factor = entries
     g = mixing.shape[1]
-    by_angle = np.zeros_like(cosine)
-    by_mixing[:] = 0
-    rows = 0  # of the largest section: the gradients of all sections use the same room, one after the other
-    for s in range(len(sections)):
-        rows = max(rows, sections[s, 3] - sections[s, 2])
-    room = np.empty((rows, g), state.dtype)
+    by_angle[:] = 0
+    flat_by_form, flat_mixing = by_form.reshape(-1), np.empty(mixing.size, mixing.dtype)
+    flat_by_mixing = np.zeros_like(flat_mixing)
+    for k in range(len(mixing)):
+        for i in range(g):
+            flat_mixing[k * g + i] = mixing[k, i]
     for s in range(len(sections)):
         low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
-        own, gradient = state[base:end], room[: end - base]
+        own, gradient = state[base:end], by_room[: end - base]
         gradient[:] = 0
-        for i in range(g):
-            for e in range(entry_low, entry_high):
-                part = factor[e] * by_form[slot[e], i]
-                gradient[row[e], i] += part * mixing[candidate[e], i]
-                by_mixing[candidate[e], i] += part * own[row[e], i]
         flat, flat_gradient, lanes = own.reshape(-1), gradient.reshape(-1), c * g
-        # From the last step to the first. The inverse of a rotation is its transpose, so the coefficients before each step are
-        # computed again from those after it, and nothing is stored on the way forward. The gradient turns back in the same way.
+        for e in range(entry_low, entry_high):
+            a, b, r = row[e] * g, slot[e] * g, candidate[e] * g
+            add_product(flat_gradient, flat_by_form, flat_mixing, factor[e], a, b, r, g)
+            add_product(flat_by_mixing, flat_by_form, flat, factor[e], r, b, a, g)
         for e in range(high - 1, low - 1, -1):
             a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
-            va, vb = flat[a : a + lanes], flat[b : b + lanes]
-            ga, gb = flat_gradient[a : a + lanes], flat_gradient[b : b + lanes]
-            vc, vs, gt = cosine[r : r + lanes], sine[r : r + lanes], by_angle[r : r + lanes]
-            for i in range(lanes):
-                x, y, u, v = va[i], vb[i], ga[i], gb[i]
-                gt[i] += u * y - v * x  # of the values after the step: before they are turned back
-                va[i] = vc[i] * x - vs[i] * y
-                vb[i] = vs[i] * x + vc[i] * y
-                ga[i] = vc[i] * u - vs[i] * v
-                gb[i] = vs[i] * u + vc[i] * v
+            undo(flat, flat_gradient, cosine, sine, by_angle, a, b, r, lanes)
+    for k in range(len(by_mixing)):
+        for i in range(g):
+            by_mixing[k, i] = flat_by_mixing[k * g + i]
     by_weights[:] = 0
     for a in range(len(offset)):
         for entry in range(pointer[a], pointer[a + 1]):

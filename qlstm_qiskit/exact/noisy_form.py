@@ -17,6 +17,7 @@ from qlstm_qiskit.exact.form import MultilinearForm, compressed
 from qlstm_qiskit.exact.graph import NEGLIGIBLE, Graph, ReadStrings, find_graph
 from qlstm_qiskit.exact.memory import MAX_NOISY_QUBITS
 from qlstm_qiskit.exact.noise import NoisyProgram
+from qlstm_qiskit.exact.rooms import Rooms
 from qlstm_qiskit.exact.superops import INSTEAD, LocalMap, Maps, capitalised, constant_map, fused, letter_masks, program_maps
 from qlstm_qiskit.exact.tables import Array
 
@@ -82,7 +83,7 @@ class NoisyForm(MultilinearForm):
     def apart(self) -> NoisyForm:
         """The same with the outputs of each candidate as outputs of their own, candidate after candidate."""
         result = copy.copy(self)
-        result._constants, result._buffers, result.frozen = {}, {}, None
+        result._constants, result.rooms, result.frozen = {}, Rooms(), None
         code, output, (row, candidate, value) = self._collected
         result._collected = code, output + self.n_outputs * candidate.astype(np.int64), (row, candidate, value)
         result.n_outputs = self.n_outputs * len(self.members)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.native import jit
+from qlstm_qiskit.exact.turns import add_product, turn, undo
 
 Array = NDArray[Any]
 
@@ -29,12 +30,7 @@ def _rotate(
             own[r] = start[base + r]
     for e in range(low, high):
         a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
-        va, vb = flat[a : a + lanes], flat[b : b + lanes]
-        vc, vs = cosine[r : r + lanes], sine[r : r + lanes]
-        for i in range(lanes):
-            x, y = va[i], vb[i]
-            va[i] = vc[i] * x + vs[i] * y
-            vb[i] = vc[i] * y - vs[i] * x
+        turn(flat, cosine, sine, a, b, r, lanes)
 
 
 @jit
@@ -63,13 +59,12 @@ def build_forward(
             cosine[a * g + i] = np.cos(angle)
             sine[a * g + i] = np.sin(angle)
     form[:] = 0
+    flat, flat_form, flat_mixing = room.reshape(-1), form.reshape(-1), mixing.reshape(-1)
     for s in range(len(sections)):
         own = room[: sections[s, 3] - sections[s, 2]]
         _rotate(sections[s], steps, start, cosine, sine, g, own)
         for e in range(sections[s, 6], sections[s, 7]):
-            into, weight, values, scale = form[slot[e]], mixing[candidate[e]], own[row[e]], factor[e]
-            for i in range(g):
-                into[i] += scale * weight[i] * values[i]
+            add_product(flat_form, flat_mixing, flat, factor[e], slot[e] * g, candidate[e] * g, row[e] * g, g)
 
 
 @jit
@@ -85,6 +80,7 @@ def build_backward(
     sine: Array,
     room: Array,
     by_room: Array,
+    by_angle: Array,
     by_weights: Array,
     by_mixing: Array,
 ) -> None:
@@ -93,8 +89,9 @@ def build_backward(
     rotation, first, second = steps
     slot, row, candidate, factor = entries
     g = mixing.shape[1]
-    by_angle = np.zeros_like(cosine)
+    by_angle[:] = 0
     by_mixing[:] = 0
+    flat_by_form, flat_mixing, flat_by_mixing = by_form.reshape(-1), mixing.reshape(-1), by_mixing.reshape(-1)
     for s in range(len(sections)):
         low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
         own, gradient = room[: end - base], by_room[: end - base]
@@ -102,24 +99,12 @@ def build_backward(
         flat, flat_gradient, lanes = own.reshape(-1), gradient.reshape(-1), c * g
         flat_gradient[:] = 0
         for e in range(entry_low, entry_high):
-            given, weight, values, scale = by_form[slot[e]], mixing[candidate[e]], own[row[e]], factor[e]
-            by_value, by_weight = gradient[row[e]], by_mixing[candidate[e]]
-            for i in range(g):
-                by_value[i] += scale * given[i] * weight[i]
-            for i in range(g):
-                by_weight[i] += scale * given[i] * values[i]
+            a, b, r = row[e] * g, slot[e] * g, candidate[e] * g
+            add_product(flat_gradient, flat_by_form, flat_mixing, factor[e], a, b, r, g)
+            add_product(flat_by_mixing, flat_by_form, flat, factor[e], r, b, a, g)
         for e in range(high - 1, low - 1, -1):
             a, b, r = first[e] * lanes, second[e] * lanes, (angle_base + rotation[e] * c) * g
-            va, vb = flat[a : a + lanes], flat[b : b + lanes]
-            ga, gb = flat_gradient[a : a + lanes], flat_gradient[b : b + lanes]
-            vc, vs, gt = cosine[r : r + lanes], sine[r : r + lanes], by_angle[r : r + lanes]
-            for i in range(lanes):
-                x, y, u, v = va[i], vb[i], ga[i], gb[i]
-                gt[i] += u * y - v * x
-                va[i] = vc[i] * x - vs[i] * y
-                vb[i] = vs[i] * x + vc[i] * y
-                ga[i] = vc[i] * u - vs[i] * v
-                gb[i] = vs[i] * u + vc[i] * v
+            undo(flat, flat_gradient, cosine, sine, by_angle, a, b, r, lanes)
     by_weights[:] = 0
     for a in range(len(offset)):
         for entry in range(pointer[a], pointer[a + 1]):

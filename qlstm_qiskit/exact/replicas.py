@@ -81,17 +81,17 @@ def _run(form: FormTables, weights: Tensor, mixing: Tensor) -> tuple[Array, _Kep
     for block in _blocks(form, n, g):
         columns, coefficients = _columns(weights, block), _columns(mixing, block)
         lanes = columns.shape[1]
-        joint, turns = np.empty((form.n_slots, lanes), dtype), np.empty((2, form.n_angles * lanes), dtype)
+        joint, turns = (form.rooms.take(shape, dtype) for shape in ((form.n_slots, lanes), (2, form.n_angles * lanes)))
         state = form.fill_many(columns, coefficients, turns, joint)
         replica_kernels.part(joint, matrices[block])
+        form.rooms.give(joint)
         kept.append((turns, state))
     return matrices if form.slots is not None else matrices.reshape(n, len(form.feature_codes), -1), kept
 
 
 def _give_back(form: FormTables, kept: _Kept) -> None:
-    for _, state in kept:
-        if state is not None:
-            form.give_buffer(state)
+    for turns, state in kept:
+        form.rooms.give(turns, *(() if state is None else (state,)))
 
 
 class _Build(torch.autograd.Function):
@@ -118,11 +118,12 @@ class _Build(torch.autograd.Function):
         by_weights, by_mixing = (np.empty(own.shape, by_matrices.dtype) for own in (weights, mixing))
         for block, (turns, state) in zip(_blocks(form, n, g), kept, strict=True):
             coefficients = _columns(mixing, block)
-            by_joint = np.empty((by_matrices.shape[1], coefficients.shape[1]), by_matrices.dtype)
+            by_joint = form.rooms.take((by_matrices.shape[1], coefficients.shape[1]), by_matrices.dtype)
             replica_kernels.join(by_matrices[block], by_joint)
             by_columns = np.empty((weights.shape[2], by_joint.shape[1]), by_joint.dtype)
             by_coefficients = np.empty_like(coefficients)
             form.undo_many(by_joint, coefficients, turns, state, by_columns, by_coefficients)
+            form.rooms.give(by_joint)
             by_weights[block] = by_columns.T.reshape(-1, *weights.shape[1:])
             by_mixing[block] = by_coefficients.T.reshape(-1, *mixing.shape[1:])
         _give_back(form, kept)

@@ -120,25 +120,33 @@ class RotationForm(MultilinearForm):
 
     def undo(self, by_matrix: Array, mixing: Array, turns: Array, state: Array, by_weights: Array, by_mixing: Array) -> None:
         angles, sections, (*steps, _), entries = self.constants(state.dtype)
-        kernels.build_backward(by_matrix, mixing, angles, sections, tuple(steps), entries, *turns, state, by_weights, by_mixing)
+        by = np.ascontiguousarray(by_matrix)
+        rooms = self._rooms(by, (self.largest, by.shape[1]), (turns.shape[1],))
+        kernels.build_backward(
+            by, mixing, angles, sections, tuple(steps), entries, *turns, state, *rooms, by_weights, by_mixing
+        )
+        self.rooms.give(*rooms)
 
     def fill_many(self, weights: Array, mixing: Array, turns: Array, matrix: Array) -> None:
         angles, sections, (*_, start), entries = self.constants(matrix.dtype)
-        (room,) = self._rooms(1, matrix)
+        (room,) = self._rooms(matrix, (self.largest, matrix.shape[1]))
         replica_kernels.build_forward(weights, mixing, angles, sections, self._near, start, entries, *turns, room, matrix)
+        self.rooms.give(room)
 
     def undo_many(
         self, by_matrix: Array, mixing: Array, turns: Array, state: Array | None, by_weights: Array, by_mixing: Array
     ) -> None:
         angles, sections, (*_, start), entries = self.constants(by_matrix.dtype)
-        rooms = self._rooms(2, by_matrix)
+        coefficients = self.largest, by_matrix.shape[1]
+        rooms = self._rooms(by_matrix, coefficients, coefficients, (turns.shape[1],))
         replica_kernels.build_backward(
             by_matrix, mixing, angles, sections, self._near, start, entries, *turns, *rooms, by_weights, by_mixing
         )
+        self.rooms.give(*rooms)
 
-    def _rooms(self, count: int, matrix: Array) -> list[Array]:
-        """Room for the coefficients of a section, of all gates of a matrix."""
-        return [np.empty((self.largest, matrix.shape[1]), matrix.dtype) for _ in range(count)]
+    def _rooms(self, matrix: Array, *shapes: tuple[int, ...]) -> list[Array]:
+        """Memory with the dtype of a matrix."""
+        return [self.rooms.take(shape, matrix.dtype) for shape in shapes]
 
     @cached_property
     def _near(self) -> tuple[Array, ...]:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-#: Buffers of coefficients that wait for the next pass.
-_KEPT_BUFFERS = 4
+from qlstm_qiskit.exact.rooms import Rooms
 
 Array = NDArray[Any]
 
@@ -30,6 +29,7 @@ class FormTables(ABC):
         n_rows: Coefficients of one gate, in all candidates.
         slots: Where the matrix is sparse, the product and the output of each of its rows, output by output, (2, rows); None
             where it has a row for each product, with all outputs.
+        rooms: Memory for its passes.
         frozen: Angles that were not trained when they were last seen, and their coefficients.
     """
 
@@ -48,7 +48,7 @@ class FormTables(ABC):
 
     def __init__(self) -> None:
         self._constants: dict[np.dtype[Any], Any] = {}
-        self._buffers: dict[tuple[int, np.dtype[Any]], list[Array]] = {}
+        self.rooms = Rooms()
         self.frozen: tuple[Tensor, Array] | None = None
 
     @property
@@ -88,7 +88,7 @@ class FormTables(ABC):
 
     def fill_many(self, weights: Array, mixing: Array, turns: Array, matrix: Array) -> Array | None:
         """As `fill`, for the gates of many models at once; returns the coefficients where `undo_many` needs them."""
-        state = self.take_buffer(matrix.shape[1], matrix.dtype)
+        state = self.rooms.take((self.n_rows, matrix.shape[1]), matrix.dtype)
         self.fill(weights, mixing, turns, state, matrix)
         return state
 
@@ -113,18 +113,5 @@ class FormTables(ABC):
             self._constants[dtype] = (read(self._angles), self._sections, read(self._steps), read(self._entries))
         return self._constants[dtype]
 
-    def take_buffer(self, n_gates: int, dtype: np.dtype[Any]) -> Array:
-        """Room for the coefficients, (rows, gates): one that was given back, as fresh memory costs more than the work on it."""
-        try:
-            return self._buffers[n_gates, dtype].pop()
-        except (KeyError, IndexError):
-            return np.empty((self.n_rows, n_gates), dtype)
-
-    def give_buffer(self, buffer: Array) -> None:
-        """Take back what is no longer read; a few are kept."""
-        kept = self._buffers.setdefault((buffer.shape[1], buffer.dtype), [])
-        if len(kept) < _KEPT_BUFFERS:
-            kept.append(buffer)
-
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_buffers": {}, "_constants": {}, "frozen": None}
+        return self.__dict__ | {"_constants": {}, "frozen": None}

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from qlstm_qiskit.circuits.once import built_once
 from qlstm_qiskit.errors import DataError, TrainingError
 from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
@@ -263,12 +264,14 @@ def fit_side_by_side(
     if reason := next(filter(None, reasons), None):
         return reason
     fits = [estimator._begin(*data) for estimator in estimators]
-    reason = reason_apart(fits[0])
-    if reason is not None or dry:
-        return reason
-    for fit in fits[1:]:
-        fit.options = fit.options.but(verbose=0)  # one bar for all
-    for place, result in enumerate(fit_together(fits)):
+    with built_once():
+        reason = reason_apart(fits[0])
+        if reason is not None or dry:
+            return reason
+        for fit in fits[1:]:
+            fit.options = fit.options.but(verbose=0)  # one bar for all
+        results = fit_together(fits)
+    for place, result in enumerate(results):
         if isinstance(result, TrainingError):
             errors[place] = result
         else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qiskit.primitives import BaseEstimatorV2, StatevectorEstimator
 
-from qlstm_qiskit.circuits import lower_observable
+from qlstm_qiskit.circuits import PauliTerm, lower_observable
 from qlstm_qiskit.circuits.once import once
 from qlstm_qiskit.exact import ExactBank
 from qlstm_qiskit.hardware.contract.backend import CandidateLike, Pairs
@@ -29,16 +29,18 @@ class StatevectorBackend:
         return CheckedEstimator(StatevectorEstimator())
 
     def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None) -> ExactBank:
-        observables = [
-            [lower_observable(observable, candidate.program.n_qubits) for observable in candidate.observables(n_outputs)]
-            for candidate in candidates
-        ]
-        names = [candidate.name for candidate in candidates]
-        bank = ExactBank([candidate.program for candidate in candidates], observables, self.path, names=names)
-        before = once(("bank", tuple(id(candidate.program) for candidate in candidates), n_outputs, self.path), lambda: bank)
+        programs, names = [candidate.program for candidate in candidates], [candidate.name for candidate in candidates]
+        same = tuple(map(id, programs)), n_outputs
+        observables = once(("observables", *same), lambda: [_lowered(candidate, n_outputs) for candidate in candidates])
+        bank = ExactBank(programs, observables, self.path, names=names)
+        before = once(("bank", *same, self.path), lambda: bank)
         if before is not bank:
             bank.take_forms(before)
         return bank
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _lowered(candidate: CandidateLike, n_outputs: int | None) -> list[tuple[PauliTerm, ...]]:
+    return [lower_observable(observable, candidate.program.n_qubits) for observable in candidate.observables(n_outputs)]
