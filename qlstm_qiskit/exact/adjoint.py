@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlstm_qiskit.exact import kernels, plain
+from qlstm_qiskit.exact import feature_kernels, kernels, plain
 from qlstm_qiskit.exact.tables import FormTables
 
 Array = NDArray[Any]
@@ -180,7 +180,7 @@ class _Features(torch.autograd.Function):
         values, (n_parts, n_features) = angles.detach().contiguous().numpy(), form.codes.shape
         tables = np.empty((len(values), n_parts, 3**form.width), values.dtype)
         result = np.empty((len(values), n_features), values.dtype)
-        kernels.features_forward(values, form.width, form.factors, tables, result)
+        feature_kernels.features_forward(values, form.width, form.factors, tables, result)
         ctx.save_for_backward(angles)  # for higher orders
         ctx.form, ctx.tables, ctx.n_qubits = form, tables, angles.shape[1]
         return torch.from_numpy(result)
@@ -192,7 +192,7 @@ class _Features(torch.autograd.Function):
         if given is None:
             return (*plain.gradients(partial(plain.features, form=form), ctx.saved_tensors, (gradient,)), None)
         by_angles = np.empty((len(tables), ctx.n_qubits), tables.dtype)
-        kernels.features_backward(given[0], form.width, form.factors, tables, by_angles)
+        feature_kernels.features_backward(given[0], form.width, form.factors, tables, by_angles)
         return torch.from_numpy(by_angles), None
 
 

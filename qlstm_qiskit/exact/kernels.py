@@ -190,26 +190,6 @@ def tables_backward(low: Array, high: Array, by_low: Array, by_high: Array, widt
 
 
 @jit
-def features_forward(angles: Array, width: int, factors: tuple[Array, Array], tables: Array, features: Array) -> None:
-    """Features (samples, features) of angles (samples, qubits), products of `tables` (samples, parts, 3^width).
-
-    `factors` says which products of each run of `width` qubits a feature takes; see `codes.factors_of`.
-    """
-    pointer, place = factors
-    n_samples, n_qubits = angles.shape
-    for b in range(n_samples):
-        own = tables[b]
-        for p in range(len(own)):
-            _products(angles[b, p * width : min((p + 1) * width, n_qubits)], own[p])
-        flat = own.reshape(-1)
-        for f in range(features.shape[1]):
-            product = flat[0]  # 1
-            for e in range(pointer[f], pointer[f + 1]):
-                product *= flat[place[e]]
-            features[b, f] = product
-
-
-@jit
 def _slope(table: Array, gradient: Array, result: Array) -> None:
     """Gradient by each angle: the derivative of a product that holds cos u is minus the one with sin u in its place."""
     step = 1
@@ -221,28 +201,6 @@ def _slope(table: Array, gradient: Array, result: Array) -> None:
                 total += gradient[i + step] * table[i] - gradient[i] * table[i + step]
         result[q] = total
         step *= 3
-
-
-@jit
-def features_backward(gradient: Array, width: int, factors: tuple[Array, Array], tables: Array, by_angles: Array) -> None:
-    """Gradient by the angles, (samples, qubits)."""
-    pointer, place = factors
-    n_parts, n_qubits = tables.shape[1], by_angles.shape[1]
-    by_angles[:] = 0
-    by_tables = np.empty(tables.shape[1:], gradient.dtype)
-    by_flat = by_tables.reshape(-1)
-    for b in range(len(gradient)):
-        flat = tables[b].reshape(-1)
-        by_tables[:] = 0
-        for f in range(gradient.shape[1]):
-            for e in range(pointer[f], pointer[f + 1]):
-                others = gradient[b, f]  # multiplied up, not divided out: a cosine may be zero
-                for o in range(pointer[f], pointer[f + 1]):
-                    if o != e:
-                        others *= flat[place[o]]
-                by_flat[place[e]] += others
-        for p in range(n_parts):
-            _slope(tables[b, p], by_tables[p], by_angles[b, p * width : min((p + 1) * width, n_qubits)])
 
 
 @jit

@@ -1,4 +1,4 @@
-"""Plane rotations of neighbours in vectors: a loop of Numba tests each time whether its arrays overlap, and leaves a rest.
+"""Plane rotations of neighbours in vectors.
 
 Which product of a sum is rounded, and which is fused, is as the compiler has it for the loop that is written out; so the bits
 are those of the loop.
@@ -6,65 +6,17 @@ are those of the loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
-from numba import config
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.native import inlined
+from qlstm_qiskit.exact.vectors import IN_VECTORS, Vectors
 
 Array = NDArray[Any]
-
-#: Without them where Numba compiles nothing (NUMBA_DISABLE_JIT).
-_IN_VECTORS = not config.DISABLE_JIT  # type: ignore[attr-defined]
-
-
-class _Vectors:
-    """Writes code for `n_lanes` neighbours of flat arrays, from given places on."""
-
-    def __init__(self, n_lanes: int, context: Any, builder: Any, kinds: Sequence[Any], arrays: Sequence[Any]) -> None:
-        self._builder = builder
-        self._firsts = [context.make_array(kind)(context, builder, own).data for kind, own in zip(kinds, arrays, strict=True)]
-        self._kind = ir.VectorType(context.get_data_type(kinds[0].dtype), n_lanes)
-        self._item = kinds[0].dtype.bitwidth // 8
-        fused = ir.FunctionType(self._kind, [self._kind] * 3)
-        name = f"llvm.fmuladd.v{n_lanes}f{8 * self._item}"
-        self._fused = cgutils.get_or_insert_function(builder.module, fused, name)  # type: ignore[no-untyped-call]
-
-    def _at(self, which: int, index: Any) -> Any:
-        place = cgutils.gep(self._builder, self._firsts[which], index)  # type: ignore[no-untyped-call]
-        return self._builder.bitcast(place, self._kind.as_pointer())
-
-    def read(self, which: int, index: Any) -> Any:
-        return self._builder.load(self._at(which, index), align=self._item)
-
-    def write(self, value: Any, which: int, index: Any) -> None:
-        self._builder.store(value, self._at(which, index), align=self._item)
-
-    def all(self, value: Any) -> Any:
-        """A number in all lanes."""
-        first = self._builder.insert_element(ir.Constant(self._kind, ir.Undefined), value, ir.IntType(32)(0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), self._kind.count), [0] * self._kind.count)
-        return self._builder.shuffle_vector(first, first, lanes)
-
-    def times(self, left: Any, right: Any) -> Any:
-        return self._builder.fmul(left, right)
-
-    def plus(self, left: Any, right: Any, more: Any) -> Any:
-        """Left times right, plus more."""
-        return self._builder.call(self._fused, (left, right, more))
-
-    def minus(self, left: Any, right: Any, more: Any) -> Any:
-        """Left times right, minus more."""
-        return self.plus(left, right, self._builder.fneg(more))
-
-    def less(self, left: Any, right: Any, more: Any) -> Any:
-        """More, minus left times right."""
-        return self.plus(self._builder.fneg(left), right, more)
 
 
 def _turn(n_lanes: int) -> Callable[..., Any]:
@@ -75,7 +27,7 @@ def _turn(n_lanes: int) -> Callable[..., Any]:
 
     def declare(_typing: Any, state: Any, cosine: Any, sine: Any, _a: Any, _b: Any, _r: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            own = _Vectors(n_lanes, context, builder, signature.args[:3], values[:3])
+            own = Vectors(n_lanes, context, builder, signature.args[:3], values[:3])
             a, b, r = values[3:]
             x, y, cos, sin = own.read(0, a), own.read(0, b), own.read(1, r), own.read(2, r)
             own.write(own.plus(sin, y, own.times(cos, x)), 0, a)
@@ -99,7 +51,7 @@ def _undo(n_lanes: int) -> Callable[..., Any]:
         _typing: Any, state: Any, gradient: Any, cosine: Any, sine: Any, by_angle: Any, _a: Any, _b: Any, _r: Any
     ) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            own = _Vectors(n_lanes, context, builder, signature.args[:5], values[:5])
+            own = Vectors(n_lanes, context, builder, signature.args[:5], values[:5])
             a, b, r = values[5:]
             x, y, u, v = own.read(0, a), own.read(0, b), own.read(1, a), own.read(1, b)
             cos, sin, times = own.read(2, r), own.read(3, r), own.times
@@ -124,7 +76,7 @@ def _add_product(n_lanes: int) -> Callable[..., Any]:
 
     def declare(_typing: Any, sums: Any, left: Any, right: Any, _scale: Any, _a: Any, _b: Any, _c: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            own = _Vectors(n_lanes, context, builder, signature.args[:3], values[:3])
+            own = Vectors(n_lanes, context, builder, signature.args[:3], values[:3])
             a, b, c = values[4:]
             own.write(own.plus(own.times(own.all(values[3]), own.read(1, b)), own.read(2, c), own.read(0, a)), 0, a)
             return context.get_dummy_value()
@@ -144,10 +96,10 @@ _add_eight, _add_four = _add_product(8), _add_product(4)
 def turn(state: Array, cosine: Array, sine: Array, a: int, b: int, r: int, n: int) -> None:
     """Turn the `n` coefficients from `a` and those from `b` by the `n` angles from `r`; all flat."""
     i = 0
-    while _IN_VECTORS and i + 8 <= n:
+    while IN_VECTORS and i + 8 <= n:
         _turn_eight(state, cosine, sine, a + i, b + i, r + i)
         i += 8
-    if _IN_VECTORS and i + 4 <= n:
+    if IN_VECTORS and i + 4 <= n:
         _turn_four(state, cosine, sine, a + i, b + i, r + i)
         i += 4
     while i < n:
@@ -166,10 +118,10 @@ def undo(state: Array, gradient: Array, cosine: Array, sine: Array, by_angle: Ar
     db'/dt = -a'.
     """
     i = 0
-    while _IN_VECTORS and i + 8 <= n:
+    while IN_VECTORS and i + 8 <= n:
         _undo_eight(state, gradient, cosine, sine, by_angle, a + i, b + i, r + i)
         i += 8
-    if _IN_VECTORS and i + 4 <= n:
+    if IN_VECTORS and i + 4 <= n:
         _undo_four(state, gradient, cosine, sine, by_angle, a + i, b + i, r + i)
         i += 4
     while i < n:
@@ -186,10 +138,10 @@ def undo(state: Array, gradient: Array, cosine: Array, sine: Array, by_angle: Ar
 def add_product(sums: Array, left: Array, right: Array, scale: float, a: int, b: int, c: int, n: int) -> None:
     """Add `scale` times the `n` numbers from `b` times those from `c` to those from `a`; all flat."""
     i = 0
-    while _IN_VECTORS and i + 8 <= n:
+    while IN_VECTORS and i + 8 <= n:
         _add_eight(sums, left, right, scale, a + i, b + i, c + i)
         i += 8
-    if _IN_VECTORS and i + 4 <= n:
+    if IN_VECTORS and i + 4 <= n:
         _add_four(sums, left, right, scale, a + i, b + i, c + i)
         i += 4
     while i < n:

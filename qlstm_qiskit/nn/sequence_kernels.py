@@ -27,7 +27,7 @@ def lstm_over(rows: Array, steps: Array, keeps: bool, stage: Any, kept: Any, h: 
         steps: First row and number of rows of each step, in the order of time, (steps, 2).
         keeps: Whether `stage` and `kept` have room for all rows.
         stage: All gates.
-        kept: Room for the activated gates (rows, 4, hidden), c before and c after.
+        kept: Room for the activated gates (rows, 4, hidden), c before, and the hyperbolic tangent of c after.
     """
     values, sums, n_features, hidden = stage[0], stage[5], rows.shape[1], h.shape[1]
     for s in range(len(steps)):
@@ -37,15 +37,14 @@ def lstm_over(rows: Array, steps: Array, keeps: bool, stage: Any, kept: Any, h: 
         put(rows[start : start + n], values[first:end, :n_features])
         put(h[:n], values[first:end, n_features:])
         evaluate(stage, first, end)
-        active, before, after, own = kept[0][first:end], kept[1][first:end], kept[2][first:end], found[start : start + n]
+        active, before, bent, own = kept[0][first:end], kept[1][first:end], kept[2][first:end], found[start : start + n]
         for b in range(n):
             for k in range(hidden):
                 for gate in range(4):
                     active[b, gate, k] = sums[first + b, 4 * k + gate]
         put(c[:n], before)
-        lstm_forward(active, before, active, own, after)
+        lstm_forward(active, before, active, own, c[:n], bent)
         put(own, h[:n])
-        put(after, c[:n])
 
 
 @jit
@@ -74,8 +73,8 @@ def lstm_back(
         start, n = steps[s]
         end = start + n
         add(by_found[start:end], by_h[:n])
-        active, before, after = kept[0][start:end], kept[1][start:end], kept[2][start:end]
-        lstm_backward(by_h[:n], by_c[:n], active, before, after, by_gates[:n], by_before[:n])
+        active, before, bent = kept[0][start:end], kept[1][start:end], kept[2][start:end]
+        lstm_backward(by_h[:n], by_c[:n], active, before, bent, by_gates[:n], by_before[:n])
         for b in range(n):
             for k in range(hidden):
                 for gate in range(4):

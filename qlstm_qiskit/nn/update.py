@@ -50,33 +50,33 @@ def lstm_plain(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 class _Update(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        h, after, ctx.active = _run(gates, c)
-        ctx.save_for_backward(gates, c, after)  # autograd then notices changes in place
+        h, after, ctx.active, ctx.bent = _run(gates, c)
+        ctx.save_for_backward(gates, c)  # autograd then notices changes in place
         return h, after
 
     @staticmethod
     def backward(ctx: Any, by_h: Tensor, by_c: Tensor) -> tuple[Tensor | None, ...]:
-        gates, *states = ctx.saved_tensors
+        gates, c = ctx.saved_tensors
         by = arrays(by_h, by_c)
         if by is None:
-            return tuple(gradients(lstm_plain, (gates, states[0]), (by_h, by_c)))
-        before, after = (state.detach().contiguous().numpy() for state in states)
+            return tuple(gradients(lstm_plain, (gates, c), (by_h, by_c)))
+        before = c.detach().contiguous().numpy()
         by_gates, by_before = np.empty_like(ctx.active), np.empty_like(before)
-        lstm_backward(*by, ctx.active, before, after, by_gates, by_before)
+        lstm_backward(*by, ctx.active, before, ctx.bent, by_gates, by_before)
         return torch.from_numpy(by_gates), torch.from_numpy(by_before)
 
 
-def _run(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Array]:
-    """Next h and c, and the activated gates."""
+def _run(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Array, Array]:
+    """Next h and c, the activated gates, and the hyperbolic tangent of the next c."""
     before = c.detach().numpy()
-    h, after, active = (np.empty(shape, before.dtype) for shape in (c.shape, c.shape, gates.shape))
-    lstm_forward(gates.detach().numpy(), before, active, h, after)
-    return torch.from_numpy(h), torch.from_numpy(after), active
+    h, after, active, bent = (np.empty(shape, before.dtype) for shape in (c.shape, c.shape, gates.shape, c.shape))
+    lstm_forward(gates.detach().numpy(), before, active, h, after, bent)
+    return torch.from_numpy(h), torch.from_numpy(after), active, bent
 
 
 @jit
-def lstm_forward(gates: Array, c: Array, active: Array, h: Array, after: Array) -> None:
-    """Fill the activated gates and the next h and c."""
+def lstm_forward(gates: Array, c: Array, active: Array, h: Array, after: Array, bent: Array) -> None:
+    """Fill the activated gates, the next h and c, and ``tanh(c')``, which costs as much as all else of the way back."""
     n_samples, hidden = c.shape
     for b in range(n_samples):
         for k in range(hidden):
@@ -86,20 +86,21 @@ def lstm_forward(gates: Array, c: Array, active: Array, h: Array, after: Array) 
             o = 1 / (1 + np.exp(-gates[b, 3, k]))
             active[b, 0, k], active[b, 1, k], active[b, 2, k], active[b, 3, k] = i, f, g, o
             after[b, k] = f * c[b, k] + i * g
-            h[b, k] = o * np.tanh(after[b, k])
+            bent[b, k] = np.tanh(after[b, k])
+            h[b, k] = o * bent[b, k]
 
 
 @jit
 def lstm_backward(
-    by_h: Array, by_c: Array, active: Array, before: Array, after: Array, by_gates: Array, by_before: Array
+    by_h: Array, by_c: Array, active: Array, before: Array, bent: Array, by_gates: Array, by_before: Array
 ) -> None:
     """Fill the gradients with respect to the pre-activations and the previous c."""
     n_samples, hidden = before.shape
     for b in range(n_samples):
         for k in range(hidden):
             i, f, g, o = active[b, 0, k], active[b, 1, k], active[b, 2, k], active[b, 3, k]
-            t = np.tanh(after[b, k])
-            total = by_c[b, k] + by_h[b, k] * o * (1 - t * t)
+            t = bent[b, k]
+            total = by_c[b, k] + by_h[b, k] * (o * (1 - t * t))
             by_gates[b, 0, k] = total * g * i * (1 - i)
             by_gates[b, 1, k] = total * before[b, k] * f * (1 - f)
             by_gates[b, 2, k] = total * i * (1 - g * g)

@@ -1,4 +1,4 @@
-"""Plane rotations in vectors, against the same loop written out, and the memory that passes use again."""
+"""Loops in vectors, against the same loops written out or closed forms, and the memory that passes use again."""
 
 import copy
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.rooms import Rooms
 from qlstm_qiskit.exact.turns import add_product as product_in_vectors
@@ -123,3 +124,49 @@ def test_memory_is_used_again_and_begins_at_a_line_of_the_cache() -> None:
     assert rooms.take((3, 7), dtype).shape == (3, 7)
     rooms.give(taken[0])
     assert copy.deepcopy(rooms).take(shape, dtype) is not taken[0]
+
+
+@pytest.mark.parametrize("n_samples", [1, 7, 8, 21])
+@pytest.mark.parametrize(("n_qubits", "width"), [(1, 1), (4, 4), (5, 5), (6, 3), (7, 4)])  # of 7, the second part has 3
+def test_features_are_products_and_their_gradients_are_derivatives(n_samples: int, n_qubits: int, width: int) -> None:
+    generator = np.random.default_rng(2)
+    digits = np.concatenate([np.zeros((1, n_qubits), dtype=int), generator.integers(0, 3, (25, n_qubits))])
+    angles, gradient = generator.normal(size=(n_samples, n_qubits)), generator.normal(size=(n_samples, len(digits)))
+    one_of = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=-1)
+    slope_of = np.stack([np.zeros_like(angles), -np.sin(angles), np.cos(angles)], axis=-1)
+    qubits = np.arange(n_qubits)
+    factors = one_of[:, qubits, digits]  # (samples, features, qubits)
+    expected = np.zeros_like(angles)
+    for q in range(n_qubits):
+        others = np.delete(factors, q, axis=2).prod(axis=2)
+        expected[:, q] = (gradient * others * slope_of[:, q, digits[:, q]]).sum(axis=1)
+
+    n_parts, pointer, place = -(-n_qubits // width), [0], []
+    for row in digits:
+        codes = [int(sum(digit * 3**k for k, digit in enumerate(row[p * width : (p + 1) * width]))) for p in range(n_parts)]
+        place += [p * 3**width + code for p, code in enumerate(codes) if code]
+        pointer.append(len(place))
+    own = np.array(pointer, dtype=np.int64), np.array(place, dtype=np.int32)
+    tables, found = np.full((n_samples, n_parts, 3**width), np.nan), np.full((n_samples, len(digits)), np.nan)
+    by_angles = np.full_like(angles, np.nan)
+    features_forward(angles, width, own, tables, found)
+    np.testing.assert_allclose(found, factors.prod(axis=2), rtol=0, atol=1e-14)
+    features_backward(gradient, width, own, tables, by_angles)
+    np.testing.assert_allclose(by_angles, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("n_samples", [3, 8, 20])
+def test_a_sample_has_the_same_bits_whichever_are_beside_it(n_samples: int) -> None:
+    generator, own = np.random.default_rng(3), (np.array([0, 0, 1, 3]), np.array([1, 2, 11], dtype=np.int32))
+    angles, gradient = generator.normal(size=(n_samples, 4)), generator.normal(size=(n_samples, 3))
+
+    def both(rows: slice) -> tuple[Array, Array]:
+        n = len(angles[rows])
+        tables, found, by_angles = np.empty((n, 2, 9)), np.empty((n, 3)), np.empty((n, 4))
+        features_forward(angles[rows], 2, own, tables, found)
+        features_backward(gradient[rows], 2, own, tables, by_angles)
+        return found, by_angles
+
+    for row in range(n_samples):
+        for together, alone in zip(both(slice(None)), both(slice(row, row + 1)), strict=True):
+            np.testing.assert_array_equal(together[row], alone[0])
