@@ -9,15 +9,15 @@ from qlstm_qiskit.experiments.runs.derive import derive_run
 from qlstm_qiskit.experiments.runs.ensemble import Ensemble, member_folder
 from qlstm_qiskit.experiments.runs.environment import versions
 from qlstm_qiskit.experiments.runs.forecast import predict_table, roll_out, table_of
+from qlstm_qiskit.experiments.runs.load import Run, load_run, load_spec
 from qlstm_qiskit.experiments.runs.plan import plan_run, require_affordable_evaluation
 from qlstm_qiskit.experiments.runs.recipes import RECIPES
-from qlstm_qiskit.experiments.runs.run import Run, load_run, load_spec
 from qlstm_qiskit.experiments.runs.series import DataSpec
 from qlstm_qiskit.experiments.runs.settle import require_same
 from qlstm_qiskit.experiments.runs.spec import RunSpec, Start
 from qlstm_qiskit.experiments.runs.start import start_from
-from qlstm_qiskit.experiments.runs.train import is_unfinished, resume_command
-from qlstm_qiskit.experiments.runs.training import resume_run, train_run
+from qlstm_qiskit.experiments.runs.training.entry import resume_run, train_run
+from qlstm_qiskit.experiments.runs.training.one import is_unfinished, resume_command
 
 __all__ = [
     "RECIPES",

@@ -35,7 +35,7 @@ from qlstm_qiskit.experiments import (
 from qlstm_qiskit.experiments.export.write import export_run
 from qlstm_qiskit.experiments.runs import recording
 from qlstm_qiskit.experiments.runs.header import read_model
-from qlstm_qiskit.experiments.runs.run import load_metrics
+from qlstm_qiskit.experiments.runs.load import load_metrics
 from qlstm_qiskit.experiments.runs.start import read_start
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.hardware import find_spec

@@ -430,9 +430,9 @@ def test_ctrl_c_keeps_what_was_finished(csv: Path, tmp_path: Path) -> None:
 def test_members_that_diverge_end_the_ensemble_and_not_the_others(
     csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qlstm_qiskit.experiments.runs import training
+    from qlstm_qiskit.experiments.runs.training import entry
 
-    train = training.train_runs
+    train = entry.train_runs
 
     def one_fails(specs: Any, folders: Any, **options: Any) -> list[Any]:
         found: list[Any] = list(train(specs, folders, **options))
@@ -440,7 +440,7 @@ def test_members_that_diverge_end_the_ensemble_and_not_the_others(
         (folders[1] / "metrics.json").unlink()
         return found
 
-    monkeypatch.setattr(training, "train_runs", one_fails)
+    monkeypatch.setattr(entry, "train_runs", one_fails)
     with pytest.raises(TrainingError, match=r"1 of the 3 members ended early: 1 \(seed 6\)\. The others are trained, .*/0\. "):
         train_run(spec(csv), tmp_path / "run")
     assert is_unfinished(tmp_path / "run")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from qlstm_qiskit.errors import OptionError, RunError
-from qlstm_qiskit.experiments.runs import together
-from qlstm_qiskit.experiments.runs.run import load_run
+from qlstm_qiskit.experiments.runs.load import load_run
+from qlstm_qiskit.experiments.runs.training import side_by_side
 from qlstm_qiskit.experiments.studies import work
 from qlstm_qiskit.experiments.studies.records import load_study_folder, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
@@ -44,7 +44,7 @@ def test_evaluations_are_recorded_and_may_be_added(tmp_path: Path, monkeypatch: 
     assert not any("evaluations" in record for record in plain)
     trained = []
     for name in ("train_run", "_side_by_side"):
-        monkeypatch.setattr(together, name, lambda specs, outs, *given, **options: trained.append(outs))
+        monkeypatch.setattr(side_by_side, name, lambda specs, outs, *given, **options: trained.append(outs))
     own = study(MORE)
     records = {(record["row"], record["seed"]): record for record in run_study(own, tmp_path)}
     assert not trained, "a run that is there is not trained again"

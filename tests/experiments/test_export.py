@@ -23,7 +23,7 @@ from qlstm_qiskit.experiments.export import multilinear_reader
 from qlstm_qiskit.experiments.export import write as export_module
 from qlstm_qiskit.experiments.export.read import load_exported
 from qlstm_qiskit.experiments.export.write import FORMATS, export_model
-from qlstm_qiskit.experiments.runs.run import ModelHeader, predict_windows
+from qlstm_qiskit.experiments.runs.load import ModelHeader, predict_windows
 from qlstm_qiskit.nn import QGRU, QLSTM, Forecaster, Recurrent
 from qlstm_qiskit.search import Genotype
 from qlstm_qiskit.space import SearchSpace

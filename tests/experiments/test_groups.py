@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from qlstm_qiskit.experiments.runs import together
-from qlstm_qiskit.experiments.runs.run import load_run
+from qlstm_qiskit.experiments.runs.load import load_run
+from qlstm_qiskit.experiments.runs.training import side_by_side
 from qlstm_qiskit.experiments.studies import work
 from qlstm_qiskit.experiments.studies.records import read_environments, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
@@ -36,14 +36,14 @@ CHAINS = Study.model_validate(
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many were side by side, training after training."""
-    found, plain = [], together.fit_side_by_side
+    found, plain = [], side_by_side.fit_side_by_side
 
     def noted(estimators: Any, *given: Any, dry: bool = False) -> Any:
         if not dry:
             found.append(len(estimators))
         return plain(estimators, *given, dry=dry)
 
-    monkeypatch.setattr(together, "fit_side_by_side", noted)
+    monkeypatch.setattr(side_by_side, "fit_side_by_side", noted)
     return found
 
 

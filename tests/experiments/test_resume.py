@@ -13,8 +13,9 @@ from skorch.callbacks import Callback
 from qlstm_qiskit import QLSTMRegressor, load_backend, load_dataset, storage
 from qlstm_qiskit.errors import DataError, RunError
 from qlstm_qiskit.experiments import is_unfinished, load_run, resume_run, train_run
-from qlstm_qiskit.experiments.runs import recording, training_folder
+from qlstm_qiskit.experiments.runs import recording
 from qlstm_qiskit.experiments.runs.recording import Recorder
+from qlstm_qiskit.experiments.runs.training import folder as training_folder
 from qlstm_qiskit.search import make_strategy
 from qlstm_qiskit.storage import claimed
 from qlstm_qiskit.training import fitting

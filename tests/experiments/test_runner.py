@@ -12,10 +12,10 @@ import pytest
 
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments import load_run
-from qlstm_qiskit.experiments.runs import together
 from qlstm_qiskit.experiments.runs.environment import environment
 from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.training import side_by_side
 from qlstm_qiskit.experiments.studies import runner, work
 from qlstm_qiskit.experiments.studies.records import Record, load_study_folder, read_environments, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
@@ -152,7 +152,7 @@ def test_a_finished_run_without_a_record_is_read(done: Path, tmp_path: Path, mon
     out = Path(shutil.copytree(done, tmp_path / "copy"))
     (out / "records.jsonl").unlink()
     for name in ("train_run", "resume_run", "_side_by_side"):
-        monkeypatch.setattr(together, name, None)
+        monkeypatch.setattr(side_by_side, name, None)
     run_study(SMALL, out)
     assert numbers(out) == numbers(done)
 

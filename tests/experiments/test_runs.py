@@ -17,8 +17,9 @@ from safetensors.torch import load_file, save_file
 
 from qlstm_qiskit.errors import CapacityError, DataError, OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments import DataSpec, Run, RunSpec, load_run, predict_table, roll_out, train_run
-from qlstm_qiskit.experiments.runs import recording, training_folder
+from qlstm_qiskit.experiments.runs import recording
 from qlstm_qiskit.experiments.runs.recording import Recorder
+from qlstm_qiskit.experiments.runs.training import folder as training_folder
 from qlstm_qiskit.report.figures import forecast_columns
 from qlstm_qiskit.report.pages.run_figures import forecast_plot
 from qlstm_qiskit.storage import write_atomically

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments import RECIPES
-from qlstm_qiskit.experiments.runs.run import load_spec
+from qlstm_qiskit.experiments.runs.load import load_spec
 from qlstm_qiskit.experiments.runs.series import DataSpec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.stages import stages
 from qlstm_qiskit.errors import TrainingError
-from qlstm_qiskit.experiments.runs import together
+from qlstm_qiskit.experiments.runs.training import side_by_side
 from qlstm_qiskit.experiments.studies.records import load_study_folder, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study, load_study
@@ -49,7 +49,7 @@ def test_a_run_that_diverges_is_a_record(tmp_path: Path, monkeypatch: pytest.Mon
     def diverges(spec, out, **options):
         raise TrainingError("training diverged in epoch 1")
 
-    monkeypatch.setattr(together, "train_run", diverges)
+    monkeypatch.setattr(side_by_side, "train_run", diverges)
     study = SMALL.part(rows=["lstm"], datasets=["narma5"])
     records = run_study(study, tmp_path / "out")
     assert [(r["test_mse"], r["error"]) for r in records] == [(None, "training diverged in epoch 1")]

@@ -16,9 +16,9 @@ from skorch.callbacks import EarlyStopping
 
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments import Run, RunSpec, load_run, resume_run, train_run
-from qlstm_qiskit.experiments.runs import together
 from qlstm_qiskit.experiments.runs.recording import Recorder
-from qlstm_qiskit.experiments.runs.together import train_runs
+from qlstm_qiskit.experiments.runs.training import side_by_side
+from qlstm_qiskit.experiments.runs.training.side_by_side import train_runs
 from qlstm_qiskit.training.callbacks import LastEpoch, Watcher, reason_of_callbacks
 from qlstm_qiskit.training.checkpoint import read_progress
 from tests.experiments.resumable import interrupted_in, outcome, small, write_series
@@ -228,20 +228,21 @@ def test_circuits_that_say_nothing_and_little_memory(csv: Path, tmp_path: Path, 
     """Circuits of config3 are constants: their matrices have no coefficients."""
     specs = group(csv, model="config3", hidden_size=3, epochs=2)
     train_runs(specs, folders(tmp_path / "whole"))
-    sizes, plain = [], together.fit_side_by_side
+    sizes, plain = [], side_by_side.fit_side_by_side
 
     def noted(estimators: Any, *given: Any, **options: Any) -> Any:
         sizes.append(len(estimators))
         return plain(estimators, *given, **options)
 
-    monkeypatch.setattr(together, "fit_side_by_side", noted)
-    monkeypatch.setattr(together, "replica_bytes", lambda *given, **options: together.free_bytes(torch.device("cpu")) // 9)
+    monkeypatch.setattr(side_by_side, "fit_side_by_side", noted)
+    room = side_by_side.free_bytes(torch.device("cpu")) // 9
+    monkeypatch.setattr(side_by_side, "replica_bytes", lambda *given, **options: room)
     train_runs(specs, folders(tmp_path / "few"))
     assert sizes == [1, 2, 1], "asked once; two fit"
     assert [outcome(out) for out in folders(tmp_path / "few")] == [outcome(out) for out in folders(tmp_path / "whole")]
     sizes.clear()
-    monkeypatch.setattr(together, "replica_bytes", lambda *given, **options: 0)
-    monkeypatch.setattr(together, "_MOST", 2)
+    monkeypatch.setattr(side_by_side, "replica_bytes", lambda *given, **options: 0)
+    monkeypatch.setattr(side_by_side, "_MOST", 2)
     train_runs(specs, folders(tmp_path / "files"))
     assert sizes == [1, 2, 1], "each holds its folder, and files, open"
     assert [outcome(out) for out in folders(tmp_path / "files")] == [outcome(out) for out in folders(tmp_path / "whole")]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import nn
 
-from qlstm_qiskit.experiments.runs.run import ModelHeader
+from qlstm_qiskit.experiments.runs.load import ModelHeader
 from qlstm_qiskit.search.genotype import cell_of
 
 MANIFEST = "model.json"

@@ -13,7 +13,7 @@ from qlstm_qiskit.errors import CircuitError
 from qlstm_qiskit.exact.form import MultilinearForm
 from qlstm_qiskit.exact.fourier import describe_angle
 from qlstm_qiskit.experiments.export.multilinear_reader import FORMAT
-from qlstm_qiskit.experiments.runs.run import ModelHeader
+from qlstm_qiskit.experiments.runs.load import ModelHeader
 from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import CircuitBank, Forecaster, RecurrentCell
 from qlstm_qiskit.search.genotype import cell_of

@@ -30,7 +30,7 @@ from qlstm_qiskit.experiments.export.manifest import (
     StoredFile,
     Term,
 )
-from qlstm_qiskit.experiments.runs.run import ModelHeader, predict_windows
+from qlstm_qiskit.experiments.runs.load import ModelHeader, predict_windows
 from qlstm_qiskit.hardware import Backend, load_backend
 from qlstm_qiskit.nn import CELLS, Forecaster
 from qlstm_qiskit.space import Candidate, SearchSpace

@@ -31,7 +31,7 @@ from qlstm_qiskit.experiments.export.manifest import (
 from qlstm_qiskit.experiments.export.multilinear import multilinear_model
 from qlstm_qiskit.experiments.export.qasm import LIBRARY_FILE, LIBRARY_TEXT, to_qasm3
 from qlstm_qiskit.experiments.export.read import load_exported
-from qlstm_qiskit.experiments.runs.run import Ensemble, ModelHeader, Run, load_run, predict_windows
+from qlstm_qiskit.experiments.runs.load import Ensemble, ModelHeader, Run, load_run, predict_windows
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster, RecurrentCell
 from qlstm_qiskit.space import Candidate

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlstm_qiskit.errors import CircuitError, OptionError
-from qlstm_qiskit.experiments.runs.run import Run, load_run
+from qlstm_qiskit.experiments.runs.load import Run, load_run
 from qlstm_qiskit.hardware import BackendSpec
 from qlstm_qiskit.hardware.config.parts import TranspileSpec
 from qlstm_qiskit.hardware.jobs.makers import require_takes

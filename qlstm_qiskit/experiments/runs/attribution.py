@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlstm_qiskit.errors import OptionError, ShapeError, installing, one_model_needed, require_at_least
-from qlstm_qiskit.experiments.runs.run import Run
+from qlstm_qiskit.experiments.runs.load import Run
 from qlstm_qiskit.nn import EVALUATION_BATCH, Forecaster, predict_windows
 
 #: Points on the way from the baseline to a window.

@@ -9,8 +9,8 @@ from qlstm_qiskit.data import SeriesTable, sliding_windows
 from qlstm_qiskit.data.labels import places_of
 from qlstm_qiskit.errors import DataError, require_at_least
 from qlstm_qiskit.experiments.runs.classes import classes_of, names_of, probabilities
+from qlstm_qiskit.experiments.runs.load import Run
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
-from qlstm_qiskit.experiments.runs.run import Run
 from qlstm_qiskit.experiments.runs.units import scaled_series
 
 

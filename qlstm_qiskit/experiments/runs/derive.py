@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from qlstm_qiskit import __version__
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runs.ensemble import require_one_model
-from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics
-from qlstm_qiskit.experiments.runs.recording import header_of, weights_header
-from qlstm_qiskit.experiments.runs.run import (
+from qlstm_qiskit.experiments.runs.load import (
     CONFIG,
     GENOTYPE,
     HISTORY,
@@ -24,8 +22,10 @@ from qlstm_qiskit.experiments.runs.run import (
     load_run,
     load_spec,
 )
+from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics
+from qlstm_qiskit.experiments.runs.recording import header_of, weights_header
 from qlstm_qiskit.experiments.runs.start import weights_digest
-from qlstm_qiskit.experiments.runs.train import refuse_existing
+from qlstm_qiskit.experiments.runs.training.one import refuse_existing
 from qlstm_qiskit.experiments.runs.trust import require_trusted
 from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.search import Genotype, derive

@@ -14,8 +14,8 @@ from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, one_model_needed
 from qlstm_qiskit.experiments.runs.classes import probabilities
 from qlstm_qiskit.experiments.runs.difference import Difference
+from qlstm_qiskit.experiments.runs.run import Run
 from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.experiments.runs.trained import Run
 from qlstm_qiskit.experiments.runs.units import from_scaled, original_units, scaled_windows
 
 #: Folder of the members of an ensemble; each is a run folder by itself, named by its place from 0.

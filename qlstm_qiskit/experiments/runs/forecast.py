@@ -24,8 +24,8 @@ from qlstm_qiskit.experiments.runs.intervals import (
     with_ends,
 )
 from qlstm_qiskit.experiments.runs.known import require_known, steps_ahead
+from qlstm_qiskit.experiments.runs.load import Run
 from qlstm_qiskit.experiments.runs.plan import require_affordable_evaluation
-from qlstm_qiskit.experiments.runs.run import Run
 from qlstm_qiskit.experiments.runs.units import original_units, scaled_series, series_of
 
 #: Rows of a forecast; more would take an hour, one after another.

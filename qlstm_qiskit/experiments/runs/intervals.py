@@ -13,7 +13,7 @@ from qlstm_qiskit.data import Dataset, Intervals, conformal_radius, sliding_wind
 from qlstm_qiskit.data.feedback import fed_back, rows_after
 from qlstm_qiskit.errors import DataError
 from qlstm_qiskit.experiments.runs.agreement import METRICS
-from qlstm_qiskit.experiments.runs.run import Run, load_metrics, load_spec
+from qlstm_qiskit.experiments.runs.load import Run, load_metrics, load_spec
 from qlstm_qiskit.experiments.runs.units import original_units
 from qlstm_qiskit.storage import exists
 

@@ -16,7 +16,7 @@ from qlstm_qiskit.experiments.runs.reading import read_metrics
 from qlstm_qiskit.storage import exists
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.experiments.runs.trained import Run
+    from qlstm_qiskit.experiments.runs.run import Run
 
 
 def run_metrics(run: Run, dataset: Dataset) -> dict[str, Any]:

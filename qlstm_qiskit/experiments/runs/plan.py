@@ -16,7 +16,7 @@ from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.agreement import require_same_cut
 from qlstm_qiskit.experiments.runs.ensemble import member_folder
-from qlstm_qiskit.experiments.runs.run import ModelHeader, Run, load_header, load_spec
+from qlstm_qiskit.experiments.runs.load import ModelHeader, Run, load_header, load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import BackendSpec, plan_backend
 from qlstm_qiskit.hardware.executors.cost import Plan, Workload, require_affordable

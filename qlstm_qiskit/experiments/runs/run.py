@@ -1,148 +1,225 @@
-"""Run folders read back: a trained model with everything needed to apply it."""
+"""A trained model with everything needed to apply it."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from qlstm_qiskit.errors import RunError
-from qlstm_qiskit.experiments.runs.agreement import (
-    ARCHITECTURE,
-    CHECKPOINT,
-    CONFIG,
-    GENOTYPE,
-    HISTORY,
-    METRICS,
-    MODEL,
-    require_agreement,
-    require_same_metrics,
-)
-from qlstm_qiskit.experiments.runs.building import build
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from qlstm_qiskit.data import Dataset, Scaler, part_of
+from qlstm_qiskit.errors import DataError, OptionError, RunError
+from qlstm_qiskit.experiments.runs.agreement import CONFIG, METRICS, MODEL, read_architecture, read_history, require_same_cut
+from qlstm_qiskit.experiments.runs.classes import classes_of, probabilities, require_same_classes
 from qlstm_qiskit.experiments.runs.difference import Difference
-from qlstm_qiskit.experiments.runs.ensemble import Ensemble, member_folder
-from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader, read_model
-from qlstm_qiskit.experiments.runs.own import read_back
-from qlstm_qiskit.experiments.runs.reading import read_json, read_lines, read_metrics, validated
+from qlstm_qiskit.experiments.runs.header import ModelHeader, RunHeader
+from qlstm_qiskit.experiments.runs.reading import read_metrics
+from qlstm_qiskit.experiments.runs.series import DataSpec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.experiments.runs.trained import Run
-from qlstm_qiskit.experiments.runs.trust import require_trusted
-from qlstm_qiskit.hardware import EXACT, BackendSpec
+from qlstm_qiskit.experiments.runs.units import predicted, scaled_windows
+from qlstm_qiskit.nn import Forecaster, RecurrentCell
 from qlstm_qiskit.nn.forecaster import predict_windows, trace_windows
-from qlstm_qiskit.storage import exists
-
-__all__ = [
-    "ARCHITECTURE",
-    "CHECKPOINT",
-    "CONFIG",
-    "GENOTYPE",
-    "HISTORY",
-    "METRICS",
-    "MODEL",
-    "Difference",
-    "Ensemble",
-    "ModelHeader",
-    "Run",
-    "load_header",
-    "load_metrics",
-    "load_run",
-    "load_spec",
-    "predict_windows",
-    "read_json",
-    "read_lines",
-    "trace_windows",
-    "validated",
-]
 
 
-def load_spec(path: Path | str) -> RunSpec:
-    """Read the spec of a run.
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained model with everything needed to apply it.
 
-    Args:
-        path: The folder.
-
-    Raises:
-        RunError: The folder is missing, or its config.json is missing or damaged, or so are its own circuits.
+    Attributes:
+        path: The run folder.
+        spec: How it was trained.
+        forecaster: The model, in evaluation mode.
+        header: The columns that it reads and predicts, with their scalers.
+        exact: The same model on the exact interpreter, if the backend is a different one.
+        difference: Difference of all its predictions so far from those of the exact interpreter.
+        weights: The header of its weights, with the config of their training; None if they were not read from a folder.
     """
-    path = Path(path)
-    if not exists(path):
-        raise RunError(f"there is no run folder {path}; train one with `qlstm train --out {path}`.")
-    spec = validated(RunSpec, read_json(path / CONFIG), path / CONFIG)
-    return spec if spec.space is None else spec.model_copy(update={"space": read_back(path, CONFIG, spec.space)})
+
+    path: Path
+    spec: RunSpec
+    forecaster: Forecaster
+    header: ModelHeader
+    exact: Forecaster | None = None
+    difference: Difference = field(default_factory=Difference)
+    weights: RunHeader | None = None
+
+    @property
+    def members(self) -> tuple[Run, ...]:
+        """The models whose predictions are its own: itself, or those of an `Ensemble`."""
+        return (self,)
+
+    @property
+    def layers(self) -> list[RecurrentCell]:
+        """The cells of its circuits, of all members; none of a model without circuits."""
+        found = [member.forecaster.circuits for member in self.members]
+        return [cell for recurrent in found if recurrent is not None for cell in recurrent.layers()]
+
+    @property
+    def compared(self) -> bool:
+        """Whether its predictions are compared with those of the exact interpreter, in `difference`."""
+        return self.exact is not None
+
+    @property
+    def epochs(self) -> int:
+        """Number of finished epochs."""
+        return self.header.epoch
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The series that it was trained on, read again.
+
+        Raises:
+            DataError: It cannot be read, or is cut or scaled differently from before.
+        """
+        dataset = self.data.load()
+        if self.weights is not None:
+            require_same_cut(dataset.name, self.path, self.spec, self.weights)
+        for name in ("features", "target", "window", "horizon", "change", "known", "lead"):
+            then, now = getattr(self.header, name), getattr(dataset, name)
+            if then != now:
+                raise RunError(f"{self.path / MODEL} says {name} {then!r}, and the series of {self.path / CONFIG} has {now!r}.")
+        require_same_classes(self.path, self.header, dataset)
+        for name in ("input_scaler", "target_scaler"):
+            before, here = getattr(self.header, name), getattr(dataset, name)
+            if not _is_close(before, here):
+                raise DataError(f"{dataset.name} was cut or scaled differently when {self.path} was trained; train a new run.")
+        return dataset
+
+    @property
+    def _is_older(self) -> bool:
+        """Whether it is from a version that recorded no config and cut windows by float products; see `part_of`."""
+        return self.weights is not None and self.weights.config is None
+
+    @cached_property
+    def data(self) -> DataSpec:
+        """The series, cut as it was for training."""
+        data = self.spec.data
+        if not self._is_older:
+            return data
+        cut = data.load()
+        n = len(cut.x_train) + cut.horizon - 1 + len(cut.x_test)
+        return data.model_copy(update={"train_fraction": _as_before(data.train_fraction, n)})
+
+    @cached_property
+    def valid_fraction(self) -> float:
+        """The part of the training windows held out for validation, cut as it was for training."""
+        fraction = self.spec.valid_fraction
+        return _as_before(fraction, len(self.dataset.x_train)) if self._is_older else fraction
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """A dictionary per finished epoch: epoch, the errors (of a validation part only where there is one), seconds."""
+        lines = read_history(self.path, self.spec, self.header)
+        return [{name: math.nan if value is None else value for name, value in line.items()} for line in lines]
+
+    @cached_property
+    def architecture(self) -> list[dict[str, Any]]:
+        """Weights after each epoch: epoch, and for each layer its `candidates` and `coefficients`, (gates, candidates)."""
+        return read_architecture(self.path, self.header)
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json."""
+        return read_metrics(self.path / METRICS)
+
+    @property
+    def n_jobs(self) -> int | None:
+        """Number of jobs in the record of this run folder so far; None if the backend runs on this machine."""
+        cells = self.layers
+        ledger = getattr(cells[0].bank.backend, "ledger", None) if cells else None
+        return None if ledger is None else len(ledger.entries())
+
+    def close(self) -> None:
+        """Release the resources of the backend: its batch or session, and the lock for submitting jobs of this run."""
+        for cell in self.layers:
+            cell.bank.backend.close()
+
+    def predict(self, windows: NDArray[np.float64] | pd.DataFrame, *, units: str = "scaled") -> NDArray[Any]:
+        """Predictions (n, horizon) for windows, in the same units; of a run of classes the most probable one of each, (n,).
+
+        Args:
+            windows: (n, window, features), or in original units (n, window + reach, features): reach is what differences are
+                over in all. Or a DataFrame with the run's columns, sorted by date, of which every window is taken.
+            units: "scaled" or "original"; a DataFrame is in original units always.
+
+        Raises:
+            DataError: A prediction is not finite, windows are of another shape or other units, or the frame cannot be used.
+            OptionError: There are no such units, or no such column.
+        """
+        if self.header.classes is not None:
+            return classes_of(self.header, self._scores(windows, units))
+        return predicted(self.predict_scaled, self.header, self.spec.data.reading, windows, units)
+
+    def predict_with_spread(
+        self, windows: NDArray[np.float64] | pd.DataFrame, *, units: str = "scaled"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Predictions of an ensemble, and the standard deviation of its members' predictions, both (n, horizon).
+
+        Args:
+            windows, units: As in `predict`. Both results are in the units of the predictions.
+
+        Raises:
+            OptionError: It has one model and no spread, or classes.
+        """
+        raise OptionError(f"{self.path} has one model, which has no spread; train several with --replicas (replicas=...).")
+
+    def predict_proba(self, windows: NDArray[np.float64] | pd.DataFrame, *, units: str = "scaled") -> NDArray[np.float64]:
+        """The probability of each class, (n, n_classes), in the order of `header.classes`.
+
+        Args:
+            windows, units: As in `predict`.
+
+        Raises:
+            OptionError: The run forecasts values, and has no classes.
+        """
+        if self.header.classes is None:
+            raise OptionError(f"{self.path} forecasts {self.header.target!r} and has no classes; use predict.")
+        return probabilities(self._scores(windows, units))
+
+    def _scores(self, windows: NDArray[np.float64] | pd.DataFrame, units: str) -> NDArray[np.float64]:
+        return self.predict_scaled(scaled_windows(self.header, self.spec.data.reading, windows, units)[0])
+
+    def each_scaled(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What `predict_scaled` gives of each member, (members, n, outputs)."""
+        return np.stack([member.predict_scaled(windows) for member in self.members])
+
+    def outputs(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `predict_scaled`, without looking whether they are finite, and without those of the exact interpreter."""
+        return predict_windows(self.forecaster, windows)
+
+    def predict_scaled(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Outputs of the model, (n, outputs), of scaled windows: scaled predictions, or scores of classes before the softmax.
+
+        Raises:
+            DataError: A prediction is not finite.
+        """
+        if self.exact is None:
+            predictions = predict_windows(self.forecaster, windows)
+        else:
+            outputs, predictions = trace_windows(self.forecaster, windows)
+        lost = int((~np.isfinite(predictions)).any(axis=1).sum())
+        if lost:
+            raise DataError(
+                f"the model of {self.path} gives no finite number for {lost} of {len(windows)} windows: their values, or its "
+                f"parameters, are too large for {self.spec.dtype}; correct the data, or train again."
+            )
+        if self.exact is not None:
+            exact_outputs, exact_predictions = trace_windows(self.exact, windows)
+            self.difference.add(outputs - exact_outputs, predictions - exact_predictions)
+        return predictions
 
 
-def load_header(path: Path | str, spec: RunSpec) -> RunHeader:
-    """Read the header of a run's weights, which must agree with the config; errors as for `load_run`."""
-    path = Path(path)
-    header, _ = read_model(path / MODEL)
-    require_agreement(path, spec, header)
-    return header
+def _is_close(first: Scaler, second: Scaler) -> bool:
+    """Whether two scalers of equally many columns are the same up to rounding."""
+    return bool(np.allclose([first.low, first.high], [second.low, second.high], rtol=1e-6, atol=0))
 
 
-def load_metrics(path: Path | str) -> dict[str, Any]:
-    """Read the content of metrics.json; errors as for `load_run`."""
-    return read_metrics(Path(path) / METRICS)
-
-
-def load_run(path: Path | str, *, backend: str | BackendSpec | None = None, work: str = "evaluate", trust: bool = False) -> Run:
-    """Read a run folder; that of an ensemble gives an `Ensemble`.
-
-    Args:
-        path: The folder.
-        backend: The backend to evaluate on, by name or entry; by default the one that it was trained on.
-        work: A name for the work. Jobs that leave this machine, and rehearsals of them if `backend` asks for that, are recorded
-            under it in the run folder, or in that of the member that they are of; the same work of the same model is answered
-            from the record.
-        trust: Whether code may be called that is named only in the folder's own config.json, if `backend` is not given.
-
-    Raises:
-        RunError: It is missing or damaged, contradicts itself, or has another version of the format; or its backend would
-            call code chosen by whoever made it.
-    """
-    path = Path(path)
-    spec = load_spec(path)
-    if backend is not None:
-        spec = spec.on(backend)
-    else:
-        spec = spec.on(spec.backend_options or spec.backend)
-        require_trusted(path, spec, trust, advice="or choose another one (backend=...)")
-    if spec.replicas == 1:
-        return _loaded(path, spec, work, recorded=backend is not None)
-    made = [_member(path, spec, place) for place in range(spec.replicas)]
-    ensemble = Ensemble(path, spec, tuple(_loaded(*own, work, recorded=backend is not None) for own in made))
-    require_same_metrics(path, spec, ensemble.header)
-    return ensemble
-
-
-def _loaded(path: Path, spec: RunSpec, work: str, *, recorded: bool) -> Run:
-    """A run of one model; with `recorded`, rehearsals of jobs that leave this machine are recorded as these are."""
-    header, tensors = read_model(path / MODEL)
-    require_agreement(path, spec, header)
-    options = spec.backend_options
-    assert options is not None
-    kept = options.leaves or (recorded and options.recorded)
-    forecaster = build(spec, header, tensors, path, work if kept else None)
-    exact = None if options.ideal else build(spec.on(EXACT), header, tensors, path)
-    return Run(path, spec, forecaster, header.plain, exact, weights=header)
-
-
-def _member(path: Path, ensemble: RunSpec, place: int) -> tuple[Path, RunSpec]:
-    """Folder and spec of a member of an ensemble, on the ensemble's backend, where shots of members are independent.
-
-    Raises:
-        RunError: It has no finished epoch yet, or is another run.
-    """
-    folder, options = member_folder(path, place), ensemble.backend_options
-    if not exists(folder / MODEL):
-        raise RunError(f"{folder}, a member of {path}, has no finished epoch yet; go on with: qlstm resume {path}")
-    spec, wanted = load_spec(folder), ensemble.member(place).lasting()
-    found = spec.lasting()
-    other = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
-    if other:
-        raise RunError(
-            f"{folder / CONFIG} and {path / CONFIG} differ in {', '.join(other)}, so it is no member of this ensemble; restore "
-            "the one that was changed."
-        )
-    assert options is not None
-    if options.seed is not None:
-        options = options.model_copy(update={"seed": options.seed + place})
-    return folder, spec.on(options)
+def _as_before(fraction: float, count: int) -> float:
+    """A fraction for which `part_of` gives the cut of the float product; unchanged if both agree."""
+    before = math.floor(fraction * count)
+    return fraction if before == part_of(fraction, count) else (before + 0.5) / count

@@ -10,8 +10,8 @@ import torch
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import DataError, OptionError, RunError
+from qlstm_qiskit.experiments.runs.load import load_spec
 from qlstm_qiskit.experiments.runs.own import NamedSpace, OwnSpace, require_own_circuits, taken
-from qlstm_qiskit.experiments.runs.run import load_spec
 from qlstm_qiskit.experiments.runs.spec import LATER, RunSpec
 from qlstm_qiskit.hardware import EXACT
 from qlstm_qiskit.nn import Forecaster

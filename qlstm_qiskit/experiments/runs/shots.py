@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from qlstm_qiskit.errors import CircuitError, OptionError, require_at_least
-from qlstm_qiskit.experiments.runs.run import Run, load_run
+from qlstm_qiskit.experiments.runs.load import Run, load_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec, SampledBackend, find_spec
 from qlstm_qiskit.training.task import TASKS, Task
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from qlstm_qiskit.errors import RunError
 from qlstm_qiskit.experiments.runs.ensemble import require_one_model
 from qlstm_qiskit.experiments.runs.header import read_model
-from qlstm_qiskit.experiments.runs.run import CONFIG, MODEL, load_spec
+from qlstm_qiskit.experiments.runs.load import CONFIG, MODEL, load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec, Start
 from qlstm_qiskit.storage import exists, write_atomically
 

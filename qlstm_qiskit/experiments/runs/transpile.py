@@ -9,7 +9,7 @@ from qiskit.providers import BackendV2
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runs.ensemble import require_one_model
-from qlstm_qiskit.experiments.runs.run import load_run
+from qlstm_qiskit.experiments.runs.load import load_run
 from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.hardware.config.file import find_spec
 from qlstm_qiskit.hardware.device.transpile_report import TranspileReport

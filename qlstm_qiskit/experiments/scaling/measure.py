@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from qlstm_qiskit.data import load_dataset
 from qlstm_qiskit.errors import LARGEST, OptionError, RunError, TrainingError, require_at_least, unknown_option
 from qlstm_qiskit.experiments.runs.environment import environment
-from qlstm_qiskit.experiments.runs.run import predict_windows, read_lines, validated
+from qlstm_qiskit.experiments.runs.load import predict_windows, read_lines, validated
 from qlstm_qiskit.experiments.scaling.step_cost import (
     COMPARED,
     Point,

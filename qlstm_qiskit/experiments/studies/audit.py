@@ -11,11 +11,11 @@ import torch
 
 from qlstm_qiskit.data import split_validation
 from qlstm_qiskit.errors import OptionError, QLSTMError, RunError, require_at_least, unknown_option
+from qlstm_qiskit.experiments.runs.load import CONFIG, METRICS, load_metrics, load_spec
 from qlstm_qiskit.experiments.runs.own import OwnSpace
-from qlstm_qiskit.experiments.runs.run import CONFIG, METRICS, load_metrics, load_spec
 from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.experiments.runs.training_folder import SIDE_BY_SIDE
+from qlstm_qiskit.experiments.runs.training.folder import SIDE_BY_SIDE
 from qlstm_qiskit.experiments.studies.audited import AUDIT, Audit, AuditedRow, AuditTest, Retrained, answer, plain, verdict_of
 from qlstm_qiskit.experiments.studies.effects import effect
 from qlstm_qiskit.experiments.studies.records import Record, read_environments

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.runs.run import load_run
+from qlstm_qiskit.experiments.runs.load import load_run
 from qlstm_qiskit.hardware import BackendSpec, find_spec
 
 #: Seeds of evaluations start here: their shots are others than those of trainings.

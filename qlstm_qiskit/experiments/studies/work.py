@@ -15,11 +15,11 @@ from qlstm_qiskit.data.rollout import rolled_errors
 from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.experiments.runs.derive import derive_run
 from qlstm_qiskit.experiments.runs.environment import environment
-from qlstm_qiskit.experiments.runs.run import CONFIG, Run, load_metrics, load_run
+from qlstm_qiskit.experiments.runs.load import CONFIG, Run, load_metrics, load_run
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import relocate, start_from
-from qlstm_qiskit.experiments.runs.together import reason_one_by_one, train_runs
-from qlstm_qiskit.experiments.runs.training_folder import SIDE_BY_SIDE
+from qlstm_qiskit.experiments.runs.training.folder import SIDE_BY_SIDE
+from qlstm_qiskit.experiments.runs.training.side_by_side import reason_one_by_one, train_runs
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import evaluate
 from qlstm_qiskit.experiments.studies.records import Record

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from qlstm_qiskit.experiments.runs.run import GENOTYPE
+from qlstm_qiskit.experiments.runs.load import GENOTYPE
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.storage import exists
 from qlstm_qiskit.training.options import OF_MODEL, OF_TRAINING

@@ -9,7 +9,7 @@ from typing import Any
 
 from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec
-from qlstm_qiskit.experiments.runs.run import METRICS, load_metrics
+from qlstm_qiskit.experiments.runs.load import METRICS, load_metrics
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.nn.constants import about_constants, constant_gates

@@ -77,7 +77,7 @@ def folder_kind(path: Path) -> str:
         RunError: None of these, or it is not there.
     """
     # here, as figures of a run, which this package is imported for, need neither
-    from qlstm_qiskit.experiments.runs.run import CONFIG
+    from qlstm_qiskit.experiments.runs.load import CONFIG
     from qlstm_qiskit.experiments.scaling.measure import POINTS
     from qlstm_qiskit.experiments.studies.audited import AUDIT
     from qlstm_qiskit.experiments.studies.records import RECORDS, STUDY

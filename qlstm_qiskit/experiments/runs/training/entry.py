@@ -9,15 +9,15 @@ from pathlib import Path
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, TrainingError
-from qlstm_qiskit.experiments.runs import train
 from qlstm_qiskit.experiments.runs.ensemble import MEMBERS, member_folder
+from qlstm_qiskit.experiments.runs.load import CONFIG, METRICS, Run, load_metrics, load_run, load_spec
 from qlstm_qiskit.experiments.runs.metrics import run_metrics
 from qlstm_qiskit.experiments.runs.own import SPACE, OwnSpace
-from qlstm_qiskit.experiments.runs.run import CONFIG, METRICS, Run, load_metrics, load_run, load_spec
 from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
-from qlstm_qiskit.experiments.runs.together import train_runs
-from qlstm_qiskit.experiments.runs.train import is_unfinished, refuse_existing, require_affordable_training
+from qlstm_qiskit.experiments.runs.training import one
+from qlstm_qiskit.experiments.runs.training.one import is_unfinished, refuse_existing, require_affordable_training
+from qlstm_qiskit.experiments.runs.training.side_by_side import train_runs
 from qlstm_qiskit.experiments.runs.trust import require_trusted
 from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.storage import claimed, exists, make_folders, strict_json, take_back, write_atomically
@@ -53,7 +53,7 @@ def train_run(spec: RunSpec, out: Path | str, *, loggers: Sequence[str] = (), ve
     """
     out = Path(out)
     if spec.replicas == 1:
-        return train.train_run(spec, out, loggers=loggers, verbose=verbose)
+        return one.train_run(spec, out, loggers=loggers, verbose=verbose)
     refuse_existing(out)
     if spec.start is not None:
         raise OptionError(
@@ -91,7 +91,7 @@ def resume_run(
     out = Path(out)
     spec = load_spec(out)
     if spec.replicas == 1 or not is_unfinished(out):
-        return train.resume_run(out, options=options, loggers=loggers, verbose=verbose, trust=trust)
+        return one.resume_run(out, options=options, loggers=loggers, verbose=verbose, trust=trust)
     if options is not None:
         spec = spec.on(options)
     require_trusted(out, spec, trust)
@@ -133,9 +133,9 @@ def _train_members(spec: RunSpec, out: Path, options: BackendSpec, loggers: Sequ
         for place, folder in enumerate(folders):
             try:
                 if not exists(folder / CONFIG):
-                    train.train_run(spec.member(place), folder, loggers=loggers, verbose=verbose)
+                    one.train_run(spec.member(place), folder, loggers=loggers, verbose=verbose)
                 elif is_unfinished(folder):
-                    train.resume_run(folder, options=options, loggers=loggers, verbose=verbose, trust=True)
+                    one.resume_run(folder, options=options, loggers=loggers, verbose=verbose, trust=True)
             except TrainingError as error:
                 raise TrainingError(f"member {place} (seed {spec.seed + place}): {error}") from error
             if is_unfinished(folder):

@@ -13,10 +13,7 @@ from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.experiments.runs.agreement import require_same_model
 from qlstm_qiskit.experiments.runs.header import read_model
-from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
-from qlstm_qiskit.experiments.runs.own import SPACE
-from qlstm_qiskit.experiments.runs.plan import plan_work
-from qlstm_qiskit.experiments.runs.run import (
+from qlstm_qiskit.experiments.runs.load import (
     ARCHITECTURE,
     CHECKPOINT,
     CONFIG,
@@ -27,10 +24,13 @@ from qlstm_qiskit.experiments.runs.run import (
     load_metrics,
     load_spec,
 )
+from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
+from qlstm_qiskit.experiments.runs.own import SPACE
+from qlstm_qiskit.experiments.runs.plan import plan_work
 from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import read_start
-from qlstm_qiskit.experiments.runs.training_folder import TrainingFolder
+from qlstm_qiskit.experiments.runs.training.folder import TrainingFolder
 from qlstm_qiskit.experiments.runs.trust import require_trusted
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.hardware.executors.cost import require_affordable

@@ -14,13 +14,13 @@ from qlstm_qiskit.circuits.once import built_once
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import OptionError, RunError, TrainingError
 from qlstm_qiskit.exact import free_bytes
+from qlstm_qiskit.experiments.runs.load import CHECKPOINT, CONFIG, MODEL, Run, load_run, load_spec
 from qlstm_qiskit.experiments.runs.loggers import make_loggers, note_failure
-from qlstm_qiskit.experiments.runs.run import CHECKPOINT, CONFIG, MODEL, Run, load_run, load_spec
 from qlstm_qiskit.experiments.runs.settle import require_same_settled, settle, with_own_circuits
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.start import read_start
-from qlstm_qiskit.experiments.runs.train import clear, is_unfinished, refuse_existing, resume_run, train_run
-from qlstm_qiskit.experiments.runs.training_folder import TrainingFolder
+from qlstm_qiskit.experiments.runs.training.folder import TrainingFolder
+from qlstm_qiskit.experiments.runs.training.one import clear, is_unfinished, refuse_existing, resume_run, train_run
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.replicas import replica_bytes
 from qlstm_qiskit.storage import claimed, exists, make_folders

@@ -9,10 +9,10 @@ from typing import Any
 
 from qlstm_qiskit.data import Dataset
 from qlstm_qiskit.errors import DataError, TrainingError
+from qlstm_qiskit.experiments.runs.load import CHECKPOINT, CONFIG, METRICS, MODEL, Run, load_run, load_spec
 from qlstm_qiskit.experiments.runs.metrics import errors_of, run_metrics, stages_before
 from qlstm_qiskit.experiments.runs.own import SPACE, OwnSpace
 from qlstm_qiskit.experiments.runs.recording import Recorder
-from qlstm_qiskit.experiments.runs.run import CHECKPOINT, CONFIG, METRICS, MODEL, Run, load_run, load_spec
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.hardware import EXACT, BackendSpec
 from qlstm_qiskit.nn import Forecaster

@@ -1,0 +1,1 @@
+"""Training into run folders: one model, an ensemble, or runs side by side."""
