@@ -144,7 +144,7 @@ class _Mix(torch.autograd.Function):
         given = plain.arrays(gradient)
         if given is None:
             return (*plain.gradients(partial(_plain, form=form), ctx.saved_tensors, (gradient,)), None)
-        by_form = given[0].reshape(-1, state.shape[1])
+        by_form = np.ascontiguousarray(given[0]).reshape(-1, state.shape[1])
         _, sections, _, entries = form.constants(state.dtype)
         by_mixing = np.empty((ctx.n_candidates, state.shape[1]), state.dtype, order="F")
         kernels.mix_backward(by_form, sections, entries, state, by_mixing)

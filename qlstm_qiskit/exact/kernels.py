@@ -14,10 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.exact.native import jit
+from qlstm_qiskit.exact.native import inlined, jit
 from qlstm_qiskit.exact.turns import add_product, turn, undo
 
 Array = NDArray[Any]
+
+
+@inlined
+def _flat(values: Array) -> Array:
+    """A copy of a table, row after row; tables of parameters are transposed ones."""
+    rows, columns = values.shape
+    result = np.empty(rows * columns, values.dtype)
+    for k in range(rows):
+        for i in range(columns):
+            result[k * columns + i] = values[k, i]
+    return result
 
 
 @jit
@@ -56,10 +67,7 @@ def build_forward(
             cosine[a * g + i] = np.cos(angle)
             sine[a * g + i] = np.sin(angle)
     form[:] = 0
-    flat_form, flat_mixing = form.reshape(-1), np.empty(mixing.size, mixing.dtype)
-    for k in range(len(mixing)):
-        for i in range(g):
-            flat_mixing[k * g + i] = mixing[k, i]
+    flat_form, flat_mixing = form.reshape(-1), _flat(mixing)
     for s in range(len(sections)):
         low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
         own = state[base:end]
@@ -79,13 +87,13 @@ def build_forward(
 def mix_forward(mixing: Array, sections: Array, entries: tuple[Array, Array, Array, Array], state: Array, form: Array) -> None:
     """Fill `form` from the coefficients that `build_forward` has left in `state`."""
     slot, row, candidate, factor = entries
+    g = mixing.shape[1]
     form[:] = 0
+    flat_form, flat_mixing, flat = form.reshape(-1), _flat(mixing), state.reshape(-1)
     for s in range(len(sections)):
-        _, _, base, end, _, _, entry_low, entry_high = sections[s]
-        own = state[base:end]
-        for i in range(mixing.shape[1]):
-            for e in range(entry_low, entry_high):
-                form[slot[e], i] += factor[e] * mixing[candidate[e], i] * own[row[e], i]
+        _, _, base, _, _, _, entry_low, entry_high = sections[s]
+        for e in range(entry_low, entry_high):
+            add_product(flat_form, flat_mixing, flat, factor[e], slot[e] * g, candidate[e] * g, (base + row[e]) * g, g)
 
 
 @jit
@@ -94,13 +102,15 @@ def mix_backward(
 ) -> None:
     """The gradient of `mix_forward`, into `by_mixing`."""
     slot, row, candidate, factor = entries
-    by_mixing[:] = 0
+    g = by_form.shape[1]
+    flat_by, flat_by_mixing, flat = by_form.reshape(-1), np.zeros(by_mixing.size, by_mixing.dtype), state.reshape(-1)
     for s in range(len(sections)):
-        _, _, base, end, _, _, entry_low, entry_high = sections[s]
-        own = state[base:end]
-        for i in range(by_form.shape[1]):
-            for e in range(entry_low, entry_high):
-                by_mixing[candidate[e], i] += factor[e] * by_form[slot[e], i] * own[row[e], i]
+        _, _, base, _, _, _, entry_low, entry_high = sections[s]
+        for e in range(entry_low, entry_high):
+            add_product(flat_by_mixing, flat_by, flat, factor[e], candidate[e] * g, slot[e] * g, (base + row[e]) * g, g)
+    for k in range(len(by_mixing)):
+        for i in range(g):
+            by_mixing[k, i] = flat_by_mixing[k * g + i]
 
 
 @jit
@@ -129,11 +139,7 @@ def build_backward(
     slot, row, candidate, factor = entries
     g = mixing.shape[1]
     by_angle[:] = 0
-    flat_by_form, flat_mixing = by_form.reshape(-1), np.empty(mixing.size, mixing.dtype)
-    flat_by_mixing = np.zeros_like(flat_mixing)
-    for k in range(len(mixing)):
-        for i in range(g):
-            flat_mixing[k * g + i] = mixing[k, i]
+    flat_by_form, flat_mixing, flat_by_mixing = by_form.reshape(-1), _flat(mixing), np.zeros(mixing.size, mixing.dtype)
     for s in range(len(sections)):
         low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]
         own, gradient = state[base:end], by_room[: end - base]
