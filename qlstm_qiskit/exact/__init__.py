@@ -1,5 +1,6 @@
 """The exact interpreter: a bank of programs in, expectation values and gradients in torch out."""
 
+from qlstm_qiskit.exact.activations import sigmoid, tanh
 from qlstm_qiskit.exact.bank import ExactBank
 from qlstm_qiskit.exact.batched import batched_product, even_sigmoid
 from qlstm_qiskit.exact.bound import BoundBank
@@ -8,7 +9,7 @@ from qlstm_qiskit.exact.factors import evaluate_tree
 from qlstm_qiskit.exact.filled import Filled
 from qlstm_qiskit.exact.fourier import FourierSeries
 from qlstm_qiskit.exact.memory import free_bytes, require_bytes, require_memory, require_noisy_qubits
-from qlstm_qiskit.exact.native import jit
+from qlstm_qiskit.exact.native import jit, jit_unfused
 from qlstm_qiskit.exact.noise import Channel, NoisyProgram
 from qlstm_qiskit.exact.noisy import NoisyBank
 from qlstm_qiskit.exact.plain import arrays, gradients, is_watched
@@ -40,7 +41,10 @@ __all__ = [
     "gradients",
     "is_watched",
     "jit",
+    "jit_unfused",
     "require_bytes",
     "require_memory",
     "require_noisy_qubits",
+    "sigmoid",
+    "tanh",
 ]

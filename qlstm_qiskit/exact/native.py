@@ -27,6 +27,11 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, {"contract", "reassoc", "nsz"}, **_INNER)
 
 
+def inner_in_order(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `inner`, with sums in the order in which they are written, also within a loop that may reorder its own."""
+    return _compiled(function, {"contract", "nsz"}, **_INNER)
+
+
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `inner`, compiled only as a part of its callers: where it is large, and otherwise would be compiled twice."""
     return _compiled(function, {"contract", "reassoc", "nsz"}, inline="always", **_INNER)

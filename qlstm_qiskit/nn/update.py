@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlstm_qiskit.exact import arrays, gradients, is_watched, jit
+from qlstm_qiskit.exact import arrays, gradients, is_watched, jit_unfused, sigmoid, tanh
 
 Array = NDArray[Any]
 
@@ -62,47 +62,62 @@ class _Update(torch.autograd.Function):
             return tuple(gradients(lstm_plain, (gates, c), (by_h, by_c)))
         before = c.detach().contiguous().numpy()
         by_gates, by_before = np.empty_like(ctx.active), np.empty_like(before)
-        lstm_backward(*by, ctx.active, before, ctx.bent, by_gates, by_before)
-        return torch.from_numpy(by_gates), torch.from_numpy(by_before)
+        lstm_backward(*map(np.ravel, by), ctx.active, before.reshape(-1), ctx.bent, by_gates, by_before.reshape(-1))
+        return torch.from_numpy(_by_sample(by_gates, before)), torch.from_numpy(by_before)
 
 
 def _run(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Array, Array]:
-    """Next h and c, the activated gates, and the hyperbolic tangent of the next c."""
-    before = c.detach().numpy()
-    h, after, active, bent = (np.empty(shape, before.dtype) for shape in (c.shape, c.shape, gates.shape, c.shape))
-    lstm_forward(gates.detach().numpy(), before, active, h, after, bent)
+    """Next h and c, the activated gates (4, n), and the hyperbolic tangent of the next c, (n,)."""
+    before = c.detach().contiguous().numpy()
+    active = np.ascontiguousarray(gates.detach().numpy().transpose(1, 0, 2)).reshape(4, -1)
+    h, after, bent = np.empty_like(before), np.empty_like(before), np.empty(before.size, before.dtype)
+    lstm_forward(active, before.reshape(-1), h.reshape(-1), after.reshape(-1), bent)
     return torch.from_numpy(h), torch.from_numpy(after), active, bent
 
 
-@jit
-def lstm_forward(gates: Array, c: Array, active: Array, h: Array, after: Array, bent: Array) -> None:
-    """Fill the activated gates, the next h and c, and ``tanh(c')``, which costs as much as all else of the way back."""
-    n_samples, hidden = c.shape
-    for b in range(n_samples):
-        for k in range(hidden):
-            i = 1 / (1 + np.exp(-gates[b, 0, k]))
-            f = 1 / (1 + np.exp(-gates[b, 1, k]))
-            g = np.tanh(gates[b, 2, k])
-            o = 1 / (1 + np.exp(-gates[b, 3, k]))
-            active[b, 0, k], active[b, 1, k], active[b, 2, k], active[b, 3, k] = i, f, g, o
-            after[b, k] = f * c[b, k] + i * g
-            bent[b, k] = np.tanh(after[b, k])
-            h[b, k] = o * bent[b, k]
+def _by_sample(gates: Array, state: Array) -> Array:
+    """Gates (4, n) as (batch, 4, hidden), for a state (batch, hidden)."""
+    return np.ascontiguousarray(gates.reshape(4, *state.shape).transpose(1, 0, 2))
 
 
-@jit
+@jit_unfused
+def lstm_forward(active: Array, c: Array, h: Array, after: Array, bent: Array) -> None:
+    """Activate the gates in place, and fill the next h and c, and ``tanh(c')``.
+
+    Each product is rounded: which one of a sum is fused may differ between a vector and the rest of a loop, and a number would
+    depend on how many are beside it.
+
+    Args:
+        active: Pre-activations i, f, g, o, (4, n); gate after gate, so that loops become vectors.
+        c, h, after, bent: (n,).
+    """
+    for gate in range(4):
+        own = active[gate]
+        if gate == 2:
+            for j in range(len(c)):
+                own[j] = tanh(own[j])
+        else:
+            for j in range(len(c)):
+                own[j] = sigmoid(own[j])
+    i, f, g, o = active[0], active[1], active[2], active[3]
+    for j in range(len(c)):
+        after[j] = f[j] * c[j] + i[j] * g[j]
+    for j in range(len(c)):
+        bent[j] = tanh(after[j])
+    for j in range(len(c)):
+        h[j] = o[j] * bent[j]
+
+
+@jit_unfused
 def lstm_backward(
     by_h: Array, by_c: Array, active: Array, before: Array, bent: Array, by_gates: Array, by_before: Array
 ) -> None:
-    """Fill the gradients with respect to the pre-activations and the previous c."""
-    n_samples, hidden = before.shape
-    for b in range(n_samples):
-        for k in range(hidden):
-            i, f, g, o = active[b, 0, k], active[b, 1, k], active[b, 2, k], active[b, 3, k]
-            t = bent[b, k]
-            total = by_c[b, k] + by_h[b, k] * (o * (1 - t * t))
-            by_gates[b, 0, k] = total * g * i * (1 - i)
-            by_gates[b, 1, k] = total * before[b, k] * f * (1 - f)
-            by_gates[b, 2, k] = total * i * (1 - g * g)
-            by_gates[b, 3, k] = by_h[b, k] * t * o * (1 - o)
-            by_before[b, k] = total * f
+    """Fill the gradients with respect to the pre-activations (4, n) and the previous c."""
+    for j in range(len(before)):
+        i, f, g, o, t = active[0, j], active[1, j], active[2, j], active[3, j], bent[j]
+        total = by_c[j] + by_h[j] * (o * (1 - t * t))
+        by_gates[0, j] = total * g * i * (1 - i)
+        by_gates[1, j] = total * before[j] * f * (1 - f)
+        by_gates[2, j] = total * i * (1 - g * g)
+        by_gates[3, j] = by_h[j] * t * o * (1 - o)
+        by_before[j] = total * f

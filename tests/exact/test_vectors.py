@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from qlstm_qiskit.exact.activations import sigmoid, tanh
 from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.rooms import Rooms
@@ -170,3 +171,50 @@ def test_a_sample_has_the_same_bits_whichever_are_beside_it(n_samples: int) -> N
     for row in range(n_samples):
         for together, alone in zip(both(slice(None)), both(slice(row, row + 1)), strict=True):
             np.testing.assert_array_equal(together[row], alone[0])
+
+
+@jit
+def _activate(values: Array, sigmoids: Array, tangents: Array) -> None:
+    for i in range(len(values)):
+        sigmoids[i] = sigmoid(values[i])
+        tangents[i] = tanh(values[i])
+
+
+def test_activations_are_right_to_three_units_in_the_last_place() -> None:
+    generator = np.random.default_rng(4)
+    values = np.concatenate(
+        [
+            generator.normal(size=3000),
+            generator.uniform(-50, 50, 1000),
+            generator.choice([-1, 1], 500) * 10 ** generator.uniform(-300, 2, 500),
+        ]
+    )
+    found = np.empty_like(values), np.empty_like(values)
+    _activate(values, *found)
+    exact = values.astype(np.longdouble)  # 64 bits of mantissa
+    for one, expected in zip(found, (1 / (1 + np.exp(-exact)), np.tanh(exact)), strict=True):
+        units = np.abs(one - expected) / np.spacing(np.abs(expected.astype(np.float64)))
+        assert units.max() < 3
+    assert (found[1] == -_of(-values)[1]).all()  # odd to the bit
+
+
+def test_activations_of_extreme_values() -> None:
+    values = np.array([0.0, -0.0, 5e-324, 800.0, -800.0, np.inf, -np.inf, np.nan])
+    sigmoids, tangents = _of(values)
+    np.testing.assert_allclose(sigmoids, [0.5, 0.5, 0.5, 1, 0, 1, 0, np.nan], rtol=0, atol=1e-300)
+    np.testing.assert_array_equal(tangents, [0.0, -0.0, 5e-324, 1, -1, 1, -1, np.nan])
+    assert np.signbit(tangents).tolist()[:2] == [False, True]
+
+
+@pytest.mark.parametrize("n", [1, 7, 40])
+def test_a_number_has_the_same_activation_in_a_vector_and_alone(n: int) -> None:
+    values = np.random.default_rng(5).normal(size=n)
+    for place in range(n):
+        for together, alone in zip(_of(values), _of(values[place : place + 1]), strict=True):
+            assert together[place] == alone[0]
+
+
+def _of(values: Array) -> tuple[Array, Array]:
+    found = np.empty_like(values), np.empty_like(values)
+    _activate(values, *found)
+    return found
