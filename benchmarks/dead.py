@@ -34,8 +34,8 @@ class _Counting(StatevectorBackend):
         super().__init__()
         self.reduce, self.executor = reduce, CountingExecutor()
 
-    def bank(self, candidates: Any, n_outputs: int | None = None) -> Any:
-        return PrimitiveBank(candidates, n_outputs, self.executor, prepare_for_aer, reduce=self.reduce)
+    def bank(self, candidates: Any, n_outputs: int | None = None, pairs: Any = None) -> Any:
+        return PrimitiveBank(candidates, n_outputs, self.executor, prepare_for_aer, reduce=self.reduce, pairs=pairs)
 
 
 def layer_of(size: str, backend: StatevectorBackend, *, without_dead: bool) -> QLSTM:

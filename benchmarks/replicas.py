@@ -1,20 +1,18 @@
 """Seeds that are trained side by side, beside one of them by itself.
 
-    python -m benchmarks.replicas [--seeds 12] [--epochs 20] [--rounds 5] [--write] [--json]
+    python -m benchmarks.replicas [--seeds 12] [--epochs 20] [--rounds 5] [--json]
 
 Whole fits on bessel, on one thread, in alternation, in processor time; timed only after all seeds gave the losses that each
-gives by itself. `--write` puts the table into benchmarks/RESULTS.md. OMP_NUM_THREADS should be 1.
+gives by itself. OMP_NUM_THREADS should be 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,7 +46,6 @@ WORK |= {
 _STEPS, _AGREE = 50, 1e-10
 
 _DATA = load_dataset("bessel")
-_RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def measure(work: str, seeds: int, epochs: int, rounds: int) -> dict[str, Any]:
@@ -128,32 +125,25 @@ def report(rows: list[Mapping[str, Any]]) -> str:
 
 def section(rows: list[Mapping[str, Any]]) -> str:
     """The section of benchmarks/RESULTS.md."""
-    return f"""## Replicas
-
-`python -m benchmarks.replicas`: {rows[0]["seeds"]} seeds side by side and one by itself, whole fits of {rows[0]["epochs"]}
-epochs on bessel, by the paper's recipe unless said, in processor time; timed only after the losses of the first {_STEPS}
-steps (20 iterations of L-BFGS) agreed to {_AGREE:g}. The last columns are by how much these losses differ at most, and,
-relatively, the errors on the test part behind all epochs: rounding grows while a model is trained.
+    return f"""`python -m benchmarks.replicas`: {rows[0]["seeds"]} seeds side by side and one by itself, whole fits of
+{rows[0]["epochs"]} epochs on bessel, by the paper's recipe unless said, in processor time; timed only after the losses of the
+first {_STEPS} steps (20 iterations of L-BFGS) agreed to {_AGREE:g}. The last columns are by how much these losses differ at
+most, and, relatively, the errors on the test part behind all epochs: rounding grows while a model is trained.
 
 {report(rows)}
 """
 
 
 def main() -> None:
-    """Measure and print, or write."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("seeds", 12), ("epochs", 20), ("rounds", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--work", nargs="*", choices=WORK, default=list(WORK))
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = [measure(work, options.seeds, options.epochs, options.rounds) for work in options.work]
-    if options.write:
-        text, own = _RESULTS.read_text(), section(rows)
-        without = re.sub(r"## Replicas\n.*?(?=\n## )", "", text, flags=re.DOTALL)
-        _RESULTS.write_text(re.sub(r"\n+(?=## Other packages)", "\n\n" + own.replace("\\", r"\\") + "\n", without))
     print(json.dumps(rows) if options.json else section(rows))
 
 
