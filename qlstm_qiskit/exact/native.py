@@ -43,7 +43,11 @@ def jit_in_order(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def jit_unfused(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As `jit_in_order`, with each product rounded before it is added."""
+    """As `jit_in_order`, with each product rounded before it is added.
+
+    Args:
+        function: As in `jit`.
+    """
     return _compiled(function, {"nsz"})
 
 
