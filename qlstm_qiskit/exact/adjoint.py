@@ -30,8 +30,8 @@ def build_matrix(weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         build = _Build if weights.requires_grad else _Mix
         matrix: Tensor = build.apply(weights, mixing, form)  # type: ignore[no-untyped-call]
         return matrix
-    values, (_, state) = _run(form, weights, mixing)
-    form.rooms.give(state)
+    values, kept = _run(form, weights, mixing)
+    form.rooms.give(*kept)
     return torch.from_numpy(values)
 
 
@@ -126,7 +126,8 @@ class _Mix(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weights: Tensor, mixing: Tensor, form: FormTables) -> Tensor:
         if form.frozen is None or not same_tensor(form.frozen[0], weights):
-            matrix, (_, state) = _run(form, weights, mixing)
+            matrix, (turns, state) = _run(form, weights, mixing)
+            form.rooms.give(turns)
             form.frozen = weights.detach().clone(), state
         else:
             state = form.frozen[1]

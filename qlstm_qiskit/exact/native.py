@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -66,13 +67,17 @@ def _compiled(function: Callable[..., Any], fastmath: set[str], **how: Any) -> C
 
 
 def _stamps(called: Any) -> frozenset[Any]:
-    """Of the sources of a compiled function, or of one that writes code for such (an intrinsic); none of anything else."""
+    """Of the sources of a compiled function, or of one that writes code for such (an intrinsic), and of the classes of this
+    package that it writes with; none of anything else.
+    """
     if (kept := _kept(called)) is not None:
         return kept._source_stamp if isinstance(kept._source_stamp, frozenset) else frozenset({kept._source_stamp})
     if (written := getattr(getattr(called, "_defn", None), "__code__", None)) is None:
         return frozenset()
-    source = Path(written.co_filename).stat()
-    return frozenset({(source.st_mtime, source.st_size)})
+    classes = (used for used in called._defn.__globals__.values() if isinstance(used, type))
+    files = {getattr(sys.modules.get(used.__module__), "__file__", None) for used in classes}
+    own = {written.co_filename, *(file for file in files if file and Path(file).parent == Path(__file__).parent)}
+    return frozenset((source.st_mtime, source.st_size) for source in (Path(file).stat() for file in own))
 
 
 def _kept(compiled: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Layouts: a form's matrix is (replicas, n_high, n_low x outputs x gates), with the rows of each replica behind those of the one
 before. Sums are taken in the order of torch's matrix products on the CPU wherever those have a simple one, so that a sequence
-that is evaluated step by step, or was by an earlier version, has the same bits.
+that is evaluated step by step has the same bits.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def _stages(cell: RecurrentCell, bound: Stages) -> tuple[Filled, ...] | None:
 
 
 def _adds_otherwise(cell: RecurrentCell, stages: tuple[Filled, ...], first: States) -> bool:
-    """Whether gradients would have other bits than in earlier versions: of few rows, torch adds products otherwise."""
+    """Whether gradients would have other bits than those of single steps: of few rows, torch adds products otherwise."""
     few = len(first[0]) < _FEW and cell.recurrence == "lstm" and cell.to_angles is None and stages[0].matrix.dim() == 2
     return few and torch.is_grad_enabled()
 

@@ -11,8 +11,11 @@ from types import FrameType
 import pytest
 import torch
 
+from qlstm_qiskit.exact import kernels, replica_kernels, vectors
+from qlstm_qiskit.exact.feature_kernels import features_backward
 from qlstm_qiskit.hardware import StatevectorBackend
 from qlstm_qiskit.nn import QLSTM
+from qlstm_qiskit.nn.sequence_kernels import lstm_over
 from qlstm_qiskit.space import SearchSpace
 
 WIDE = SearchSpace.product(["RY", "H-RZ"], ["linear-RY"])
@@ -78,6 +81,12 @@ def test_a_loop_is_compiled_again_when_what_it_calls_in_another_file_changes(inn
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         said.append(done.stdout.split())
     assert said == [["1.0", "0"], ["1.0", "1"], ["2.0", "0"]]
+
+
+def test_a_loop_is_compiled_again_when_what_writes_its_vectors_changes() -> None:
+    source = Path(vectors.__file__).stat()
+    for loop in (kernels.build_forward, kernels.build_backward, replica_kernels.build_backward, features_backward, lstm_over):
+        assert (source.st_mtime, source.st_size) in loop._cache._cache_file._source_stamp
 
 
 def test_without_compilation_the_loops_give_the_same_numbers() -> None:

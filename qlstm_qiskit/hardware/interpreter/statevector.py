@@ -31,7 +31,8 @@ class StatevectorBackend:
     def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None) -> ExactBank:
         programs, names = [candidate.program for candidate in candidates], [candidate.name for candidate in candidates]
         same = tuple(map(id, programs)), n_outputs
-        observables = once(("observables", *same), lambda: [_lowered(candidate, n_outputs) for candidate in candidates])
+        # The programs are kept with them: no other ones may get their ids.
+        _, observables = once(("observables", *same), lambda: (programs, [_lowered(one, n_outputs) for one in candidates]))
         bank = ExactBank(programs, observables, self.path, names=names)
         before = once(("bank", *same, self.path), lambda: bank)
         if before is not bank:
