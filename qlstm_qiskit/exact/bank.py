@@ -241,13 +241,14 @@ class ExactBank:
         work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
         chosen = []
         for form in forms:
-            by_states = state_cost(
-                n_qubits=len(form.angles),
-                steps=max(self._n_steps[index] for index in form.members),
-                circuits=len(weights) * len(form.members),
-                **work,
-            )
-            if self.path == "form" or form.cost(len(weights), **work) <= by_states:
+            circuits = {"n_qubits": len(form.angles), "circuits": len(weights) * len(form.members)}
+            own = form.cost(len(weights), **work)
+            # Steps are counted where they matter: to schedule the candidates takes longer than many a pass.
+            if (
+                self.path == "form"
+                or own <= state_cost(steps=1, **circuits, **work)
+                or own <= state_cost(steps=max(self._n_steps[index] for index in form.members), **circuits, **work)
+            ):
                 chosen.append(form)
         return chosen
 

@@ -287,6 +287,17 @@ def test_the_pick_depends_on_the_work() -> None:
     assert shallow.plan(angles[1], samples=1, calls=1) == "form"
 
 
+def test_the_steps_of_states_are_counted_only_where_they_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[None] = []
+    plain = bank.schedule
+    monkeypatch.setattr(bank, "schedule", lambda program: counted.append(None) or plain(program))
+    for depth, (samples, calls), decides in ((1, (10, 4), False), (5, (10, 4), False), (5, (1, 1), True)):
+        compiled = compile_bank(list(SearchSpace.paper().candidates(6, depth)), "auto")
+        counted.clear()
+        compiled.plan(torch.zeros(4, sum(compiled.n_weights), dtype=F64), samples=samples, calls=calls)
+        assert bool(counted) == decides
+
+
 def test_backward_twice_over_one_graph() -> None:
     compiled = compile_bank(list(SearchSpace.paper().candidates(3, 2)), "form")
     weights = torch.randn(2, sum(compiled.n_weights), dtype=F64, requires_grad=True)
