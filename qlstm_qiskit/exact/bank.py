@@ -241,13 +241,13 @@ class ExactBank:
         work: dict[str, Any] = {"samples": samples, "calls": calls, "gradients": torch.is_grad_enabled()}
         chosen = []
         for form in forms:
-            circuits = {"n_qubits": len(form.angles), "circuits": len(weights) * len(form.members)}
+            by_states = partial(state_cost, n_qubits=len(form.angles), circuits=len(weights) * len(form.members), **work)
             own = form.cost(len(weights), **work)
             # Steps are counted where they matter: to schedule the candidates takes longer than many a pass.
             if (
                 self.path == "form"
-                or own <= state_cost(steps=1, **circuits, **work)
-                or own <= state_cost(steps=max(self._n_steps[index] for index in form.members), **circuits, **work)
+                or own <= by_states(steps=1)
+                or own <= by_states(steps=max(self._n_steps[index] for index in form.members))
             ):
                 chosen.append(form)
         return chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,41 @@ class Watcher(Callback):
     A child says so of itself. Batches, which replicas share, are not for it, and it ends no training: other callbacks may do
     both, and trainings that have such a one run one after another.
     """
+
+
+class Writer:
+    """Of a callback that writes each finished epoch: it may have to wait, and then writes the last one when it is let go.
+
+    Attributes:
+        waits: Whether the next epoch is to wait.
+    """
+
+    waits = False
+    _last: Callable[[], None] | None = None
+
+    def put(self, write: Callable[[], None]) -> None:
+        """Write an epoch, or keep it in place of those that wait.
+
+        Args:
+            write: Does it, from values that do not change any more where it waits.
+        """
+        self._last = write
+        if not self.waits:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Write the epoch that waits, if there is one."""
+        write, self._last = self._last, None
+        if write is not None:
+            write()
+
+    def own(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Tensors that do not change while an epoch waits.
+
+        Args:
+            tensors: By name, of a training that goes on.
+        """
+        return {name: value.detach().clone() if self.waits else value for name, value in tensors.items()}
 
 
 def reason_of_callbacks(callbacks: Iterable[Any] | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.hardware import Backend
 from qlstm_qiskit.nn import Forecaster, Recurrent
 from qlstm_qiskit.storage import exists
-from qlstm_qiskit.training.callbacks import BestEpoch
+from qlstm_qiskit.training.callbacks import BestEpoch, Writer
 from qlstm_qiskit.training.options import OPTIONS
 from qlstm_qiskit.training.progress import Gates, Progress
 from qlstm_qiskit.training.searching import SearchLoop
@@ -31,7 +32,7 @@ from qlstm_qiskit.training.tensors import read_weights, write_tensors
 from qlstm_qiskit.training.verify import Expected, checksum, groups_fault, read_state, state_fault, weights_fault, write_state
 
 
-class Checkpoint(Callback):
+class Checkpoint(Writer, Callback):
     """Writes all the state needed to resume a training, after each epoch and atomically; the last callback of an epoch.
 
     Args:
@@ -167,7 +168,7 @@ class Checkpoint(Callback):
         if self.loop is not None and self.loop.optimizer is not None:
             progress.moves = self.loop.moves
             progress.weights_groups = write_state(self.loop.optimizer, "weights_optimizer", tensors)
-        self._write(tensors)
+        self.put(partial(self._write, self.own(tensors)))
 
     def _write(self, tensors: dict[str, Tensor]) -> None:
         unsaid = {"sha256"} if self.progress.together else {"sha256", "together"}

@@ -238,9 +238,10 @@ class FitOptions:
     )
     checkpoint: Path | str | None = option(
         None,
-        "A file that all of a training's state is written to after each epoch. Where it is there, `fit` goes on from it, to "
-        "the same bits as without the interruption; delete it to train anew. Not so for shots of a backend given as an object "
-        "without a seed, and for callbacks with a state of their own, such as EarlyStopping, which begin anew.",
+        "A file that all of a training's state is written to after each epoch; side by side with others, at most once a "
+        "second. Where it is there, `fit` goes on from it, to the same bits as without the interruption; delete it to train "
+        "anew. Not so for shots of a backend given as an object without a seed, and for callbacks with a state of their own, "
+        "such as EarlyStopping, which begin anew.",
     )
     callbacks: "Sequence[Callback] | None" = option(None, "Further skorch callbacks.")
     verbose: int = option(

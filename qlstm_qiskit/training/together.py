@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +20,7 @@ from qlstm_qiskit.nn.noise import draw_each_from
 from qlstm_qiskit.nn.replicas import is_worth_it, side_by_side
 from qlstm_qiskit.search import WeightedSum
 from qlstm_qiskit.training.batches import Windows
-from qlstm_qiskit.training.callbacks import reason_of_callbacks
+from qlstm_qiskit.training.callbacks import Writer, reason_of_callbacks
 from qlstm_qiskit.training.fitting import Fit, Fitted, Training
 from qlstm_qiskit.training.lockstep import step_together
 from qlstm_qiskit.training.searching import SearchNet
@@ -27,6 +29,9 @@ from qlstm_qiskit.training.task import losses_of_each
 #: Optimisers that treat each number by itself, so that those of replicas may lie in one tensor; and those that look at all
 #: numbers of a model, of which each replica keeps its own.
 ELEMENTWISE, WHOLE = ("rmsprop", "adam"), ("lbfgs",)
+
+#: Seconds from one epoch that is written to the next: the files of many short epochs would take longer than the epochs.
+PERIOD_S = 1.0
 
 
 def fit_together(fits: Sequence[Fit]) -> list[Fitted | TrainingError]:
@@ -97,6 +102,7 @@ class _Joint:
         self.joined: list[int] = []  #: Places of the replicas that are side by side now.
         self.module: Forecaster
         self.optimizer: torch.optim.Optimizer | None = None  #: Of all together; None where each has its own.
+        self.written = -math.inf  #: When an epoch was.
 
     def run(self) -> None:
         train, valid = self.fits[0].train, self.fits[0].valid
@@ -110,6 +116,9 @@ class _Joint:
                 self._epoch(parts)
         except KeyboardInterrupt:
             pass
+        finally:
+            for own in self.trainings:
+                _let_go_of_epochs(own.net)
         for place, own in enumerate(self.trainings):
             _let_go(own.net.module_)
             if place not in self.errors:
@@ -117,15 +126,16 @@ class _Joint:
 
     def _next(self) -> list[int]:
         """The replicas that go on, of which only those with the fewest epochs: checkpoints may be of different ones."""
-        epochs = self.fits[0].options.max_epochs
         left = {
             place: len(own.net.history)
             for place, own in enumerate(self.trainings)
-            if place not in self.errors
-            and len(own.net.history) < epochs
-            and not (own.best is not None and own.best.is_over(own.net.history))
+            if place not in self.errors and not self._is_over(own)
         }
         return [place for place, done in left.items() if done == min(left.values())]
+
+    def _is_over(self, training: Training) -> bool:
+        history, best = training.net.history, training.best
+        return len(history) >= self.fits[0].options.max_epochs or (best is not None and best.is_over(history))
 
     def _nets(self) -> list[SearchNet]:
         return [self.trainings[place].net for place in self.joined]
@@ -140,11 +150,18 @@ class _Joint:
                 loaders = [iter(net.get_iterator(dataset, training=part == "train")) for net in nets]
                 shuffled = part == "train" and self.fits[0].options.shuffle
                 self._batches(part, zip(*loaders, strict=True) if shuffled else ((own,) * len(nets) for own in loaders[0]))
+        waits = time.monotonic() - self.written < PERIOD_S
         for place, net in zip(self.joined, nets, strict=True):
+            for writer in _writers(net):
+                writer.waits = waits
             try:
                 net.notify("on_epoch_end", **parts)
             except TrainingError as error:
                 self.errors[place] = error
+            if place in self.errors or self._is_over(self.trainings[place]):
+                _let_go_of_epochs(net)
+        if not waits:
+            self.written = time.monotonic()
 
     def _batches(self, part: str, batches: Iterator[Any]) -> None:
         nets, training, count = self._nets(), part == "train", 0
@@ -250,6 +267,17 @@ class _Joint:
                     net.optimizer_.state[parameter] = {
                         key: value.clone() if key == "step" else value[n] for key, value in optimizer.state[joint[name]].items()
                     }
+
+
+def _writers(net: SearchNet) -> list[Writer]:
+    return [callback for _, callback in net.callbacks_ if isinstance(callback, Writer)]
+
+
+def _let_go_of_epochs(net: SearchNet) -> None:
+    """Write what waits, and whatever comes at once."""
+    for writer in _writers(net):
+        writer.waits = False
+        writer.let_go()
 
 
 def _notify(net: SearchNet, name: str, **given: Any) -> None:

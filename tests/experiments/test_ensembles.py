@@ -47,6 +47,7 @@ from qlstm_qiskit.experiments.studies.study import Study
 from qlstm_qiskit.hardware import find_spec
 from qlstm_qiskit.report import draw_run
 from qlstm_qiskit.search import make_strategy
+from qlstm_qiskit.training import together
 from tests.experiments.resumable import outcome
 from tests.forked import child, ended
 
@@ -389,7 +390,10 @@ def everything(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("options", [{}, {"model": "lstm", "depth": None}], ids=["side by side", "one after another"])
-def test_killed_and_resumed_it_has_the_same_bits(options: dict[str, Any], csv: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_it_has_the_same_bits(
+    options: dict[str, Any], csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "PERIOD_S", 0.0)
     options = {"epochs": 12, **options}
     train_run(spec(csv, **options), tmp_path / "whole")
     generator, reached = np.random.default_rng(0), 0

@@ -161,7 +161,7 @@ def test_a_refused_resume_keeps_what_is_there(csv: Path, tmp_path: Path, monkeyp
         raise RunError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(recording, "save_weights", full)
+        patch.setattr(recording, "write_tensors", full)
         with pytest.raises(RunError, match="No space left"):
             resume_run(tmp_path / "cut")
     resume_run(tmp_path / "cut")

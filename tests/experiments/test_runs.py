@@ -303,7 +303,7 @@ def test_ctrl_c_while_an_epoch_is_written(
 ) -> None:
     """The epoch is trained already: it is kept, and weights, history and metrics agree."""
     calls = []
-    name = {"evaluation": "predict_windows", "weights": "save_weights"}[moment]
+    name = {"evaluation": "predict_windows", "weights": "write_tensors"}[moment]
     plain = getattr(recording, name)
 
     def interrupted(*arguments):

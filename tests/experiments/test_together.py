@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ from qlstm_qiskit.experiments import Run, RunSpec, load_run, resume_run, train_r
 from qlstm_qiskit.experiments.runs.recording import Recorder
 from qlstm_qiskit.experiments.runs.training import side_by_side
 from qlstm_qiskit.experiments.runs.training.side_by_side import train_runs
+from qlstm_qiskit.training import tensors, together
 from qlstm_qiskit.training.callbacks import LastEpoch, Watcher, reason_of_callbacks
 from qlstm_qiskit.training.checkpoint import read_progress
 from tests.experiments.resumable import interrupted_in, outcome, small, write_series
@@ -165,9 +167,60 @@ def test_ctrl_c_ends_all_and_a_second_call_goes_on(csv: Path, tmp_path: Path) ->
     assert [outcome(out) for out in outs] == [outcome(out) for out in folders(tmp_path / "whole")]
 
 
+@pytest.mark.parametrize("kind", ["36 candidates", "patient"])
+@pytest.mark.parametrize("period", [0.0, math.inf], ids=["each", "first and last"])
+def test_epochs_wait_to_be_written(
+    period: float, kind: str, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of short epochs would take longer than the epochs; the last of a training is always written."""
+    specs = group(csv, **{"epochs": 5} | SIZES[kind])
+    train_runs(specs, folders(tmp_path / "whole"))
+    written: list[Path] = []
+    plain = tensors.write_atomically
+    monkeypatch.setattr(tensors, "write_atomically", lambda path, data: written.append(path) or plain(path, data))
+    monkeypatch.setattr(together, "PERIOD_S", period)
+    train_runs(specs, folders(tmp_path / "paced"))
+    for out, whole in zip(folders(tmp_path / "paced"), folders(tmp_path / "whole"), strict=True):
+        assert outcome(out) == outcome(whole)
+        if kind != "patient":
+            assert written.count(out / "checkpoint.safetensors") == (2 if period else 5)
+
+
+def test_a_folder_that_is_cut_off_between_two_writes_goes_on(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Ctrl-C what waits is written; a process that is killed goes on from what was."""
+    specs = group(csv, epochs=6)
+    train_runs(specs, folders(tmp_path / "whole"))
+    monkeypatch.setattr(together, "PERIOD_S", math.inf)
+    cut, killed = folders(tmp_path / "cut"), folders(tmp_path / "killed")
+    with interrupted_in(4):  # of the first one
+        train_runs(specs, cut)
+    assert [len(lines(out)) for out in cut] == [4, 3, 3]
+
+    def dies() -> None:
+        begin, begun = LastEpoch.on_epoch_begin, []
+
+        def kills(self: LastEpoch, net: Any, **kwargs: Any) -> None:
+            begun.append(net)
+            if len(begun) == 11:
+                os.kill(os.getpid(), signal.SIGKILL)
+            begin(self, net, **kwargs)
+
+        LastEpoch.on_epoch_begin = kills  # type: ignore[method-assign]
+        train_runs(specs, killed)
+
+    assert not ended(child(dies))
+    assert [len(lines(out)) for out in killed] == [1, 1, 1]
+    for outs in (cut, killed):
+        train_runs(specs, outs)
+        assert [outcome(out) for out in outs] == [outcome(out) for out in folders(tmp_path / "whole")]
+
+
 @pytest.mark.slow
-def test_killed_at_random_moments(csv: Path, tmp_path: Path) -> None:
+def test_killed_at_random_moments(csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each time in another epoch, three times each."""
+    monkeypatch.setattr(together, "PERIOD_S", 0.0)
     specs = group(csv, epochs=4)
     train_runs(specs, folders(tmp_path / "whole"))
     expected = [outcome(out) for out in folders(tmp_path / "whole")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from qlstm_qiskit import QLSTMClassifier, QLSTMRegressor, SearchSpace, load_data
 from qlstm_qiskit.errors import OptionError, TrainingError
 from qlstm_qiskit.exact import replicas
 from qlstm_qiskit.hardware import BackendSpec, load_backend
-from qlstm_qiskit.training import train_together
+from qlstm_qiskit.training import together, train_together
 from qlstm_qiskit.training.callbacks import LastEpoch
 from qlstm_qiskit.training.checkpoint import Checkpoint
 from tests.forked import child, ended
@@ -147,16 +148,17 @@ def test_others_change_no_bit(options: dict[str, Any], monkeypatch: pytest.Monke
         assert len(broken[place].history_) == len(five[place].history_)
 
 
-@pytest.mark.parametrize("killed", [0, 2])
+@pytest.mark.parametrize(("killed", "period"), [(0, 0.0), (2, 0.0), (2, math.inf)])
 @pytest.mark.parametrize(
     "options",
     [{}, {"optimizer": "adam", "valid_fraction": 0.3, "patience": 2, "max_epochs": 6}, SHUFFLED, SHOTS, NOISY, LBFGS],
     ids=str,
 )
 def test_a_killed_training_goes_on_to_the_same_bits(
-    killed: int, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    killed: int, period: float, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where some have written the checkpoint of an epoch, and others have not."""
+    monkeypatch.setattr(together, "PERIOD_S", period)
 
     def all_of(folder: str) -> list[QLSTMRegressor]:
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -201,7 +203,7 @@ def test_what_sigkill_has_ended_goes_on_to_the_same_bits(options: dict[str, Any]
             if self.path.stem == "1" and len(net.history) == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        Checkpoint.on_epoch_end = kills  # type: ignore[method-assign]
+        Checkpoint.on_epoch_end, together.PERIOD_S = kills, 0.0  # type: ignore[method-assign]
         train_together(all_of(tmp_path / "cut"), X, Y)
 
     assert not ended(child(dies))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from skorch import NeuralNet
+from torch import Tensor
 
 from qlstm_qiskit.data import Dataset, LabelledWindows
 from qlstm_qiskit.experiments.runs.agreement import ARCHITECTURE, HISTORY, MODEL
@@ -16,11 +18,11 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.forecaster import predict_windows
 from qlstm_qiskit.storage import exists, strict_json, write_atomically
-from qlstm_qiskit.training.callbacks import Watcher
-from qlstm_qiskit.training.tensors import save_weights
+from qlstm_qiskit.training.callbacks import Watcher, Writer
+from qlstm_qiskit.training.tensors import write_tensors
 
 
-class Recorder(Watcher):
+class Recorder(Writer, Watcher):
     """Writes each finished epoch: first the history, then the weights, whose header has the epoch.
 
     Args:
@@ -60,16 +62,20 @@ class Recorder(Watcher):
         layers = _architecture(module)
         if layers:
             self.architecture[epoch] = strict_json({"epoch": epoch, "layers": layers})
-        weights = weights_header(header_of(self.dataset, epoch, gates), self.spec)
+        self.put(partial(self._save, epoch, gates, self.own(module.state_dict())))
+
+    def _save(self, epoch: int, gates: Gates | None, state: dict[str, Tensor]) -> None:
+        """Write the files of a finished epoch, with the state of its model."""
+        header = weights_header(header_of(self.dataset, epoch, gates), self.spec)
         # On the way back to the best epoch the weights come first: there are never fewer lines than epochs of the weights.
         going_back = epoch < max(self.lines)
         if going_back:
-            save_weights(self.out / MODEL, module, weights)
+            write_tensors(self.out / MODEL, state, header)
         self._write(HISTORY, self.lines, epoch)
-        if layers:
+        if epoch in self.architecture:
             self._write(ARCHITECTURE, self.architecture, epoch)
         if not going_back:
-            save_weights(self.out / MODEL, module, weights)
+            write_tensors(self.out / MODEL, state, header)
 
     def _write(self, name: str, lines: dict[int, str], last: int) -> None:
         """Write the lines up to an epoch; those after the best epoch are not kept."""
