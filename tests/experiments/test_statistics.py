@@ -126,6 +126,8 @@ def test_errors_of_nothing_and_of_infinity_are_compared() -> None:
     assert compare(np.zeros(8), ones).verdict == compare(ones, large).verdict == "better"
     found = compare(large, ones / 1e5)
     assert (found.verdict, found.ratio, found.rank_biserial) == ("worse", np.inf, 1)
+    half = np.where(np.arange(8) < 4, np.inf, ones)
+    assert (compare(half, ones).ratio, compare(ones, half).ratio) == (np.inf, 0.0), "no mean of a ratio and infinity"
 
 
 @pytest.mark.slow

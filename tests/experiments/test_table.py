@@ -9,6 +9,7 @@ import pytest
 from benchmarks.stages import stages
 from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.experiments.runs.training import side_by_side
+from qlstm_qiskit.experiments.studies.effects import effect
 from qlstm_qiskit.experiments.studies.records import load_study_folder, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study, load_study
@@ -91,6 +92,28 @@ def test_restarts_are_chosen_by_the_training_error() -> None:
     assert "## Restarts" in markdown(found)
     assert "the range where there are fewer than 6 seeds" in markdown(found)
     assert "## Restarts" not in markdown(table(study.model_copy(update={"primary": "test_mse"}), []))
+
+
+def test_what_a_test_could_have_found_is_said_beside_it() -> None:
+    """Of the seeds that both rows have, for all tests of the family."""
+    rows = {name: {"run": {"model": name}} for name in ("config1", "config2", "lstm")}
+    pairs = [("config1", "lstm"), ("config2", "lstm")]
+    study = Study(name="s", datasets={"narma5": {}}, rows=rows, families={"all": pairs})
+    generator, counts = np.random.default_rng(5), {"config1": 20, "config2": 4, "lstm": 24}
+    errors = {name: generator.uniform(1, 2, count) for name, count in counts.items()}
+    records = [
+        {"row": name, "dataset": "narma5", "seed": seed, "test_mse": value}
+        for name, own in errors.items()
+        for seed, value in enumerate(own)
+    ]
+    many, few = table(study, records).families["all"]
+    assert many.detectable == effect(errors["config1"], errors["lstm"][:20], tests=2).detectable
+    assert many.detectable is not None
+    assert many.detectable > 1
+    assert few.detectable is None
+    text = markdown(table(study, records))
+    assert f"| {many.comparison.delta:+.2f} | {many.detectable:.2g} |" in text
+    assert f"| {few.comparison.delta:+.2f} |  | too few seeds |" in text
 
 
 def test_a_study_of_real_series(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.studies.statistics import COVERAGE, Interval
+from qlstm_qiskit.experiments.studies.statistics import COVERAGE, Interval, factor_of
 
 #: The probability with which a difference of the minimal detectable size is found.
 POWER = 0.8
@@ -57,9 +57,9 @@ def effect(first: ArrayLike, second: ArrayLike, tests: int = 1) -> Effect:
     ratios = high - low
     means = np.sort(((ratios[:, None] + ratios) / 2)[np.triu_indices(len(ratios))])
     rank = _refused(len(ratios))
-    interval = None if rank is None else (_factor(means[rank]), _factor(means[-1 - rank]))
+    interval = None if rank is None else (factor_of(means[rank]), factor_of(means[-1 - rank]))
     return Effect(
-        _factor(float(np.median(means))),
+        factor_of(float(np.median(means))),
         interval,
         float(np.mean((b > a) + 0.5 * (b == a))),
         _detectable(ratios, tests) if finite and rank is not None else None,
@@ -72,11 +72,6 @@ def least_pairs(tests: int) -> int:
     while tests * 2.0 ** (1 - count) >= 1 - COVERAGE:
         count += 1
     return count
-
-
-def _factor(log: float) -> float:
-    """The exponential; infinite, or 0, beyond what errors of runs that ended can differ by."""
-    return math.inf if log > 300 else 0.0 if log < -300 else math.exp(log)
 
 
 def _refused(n: int) -> int | None:
@@ -103,4 +98,4 @@ def _detectable(ratios: NDArray[np.float64], tests: int) -> float | None:
         return 1.0
     pairs, alpha = len(ratios) * _EFFICIENCY, (1 - COVERAGE) / tests
     size = TTestPower().solve_power(nobs=pairs, alpha=alpha, power=POWER, alternative="two-sided")
-    return _factor(float(np.squeeze(size)) * spread)
+    return factor_of(float(np.squeeze(size)) * spread)

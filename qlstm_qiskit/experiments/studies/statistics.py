@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -134,9 +135,16 @@ def compare(first: ArrayLike, second: ArrayLike) -> Comparison:
         ranks = stats.rankdata(abs(different))
         biserial = float(np.sign(different) @ ranks / ranks.sum())
     delta = 2 * float(stats.mannwhitneyu(a, b).statistic) / a.size**2 - 1
-    with np.errstate(over="ignore"):
-        ratio = float(np.exp(np.median(difference)))
-    return Comparison(a.size, ratio, p, p, _least(a.size), delta, biserial)
+    return Comparison(a.size, factor_of(float(np.median(difference))), p, p, _least(a.size), delta, biserial)
+
+
+def factor_of(log: float) -> float:
+    """The exponential; infinite, or 0, beyond what errors of runs that ended can differ by.
+
+    Args:
+        log: Of a ratio of errors, or a mean of some.
+    """
+    return math.inf if log > 300 else 0.0 if log < -300 else math.exp(log)
 
 
 def _signed_places(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.experiments.studies.effects import effect
 from qlstm_qiskit.experiments.studies.ranks import Ranks, ranks
 from qlstm_qiskit.experiments.studies.records import Record
 from qlstm_qiskit.experiments.studies.statistics import Comparison, Summary, compare, corrected, summarise
@@ -51,12 +52,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Test:
-    """A paired comparison of two rows on a series."""
+    """A paired comparison of two rows on a series.
+
+    Attributes:
+        first, second: The rows.
+        dataset: The series.
+        comparison: Of the first to the second.
+        detectable: See `effects.Effect`, for the tests of its family.
+    """
 
     first: str
     second: str
     dataset: str
     comparison: Comparison
+    detectable: float | None
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,7 @@ class Table:
                     "second": t.second,
                     "dataset": t.dataset,
                     **_plain(t.comparison),
+                    "detectable": t.detectable,
                     "verdict": t.comparison.verdict,
                 }
                 for t in tests
@@ -240,9 +250,12 @@ def _tests(pairs: Sequence[tuple[str, str]], study: Study, errors: dict[tuple[st
             a, b = errors.get((first, dataset), {}), errors.get((second, dataset), {})
             seeds = sorted(set(a) & set(b))
             if seeds:
-                found.append((first, second, dataset, compare([a[s] for s in seeds], [b[s] for s in seeds])))
-    adjusted = corrected([comparison for *_, comparison in found])
-    return [Test(first, second, dataset, one) for (first, second, dataset, _), one in zip(found, adjusted, strict=True)]
+                found.append((first, second, dataset, [a[s] for s in seeds], [b[s] for s in seeds]))
+    adjusted = corrected([compare(a, b) for *_, a, b in found])
+    return [
+        Test(first, second, dataset, one, effect(a, b, len(found)).detectable)
+        for (first, second, dataset, a, b), one in zip(found, adjusted, strict=True)
+    ]
 
 
 def _figure(record: Record, study: Study) -> float:
