@@ -108,29 +108,26 @@ def jobs_resume(
         if not is_unfinished(run):
             raise OptionError(f"--log has nothing to log: {run} was finished before.")
     folders = list(member_folders(run))
-    folders = [folder for folder in folders if (folder / FILE).exists()] if len(folders) > 1 else folders
+    several = len(folders) > 1
+    folders = [folder for folder in folders if (folder / FILE).exists()] if several else folders
     if _killed_early(run, folders):
         _go_on(run, backends, log or [], quiet=json, trust=trust_provider)
         return
     fetched, again, entries = list[Entry](), list[Entry](), list[Entry]()
     errors: list[JobError] = []
+    facts: dict[str, list[Any]] = {"fetched": [], "again": [], "jobs": []}
     for folder in folders:
         with _ledger(folder) as ledger:
             ledger.claim()
             done, failed = services.fetched(ledger, backends, retry, trust_provider)
-            fetched, errors = fetched + done, errors + failed
-            again += retry_ended(ledger) if retry else []
-            entries += ledger.entries()
+            retried, all_of_it = retry_ended(ledger) if retry else [], ledger.entries()
+        fetched, again, entries, errors = fetched + done, again + retried, entries + all_of_it, errors + failed
+        member = {"member": int(folder.name)} if several else {}  # whose jobs are numbered by themselves
+        for name, own in (("fetched", done), ("again", retried)):
+            facts[name] += [member | {"id": entry.id} if several else entry.id for entry in own]
+        facts["jobs"] += [member | _facts(entry) for entry in all_of_it]
     if json:
-        print_json(
-            {
-                "run": str(run),
-                "fetched": [entry.id for entry in fetched],
-                "again": [entry.id for entry in again],
-                "errors": [str(error) for error in errors],
-                "jobs": [_facts(entry) for entry in entries],
-            }
-        )
+        print_json({"run": str(run), "errors": [str(error) for error in errors], **facts})
     else:
         print(f"{len(fetched)} results fetched{_summary(entries)}")
         if again:

@@ -167,3 +167,6 @@ def test_jobs_are_kept_with_the_members(qlstm, here: Path) -> None:
     assert "Jobs submitted: 0" in qlstm("evaluate", "run/members/2", "--backend", "ibm-local", "--windows", 1)[1]
     code, out, _ = qlstm("jobs", "resume", "run")
     assert (code, "0 results fetched" in out) == (0, True)
+    again = json.loads(qlstm("jobs", "resume", "run", "--json")[1])
+    assert again["jobs"] == rows
+    assert again["fetched"] == []
