@@ -6,39 +6,23 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.exact import ExactBank, NoisyBank, SampledBank, batched_product, even_sigmoid
+from qlstm_qiskit.exact import ExactBank, NoisyBank, SampledBank, even_sigmoid
 from qlstm_qiskit.hardware import Bound
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.forecaster import Forecaster
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.noise import Source
 from qlstm_qiskit.nn.pairs import filled
+from qlstm_qiskit.nn.replica_layers import ReplicaLinear, ReplicaRNN, stacked
 
 _Inner = ExactBank | NoisyBank | SampledBank
 
-
-class ReplicaLinear(nn.Module):
-    """A linear layer for each of R replicas; rows are those of the first replica, then of the second, and so on.
-
-    Args:
-        layers: Of the replicas; all of one shape.
-    """
-
-    is_linear = True  #: For `sequence.over_time`.
-
-    def __init__(self, layers: Sequence[nn.Linear]) -> None:
-        super().__init__()
-        self.weight = _stacked([layer.weight for layer in layers])
-        self.bias = _stacked([layer.bias for layer in layers])
-
-    def forward(self, values: Tensor) -> Tensor:
-        """(R b, ..., features) to (R b, ..., outputs)."""
-        own = values.reshape(len(self.weight), -1, values.shape[-1])
-        return (batched_product(own, self.weight.mT) + self.bias.unsqueeze(1)).reshape(*values.shape[:-1], -1)
+#: Numbers that a cell of torch keeps for each of its features until the way back: gates before and after their activation,
+#: states, and gradients of all of them.
+_NUMBERS = 32
 
 
 class ReplicaBank(nn.Module):
@@ -55,11 +39,11 @@ class ReplicaBank(nn.Module):
 
     def __init__(self, banks: Sequence[CircuitBank]) -> None:
         super().__init__()
-        self.angles = _stacked([bank.angles for bank in banks])
+        self.angles = stacked([bank.angles for bank in banks])
         self.structural_weights: nn.Parameter | None = None
         weights = [bank.structural_weights for bank in banks if bank.structural_weights is not None]
         if weights:
-            self.structural_weights = _stacked(weights)
+            self.structural_weights = stacked(weights)
         self._banks = tuple(banks)  # in a tuple, so that their parameters are none of this module's
         if any(bank.shots is not None for bank in banks):
             raise OptionError("replicas take the shots of their backends; undo what was allocated by allocate(None).")
@@ -113,14 +97,20 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
     Each of its parameters is that of the models, stacked, (R, ...), under the same name; they are copies.
 
     Args:
-        models: With circuits, all of one shape.
+        models: With circuits, or layers of torch, all of one shape.
 
     Raises:
-        OptionError: There is none, or models are of different shapes or candidates, or have no circuits.
+        OptionError: There is none, or models are of different shapes or candidates, or have maps in place of circuits.
     """
-    if len(set(map(_kind, models))) != 1 or models[0].circuits is None:
-        raise OptionError("replicas are models with circuits, all of one shape; train the others one after another.")
+    if len(set(map(_kind, models))) != 1 or (models[0].circuits is None and models[0].stack is not None):
+        raise OptionError(
+            "replicas are models with circuits, or layers of torch, all of one shape; train the others one after another."
+        )
     joint = copy.deepcopy(models[0])
+    joint.head = ReplicaLinear([model.head for model in models])  # type: ignore[assignment]
+    if joint.circuits is None:
+        joint.recurrent = ReplicaRNN([cast(nn.LSTM | nn.GRU, model.recurrent) for model in models])
+        return joint
     layers = [list(model.circuits.layers()) for model in models if model.circuits is not None]
     assert joint.circuits is not None
     for place, cell in enumerate(joint.circuits.layers()):
@@ -131,17 +121,18 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
         for name, layer in list(cell.named_children()):
             if isinstance(layer, nn.Linear):
                 setattr(cell, name, ReplicaLinear([getattr(each, name) for each in own]))
-    joint.head = ReplicaLinear([model.head for model in models])  # type: ignore[assignment]
     return joint
 
 
 def replica_bytes(model: Forecaster, *, samples: int, calls: int) -> int:
-    """Bytes that a training step of one of several replicas holds for its multilinear forms.
+    """Bytes that a training step of one of several replicas holds for its multilinear forms, or for its layers of torch.
 
     Args:
-        model: One of them, on the exact interpreter, with or without shots and noise.
-        samples, calls: Windows of a batch, and calls of each circuit in a forward pass.
+        model: One of them; its circuits are on the exact interpreter, with or without shots and noise.
+        samples, calls: Windows of a batch, and calls of each circuit, or cell, in a forward pass.
     """
+    if isinstance(own := model.recurrent, nn.LSTM | nn.GRU):
+        return 8 * samples * calls * own.hidden_size * (1 + own.bidirectional) * _NUMBERS
     total = 0
     for cell in model.circuits.layers() if model.circuits is not None else ():
         exact, n_gates = cell.bank._bank, len(cell.gate_names)
@@ -154,11 +145,7 @@ def _kind(model: Forecaster) -> tuple[Any, ...]:
     """What is the same of all replicas: the first one's candidates and options are taken for all."""
     shapes = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
     if (circuits := model.circuits) is None:
-        return shapes, None
+        own: Any = model.recurrent
+        return shapes, type(own), getattr(own, "dropout", None), getattr(own, "bidirectional", None)
     cells = [(cell.input_map, cell.bank.mixing, cell.bank.sharing) for cell in circuits.layers()]
     return shapes, type(circuits), circuits.gates, circuits.dropout, *cells
-
-
-def _stacked(parameters: Sequence[Any]) -> nn.Parameter:
-    values = torch.stack([parameter.detach() for parameter in parameters])
-    return nn.Parameter(values, requires_grad=parameters[0].requires_grad)

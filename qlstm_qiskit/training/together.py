@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from qlstm_qiskit.errors import TrainingError
 from qlstm_qiskit.hardware.interpreter.sampled import NoisyBackend, SampledBackend
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
-from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.nn import Forecaster, Recurrent
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.noise import draw_each_from
+from qlstm_qiskit.nn.replica_layers import gains
 from qlstm_qiskit.nn.replicas import is_worth_it, side_by_side
 from qlstm_qiskit.search import WeightedSum
 from qlstm_qiskit.training.batches import Windows
@@ -74,13 +75,18 @@ def reason_apart(fit: Fit) -> str | None:
     own = options.backend if isinstance(options.backend, SampledBackend) else None
     if own is not None:
         return f"backend {own.name} is one object, which counts the shots of all trainings; give its name"
-    return _reason_of_circuits(fit)
+    return _reason_of_model(fit)
 
 
-def _reason_of_circuits(fit: Fit) -> str | None:
-    options, circuits = fit.options, fit.build(torch.Generator()).circuits
-    if circuits is None:
-        return "the model has no circuits"
+def _reason_of_model(fit: Fit) -> str | None:
+    model = fit.build(torch.Generator())
+    if isinstance(model.recurrent, nn.LSTM | nn.GRU):
+        return None if gains(model.recurrent, fit.batch_size) else "layers of torch of this size take no less time side by side"
+    return "the model has maps in place of circuits" if model.circuits is None else _reason_of_circuits(fit, model.circuits)
+
+
+def _reason_of_circuits(fit: Fit, circuits: Recurrent[Any]) -> str | None:
+    options = fit.options
     for cell in circuits.layers():
         if not cell.reads_h:
             return "a fast weight programmer evaluates the circuits of all steps at once"

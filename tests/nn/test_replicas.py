@@ -17,6 +17,7 @@ from qlstm_qiskit.exact import ExactBank, noisy, replicas
 from qlstm_qiskit.exact import bank as exact_bank
 from qlstm_qiskit.hardware import BackendSpec, load_backend
 from qlstm_qiskit.nn import CircuitBank, Forecaster
+from qlstm_qiskit.nn.replaced import replace_banks
 from qlstm_qiskit.nn.replicas import ReplicaBank, replica_bytes, side_by_side
 from qlstm_qiskit.space import Candidate
 
@@ -46,6 +47,11 @@ def models(n: int = 3, cell: type[QLSTM] | type[QGRU] = QLSTM, restrict: Any = N
             layer.restrict([restrict])
         made.append(Forecaster(layer, head))
     return made
+
+
+def replaced(model: Forecaster) -> Forecaster:
+    replace_banks(model.recurrent, "tanh")
+    return model
 
 
 def windows(n: int, batch: int = 4) -> Tensor:
@@ -207,14 +213,15 @@ def test_models_are_left_as_they_are() -> None:
     [
         [],
         [*models(1, space=CONFIG1), *models(1)],
-        [Forecaster(nn.LSTM(2, 2, batch_first=True), nn.Linear(2, 1))] * 2,
+        [Forecaster(nn.LSTM(2, 2, 2, batch_first=True, dropout=p), nn.Linear(2, 1)) for p in (0.1, 0.2)],
+        [replaced(model) for model in models(2, space=CONFIG1)],
         [*models(1, restrict=[[0], [1], [2], [3]]), *models(1, restrict=[[0], [1], [2], [4]])],
         [*models(1, space=CONFIG1), *models(1, space=CONFIG1, input_map="arctan")],
     ],
-    ids=["none", "other shapes", "no circuits", "other candidates", "another input map"],
+    ids=["none", "other shapes", "another dropout", "maps", "other candidates", "another input map"],
 )
 def test_what_are_no_replicas(made: list[Forecaster]) -> None:
-    with pytest.raises(OptionError, match="replicas are models with circuits, all of one shape"):
+    with pytest.raises(OptionError, match="replicas are models with circuits, or layers of torch, all of one shape"):
         side_by_side(made)
 
 

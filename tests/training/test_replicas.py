@@ -42,7 +42,7 @@ def test_it_predicts_the_mean_of_models_that_are_fitted_one_by_one(fitted: QLSTM
 
 
 def test_the_members_are_as_without_the_others_where_they_cannot_be_side_by_side() -> None:
-    options = {"model": "lstm", "depth": None}
+    options = {"optimizer": "spsa"}
     fitted = QLSTMRegressor(**SMALL | options, replicas=3).fit(X, Y)
     each = np.array([model.predict(X) for model in alone(**options)])
     np.testing.assert_array_equal(fitted.predict(X), each.mean(axis=0))

@@ -27,6 +27,7 @@ from tests.forked import child, ended
 DATA = load_dataset("damped_shm")
 X, Y = DATA.x_train[:60], DATA.y_train[:60]
 
+LSTM: dict[str, Any] = {"model": "lstm", "depth": None}
 SMALL: dict[str, Any] = {"model": "config1", "hidden_size": 2, "depth": 1, "max_epochs": 3, "batch_size": 10}
 KINDS: dict[str, dict[str, Any]] = {
     "config1": {},
@@ -49,6 +50,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "shots, two layers, dropout": {"backend": "exact-shots", "num_layers": 2, "dropout": 0.3},
     "bit strings": {"backend": BackendSpec(name="bits", kind="statevector", shots=64, sampling="multinomial")},
     "noise": {"backend": BackendSpec(name="noise", kind="statevector", noise={"device": "torino"})},
+    "LSTM of torch": LSTM,
+    "LSTM of torch, two layers, both directions, dropout": LSTM | {"num_layers": 2, "bidirectional": True, "dropout": 0.3},
+    "LSTM of torch, patience": LSTM | {"valid_fraction": 0.3, "patience": 1, "max_epochs": 30, "lr": 0.2, "optimizer": "adam"},
+    "GRU of torch, shuffled": LSTM | {"model": "gru", "shuffle": True, "valid_fraction": 0.3},
+    "GRU of torch, two layers, both directions": LSTM | {"model": "gru", "num_layers": 2, "bidirectional": True},
     "recipe device": {"backend": "exact-noise-torino", "optimizer": "adam", "lr": 0.03, "schedule": "cosine"},
 }
 
@@ -79,11 +85,15 @@ def test_each_is_what_it_is_by_itself(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"model": "config1"}, {"model": "config1", "n_qubits": 5, "valid_fraction": 0.3}, {}], ids=str
+    "options",
+    [{"model": "config1"}, {"model": "config1", "n_qubits": 5, "valid_fraction": 0.3}, {}, LSTM | {"angle_std": None}],
+    ids=str,
 )
 def test_line_searches_are_those_of_each(options: dict[str, Any]) -> None:
     """Rounding grows from iteration to iteration, so that parameters, on which the loss hardly depends, agree less."""
     options = LBFGS | {"max_epochs": 2} | options  # 40 iterations
+    if options["model"] == "lstm":
+        del options["angle_std"]
     together = estimators(**options)
     assert train_together(together, X, Y) is None
     counts = set()
@@ -112,11 +122,15 @@ def test_classes_and_float32() -> None:
 LBFGS = {"optimizer": "lbfgs", "batch_size": 0, "angle_std": 0.5, "model": "diffqas"}
 SHOTS = {"backend": "exact-shots", "num_layers": 2, "dropout": 0.2, "valid_fraction": 0.3, "repeats": 2}
 NOISY = {"backend": "exact-noise-torino", "optimizer": "adam", "schedule": "cosine"}
+SPSA = SMALL | {"optimizer": "spsa"}
+GRU = LSTM | {"model": "gru", "num_layers": 2, "dropout": 0.2, "bidirectional": True}
 SHUFFLED = {"shuffle": True, "valid_fraction": 0.3, "patience": 2, "max_epochs": 4}
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED, SHOTS, NOISY, LBFGS], ids=str
+    "options",
+    [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED, SHOTS, NOISY, LBFGS, LSTM, GRU],
+    ids=str,
 )
 def test_others_change_no_bit(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither how many there are, nor in which order, nor that one stops early or diverges."""
@@ -236,7 +250,8 @@ APART: dict[str, tuple[dict[str, Any], str]] = {
         {"callbacks": [EarlyStopping(monitor="train_loss", patience=1, threshold=1e9)]},
         "the callback EarlyStopping may act on a step",
     ),
-    "no circuits": ({"model": "lstm", "depth": None}, "has no circuits"),
+    "maps": ({"bank": "tanh"}, "the model has maps in place of circuits"),
+    "a large LSTM of torch": (LSTM | {"hidden_size": 410}, "layers of torch of this size take no less time side by side"),
     "line searches with shots": (
         {"optimizer": "lbfgs", "batch_size": 0, "backend": "exact-shots"},
         "lbfgs evaluates some replicas without the others",
@@ -260,8 +275,7 @@ def test_what_cannot_run_side_by_side_runs_one_after_another(kind: str) -> None:
 
 def test_one_after_another_goes_on_from_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def both() -> list[QLSTMRegressor]:
-        options = {"model": "lstm", "hidden_size": 2, "max_epochs": 3}
-        return [QLSTMRegressor(**options, seed=seed, checkpoint=str(tmp_path / f"{seed}.safetensors")) for seed in range(2)]
+        return [QLSTMRegressor(**SPSA, seed=seed, checkpoint=str(tmp_path / f"{seed}.safetensors")) for seed in range(2)]
 
     write = Checkpoint.on_epoch_end
 
@@ -277,7 +291,7 @@ def test_one_after_another_goes_on_from_checkpoints(tmp_path: Path, monkeypatch:
     again = both()
     train_together(again, X, Y)
     for seed, one in enumerate(again):
-        assert torch.equal(numbers(one), numbers(QLSTMRegressor("lstm", hidden_size=2, max_epochs=3, seed=seed).fit(X, Y)))
+        assert torch.equal(numbers(one), numbers(QLSTMRegressor(**SPSA, seed=seed).fit(X, Y)))
 
 
 def test_one_backend_of_all_counts_their_draws_one_after_another() -> None:
@@ -291,9 +305,8 @@ def test_one_backend_of_all_counts_their_draws_one_after_another() -> None:
         assert torch.equal(numbers(one), numbers(other.fit(X, Y)))
 
 
-@pytest.mark.parametrize("model", ["config1", "lstm"])
-def test_ctrl_c_ends_all_and_keeps_finished_epochs(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {name: value for name, value in SMALL.items() if model == "config1" or name != "depth"} | {"model": model}
+@pytest.mark.parametrize("options", [SMALL, SPSA], ids=["side by side", "one after another"])
+def test_ctrl_c_ends_all_and_keeps_finished_epochs(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     together, begin, begun = [QLSTMRegressor(**options, seed=seed) for seed in range(3)], LastEpoch.on_epoch_begin, []
 
     def presses(self: LastEpoch, net: Any, **kwargs: Any) -> None:
@@ -303,7 +316,7 @@ def test_ctrl_c_ends_all_and_keeps_finished_epochs(model: str, monkeypatch: pyte
             raise KeyboardInterrupt
 
     monkeypatch.setattr(LastEpoch, "on_epoch_begin", presses)
-    if model == "lstm":
+    if options is SPSA:
         with pytest.raises(KeyboardInterrupt):
             train_together(together, X, Y)
         assert not hasattr(together[1], "module_")
@@ -321,9 +334,9 @@ def test_a_refitted_model_has_no_intervals_of_the_one_before() -> None:
         model.predict_interval(X)
 
 
-@pytest.mark.parametrize("options", [{}, {"model": "lstm", "depth": None}], ids=str)
+@pytest.mark.parametrize("options", [SMALL, SPSA, SMALL | LSTM], ids=str)
 def test_what_diverged_is_as_before(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {name: value for name, value in (SMALL | options).items() if value is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     model = QLSTMClassifier(**options, seed=0).fit(X, np.where(Y > 0, "a", "b"))
     before = numbers(model).clone()
     monkeypatch.setattr(LastEpoch, "note", raises_divergence)
