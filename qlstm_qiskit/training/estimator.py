@@ -18,6 +18,7 @@ from qlstm_qiskit.circuits.once import built_once
 from qlstm_qiskit.errors import DataError, TrainingError
 from qlstm_qiskit.hardware import Backend, BackendSpec
 from qlstm_qiskit.nn import Forecaster
+from qlstm_qiskit.training.apart import reason_apart
 from qlstm_qiskit.training.callbacks import reason_of_callbacks
 from qlstm_qiskit.training.ensembles import FITTED, members_of, require_replicas, take_members
 from qlstm_qiskit.training.fitting import Fit, Fitted, Seeds
@@ -27,7 +28,7 @@ from qlstm_qiskit.training.optimizers import check_optimizer
 from qlstm_qiskit.training.options import AllOptions
 from qlstm_qiskit.training.plain import CheckedOptions
 from qlstm_qiskit.training.saved import load_estimator, save_estimator
-from qlstm_qiskit.training.together import fit_together, reason_apart
+from qlstm_qiskit.training.together import fit_together
 
 E = TypeVar("E", bound="Estimator")
 

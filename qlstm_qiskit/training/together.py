@@ -12,24 +12,16 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import TrainingError
-from qlstm_qiskit.hardware.interpreter.sampled import NoisyBackend, SampledBackend
-from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
-from qlstm_qiskit.nn import Forecaster, Recurrent
-from qlstm_qiskit.nn.mixing import MIXINGS
+from qlstm_qiskit.nn import Forecaster
 from qlstm_qiskit.nn.noise import draw_each_from
-from qlstm_qiskit.nn.replica_layers import gains
-from qlstm_qiskit.nn.replicas import is_worth_it, side_by_side
-from qlstm_qiskit.search import WeightedSum
+from qlstm_qiskit.nn.replicas import side_by_side
+from qlstm_qiskit.training.apart import WHOLE
 from qlstm_qiskit.training.batches import Windows
-from qlstm_qiskit.training.callbacks import Writer, reason_of_callbacks
+from qlstm_qiskit.training.callbacks import Writer
 from qlstm_qiskit.training.fitting import Fit, Fitted, Training
 from qlstm_qiskit.training.lockstep import step_together
 from qlstm_qiskit.training.searching import SearchNet
 from qlstm_qiskit.training.task import losses_of_each
-
-#: Optimisers that treat each number by itself, so that those of replicas may lie in one tensor; and those that look at all
-#: numbers of a model, of which each replica keeps its own.
-ELEMENTWISE, WHOLE = ("rmsprop", "adam"), ("lbfgs",)
 
 #: Seconds from one epoch that is written to the next: the files of many short epochs would take longer than the epochs.
 PERIOD_S = 1.0
@@ -41,7 +33,7 @@ def fit_together(fits: Sequence[Fit]) -> list[Fitted | TrainingError]:
     A replica that stops early, or diverges, changes no bit of the others.
 
     Args:
-        fits: One for each replica, on the same data; `reason_apart` has nothing against them.
+        fits: One for each replica, on the same data; `apart.reason_apart` has nothing against them.
 
     Returns:
         The result of each, or the error with which it ended.
@@ -57,47 +49,6 @@ def fit_together(fits: Sequence[Fit]) -> list[Fitted | TrainingError]:
         for training in trainings:
             training.end()
     return [errors[n] if n in errors else fit.outcome(own) for n, (fit, own) in enumerate(zip(fits, trainings, strict=True))]
-
-
-def reason_apart(fit: Fit) -> str | None:
-    """Why replicas of a fit are trained one after another, in words; None if they can be trained side by side."""
-    options, strategy = fit.options, fit.options.strategy
-    if reason := reason_of_callbacks(options.callbacks):
-        return reason
-    reasons = {
-        f"the optimizer {options.optimizer} has steps of its own": options.optimizer not in (*ELEMENTWISE, *WHOLE),
-        f"the search strategy {strategy.name} has steps of its own": options.search is not None and strategy != WeightedSum(),
-        f"device={options.device!r} has no multilinear form": torch.device(options.device).type != "cpu",
-    }
-    for reason, holds in reasons.items():
-        if holds:
-            return reason
-    own = options.backend if isinstance(options.backend, SampledBackend) else None
-    if own is not None:
-        return f"backend {own.name} is one object, which counts the shots of all trainings; give its name"
-    return _reason_of_model(fit)
-
-
-def _reason_of_model(fit: Fit) -> str | None:
-    model = fit.build(torch.Generator())
-    if isinstance(model.recurrent, nn.LSTM | nn.GRU):
-        return None if gains(model.recurrent, fit.batch_size) else "layers of torch of this size take no less time side by side"
-    return "the model has maps in place of circuits" if model.circuits is None else _reason_of_circuits(fit, model.circuits)
-
-
-def _reason_of_circuits(fit: Fit, circuits: Recurrent[Any]) -> str | None:
-    options = fit.options
-    for cell in circuits.layers():
-        if not cell.reads_h:
-            return "a fast weight programmer evaluates the circuits of all steps at once"
-        backend = cell.bank.backend
-        if not isinstance(backend, StatevectorBackend | NoisyBackend | SampledBackend):
-            return f"backend {backend.name} runs circuits, and only the exact interpreter has replicas"
-        if options.optimizer in WHOLE and (isinstance(backend, SampledBackend) or MIXINGS[cell.bank.mixing].sampled):
-            return f"{options.optimizer} evaluates some replicas without the others, and noise is drawn for all at once"
-        if not is_worth_it(cell.bank, samples=fit.batch_size * options.repeats, calls=fit.train[0].shape[1]):
-            return "not all of its circuits have a multilinear form that is worth it"
-    return None
 
 
 class _Joint:
