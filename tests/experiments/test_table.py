@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks.stages import stages
 from qlstm_qiskit.errors import TrainingError
-from qlstm_qiskit.experiments.runs.training import side_by_side
 from qlstm_qiskit.experiments.studies.effects import effect
 from qlstm_qiskit.experiments.studies.records import load_study_folder, read_records
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.study import Study, load_study
 from qlstm_qiskit.experiments.studies.table import table
 from qlstm_qiskit.report.table import draw_table, markdown
+from qlstm_qiskit.training.callbacks import LastEpoch
 from tests.experiments.studied import SMALL
 
 
@@ -47,10 +47,10 @@ def test_the_table(done: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_that_diverges_is_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def diverges(spec, out, **options):
+    def diverges(self, net, **kwargs):
         raise TrainingError("training diverged in epoch 1")
 
-    monkeypatch.setattr(side_by_side, "train_run", diverges)
+    monkeypatch.setattr(LastEpoch, "on_epoch_end", diverges)
     study = SMALL.part(rows=["lstm"], datasets=["narma5"])
     records = run_study(study, tmp_path / "out")
     assert [(r["test_mse"], r["error"]) for r in records] == [(None, "training diverged in epoch 1")]
