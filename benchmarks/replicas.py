@@ -39,6 +39,7 @@ _CONFIG1 = WORK["config1, hidden 5, depth 2"][0]
 _DEVICE = {"backend": "exact-noise-torino"}
 WORK |= {
     "config1, recipe tuned": (_CONFIG1 | _of_recipe("tuned"), None, None),
+    "LSTM of torch, hidden 5": ({"model": "lstm", "hidden_size": 5}, None, None),
     "config1, recipe device, exact-noise-torino": (_CONFIG1 | _of_recipe("device") | _DEVICE, None, None),
 }
 

@@ -120,12 +120,12 @@ def jobs_resume(
         with _ledger(folder) as ledger:
             ledger.claim()
             done, failed = services.fetched(ledger, backends, retry, trust_provider)
-            retried, all_of_it = retry_ended(ledger) if retry else [], ledger.entries()
-        fetched, again, entries, errors = fetched + done, again + retried, entries + all_of_it, errors + failed
+            retried, every = retry_ended(ledger) if retry else [], ledger.entries()
+        fetched, again, entries, errors = fetched + done, again + retried, entries + every, errors + failed
         member = {"member": int(folder.name)} if several else {}  # whose jobs are numbered by themselves
         for name, own in (("fetched", done), ("again", retried)):
             facts[name] += [member | {"id": entry.id} if several else entry.id for entry in own]
-        facts["jobs"] += [member | _facts(entry) for entry in all_of_it]
+        facts["jobs"] += [member | _facts(entry) for entry in every]
     if json:
         print_json({"run": str(run), "errors": [str(error) for error in errors], **facts})
     else:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from qlstm_qiskit.exact import batched_product, even_sigmoid
 from qlstm_qiskit.nn.noise import Source, dropout
-from qlstm_qiskit.nn.update import lstm_update
+from qlstm_qiskit.nn.update import gru_update, lstm_update
 
 #: Features of a layer in all windows of a batch, beyond which torch's own layers are as fast one after another.
 _LARGEST = 4096
@@ -97,8 +97,7 @@ def gains(layer: nn.LSTM | nn.GRU, samples: int) -> bool:
 def _gru(inputs: Tensor, states: Tensor, h: Tensor) -> Tensor:
     """The next h of `torch.nn.GRU` from what its gates get from inputs and states, (rows, 3, hidden) each."""
     reset, update = even_sigmoid(inputs[:, :2] + states[:, :2]).unbind(1)
-    new = 2 * even_sigmoid(2 * (inputs[:, 2] + reset * states[:, 2])) - 1  # the hyperbolic tangent
-    return new + update * (h - new)
+    return gru_update(update, inputs[:, 2] + reset * states[:, 2], h)
 
 
 def stacked(parameters: Sequence[Any]) -> nn.Parameter:

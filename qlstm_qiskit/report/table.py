@@ -258,7 +258,7 @@ def _restarted(cell: Cell) -> str:
 def _test(test: Test) -> list[str]:
     found = test.comparison
     numbers = [str(found.n), _number(found.ratio), f"{found.p_holm:.2g}", f"{found.delta:+.2f}"]
-    numbers.append("" if test.detectable is None else _number(test.detectable))
+    numbers.append("" if test.effect.detectable is None else _number(test.effect.detectable))
     return [test.first, test.second, test.dataset, *numbers, _VERDICTS[found.verdict]]
 
 

@@ -23,7 +23,7 @@ from qlstm_qiskit.training.lockstep import step_together
 from qlstm_qiskit.training.searching import SearchNet
 from qlstm_qiskit.training.task import losses_of_each
 
-#: Seconds from one epoch that is written to the next: the files of many short epochs would take longer than the epochs.
+#: Seconds from one epoch that is written to the next: the files of many short epochs would take as long as the epochs.
 PERIOD_S = 1.0
 
 

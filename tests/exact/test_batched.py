@@ -17,6 +17,9 @@ MODELS: list[dict[str, Any]] = [
     {"model": "config4", "hidden_size": 1, "depth": 1, "input_map": "arctan"},
     {"model": "diffqas", "hidden_size": 2, "depth": 1},
     {"model": "config3", "hidden_size": 3, "depth": 1},
+    {"model": "lstm", "hidden_size": 5, "num_layers": 2},
+    {"model": "gru", "hidden_size": 3, "bidirectional": True},
+    {"model": "gru", "hidden_size": 7},
 ]
 
 

@@ -107,12 +107,12 @@ def test_what_a_test_could_have_found_is_said_beside_it() -> None:
         for seed, value in enumerate(own)
     ]
     many, few = table(study, records).families["all"]
-    assert many.detectable == effect(errors["config1"], errors["lstm"][:20], tests=2).detectable
-    assert many.detectable is not None
-    assert many.detectable > 1
-    assert few.detectable is None
+    assert many.effect == effect(errors["config1"], errors["lstm"][:20], tests=2)
+    assert many.effect.detectable is not None
+    assert many.effect.detectable > 1
+    assert few.effect.detectable is None
     text = markdown(table(study, records))
-    assert f"| {many.comparison.delta:+.2f} | {many.detectable:.2g} |" in text
+    assert f"| {many.comparison.delta:+.2f} | {many.effect.detectable:.2g} |" in text
     assert f"| {few.comparison.delta:+.2f} |  | too few seeds |" in text
 
 

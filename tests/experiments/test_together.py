@@ -173,7 +173,7 @@ def test_ctrl_c_ends_all_and_a_second_call_goes_on(csv: Path, tmp_path: Path) ->
 def test_epochs_wait_to_be_written(
     period: float, kind: str, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The files of short epochs would take longer than the epochs; the last of a training is always written."""
+    """The files of short epochs would take as long as the epochs; the last of a training is always written."""
     specs = group(csv, **{"epochs": 5} | SIZES[kind])
     train_runs(specs, folders(tmp_path / "whole"))
     written: list[Path] = []

@@ -86,7 +86,7 @@ def test_each_is_what_it_is_by_itself(kind: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"model": "config1"}, {"model": "config1", "n_qubits": 5, "valid_fraction": 0.3}, {}, LSTM | {"angle_std": None}],
+    [{"model": "config1"}, {"model": "config1", "n_qubits": 5, "valid_fraction": 0.3}, {}, LSTM],
     ids=str,
 )
 def test_line_searches_are_those_of_each(options: dict[str, Any]) -> None:

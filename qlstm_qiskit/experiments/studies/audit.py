@@ -17,7 +17,6 @@ from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.training.folder import SIDE_BY_SIDE
 from qlstm_qiskit.experiments.studies.audited import AUDIT, Audit, AuditedRow, AuditTest, Retrained, answer, plain, verdict_of
-from qlstm_qiskit.experiments.studies.effects import effect
 from qlstm_qiskit.experiments.studies.records import Record, read_environments
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.spaces import OwnCircuits
@@ -168,7 +167,7 @@ def _audit(
     n_train, _ = split_validation(len(dataset.x_train), dataset.horizon, first.valid_fraction)
     batch_size = first.batch_size or n_train
     steps = None if first.patience else math.ceil(n_train / batch_size)
-    tests = tuple(_test(test, found, len(found.families[FAMILY])) for test in found.families[FAMILY])
+    tests = tuple(map(_test, found.families[FAMILY]))
     return Audit(
         run=str(path),
         model=spec.title,
@@ -218,9 +217,8 @@ def _row(
     )
 
 
-def _test(test: Test, found: Table, tests: int) -> AuditTest:
-    own, dataset = test.comparison, found.datasets[0]
-    size = effect(found.cells[test.first, dataset].values, found.cells[test.second, dataset].values, tests)
+def _test(test: Test) -> AuditTest:
+    own, size = test.comparison, test.effect
     biserial = -own.rank_biserial + 0.0  # of the map; no minus before a zero
     return AuditTest(
         row=test.second,

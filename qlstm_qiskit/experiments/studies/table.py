@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.studies.effects import effect
+from qlstm_qiskit.experiments.studies.effects import Effect, effect
 from qlstm_qiskit.experiments.studies.ranks import Ranks, ranks
 from qlstm_qiskit.experiments.studies.records import Record
 from qlstm_qiskit.experiments.studies.statistics import Comparison, Summary, compare, corrected, summarise
@@ -58,14 +58,14 @@ class Test:
         first, second: The rows.
         dataset: The series.
         comparison: Of the first to the second.
-        detectable: See `effects.Effect`, for the tests of its family.
+        effect: Its size, for the tests of its family.
     """
 
     first: str
     second: str
     dataset: str
     comparison: Comparison
-    detectable: float | None
+    effect: Effect
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Table:
                     "second": t.second,
                     "dataset": t.dataset,
                     **_plain(t.comparison),
-                    "detectable": t.detectable,
+                    "detectable": finite(t.effect.detectable),
                     "verdict": t.comparison.verdict,
                 }
                 for t in tests
@@ -253,7 +253,7 @@ def _tests(pairs: Sequence[tuple[str, str]], study: Study, errors: dict[tuple[st
                 found.append((first, second, dataset, [a[s] for s in seeds], [b[s] for s in seeds]))
     adjusted = corrected([compare(a, b) for *_, a, b in found])
     return [
-        Test(first, second, dataset, one, effect(a, b, len(found)).detectable)
+        Test(first, second, dataset, one, effect(a, b, len(found)))
         for (first, second, dataset, a, b), one in zip(found, adjusted, strict=True)
     ]
 
