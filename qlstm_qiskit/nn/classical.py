@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError, ShapeError
+from qlstm_qiskit.exact import batched_product
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.checks import require_parameters
 
-#: A map with prepared parameters: from inputs (batch, n_inputs) to (batch, gates, outputs).
+#: Maps with fixed parameters: from inputs (R, batch, n_inputs) of R replicas to values (R, batch, gates, outputs).
 Prepared = Callable[[Tensor], Tensor]
 
 
 class ClassicalBank(nn.Module):
     """A classical map for each gate, with the interface of a `CircuitBank` as far as a cell needs it.
 
-    A child makes its parameters in `_build`, the first axis of each being the gates, and says what they compute.
+    A child makes its parameters in `_build`, the first axis of each being the gates, and says what they compute. What is
+    drawn but not trained is a persistent buffer; other buffers are the same in every replica.
 
     Args:
         circuits: The bank to replace. Its inputs, outputs, gates, dtype and device are kept, and so is, about, its number of
@@ -54,8 +56,12 @@ class ClassicalBank(nn.Module):
         """Make empty parameters, `budget` of them per gate or about as many."""
         raise NotImplementedError
 
-    def _prepare(self, gates: slice | list[int]) -> Prepared:
-        """The maps of some gates."""
+    def prepared(self, own: Mapping[str, Tensor]) -> Prepared:
+        """The maps of the parameters and persistent buffers `own`, each (R, gates, ...): those of R replicas."""
+        raise NotImplementedError
+
+    def n_kept(self) -> int:
+        """Numbers that a row of inputs leaves for the way back, or about as many."""
         raise NotImplementedError
 
     def _fan_in(self) -> Mapping[str, int]:
@@ -84,7 +90,11 @@ class ClassicalBank(nn.Module):
 
     def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> BoundMap:
         """Fix the parameters for one forward pass, as `CircuitBank.bind`; `samples` and `calls` change nothing."""
-        return BoundMap(self, slice(None) if gates is None else list(gates))
+        return BoundMap(self, self._prepare(gates))
+
+    def _prepare(self, gates: tuple[int, ...] | None) -> Prepared:
+        chosen = slice(None) if gates is None else list(gates)
+        return self.prepared({name: own.unsqueeze(0)[:, chosen] for name, own in named(self).items()})
 
     def forward(self, inputs: Tensor, prepared: Prepared | None = None) -> Tensor:
         """Evaluate the maps.
@@ -101,25 +111,30 @@ class ClassicalBank(nn.Module):
         """
         if inputs.shape[-1:] != (self.n_inputs,):
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (..., {self.n_inputs}).")
-        flat = inputs.reshape(math.prod(inputs.shape[:-1]), self.n_inputs)
-        values = (self._prepare(slice(None)) if prepared is None else prepared)(flat)
-        return values.reshape(*inputs.shape[:-1], *values.shape[1:])
+        flat = inputs.reshape(1, math.prod(inputs.shape[:-1]), self.n_inputs)
+        values = (self._prepare(None) if prepared is None else prepared)(flat)
+        return values.reshape(*inputs.shape[:-1], *values.shape[2:])
 
     def extra_repr(self) -> str:
         count = sum(parameter.numel() for parameter in self.parameters())
         return f"gates={self.n_gates}, inputs={self.n_inputs}, outputs={self.n_outputs}, parameters={count}"
 
 
+def named(bank: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers of a bank by name."""
+    return dict(bank.state_dict(keep_vars=True))
+
+
 class BoundMap:
     """A classical bank with prepared parameters; it is called as a module each time, so that hooks run.
 
     Args:
-        bank: Whose it is.
-        gates: Which of its gates.
+        bank: Whose it is; called with inputs and prepared maps.
+        prepared: The maps.
     """
 
-    def __init__(self, bank: ClassicalBank, gates: slice | list[int]) -> None:
-        self._bank, self._prepared = bank, bank._prepare(gates)
+    def __init__(self, bank: nn.Module, prepared: Prepared) -> None:
+        self._bank, self._prepared = bank, prepared
         self.is_native = next(bank.parameters()).device.type == "cpu"  # for a cell's own update, as with circuits
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
@@ -150,16 +165,20 @@ class TanhMap(ClassicalBank):
         width = self.weight_in.shape[2]
         return {"weight_in": self.n_inputs, "bias_in": self.n_inputs, "weight_out": width, "bias_out": width}
 
-    def _prepare(self, gates: slice | list[int]) -> Prepared:
-        w_in, b_in, w_out = (own[gates] for own in (self.weight_in, self.bias_in, self.weight_out))
-        b_out = None if self.bias_out is None else self.bias_out[gates]
+    def prepared(self, own: Mapping[str, Tensor]) -> Prepared:
+        w_in, b_in, w_out = (own[name].flatten(0, 1) for name in ("weight_in", "bias_in", "weight_out"))
+        b_out = own["bias_out"].flatten(0, 1) if "bias_out" in own else None
+        n_gates = own["weight_in"].shape[1]
 
         def evaluate(inputs: Tensor) -> Tensor:
-            hidden = torch.tanh(torch.baddbmm(b_in, inputs.expand(len(w_in), -1, -1), w_in))
-            outputs = torch.bmm(hidden, w_out) if b_out is None else torch.baddbmm(b_out, hidden, w_out)
-            return outputs.transpose(0, 1)
+            hidden = torch.tanh(batched_product(_for_each_gate(inputs, n_gates), w_in) + b_in)
+            outputs = batched_product(hidden, w_out)
+            return _by_replica(outputs if b_out is None else outputs + b_out, n_gates)
 
         return evaluate
+
+    def n_kept(self) -> int:
+        return self.n_gates * (self.n_inputs + self.weight_in.shape[2] + self.n_outputs)
 
 
 class FrozenMap(ClassicalBank):
@@ -191,11 +210,25 @@ class FrozenMap(ClassicalBank):
         self.frequencies[:, :, 0], self.phases[:, :, 0] = 0, 0  # the constant
         super().reset_parameters(generator)
 
-    def _prepare(self, gates: slice | list[int]) -> Prepared:
-        frequencies, phases, weight = self.frequencies[gates], self.phases[gates], self.weight[gates]
+    def prepared(self, own: Mapping[str, Tensor]) -> Prepared:
+        frequencies, phases, weight = (own[name].flatten(0, 1) for name in ("frequencies", "phases", "weight"))
+        n_gates = own["weight"].shape[1]
 
         def evaluate(inputs: Tensor) -> Tensor:
-            features = torch.cos(torch.baddbmm(phases, inputs.expand(len(weight), -1, -1), frequencies))
-            return torch.bmm(features, weight).transpose(0, 1)
+            features = torch.cos(batched_product(_for_each_gate(inputs, n_gates), frequencies) + phases)
+            return _by_replica(batched_product(features, weight), n_gates)
 
         return evaluate
+
+    def n_kept(self) -> int:
+        return self.n_gates * (self.n_inputs + 2 * self.weight.shape[1] + self.n_outputs)
+
+
+def _for_each_gate(inputs: Tensor, n_gates: int) -> Tensor:
+    """Inputs (R, batch, n_inputs), those of a replica for each of its gates, (R gates, batch, n_inputs)."""
+    return inputs.unsqueeze(1).expand(-1, n_gates, -1, -1).flatten(0, 1)
+
+
+def _by_replica(values: Tensor, n_gates: int) -> Tensor:
+    """Values (R gates, batch, outputs) as (R, batch, gates, outputs)."""
+    return values.view(-1, n_gates, *values.shape[1:]).transpose(1, 2)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.exact import ExactBank
+from qlstm_qiskit.exact import ExactBank, batched_product
 from qlstm_qiskit.exact.codes import Array, digits_of
 from qlstm_qiskit.exact.form import MultilinearForm
 from qlstm_qiskit.exact.rotation_form import find_forms
@@ -50,11 +50,23 @@ class ProductMap(ClassicalBank):
     def _fan_in(self) -> Mapping[str, int]:
         return {"coefficients": int(torch.bincount(self._output, minlength=self.n_outputs).max())}
 
-    def _prepare(self, gates: slice | list[int]) -> Prepared:
-        own = self.coefficients[gates]
-        matrix = own.new_zeros(int(self._feature.max()) + 1, self.n_outputs, len(own))
-        matrix = matrix.index_put((self._feature, self._output), own.T).flatten(1)
-        return lambda inputs: (self.products(inputs) @ matrix).view(-1, self.n_outputs, len(own)).transpose(1, 2)
+    def prepared(self, own: Mapping[str, Tensor]) -> Prepared:
+        coefficients = own["coefficients"]  # (R, gates, slots)
+        n_replicas, n_gates, _ = coefficients.shape
+        matrix = coefficients.new_zeros(int(self._feature.max()) + 1, self.n_outputs, n_replicas, n_gates)
+        matrix = matrix.index_put((self._feature, self._output), coefficients.permute(2, 0, 1))
+        matrix = matrix.permute(2, 0, 1, 3).flatten(2)
+
+        def evaluate(inputs: Tensor) -> Tensor:
+            n_rows = inputs.shape[1]
+            products = self.products(inputs.flatten(0, 1)).view(n_replicas, n_rows, -1)
+            return batched_product(products, matrix).view(n_replicas, n_rows, self.n_outputs, n_gates).transpose(2, 3)
+
+        return evaluate
+
+    def n_kept(self) -> int:
+        n_products, n_factors = self._factors.shape
+        return n_products * 2 * n_factors + self.n_gates * self.n_outputs
 
     def products(self, inputs: Tensor) -> Tensor:
         """The products that are used, (batch, products); `inputs` is (batch, n_inputs)."""

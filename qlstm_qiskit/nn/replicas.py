@@ -12,6 +12,7 @@ from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.exact import ExactBank, NoisyBank, SampledBank, even_sigmoid
 from qlstm_qiskit.hardware import Bound
 from qlstm_qiskit.nn.bank import CircuitBank
+from qlstm_qiskit.nn.classical import BoundMap, ClassicalBank, Prepared, named
 from qlstm_qiskit.nn.forecaster import Forecaster
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.noise import Source
@@ -85,6 +86,34 @@ class ReplicaBank(nn.Module):
         return exact.bind_replicas(angles, mixing, samples=samples // n, calls=calls, gates=gates)
 
 
+class ReplicaMaps(nn.Module):
+    """The classical maps of R replicas, as `ReplicaBank` has their circuits.
+
+    Args:
+        banks: Of the replicas; all of one kind and shape.
+    """
+
+    def __init__(self, banks: Sequence[ClassicalBank]) -> None:
+        super().__init__()
+        for name, value in named(banks[0]).items():
+            own = stacked([named(bank)[name] for bank in banks])
+            if isinstance(value, nn.Parameter):
+                self.register_parameter(name, own)
+            else:
+                self.register_buffer(name, own.detach())
+        self._maps = (banks[0],)  # in a tuple, so that its parameters are none of this module's
+
+    def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> BoundMap:
+        """As `ClassicalBank.bind`, for rows of all replicas together."""
+        chosen = slice(None) if gates is None else list(gates)
+        return BoundMap(self, self._maps[0].prepared({name: own[:, chosen] for name, own in named(self).items()}))
+
+    def forward(self, inputs: Tensor, prepared: Prepared) -> Tensor:
+        """Rows of the first replica, then of the second, and so on, (R b, n_inputs), to (R b, gates, outputs)."""
+        n_replicas = len(next(self.parameters()))  # of some of them, where a line search looks at the others no more
+        return prepared(inputs.view(n_replicas, -1, inputs.shape[-1])).flatten(0, 1)
+
+
 def is_worth_it(bank: CircuitBank, *, samples: int, calls: int = 1) -> bool:
     """Whether a pass of this size through a bank is by the multilinear form alone, so that `ReplicaBank` does the same."""
     own = bank._bank
@@ -97,25 +126,23 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
     Each of its parameters is that of the models, stacked, (R, ...), under the same name; they are copies.
 
     Args:
-        models: With circuits, or layers of torch, all of one shape.
+        models: With circuits, maps in their place, or layers of torch, all of one shape.
 
     Raises:
-        OptionError: There is none, or models are of different shapes or candidates, or have maps in place of circuits.
+        OptionError: There is none, or models are of different shapes, candidates or kinds of maps.
     """
-    if len(set(map(_kind, models))) != 1 or (models[0].circuits is None and models[0].stack is not None):
-        raise OptionError(
-            "replicas are models with circuits, or layers of torch, all of one shape; train the others one after another."
-        )
+    if len(set(map(_kind, models))) != 1:
+        raise OptionError("replicas are models of one shape with the same candidates, or maps; give one model at least.")
     joint = copy.deepcopy(models[0])
     joint.head = ReplicaLinear([model.head for model in models])  # type: ignore[assignment]
-    if joint.circuits is None:
+    if joint.stack is None:
         joint.recurrent = ReplicaRNN([cast(nn.LSTM | nn.GRU, model.recurrent) for model in models])
         return joint
-    layers = [list(model.circuits.layers()) for model in models if model.circuits is not None]
-    assert joint.circuits is not None
-    for place, cell in enumerate(joint.circuits.layers()):
+    layers = [list(model.stack.layers()) for model in models if model.stack is not None]
+    for place, cell in enumerate(joint.stack.layers()):
         own = [cells[place] for cells in layers]
-        cell.bank = ReplicaBank([each.bank for each in own])
+        banks = [each.bank for each in own]
+        cell.bank = ReplicaMaps(banks) if isinstance(banks[0], ClassicalBank) else ReplicaBank(banks)
         if hasattr(cell, "sigmoid"):
             cell.sigmoid = even_sigmoid
         for name, layer in list(cell.named_children()):
@@ -125,27 +152,30 @@ def side_by_side(models: Sequence[Forecaster]) -> Forecaster:
 
 
 def replica_bytes(model: Forecaster, *, samples: int, calls: int) -> int:
-    """Bytes that a training step of one of several replicas holds for its multilinear forms, or for its layers of torch.
+    """Bytes that a training step of one of several replicas holds for its multilinear forms, maps or layers of torch.
 
     Args:
-        model: One of them; its circuits are on the exact interpreter, with or without shots and noise.
+        model: One of them; circuits are on the exact interpreter, with or without shots and noise.
         samples, calls: Windows of a batch, and calls of each circuit, or cell, in a forward pass.
     """
     if isinstance(own := model.recurrent, nn.LSTM | nn.GRU):
         return 8 * samples * calls * own.hidden_size * (1 + own.bidirectional) * _NUMBERS
     total = 0
-    for cell in model.circuits.layers() if model.circuits is not None else ():
-        exact, n_gates = cell.bank._bank, len(cell.gate_names)
-        if isinstance(exact, _Inner):
-            total += exact.form_bytes(n_gates, samples=samples, calls=calls)
+    for cell in model.stack.layers() if model.stack is not None else ():
+        if isinstance(cell.bank, ClassicalBank):
+            total += 8 * samples * calls * cell.bank.n_kept()
+        elif isinstance(exact := cell.bank._bank, _Inner):
+            total += exact.form_bytes(len(cell.gate_names), samples=samples, calls=calls)
     return total
 
 
 def _kind(model: Forecaster) -> tuple[Any, ...]:
     """What is the same of all replicas: the first one's candidates and options are taken for all."""
     shapes = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
+    own: Any = model.recurrent
+    kind = (shapes, type(own), getattr(own, "dropout", None), getattr(own, "bidirectional", None))
+    cells = () if model.stack is None else tuple((cell.input_map, type(cell.bank)) for cell in model.stack.layers())
     if (circuits := model.circuits) is None:
-        own: Any = model.recurrent
-        return shapes, type(own), getattr(own, "dropout", None), getattr(own, "bidirectional", None)
-    cells = [(cell.input_map, cell.bank.mixing, cell.bank.sharing) for cell in circuits.layers()]
-    return shapes, type(circuits), circuits.gates, circuits.dropout, *cells
+        return kind, cells
+    banks = tuple((cell.bank.mixing, cell.bank.sharing) for cell in circuits.layers())
+    return kind, cells, circuits.gates, banks

@@ -59,9 +59,10 @@ def errors(audit: Audit) -> TablePart:
 
 def shared_times(audit: Audit) -> list[str]:
     """What times of seeds that ran side by side are, in a sentence; none where each ran by itself."""
-    rows = ", ".join(own.row for own in audit.rows if own.shared)
+    shared = [own.row for own in audit.rows if own.shared]
+    rows = ", ".join(shared) if len(shared) < len(audit.rows) else "each model"
     said = f"Seeds of {rows} ran side by side, and times are each one's share: a training by itself takes longer."
-    return [said] if rows else []
+    return [said] if shared else []
 
 
 def protocol(audit: Audit) -> list[str]:

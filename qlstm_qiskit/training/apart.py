@@ -10,6 +10,7 @@ from torch import nn
 from qlstm_qiskit.hardware.interpreter.sampled import NoisyBackend, SampledBackend
 from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 from qlstm_qiskit.nn import Recurrent
+from qlstm_qiskit.nn.classical import ClassicalBank
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.replica_layers import gains
 from qlstm_qiskit.nn.replicas import is_worth_it
@@ -45,14 +46,17 @@ def _reason_of_model(fit: Fit) -> str | None:
     model = fit.build(torch.Generator())
     if isinstance(model.recurrent, nn.LSTM | nn.GRU):
         return None if gains(model.recurrent, fit.batch_size) else "layers of torch of this size take no less time side by side"
-    return "the model has maps in place of circuits" if model.circuits is None else _reason_of_circuits(fit, model.circuits)
+    assert model.stack is not None, "a layer is one of this package or of torch"
+    return _reason_of_cells(fit, model.stack)
 
 
-def _reason_of_circuits(fit: Fit, circuits: Recurrent[Any]) -> str | None:
+def _reason_of_cells(fit: Fit, layer: Recurrent[Any]) -> str | None:
     options = fit.options
-    for cell in circuits.layers():
+    for cell in layer.layers():
         if not cell.reads_h:
             return "a fast weight programmer evaluates the circuits of all steps at once"
+        if isinstance(cell.bank, ClassicalBank):
+            continue
         backend = cell.bank.backend
         if not isinstance(backend, StatevectorBackend | NoisyBackend | SampledBackend):
             return f"backend {backend.name} runs circuits, and only the exact interpreter has replicas"

@@ -214,8 +214,7 @@ def train_together(
     The circuits of all of them are one bank, and their parameters lie in one tensor, so that a step costs little more than one
     of them. Each ends as it would by itself, but for rounding; early stopping and checkpoints are its own, and one that stops
     or diverges changes no bit of the others. Where a step depends on more than a model's own numbers (SPSA, search strategies,
-    backends that run circuits, maps in place of circuits), or there are callbacks other than a `Watcher`, they are fitted one
-    after another.
+    backends that run circuits), or there are callbacks other than a `Watcher`, they are fitted one after another.
 
     Args:
         estimators: Of one class; their options are equal but for `seed`, `checkpoint`, `callbacks` and `verbose`.

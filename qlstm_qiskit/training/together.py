@@ -185,11 +185,13 @@ class _Joint:
         return first[0].tolist()
 
     def _gather(self, places: Sequence[int]) -> None:
-        """Copy the parameters of the replicas at these places among those that are joined into the joint model."""
-        nets = self._nets()
+        """Copy what the replicas at these places among those that are joined have of their own into the joint model."""
+        modules = [self._nets()[n].module_ for n in places]
         for name, joint in self.module.named_parameters():
-            joint.data = torch.stack([nets[n].module_.get_parameter(name).data for n in places])
+            joint.data = torch.stack([module.get_parameter(name).data for module in modules])
             joint.grad = None
+        for name, drawn in self.module.named_buffers():
+            drawn.data = torch.stack([module.get_buffer(name) for module in modules])
 
     def _join(self, places: list[int]) -> None:
         """Put replicas side by side: their parameters become views of the joint ones."""

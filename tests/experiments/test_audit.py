@@ -51,7 +51,7 @@ def test_an_audit_trains_pairs_and_is_read_again(run: Path, tmp_path: Path) -> N
     assert found.retrained is not None
     assert found.retrained.here == found.retrained.there == load_run(run).metrics["test_mse"]
     assert found.seeds == (0, 1)
-    assert [row.shared for row in found.rows] == [True, False, False], "times of circuits are shares"
+    assert [row.shared for row in found.rows] == [True] * 3, "times are shares"
     assert [test.verdict for test in found.tests] == ["too few"] * 2
     assert found.answer == "2 seeds cannot decide; give at least 7 (--seeds)."
     records = read_records(out)
@@ -196,7 +196,7 @@ def test_a_killed_audit_goes_on(run: Path, tmp_path: Path) -> None:
 
         def die_later(self: Path, target: Path) -> Path:
             seen[0] += "model.safetensors" in str(target) and len(read_records(tmp_path / "out")) == 2
-            if seen[0] == 2:  # in the second epoch of the first map, after both seeds of the circuits side by side
+            if seen[0] == 2:  # when the second seed of the map is written, after both of the circuits
                 os.kill(os.getpid(), signal.SIGKILL)
             return replace(self, target)
 

@@ -33,6 +33,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "patient": {"valid_fraction": 0.2, "patience": 1, "lr": 0.1, "epochs": 30, "optimizer": "adam"},
     "GRU, two layers": {"model": "config2", "hidden_size": 3, "cell": "gru", "num_layers": 2},
     "between linear layers": {"model": "config1", "hidden_size": 3, "n_qubits": 5},
+    "frozen features": {"bank": "frozen"},
     "LSTM of torch": {"model": "lstm", "hidden_size": 3, "depth": None},
 }
 

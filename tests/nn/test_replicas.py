@@ -32,10 +32,17 @@ KINDS: dict[str, dict[str, Any]] = {
     "layers, directions": {"num_layers": 2, "bidirectional": True, "space": CONFIG1},
     "dropped candidates": {"restrict": [[0, 7], [3], [1, 2, 3], [35]]},
     "a GRU": {"cell": QGRU, "space": CONFIG1},
+    "products": {"bank": "products-all"},
+    "tanh, linear layers": {"bank": "tanh", "n_qubits": 5, "space": CONFIG1},
+    "tanh without biases": {"bank": "tanh", "space": CONFIG1},
+    "frozen features, a GRU": {"bank": "frozen", "cell": QGRU},
+    "products, layers, directions": {"bank": "products", "num_layers": 2, "bidirectional": True, "space": CONFIG1},
 }
 
 
-def models(n: int = 3, cell: type[QLSTM] | type[QGRU] = QLSTM, restrict: Any = None, **options: Any) -> list[Forecaster]:
+def models(
+    n: int = 3, cell: type[QLSTM] | type[QGRU] = QLSTM, restrict: Any = None, bank: str | None = None, **options: Any
+) -> list[Forecaster]:
     made = []
     for seed in range(n):
         generator = torch.Generator().manual_seed(seed)
@@ -45,13 +52,10 @@ def models(n: int = 3, cell: type[QLSTM] | type[QGRU] = QLSTM, restrict: Any = N
             nn.init.normal_(parameter, generator=generator)
         if restrict is not None:
             layer.restrict([restrict])
+        if bank is not None:
+            replace_banks(layer, bank, generator)
         made.append(Forecaster(layer, head))
     return made
-
-
-def replaced(model: Forecaster) -> Forecaster:
-    replace_banks(model.recurrent, "tanh")
-    return model
 
 
 def windows(n: int, batch: int = 4) -> Tensor:
@@ -69,6 +73,7 @@ def test_outputs_and_gradients_are_those_of_each(kind: str) -> None:
         alone = model(inputs[place])
         alone.square().sum().backward()
         torch.testing.assert_close(outputs[place], alone, rtol=0, atol=1e-13)
+        assert stacked.keys() == dict(model.named_parameters()).keys()
         for name, parameter in model.named_parameters():
             assert stacked[name].requires_grad == parameter.requires_grad
             torch.testing.assert_close(stacked[name][place], parameter, rtol=0, atol=0)
@@ -214,14 +219,15 @@ def test_models_are_left_as_they_are() -> None:
         [],
         [*models(1, space=CONFIG1), *models(1)],
         [Forecaster(nn.LSTM(2, 2, 2, batch_first=True, dropout=p), nn.Linear(2, 1)) for p in (0.1, 0.2)],
-        [replaced(model) for model in models(2, space=CONFIG1)],
+        [*models(1, bank="tanh"), *models(1, bank="frozen")],
+        [*models(1), *models(1, bank="tanh")],
         [*models(1, restrict=[[0], [1], [2], [3]]), *models(1, restrict=[[0], [1], [2], [4]])],
         [*models(1, space=CONFIG1), *models(1, space=CONFIG1, input_map="arctan")],
     ],
-    ids=["none", "other shapes", "another dropout", "maps", "other candidates", "another input map"],
+    ids=["none", "other shapes", "another dropout", "other maps", "circuits and maps", "other candidates", "another input map"],
 )
 def test_what_are_no_replicas(made: list[Forecaster]) -> None:
-    with pytest.raises(OptionError, match="replicas are models with circuits, or layers of torch, all of one shape"):
+    with pytest.raises(OptionError, match="replicas are models of one shape with the same candidates, or maps"):
         side_by_side(made)
 
 
@@ -253,3 +259,19 @@ def test_candidates_apart_are_those_of_each_replica() -> None:
     joint = ReplicaBank(banks).bind(samples=5 * len(own)).candidates(inputs.flatten(0, 1))
     for bank, rows, found in zip(banks, inputs, joint.chunk(len(own)), strict=True):
         torch.testing.assert_close(found, bank.bind(samples=5).candidates(rows), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("bank", ["tanh", "frozen", "products", "products-all"])
+def test_memory_of_maps_is_foreseen(bank: str) -> None:
+    """Against what torch keeps for the way back."""
+    model, n_rows = models(1, bank=bank)[0], 4 * 500
+    kept: dict[int, int] = {}
+
+    def note(value: Tensor) -> Tensor:
+        kept[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda value: value):
+        outputs = model(windows(1, n_rows)[0])
+    assert outputs.requires_grad
+    assert 0.7 < sum(kept.values()) / replica_bytes(model, samples=n_rows, calls=3) < 1.4

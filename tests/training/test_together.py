@@ -28,6 +28,7 @@ DATA = load_dataset("damped_shm")
 X, Y = DATA.x_train[:60], DATA.y_train[:60]
 
 LSTM: dict[str, Any] = {"model": "lstm", "depth": None}
+MAPS: dict[str, Any] = {"model": "diffqas", "bank": "frozen"}
 SMALL: dict[str, Any] = {"model": "config1", "hidden_size": 2, "depth": 1, "max_epochs": 3, "batch_size": 10}
 KINDS: dict[str, dict[str, Any]] = {
     "config1": {},
@@ -50,6 +51,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "shots, two layers, dropout": {"backend": "exact-shots", "num_layers": 2, "dropout": 0.3},
     "bit strings": {"backend": BackendSpec(name="bits", kind="statevector", shots=64, sampling="multinomial")},
     "noise": {"backend": BackendSpec(name="noise", kind="statevector", noise={"device": "torino"})},
+    "a layer of tanh, shuffled": {"bank": "tanh", "shuffle": True, "valid_fraction": 0.3},
+    "products, a GRU": {"bank": "products", "cell": "gru", "depth": 2},
+    "frozen features, two layers, both directions, dropout": {
+        "bank": "frozen",
+        "model": "diffqas",
+        "num_layers": 2,
+        "bidirectional": True,
+        "dropout": 0.3,
+    },
     "LSTM of torch": LSTM,
     "LSTM of torch, two layers, both directions, dropout": LSTM | {"num_layers": 2, "bidirectional": True, "dropout": 0.3},
     "LSTM of torch, patience": LSTM | {"valid_fraction": 0.3, "patience": 1, "max_epochs": 30, "lr": 0.2, "optimizer": "adam"},
@@ -86,7 +96,7 @@ def test_each_is_what_it_is_by_itself(kind: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"model": "config1"}, {"model": "config1", "n_qubits": 5, "valid_fraction": 0.3}, {}, LSTM],
+    [{"model": "config1"}, {"model": "config1", "n_qubits": 5, "valid_fraction": 0.3}, {}, LSTM, MAPS],
     ids=str,
 )
 def test_line_searches_are_those_of_each(options: dict[str, Any]) -> None:
@@ -129,7 +139,7 @@ SHUFFLED = {"shuffle": True, "valid_fraction": 0.3, "patience": 2, "max_epochs":
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED, SHOTS, NOISY, LBFGS, LSTM, GRU],
+    [{}, {"model": "diffqas"}, {"n_qubits": 5, "optimizer": "adam"}, SHUFFLED, SHOTS, NOISY, LBFGS, LSTM, GRU, MAPS],
     ids=str,
 )
 def test_others_change_no_bit(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +260,7 @@ APART: dict[str, tuple[dict[str, Any], str]] = {
         {"callbacks": [EarlyStopping(monitor="train_loss", patience=1, threshold=1e9)]},
         "the callback EarlyStopping may act on a step",
     ),
-    "maps": ({"bank": "tanh"}, "the model has maps in place of circuits"),
+    "a fast weight programmer": ({"cell": "fast-weight"}, "evaluates the circuits of all steps at once"),
     "a large LSTM of torch": (LSTM | {"hidden_size": 410}, "layers of torch of this size take no less time side by side"),
     "line searches with shots": (
         {"optimizer": "lbfgs", "batch_size": 0, "backend": "exact-shots"},
