@@ -39,6 +39,8 @@ class ExactBank:
             states, and states for the others. "form" and "states" force one. Both have derivatives of any order; beyond the
             first they cost more. The form does not read an input that no output can depend on: NaN there goes unnoticed.
         sparse: See `find_forms`; the sums of a form are then taken in another order.
+        shared: Whether all candidates are given the same angles in `weights`. Forms rely on it: of the gradients by them, only
+            the sum over all candidates is right.
         names: Of the candidates, for messages; their places by default.
 
     Raises:
@@ -54,13 +56,14 @@ class ExactBank:
         path: str = "auto",
         *,
         sparse: bool = False,
+        shared: bool = False,
         names: Sequence[str] = (),
     ) -> None:
         if path not in PATHS:
             raise unknown_option("path", path, PATHS)
         self.n_inputs, self.n_outputs = sizes_of_bank(programs, observables)
         self.n_weights = tuple(program.n_weights for program in programs)
-        self.path, self._sparse = path, sparse
+        self.path, self._sparse, self._shared = path, sparse, shared
         self._programs, self._observables = tuple(programs), tuple(observables)
         self._compiled: dict[tuple[torch.dtype, torch.device, tuple[int, ...]], StateBank] = {}
         self._last = LastBound()
@@ -81,7 +84,7 @@ class ExactBank:
         """The multilinear forms, one for each set of data angles; none where states are forced."""
         if self.path == "states":
             return ()
-        return find_forms(self._programs, self._observables, sparse=self._sparse, refused=self._refused)
+        return self._found(sparse=self._sparse, refused=self._refused)
 
     def take_forms(self, other: ExactBank) -> None:
         """Take the compiled forms of a bank of the same circuits, but nothing that depends on parameters."""
@@ -90,7 +93,10 @@ class ExactBank:
 
     @cached_property
     def _forms_apart(self) -> tuple[RotationForm, ...]:
-        return () if self.path == "states" else find_forms(self._programs, self._observables, apart=True, sparse=True)
+        return () if self.path == "states" else self._found(apart=True, sparse=True)
+
+    def _found(self, **options: Any) -> tuple[RotationForm, ...]:
+        return find_forms(self._programs, self._observables, shared=self._shared, **options)
 
     def bind(
         self,

@@ -66,6 +66,7 @@ class Piece:
 
     Attributes:
         found: How its strings propagate.
+        n_candidates: Candidates with coefficients of their own; 1 where all of them have the same.
         angle_base: Where the angles of the structure start, rotation after rotation, candidate after candidate.
         code, row, candidate, value: What is collected in the end: ``value * mixing[candidate]`` times the coefficient in `row`
             (node after node, candidate after candidate) goes to the product of features with that code.
@@ -81,9 +82,10 @@ class Piece:
     value: Array
 
 
-def find_pieces(group: Sequence[Member], angle_base: int, limit: int) -> list[Piece] | str:
+def find_pieces(group: Sequence[Member], angle_base: int, limit: int, *, shared: bool = False) -> list[Piece] | str:
     """Propagate the common structure, output by output, keeping what any of the encodings can see.
 
+    `shared`: All candidates have the same angles, and with them one coefficient of each string.
     In words what there is too much of, where that takes more than `limit` plane rotations, or `PRODUCT_LIMIT` products.
     """
     allowed = {
@@ -104,7 +106,7 @@ def find_pieces(group: Sequence[Member], angle_base: int, limit: int) -> list[Pi
             wide_products += products if form.n_qubits > WORD_QUBITS else 0
             if max(products, wide_products) > PRODUCT_LIMIT:
                 return f"at least {max(products, wide_products):.2g} products of the data, and {PRODUCT_LIMIT:,} are the limit"
-        pieces.append(Piece(found, len(group), output, angle_base, *_entries(group, found)))
+        pieces.append(Piece(found, 1 if shared else len(group), output, angle_base, *_entries(group, found, shared)))
     return pieces
 
 
@@ -116,7 +118,7 @@ def _count_products(member: Member, found: Propagation) -> float:
     return float(number.sum())
 
 
-def _entries(group: Sequence[Member], found: Propagation) -> tuple[Array, Array, Array, Array]:
+def _entries(group: Sequence[Member], found: Propagation, shared: bool) -> tuple[Array, Array, Array, Array]:
     """Which products each string is for each candidate's encoding: feature code, row, candidate, value; by row."""
     parts = []
     for position, member in enumerate(group):
@@ -131,7 +133,7 @@ def _entries(group: Sequence[Member], found: Propagation) -> tuple[Array, Array,
             which, digit = np.nonzero(bloch[letter])  # a component may be a sum of features
             value = value[which] * bloch[letter[which], digit]
             node, code = node[which], code[which] + digit_codes(digit, qubit, code)
-        parts.append((code, node * len(group) + position, np.full(len(node), member.index), value))
+        parts.append((code, node if shared else node * len(group) + position, np.full(len(node), member.index), value))
     code, row, candidate, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(row, kind="stable")  # coefficients are many, slots are few: read the former in order
     return code[order], row[order], candidate[order], value[order]

@@ -27,6 +27,7 @@ def find_forms(
     *,
     apart: bool = False,
     sparse: bool = False,
+    shared: bool = False,
     refused: dict[int, str] | None = None,
 ) -> tuple[RotationForm, ...]:
     """Compile the forms of a bank: one for each set of data angles, of the candidates that have the structure.
@@ -34,6 +35,7 @@ def find_forms(
     `apart`: The outputs of each candidate by themselves in place of their sums, (candidates x outputs) of each gate.
     `sparse`: Keep for each output only the products that it can depend on, which is worth it for many outputs; always done on
     more than `WORD_QUBITS` qubits.
+    `shared`: All candidates have the same weights, so that circuits that differ in their encodings alone are rotated once.
     `refused`: Filled with what there is too much of, for the candidates that have the structure and are too large for a form.
     """
     refused = {} if refused is None else refused
@@ -54,7 +56,7 @@ def find_forms(
     forms = []
     for angles, members in families:
         try:
-            forms.append(RotationForm(members, angles, columns, apart=apart, sparse=sparse, refused=refused))
+            forms.append(RotationForm(members, angles, columns, apart=apart, sparse=sparse, shared=shared, refused=refused))
         except StepLimitError:
             continue
     return tuple(forms)
@@ -70,7 +72,7 @@ class RotationForm(MultilinearForm):
         members: The candidates; `find_member` made them.
         angles: Their data angles, merged.
         columns: For each candidate of the bank, where its weights start among all weights.
-        apart, sparse, refused: See `find_forms`.
+        apart, sparse, shared, refused: See `find_forms`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class RotationForm(MultilinearForm):
         *,
         apart: bool = False,
         sparse: bool = False,
+        shared: bool = False,
         refused: dict[int, str],
     ) -> None:
         n_outputs = len(members[0].form.outputs)
@@ -89,20 +92,22 @@ class RotationForm(MultilinearForm):
         sparse = sparse or len(angles) > WORD_QUBITS
         structures: dict[tuple[object, ...], list[Member]] = {}
         for member in members:
-            structures.setdefault(member.structure, []).append(member)
+            angles_of = tuple(rotation.angle for rotation in member.form.rotations) if shared else None
+            structures.setdefault((member.structure, angles_of), []).append(member)
         rows: list[tuple[float, list[tuple[int, float]]]] = []
         pieces: list[Piece] = []
         kept: list[Member] = []
         for group in structures.values():
-            found = find_pieces(group, len(rows), STEP_LIMIT - sum(piece.found.n_steps for piece in pieces))
+            found = find_pieces(group, len(rows), STEP_LIMIT - sum(piece.found.n_steps for piece in pieces), shared=shared)
             if isinstance(found, str):
                 refused.update((member.index, found) for member in group)
                 continue  # the bank evaluates these candidates as states
             pieces += found
             kept += group
             # Rotation by rotation, then candidate by candidate: the kernels turn a run of neighbours at once.
+            turned = group[:1] if shared else group
             for r in range(len(group[0].form.rotations)):
-                rows += [self._row(member.form.rotations[r].angle, columns[member.index]) for member in group]
+                rows += [self._row(member.form.rotations[r].angle, columns[member.index]) for member in turned]
         if not kept:
             raise StepLimitError
         self.members = tuple(sorted(member.index for member in kept))

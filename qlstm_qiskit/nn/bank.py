@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least
 from qlstm_qiskit.exact import FourierSeries
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
+from qlstm_qiskit.hardware.contract.backend import Bank
 from qlstm_qiskit.hardware.interpreter.modules import Circuits, whole
+from qlstm_qiskit.hardware.interpreter.statevector import StatevectorBackend
 from qlstm_qiskit.nn.allocated import Allocated
 from qlstm_qiskit.nn.calls import Called, does_more, has_own_forward
 from qlstm_qiskit.nn.checks import require_device, require_known
@@ -113,7 +115,11 @@ class CircuitBank(Allocated, Circuits):
         everything = tuple(range(len(candidates)))
         places = (everything,) * self.n_gates if gates is None else checked_gates(gates, self.n_gates, len(candidates))
         has = torch.tensor([[place in own for place in everything] for own in places])
-        bank = self.backend.bank(candidates, self._asked_outputs, None if has.all() else has.numpy())
+        given = candidates, self._asked_outputs, None if has.all() else has.numpy()
+        if type(own := self.backend) is StatevectorBackend:
+            bank: Bank = own.bank(*given, shared=self.sharing == "shared")
+        else:
+            bank = own.bank(*given)
         self.candidates, self.gates, self._bank, self._has = tuple(candidates), places, bank, has
         self._has_angle = has.repeat_interleave(torch.tensor(bank.n_weights), dim=1)
 

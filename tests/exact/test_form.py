@@ -13,6 +13,7 @@ from qiskit.circuit.library import UnitaryGate
 from qiskit.quantum_info import SparsePauliOp, random_unitary
 
 from qlstm_qiskit.circuits import PauliTerm
+from qlstm_qiskit.circuits.once import built_once
 from qlstm_qiskit.errors import CapacityError, CircuitError
 from qlstm_qiskit.exact import ExactBank, bank, kernels
 from qlstm_qiskit.exact.encoding import split_encoding
@@ -164,6 +165,63 @@ def test_angles_that_are_not_trained_are_rotated_once(monkeypatch: pytest.Monkey
         rotations.append((before[1] - before[0], len(calls) - before[1]))
     assert banks[1].angles.grad is None
     assert rotations == [(1, 1), (1, 0), (1, 0), (1, 1), (1, 0), (1, 0)]
+
+
+def of_own_angles(number: int) -> Candidate:
+    """A circuit of the same gates with another encoding; from the third on, they turn by twice their weights."""
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    for qubit, axis in enumerate(("ry", "rx") if number % 2 else ("rz", "ry")):
+        getattr(circuit, axis)(X[qubit], qubit)
+    circuit.cx(0, 1)
+    for qubit in range(2):
+        circuit.rx(W[qubit] * (1 + number // 2), qubit)
+    return Candidate(f"own{number}", circuit, tuple(X), tuple(W))
+
+
+@pytest.mark.parametrize(
+    ("candidates", "groups"),
+    [(SearchSpace.paper().candidates(4, 2), 6), (list(map(of_own_angles, range(4))), 2)],
+    ids=["paper", "other angles"],
+)
+def test_circuits_that_share_their_angles_are_rotated_once(candidates: list[Candidate], groups: int) -> None:
+    """Against the form that rotates each by itself, in all derivatives; where angles differ, none are taken for others."""
+    generator = torch.Generator().manual_seed(2)
+    apart, shared = (StatevectorBackend("form").bank(candidates, shared=own) for own in (False, True))
+    rows = [sum(form.n_rows for form in own.forms) for own in (apart, shared)]
+    assert rows[0] == rows[1] * len(candidates) // groups
+    n = len(candidates[0].weights)
+    angles, mixing, inputs = (
+        torch.randn(*shape, dtype=F64, generator=generator, requires_grad=True)
+        for shape in ((3, n), (3, len(candidates)), (5, candidates[0].n_qubits))
+    )
+    found = []
+    for own in (apart, shared):
+        weights = angles.repeat(1, len(candidates))
+        values = own.bind(weights, mixing)(inputs)
+        first = torch.autograd.grad(values.sin().sum(), (angles, mixing, inputs), create_graph=True)
+        second = torch.autograd.grad(sum(one.square().sum() for one in first), (angles, mixing, inputs))
+        with torch.no_grad():
+            each = own.bind_apart(weights)(inputs)
+            many = own.bind_replicas(torch.stack([weights, weights]), torch.stack([mixing, mixing]))(torch.cat([inputs] * 2))
+        found.append((values, each, many, *first, *second))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=1e-11)
+    torch.testing.assert_close(found[1][2][:5], found[1][0].detach(), rtol=0, atol=1e-12)
+
+
+def test_a_layer_whose_angles_are_shared_is_rotated_so_and_others_are_not() -> None:
+    rows = [
+        CircuitBank(SearchSpace.paper().candidates(3, 1), 4, sharing=sharing)._bank.forms[0].n_rows
+        for sharing in ("none", "shared", "none")
+    ]
+    assert rows == [6 * rows[1], rows[1], 6 * rows[1]]
+    with built_once():
+        again = [
+            CircuitBank(SearchSpace.paper().candidates(3, 1), 4, sharing=sharing)._bank.forms[0].n_rows
+            for sharing in ("shared", "none", "shared")
+        ]
+    assert again == [rows[1], rows[0], rows[1]]
 
 
 def test_a_pass_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,13 +28,21 @@ class StatevectorBackend:
     def estimator(self) -> BaseEstimatorV2:
         return CheckedEstimator(StatevectorEstimator())
 
-    def bank(self, candidates: Sequence[CandidateLike], n_outputs: int | None = None, pairs: Pairs | None = None) -> ExactBank:
+    def bank(
+        self,
+        candidates: Sequence[CandidateLike],
+        n_outputs: int | None = None,
+        pairs: Pairs | None = None,
+        *,
+        shared: bool = False,
+    ) -> ExactBank:
+        """As `Backend.bank`; `shared` as in `ExactBank`."""
         programs, names = [candidate.program for candidate in candidates], [candidate.name for candidate in candidates]
         same = tuple(map(id, programs)), n_outputs
         # The programs are kept with them: no other ones may get their ids.
         _, observables = once(("observables", *same), lambda: (programs, [_lowered(one, n_outputs) for one in candidates]))
-        bank = ExactBank(programs, observables, self.path, names=names)
-        before = once(("bank", *same, self.path), lambda: bank)
+        bank = ExactBank(programs, observables, self.path, shared=shared, names=names)
+        before = once(("bank", *same, self.path, shared), lambda: bank)
         if before is not bank:
             bank.take_forms(before)
         return bank
