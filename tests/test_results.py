@@ -1,6 +1,7 @@
 """Committed results: they are what the studies of the package ask for, and tables are made of them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from itertools import product
@@ -12,11 +13,14 @@ import pytest
 from benchmarks import classes, intervals
 from benchmarks.kept import kept
 from qlstm_qiskit.data import PAPER_SERIES, REAL_SERIES
+from qlstm_qiskit.experiments.runs.load import load_run
+from qlstm_qiskit.experiments.studies.audit import audit_run, audit_study
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.records import read_records
 from qlstm_qiskit.experiments.studies.study import Study, StudyTask, load_study, studies
 from qlstm_qiskit.experiments.studies.table import Table, table
 from qlstm_qiskit.experiments.studies.work import run_task
+from qlstm_qiskit.report.audit import audit_markdown
 from qlstm_qiskit.report.table import markdown, medians
 from tests.experiments.studied import numbers
 from tests.speed import slow_but
@@ -29,6 +33,7 @@ PINNED = all(
     for name in ("numpy", "scipy", "scikit-learn")
 )
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/records.jsonl"))
+AUDITS = sorted(path.parent for path in (ROOT / "results" / "audit").glob("*/audit.json"))
 
 
 def found(folder: Path) -> Table:
@@ -58,6 +63,35 @@ def test_records_are_those_of_a_packaged_study(folder: Path) -> None:
     environments = json.loads((folder / "environments.json").read_text())
     assert {record["environment"] for record in records} <= set(environments)
     assert all(one["commit"] and one["changed"] is False for one in environments.values()), "made by committed code"
+
+
+@pytest.mark.parametrize("folder", slow_but(AUDITS[:1], AUDITS), ids=lambda folder: folder.name)
+def test_audits_are_made_of_their_records(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `qlstm audit` makes them, where it finds the records and nothing is left to train."""
+    environments = json.loads((folder / "environments.json").read_text())
+    assert all(one["commit"] and one["changed"] is False for one in environments.values()), "made by committed code"
+    assert load_run(folder / "model").metrics["changed"] is False
+    monkeypatch.chdir(tmp_path)
+    own = Path("results") / "audit" / folder.name
+    shutil.copytree(folder, own)
+    (own / "audit.json").unlink()
+    trained: list[Any] = []
+    found = audit_run(own / "model", own, seeds=48, report=lambda *done: trained.append(done))
+    assert trained == []
+    (written, numbers), (made, others) = (without_fractions((place / "audit.json").read_text()) for place in (folder, own))
+    assert written == made
+    assert numbers == pytest.approx(others, rel=1e-14 if PINNED else 1e-9, abs=0)
+    assert (folder / "audit.md").read_text() == audit_markdown(found)
+
+
+@pytest.mark.parametrize(("name", "row"), [("bessel-config1", "tanh"), ("narma5-config2-hybrid", "frozen")])
+@pytest.mark.slow
+def test_a_map_in_place_of_circuits_still_ends_as_the_records_say(name: str, row: str, tmp_path: Path) -> None:
+    folder = ROOT / "results" / "audit" / name
+    (record,) = (one for one in read_records(folder) if (one["row"], one["seed"]) == (row, 0))
+    study = audit_study(folder / "model", load_run(folder / "model").spec, seeds=48)
+    (task,) = (task for task in study.tasks() if task.id == record["id"])
+    assert run_task(task, tmp_path)["test_mse"] == pytest.approx(record["test_mse"], rel=0.02)
 
 
 @pytest.mark.parametrize(("name", "made"), [("classes", classes.table), ("intervals", intervals.table)])
