@@ -55,8 +55,9 @@ def mackey_glass(length: int = LENGTH, delay: int = 17) -> Floats:
 
 
 def lorenz(length: int = LENGTH) -> Floats:
-    """The Lorenz equations of 1963 from (1, 1, 1), a point per 0.03 units of time; their x, (length,).
+    """The Lorenz equations of 1963 from (1, 1, 1) on, for 0.03 `length` units of time; their x, (length,).
 
+    Both ends are among the points, as in reservoirpy: they are 0.03 length / (length - 1) apart, which a longer series changes.
     ``x' = 10 (y - x)``, ``y' = x (28 - z) - y``, ``z' = x y - 8/3 z``. The solver's tolerance is its default: in chaos another
     one gives another series.
     """
