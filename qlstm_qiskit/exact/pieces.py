@@ -66,7 +66,7 @@ class Piece:
 
     Attributes:
         found: How its strings propagate.
-        n_candidates: Candidates with coefficients of their own; 1 where all of them have the same.
+        n_candidates: Candidates with coefficients of their own.
         angle_base: Where the angles of the structure start, rotation after rotation, candidate after candidate.
         code, row, candidate, value: What is collected in the end: ``value * mixing[candidate]`` times the coefficient in `row`
             (node after node, candidate after candidate) goes to the product of features with that code.
@@ -82,10 +82,10 @@ class Piece:
     value: Array
 
 
-def find_pieces(group: Sequence[Member], angle_base: int, limit: int, *, shared: bool = False) -> list[Piece] | str:
+def find_pieces(group: Sequence[Member], lanes: Sequence[int], angle_base: int, limit: int) -> list[Piece] | str:
     """Propagate the common structure, output by output, keeping what any of the encodings can see.
 
-    `shared`: All candidates have the same angles, and with them one coefficient of each string.
+    `lanes`: Of each candidate, which of its structure's coefficients of a string it has; those of equal angles have the same.
     In words what there is too much of, where that takes more than `limit` plane rotations, or `PRODUCT_LIMIT` products.
     """
     allowed = {
@@ -106,7 +106,7 @@ def find_pieces(group: Sequence[Member], angle_base: int, limit: int, *, shared:
             wide_products += products if form.n_qubits > WORD_QUBITS else 0
             if max(products, wide_products) > PRODUCT_LIMIT:
                 return f"at least {max(products, wide_products):.2g} products of the data, and {PRODUCT_LIMIT:,} are the limit"
-        pieces.append(Piece(found, 1 if shared else len(group), output, angle_base, *_entries(group, found, shared)))
+        pieces.append(Piece(found, max(lanes) + 1, output, angle_base, *_entries(group, lanes, found)))
     return pieces
 
 
@@ -118,10 +118,10 @@ def _count_products(member: Member, found: Propagation) -> float:
     return float(number.sum())
 
 
-def _entries(group: Sequence[Member], found: Propagation, shared: bool) -> tuple[Array, Array, Array, Array]:
+def _entries(group: Sequence[Member], lanes: Sequence[int], found: Propagation) -> tuple[Array, Array, Array, Array]:
     """Which products each string is for each candidate's encoding: feature code, row, candidate, value; by row."""
     parts = []
-    for position, member in enumerate(group):
+    for lane, member in zip(lanes, group, strict=True):
         node = np.arange(found.n_nodes)
         code, value = first_codes(len(node), len(member.encoding.angles)), np.ones(len(node))
         places = {qubit: place for place, qubit in enumerate(found.qubits)}
@@ -133,7 +133,7 @@ def _entries(group: Sequence[Member], found: Propagation, shared: bool) -> tuple
             which, digit = np.nonzero(bloch[letter])  # a component may be a sum of features
             value = value[which] * bloch[letter[which], digit]
             node, code = node[which], code[which] + digit_codes(digit, qubit, code)
-        parts.append((code, node if shared else node * len(group) + position, np.full(len(node), member.index), value))
+        parts.append((code, node * (max(lanes) + 1) + lane, np.full(len(node), member.index), value))
     code, row, candidate, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(row, kind="stable")  # coefficients are many, slots are few: read the former in order
     return code[order], row[order], candidate[order], value[order]

@@ -92,20 +92,20 @@ class RotationForm(MultilinearForm):
         sparse = sparse or len(angles) > WORD_QUBITS
         structures: dict[tuple[object, ...], list[Member]] = {}
         for member in members:
-            angles_of = tuple(rotation.angle for rotation in member.form.rotations) if shared else None
-            structures.setdefault((member.structure, angles_of), []).append(member)
+            structures.setdefault(member.structure, []).append(member)
         rows: list[tuple[float, list[tuple[int, float]]]] = []
         pieces: list[Piece] = []
         kept: list[Member] = []
         for group in structures.values():
-            found = find_pieces(group, len(rows), STEP_LIMIT - sum(piece.found.n_steps for piece in pieces), shared=shared)
+            lanes = _lanes(group, shared)
+            found = find_pieces(group, lanes, len(rows), STEP_LIMIT - sum(piece.found.n_steps for piece in pieces))
             if isinstance(found, str):
                 refused.update((member.index, found) for member in group)
                 continue  # the bank evaluates these candidates as states
             pieces += found
             kept += group
             # Rotation by rotation, then candidate by candidate: the kernels turn a run of neighbours at once.
-            turned = group[:1] if shared else group
+            turned = [group[lanes.index(lane)] for lane in range(max(lanes) + 1)]
             for r in range(len(group[0].form.rotations)):
                 rows += [self._row(member.form.rotations[r].angle, columns[member.index]) for member in turned]
         if not kept:
@@ -199,3 +199,11 @@ class RotationForm(MultilinearForm):
         )
         output = np.concatenate([piece.output + self._own_outputs * piece.candidate for piece in pieces])
         self._set_entries(code, output, (row.astype(np.int32), candidate.astype(np.int32), value), sparse)
+
+
+def _lanes(group: Sequence[Member], shared: bool) -> list[int]:
+    """Which coefficients each candidate of a structure has: its own, or, of shared weights, those of its angles."""
+    if not shared:
+        return list(range(len(group)))
+    seen: dict[tuple[Angle, ...], int] = {}
+    return [seen.setdefault(tuple(rotation.angle for rotation in member.form.rotations), len(seen)) for member in group]

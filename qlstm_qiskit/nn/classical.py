@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class ClassicalBank(nn.Module):
     """A classical map for each gate, with the interface of a `CircuitBank` as far as a cell needs it.
 
     A child makes its parameters in `_build`, the first axis of each being the gates, and says what they compute. What is
-    drawn but not trained is a persistent buffer; other buffers are the same in every replica.
+    drawn but not trained is a persistent buffer. Other buffers say which function it is, and are the same in all replicas.
 
     Args:
         circuits: The bank to replace. Its inputs, outputs, gates, dtype and device are kept, and so is, about, its number of
@@ -49,6 +50,7 @@ class ClassicalBank(nn.Module):
         if not trained:
             raise OptionError(f"bank={self.kind!r} replaces circuits by as many parameters, and these train none.")
         self._build(circuits, trained / self.n_gates)
+        self.own_names = tuple(self.state_dict())  #: Of parameters and persistent buffers.
         self.to(dtype=circuits.angles.dtype, device=circuits.angles.device)
         self.reset_parameters(generator)
 
@@ -90,18 +92,19 @@ class ClassicalBank(nn.Module):
 
     def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> BoundMap:
         """Fix the parameters for one forward pass, as `CircuitBank.bind`; `samples` and `calls` change nothing."""
-        return BoundMap(self, self._prepare(gates))
+        return BoundMap(self, gates)
 
-    def _prepare(self, gates: tuple[int, ...] | None) -> Prepared:
+    def prepare(self, gates: tuple[int, ...] | None = None) -> Prepared:
+        """The maps of some gates, all by default, of the one model that this is."""
         chosen = slice(None) if gates is None else list(gates)
-        return self.prepared({name: own.unsqueeze(0)[:, chosen] for name, own in named(self).items()})
+        return self.prepared({name: getattr(self, name).unsqueeze(0)[:, chosen] for name in self.own_names})
 
-    def forward(self, inputs: Tensor, prepared: Prepared | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, bound: BoundMap | None = None) -> Tensor:
         """Evaluate the maps.
 
         Args:
             inputs: What circuits would have as angles, (..., n_inputs).
-            prepared: The maps of the gates that are asked for; all by default.
+            bound: Of the gates that are asked for; all by default.
 
         Returns:
             (..., gates, outputs).
@@ -112,7 +115,7 @@ class ClassicalBank(nn.Module):
         if inputs.shape[-1:] != (self.n_inputs,):
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (..., {self.n_inputs}).")
         flat = inputs.reshape(1, math.prod(inputs.shape[:-1]), self.n_inputs)
-        values = (self._prepare(None) if prepared is None else prepared)(flat)
+        values = (self.prepare() if bound is None else bound.prepared)(flat)
         return values.reshape(*inputs.shape[:-1], *values.shape[2:])
 
     def extra_repr(self) -> str:
@@ -120,27 +123,34 @@ class ClassicalBank(nn.Module):
         return f"gates={self.n_gates}, inputs={self.n_inputs}, outputs={self.n_outputs}, parameters={count}"
 
 
-def named(bank: nn.Module) -> dict[str, Tensor]:
-    """Parameters and persistent buffers of a bank by name."""
-    return dict(bank.state_dict(keep_vars=True))
+class Preparable(Protocol):
+    """The part of a bank that `BoundMap` needs."""
+
+    def prepare(self, gates: tuple[int, ...] | None = None) -> Prepared: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def __call__(self, inputs: Tensor, bound: BoundMap) -> Tensor: ...
 
 
 class BoundMap:
-    """A classical bank with prepared parameters; it is called as a module each time, so that hooks run.
+    """A classical bank for one forward pass; it is called as a module each time, so that hooks run.
 
     Args:
-        bank: Whose it is; called with inputs and prepared maps.
-        prepared: The maps.
+        bank: Whose it is.
+        gates: Which of its gates; all where None.
     """
 
-    def __init__(self, bank: nn.Module, prepared: Prepared) -> None:
-        self._bank, self._prepared = bank, prepared
+    def __init__(self, bank: Preparable, gates: tuple[int, ...] | None) -> None:
+        self._bank, self._gates = bank, gates
         self.is_native = next(bank.parameters()).device.type == "cpu"  # for a cell's own update, as with circuits
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The maps, of the parameters as hooks before the first call have set them."""
+        return self._bank.prepare(self._gates)
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         """Values (batch, gates, outputs) for inputs (batch, n_inputs); `constant` is for circuits."""
-        values: Tensor = self._bank(inputs, self._prepared)
-        return values
+        return self._bank(inputs, self)
 
 
 class TanhMap(ClassicalBank):
@@ -231,4 +241,4 @@ def _for_each_gate(inputs: Tensor, n_gates: int) -> Tensor:
 
 def _by_replica(values: Tensor, n_gates: int) -> Tensor:
     """Values (R gates, batch, outputs) as (R, batch, gates, outputs)."""
-    return values.view(-1, n_gates, *values.shape[1:]).transpose(1, 2)
+    return values.view(len(values) // n_gates, n_gates, *values.shape[1:]).transpose(1, 2)

@@ -59,7 +59,7 @@ class ProductMap(ClassicalBank):
 
         def evaluate(inputs: Tensor) -> Tensor:
             n_rows = inputs.shape[1]
-            products = self.products(inputs.flatten(0, 1)).view(n_replicas, n_rows, -1)
+            products = self.products(inputs.flatten(0, 1)).view(n_replicas, n_rows, len(self._factors))
             return batched_product(products, matrix).view(n_replicas, n_rows, self.n_outputs, n_gates).transpose(2, 3)
 
         return evaluate

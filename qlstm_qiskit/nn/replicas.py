@@ -12,7 +12,7 @@ from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.exact import ExactBank, NoisyBank, SampledBank, even_sigmoid
 from qlstm_qiskit.hardware import Bound
 from qlstm_qiskit.nn.bank import CircuitBank
-from qlstm_qiskit.nn.classical import BoundMap, ClassicalBank, Prepared, named
+from qlstm_qiskit.nn.classical import BoundMap, ClassicalBank, Prepared
 from qlstm_qiskit.nn.forecaster import Forecaster
 from qlstm_qiskit.nn.mixing import MIXINGS
 from qlstm_qiskit.nn.noise import Source
@@ -95,9 +95,9 @@ class ReplicaMaps(nn.Module):
 
     def __init__(self, banks: Sequence[ClassicalBank]) -> None:
         super().__init__()
-        for name, value in named(banks[0]).items():
-            own = stacked([named(bank)[name] for bank in banks])
-            if isinstance(value, nn.Parameter):
+        for name in banks[0].own_names:
+            own = stacked([getattr(bank, name) for bank in banks])
+            if isinstance(getattr(banks[0], name), nn.Parameter):
                 self.register_parameter(name, own)
             else:
                 self.register_buffer(name, own.detach())
@@ -105,13 +105,18 @@ class ReplicaMaps(nn.Module):
 
     def bind(self, *, samples: int, calls: int = 1, gates: tuple[int, ...] | None = None) -> BoundMap:
         """As `ClassicalBank.bind`, for rows of all replicas together."""
-        chosen = slice(None) if gates is None else list(gates)
-        return BoundMap(self, self._maps[0].prepared({name: own[:, chosen] for name, own in named(self).items()}))
+        return BoundMap(self, gates)
 
-    def forward(self, inputs: Tensor, prepared: Prepared) -> Tensor:
+    def prepare(self, gates: tuple[int, ...] | None = None) -> Prepared:
+        """As `ClassicalBank.prepare`, of all replicas."""
+        chosen = slice(None) if gates is None else list(gates)
+        own = self._maps[0]
+        return own.prepared({name: getattr(self, name)[:, chosen] for name in own.own_names})
+
+    def forward(self, inputs: Tensor, bound: BoundMap) -> Tensor:
         """Rows of the first replica, then of the second, and so on, (R b, n_inputs), to (R b, gates, outputs)."""
         n_replicas = len(next(self.parameters()))  # of some of them, where a line search looks at the others no more
-        return prepared(inputs.view(n_replicas, -1, inputs.shape[-1])).flatten(0, 1)
+        return bound.prepared(inputs.view(n_replicas, len(inputs) // n_replicas, inputs.shape[1])).flatten(0, 1)
 
 
 def is_worth_it(bank: CircuitBank, *, samples: int, calls: int = 1) -> bool:
@@ -174,8 +179,16 @@ def _kind(model: Forecaster) -> tuple[Any, ...]:
     shapes = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
     own: Any = model.recurrent
     kind = (shapes, type(own), getattr(own, "dropout", None), getattr(own, "bidirectional", None))
-    cells = () if model.stack is None else tuple((cell.input_map, type(cell.bank)) for cell in model.stack.layers())
+    cells = () if model.stack is None else tuple((cell.input_map, _kind_of(cell.bank)) for cell in model.stack.layers())
     if (circuits := model.circuits) is None:
         return kind, cells
     banks = tuple((cell.bank.mixing, cell.bank.sharing) for cell in circuits.layers())
     return kind, cells, circuits.gates, banks
+
+
+def _kind_of(bank: nn.Module) -> tuple[Any, ...]:
+    """Of maps, which function of their parameters they are."""
+    if not isinstance(bank, ClassicalBank):
+        return (type(bank),)
+    fixed = [value for name, value in bank.named_buffers() if name not in bank.own_names]
+    return type(bank), *((tuple(value.shape), value.cpu().numpy().tobytes()) for value in fixed)

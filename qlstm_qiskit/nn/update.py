@@ -69,7 +69,7 @@ class _Update(torch.autograd.Function):
 def _run(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Array, Array]:
     """Next h and c, the activated gates (4, n), and the hyperbolic tangent of the next c, (n,)."""
     before = c.detach().contiguous().numpy()
-    active = np.ascontiguousarray(gates.detach().numpy().transpose(1, 0, 2)).reshape(4, -1)
+    active = np.array(gates.detach().numpy().transpose(1, 0, 2), order="C").reshape(4, -1)  # a copy, which is overwritten
     h, after, bent = np.empty_like(before), np.empty_like(before), np.empty(before.size, before.dtype)
     lstm_forward(active, before.reshape(-1), h.reshape(-1), after.reshape(-1), bent)
     return torch.from_numpy(h), torch.from_numpy(after), active, bent

@@ -10,6 +10,7 @@ import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
 from qlstm_qiskit import QGRU, QLSTM, QLSTMRegressor, SearchSpace
 from qlstm_qiskit.errors import OptionError, ShapeError
@@ -194,6 +195,49 @@ def test_a_replaced_layer_has_no_circuits_and_runs_hooks() -> None:
     made.cells[1].bank.register_forward_hook(lambda *_: seen.append(1))
     made(torch.zeros(2, 5, 1, dtype=torch.float64))
     assert len(seen) == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("tanh", ("weight_in", "bias_out")), ("frozen", ("weight",)), ("products", ("coefficients",))]
+)
+def test_parameters_may_be_pruned_and_parametrised(kind: str, names: tuple[str, ...]) -> None:
+    """Nothing is left out, and what hooks set before a call is what it computes with."""
+    made = layer(depth=3)
+    replace_banks(made, kind, torch.Generator().manual_seed(3))
+    windows = torch.randn(3, 4, 1, dtype=torch.float64)
+    before = made(windows)[0]
+    for name in names:
+        prune.identity(made.cells[0].bank, name)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(made(windows)[0], before, rtol=0, atol=0)
+    for name in names:
+        own = made.cells[0].bank.get_parameter(f"{name}_orig")
+        with torch.no_grad():
+            own.mul_(2)
+        doubled = made(windows)[0]
+        assert not torch.allclose(doubled, before), "the parameter that is masked in this call"
+        with torch.no_grad():
+            own.mul_(0.5)
+        (gradient,) = torch.autograd.grad(made(windows)[0].sum(), own)
+        assert bool(gradient.any())
+    for name in names:
+        prune.remove(made.cells[0].bank, name)  # type: ignore[no-untyped-call]
+        parametrize.register_parametrization(made.cells[0].bank, name, nn.Identity())
+    torch.testing.assert_close(made(windows)[0], before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cell", [QLSTM, QGRU])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_windows_and_second_derivatives(kind: str, cell: Any) -> None:
+    """The update in native loops leaves what the maps gave as it is."""
+    made = layer(cell)
+    replace_banks(made, kind, torch.Generator().manual_seed(3))
+    assert made(torch.zeros(0, 4, 1, dtype=torch.float64))[0].shape == (0, 4, 3)
+    outputs: list[tuple[torch.Tensor, torch.Tensor]] = []
+    made.cells[0].bank.register_forward_hook(lambda *given: outputs.append((given[-1], given[-1].detach().clone())))
+    windows = torch.randn(4, 3, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    made(windows)
+    assert all(torch.equal(now, then) for now, then in outputs)
+    assert torch.autograd.gradgradcheck(lambda given: made(given)[0], (windows.requires_grad_(),))
 
 
 def test_reset_draws_new_parameters_and_other_dtypes_stay() -> None:

@@ -221,10 +221,23 @@ def test_models_are_left_as_they_are() -> None:
         [Forecaster(nn.LSTM(2, 2, 2, batch_first=True, dropout=p), nn.Linear(2, 1)) for p in (0.1, 0.2)],
         [*models(1, bank="tanh"), *models(1, bank="frozen")],
         [*models(1), *models(1, bank="tanh")],
+        [
+            *models(1, bank="products", space=SearchSpace.handcrafted(4)),
+            *models(1, bank="products", space=SearchSpace.handcrafted(6)),
+        ],
         [*models(1, restrict=[[0], [1], [2], [3]]), *models(1, restrict=[[0], [1], [2], [4]])],
         [*models(1, space=CONFIG1), *models(1, space=CONFIG1, input_map="arctan")],
     ],
-    ids=["none", "other shapes", "another dropout", "other maps", "circuits and maps", "other candidates", "another input map"],
+    ids=[
+        "none",
+        "other shapes",
+        "another dropout",
+        "other maps",
+        "circuits and maps",
+        "maps of other products",
+        "other candidates",
+        "another input map",
+    ],
 )
 def test_what_are_no_replicas(made: list[Forecaster]) -> None:
     with pytest.raises(OptionError, match="replicas are models of one shape with the same candidates, or maps"):

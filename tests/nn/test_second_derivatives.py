@@ -14,6 +14,7 @@ from qlstm_qiskit.errors import UnsupportedError
 from qlstm_qiskit.exact import ExactBank
 from qlstm_qiskit.hardware import StatevectorBackend, load_backend
 from qlstm_qiskit.nn import QLSTM, CircuitBank
+from qlstm_qiskit.nn.update import lstm_update
 from qlstm_qiskit.space import Candidate, SearchSpace
 
 F64 = torch.float64
@@ -79,6 +80,18 @@ def test_both_paths_agree_on_second_and_third_derivatives(name: str) -> None:
 def slopes_of(value: Tensor, model: nn.Module, x: Tensor) -> list[Tensor]:
     wanted = [x, *(parameter for parameter in model.parameters() if parameter.requires_grad)]
     return list(grad(value, wanted, allow_unused=True, materialize_grads=True))
+
+
+@pytest.mark.parametrize("layout", ["sample by sample", "gate by gate", "one sample of one feature"])
+def test_the_native_update_leaves_its_inputs_as_they_are(layout: str) -> None:
+    gates = {"sample by sample": drawn(3, 4, 2), "gate by gate": drawn(4, 3, 2).transpose(0, 1)}.get(layout, drawn(1, 4, 1))
+    c = torch.rand(len(gates), gates.shape[2], dtype=F64, requires_grad=True)
+    before = gates.detach().clone(), c.detach().clone()
+    lstm_update(gates, c, fused=True)
+    assert torch.equal(gates, before[0])
+    assert torch.equal(c, before[1])
+    assert gradcheck(lambda *given: lstm_update(*given, fused=True), (gates, c))
+    assert gradgradcheck(lambda *given: lstm_update(*given, fused=True), (gates, c))
 
 
 @pytest.mark.parametrize("name", ["structural weights", "frozen angles", "hybrid"])
