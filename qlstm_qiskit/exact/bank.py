@@ -143,7 +143,7 @@ class ExactBank:
         *,
         apart: bool,
     ) -> BoundBank:
-        bind = partial(self._bind, weights, mixing, samples, calls, apart)
+        bind = partial(self._bind, samples, calls, apart)
         return self._last.bound((gates, apart), weights, mixing, samples, bind)
 
     def bind_replicas(
@@ -215,7 +215,7 @@ class ExactBank:
         forms = self._choose_forms(self.forms, weights, samples, calls)
         return "+".join(["form"] * bool(forms) + ["states"] * bool(self._except(forms)))
 
-    def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int, apart: bool) -> BoundBank:
+    def _bind(self, samples: int, calls: int, apart: bool, weights: Tensor, mixing: Tensor | None) -> BoundBank:
         how = (apart, self.path, weights.shape[0], weights.device.type, samples, calls, torch.is_grad_enabled())
         choice = self._choices.get(how)
         if choice is None:

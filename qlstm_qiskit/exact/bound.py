@@ -82,6 +82,10 @@ class BoundBank:
         part = self._parts[0]
         return part if len(self._parts) == 1 and isinstance(part, Filled) and part.reads_inputs else None
 
+    @property
+    def n_inputs(self) -> int:
+        return self._bank.n_inputs
+
     def candidates(self, inputs: Tensor) -> Tensor:
         """Expectation values of each candidate before mixing, (batch, gates, candidates, outputs)."""
         self._check(inputs)
@@ -99,15 +103,20 @@ class LastBound:
         self._last: dict[Hashable, _Last] = {}
 
     def bound(
-        self, key: Hashable, weights: Tensor, mixing: Tensor | None, samples: int, bind: Callable[[], BoundBank]
+        self,
+        key: Hashable,
+        weights: Tensor,
+        mixing: Tensor | None,
+        samples: int,
+        bind: Callable[[Tensor, Tensor | None], BoundBank],
     ) -> BoundBank:
         """What `bind` gives for these parameters, or has given for equal ones and as many samples under the same key."""
         if torch.is_grad_enabled() or is_watched():
-            return bind()
+            return bind(weights, mixing)
         last = self._last.get(key)
         if last is None or last.samples < samples or not (_equal(last.weights, weights) and _equal(last.mixing, mixing)):
-            last = _Last(weights.clone(), None if mixing is None else mixing.clone(), samples, bind())
-            self._last[key] = last
+            own = weights.clone(), None if mixing is None else mixing.clone()  # the caller's change when they are trained
+            last = self._last[key] = _Last(*own, samples, bind(*own))
         return last.bound
 
     def __getstate__(self) -> dict[str, Any]:

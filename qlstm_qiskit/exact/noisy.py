@@ -70,7 +70,7 @@ class NoisyBank:
             OptionError: The angles are not on the CPU.
         """
         check_bank_parameters(self.n_weights, weights, mixing)
-        bind = partial(self._bind, weights, mixing, samples, calls)
+        bind = partial(self._bind, samples, calls)
         return self._last.bound(gates, weights, mixing, samples, bind)
 
     def bind_apart(
@@ -120,7 +120,7 @@ class NoisyBank:
         check_bank_parameters(self.n_weights, weights, mixing)
         return self.form.series(weights, weights.new_ones(len(weights), 1) if mixing is None else mixing)
 
-    def _bind(self, weights: Tensor, mixing: Tensor | None, samples: int, calls: int) -> BoundBank:
+    def _bind(self, samples: int, calls: int, weights: Tensor, mixing: Tensor | None) -> BoundBank:
         coefficients = weights.new_ones(len(weights), 1) if mixing is None else mixing
         return self._bound(self.form, weights, coefficients, samples, calls)
 

@@ -83,7 +83,7 @@ class NoisyForm(MultilinearForm):
     def apart(self) -> NoisyForm:
         """The same with the outputs of each candidate as outputs of their own, candidate after candidate."""
         result = copy.copy(self)
-        result._constants, result.rooms, result.frozen = {}, Rooms(), None
+        result._constants, result.rooms, result.frozen = {}, Rooms(), {}
         code, output, (row, candidate, value) = self._collected
         result._collected = code, output + self.n_outputs * candidate.astype(np.int64), (row, candidate, value)
         result.n_outputs = self.n_outputs * len(self.members)

@@ -30,7 +30,8 @@ class FormTables(ABC):
         slots: Where the matrix is sparse, the product and the output of each of its rows, output by output, (2, rows); None
             where it has a row for each product, with all outputs.
         rooms: Memory for its passes.
-        frozen: Angles that were not trained when they were last seen, and their coefficients.
+        frozen: By their shape, angles that were not trained when they were last seen, and their coefficients; of two shapes, as
+            the stages of a GRU have them.
     """
 
     n_outputs: int
@@ -49,7 +50,7 @@ class FormTables(ABC):
     def __init__(self) -> None:
         self._constants: dict[np.dtype[Any], Any] = {}
         self.rooms = Rooms()
-        self.frozen: tuple[Tensor, Array] | None = None
+        self.frozen: dict[tuple[int, ...], tuple[Tensor, Array]] = {}
 
     @property
     def n_slots(self) -> int:
@@ -114,4 +115,4 @@ class FormTables(ABC):
         return self._constants[dtype]
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_constants": {}, "frozen": None}
+        return self.__dict__ | {"_constants": {}, "frozen": {}}

@@ -260,7 +260,7 @@ class CircuitBank(Allocated, Circuits):
 
     def fourier(self) -> FourierSeries:
         """The weighted sums as one truncated Fourier series of the inputs, exact; see `ExactBank.fourier`."""
-        return self._bank.fourier(self.expanded_angles(), self.coefficients())
+        return self._bank.fourier(self.expanded_angles(), self.coefficients(noise=False))
 
     @whole
     def forward(self, inputs: Tensor, bound: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -280,7 +280,7 @@ class CircuitBank(Allocated, Circuits):
             raise ShapeError(f"inputs have the dtype {inputs.dtype}, the parameters {self.angles.dtype}; convert one.")
         if inputs.shape[-1:] != (self.n_inputs,):
             raise ShapeError(f"inputs have the shape {tuple(inputs.shape)}; expected (..., {self.n_inputs}).")
-        flat = inputs.reshape(math.prod(inputs.shape[:-1]), self.n_inputs)
+        flat = inputs.resolve_neg().reshape(math.prod(inputs.shape[:-1]), self.n_inputs)
         values = (self.bind_now(len(flat), 1) if bound is None else bound)(flat)
         return values.reshape(*inputs.shape[:-1], values.shape[1], self.n_outputs)  # only the bound gates
 

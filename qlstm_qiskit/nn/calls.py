@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
@@ -41,7 +42,46 @@ def has_own_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
     return type(module).forward is not kind.forward or "forward" in vars(module)
 
 
-class Called:
+class Fresh:
+    """What is bound of a bank while hooks of others run: bound again if one has set new parameters.
+
+    Args:
+        bank: Whose it is.
+        gates: As in `CircuitBank.bind`.
+        bound: With the parameters as they are now; None: not yet.
+    """
+
+    def __init__(self, bank: Bindable, gates: tuple[int, ...] | None, bound: Bound | None) -> None:
+        self._bank, self._gates, self._bound, self._calls = bank, gates, bound, 1
+        self._of = self._parameters() if bound is not None else []
+
+    @property
+    def is_native(self) -> bool:
+        return self._bound is not None and self._bound.is_native
+
+    def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
+        return self._current(len(inputs))(inputs, constant=constant)
+
+    def candidates(self, inputs: Tensor) -> Tensor:
+        """As `Bound.candidates`."""
+        return self._current(len(inputs)).candidates(inputs)
+
+    def _parameters(self) -> list[tuple[Tensor, Tensor]]:
+        values = (self._bank.angles, self._bank.structural_weights)
+        return [(value, value.detach().clone()) for value in values if value is not None]
+
+    def _current(self, samples: int) -> Bound:
+        values = [value for value in (self._bank.angles, self._bank.structural_weights) if value is not None]
+        # By their numbers too: what is written through `.data` leaves no trace.
+        same = len(values) == len(self._of) and all(
+            now is before and torch.equal(now, numbers) for now, (before, numbers) in zip(values, self._of, strict=True)
+        )
+        if self._bound is None or not same:
+            self._bound, self._of = self._bank.bind_now(samples, self._calls, self._gates), self._parameters()
+        return self._bound
+
+
+class Called(Fresh):
     """A bank with hooks in one pass: called for each input, and bound again only if a hook has set new parameters.
 
     Args:
@@ -56,35 +96,22 @@ class Called:
     def __init__(self, bank: Bindable, samples: int, calls: int, gates: tuple[int, ...] | None, alone: bool) -> None:
         if bank.shots is not None:
             raise OptionError("a bank with hooks takes no allocated shots, as it may be bound in each call; remove one.")
-        self._bank, self._how, self._alone = bank, (samples, calls, gates), alone
-        self._bound: Bound | None = None
-        self._of: list[tuple[Tensor, int]] = []
-
-    @property
-    def is_native(self) -> bool:
-        return self._bound is not None and self._bound.is_native
+        super().__init__(bank, gates, None)
+        self._samples, self._calls, self._alone = samples, calls, alone
 
     def __call__(self, inputs: Tensor, *, constant: int = 0) -> Tensor:
         if self._alone:
-            values, (_, _, gates) = cast(Tensor, self._bank(inputs)), self._how
-            return values if gates is None else values[:, list(gates)]
-        return cast(Tensor, self._bank(inputs, bound=lambda flat: self._current()(flat, constant=constant)))
+            values = cast(Tensor, self._bank(inputs))
+            return values if self._gates is None else values[:, list(self._gates)]
+        return cast(Tensor, self._bank(inputs, bound=lambda flat: self._current(self._samples)(flat, constant=constant)))
 
     def candidates(self, inputs: Tensor) -> Tensor:
         """As `Bound.candidates`, with the parameters and inputs that hooks set before a call."""
         found: list[Tensor] = []
 
         def ask(flat: Tensor) -> Tensor:
-            found.append(self._current().candidates(flat))
-            return self._current()(flat)
+            found.append(self._current(self._samples).candidates(flat))
+            return self._current(self._samples)(flat)
 
         self._bank(inputs, bound=ask)
         return found[-1]
-
-    def _current(self) -> Bound:
-        values: tuple[Tensor | None, ...] = (self._bank.angles, self._bank.structural_weights)
-        of = [(value, 0 if value.is_inference() else value._version) for value in values if value is not None]
-        same = len(of) == len(self._of) and all(a is b and v == w for (a, v), (b, w) in zip(of, self._of, strict=True))
-        if self._bound is None or not same:
-            self._bound, self._of = self._bank.bind_now(*self._how), of
-        return self._bound

@@ -15,7 +15,7 @@ from qlstm_qiskit.errors import OptionError, ShapeError, require_at_least, unkno
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
 from qlstm_qiskit.nn.bank import CircuitBank
-from qlstm_qiskit.nn.calls import does_more, has_own_forward
+from qlstm_qiskit.nn.calls import Called, Fresh, does_more, has_own_forward
 from qlstm_qiskit.nn.checks import require_device, require_possible
 from qlstm_qiskit.space import Candidate, Draft, SearchSpace
 
@@ -165,6 +165,10 @@ class RecurrentCell(Circuits):
         kind = next(kind for kind in type(self).__mro__ if "gate_names" in vars(kind))
         if not does_more(self, kind):
             return partial(self.step, bound)
+        if self._forward_pre_hooks and isinstance(self.bank, CircuitBank) and self.bank.shots is None:
+            # A hook before a step may set parameters, which what was bound before does not have.
+            pairs = zip(self.stages, bound, strict=True)
+            bound = tuple(own if isinstance(own, Called) else Fresh(self.bank, gates, own) for gates, own in pairs)
         options: dict[str, Any] = {} if has_own_forward(self, kind) else {"bound": bound}
         return lambda inputs, states: self.states_of(self(inputs, self.hx_of(states), **options))
 
@@ -204,7 +208,7 @@ class RecurrentCell(Circuits):
             check_tensor(name, value, dtype)
             if tuple(value.shape) != expected:
                 raise ShapeError(f"{name} has the shape {tuple(value.shape)}; expected {expected}.")
-        rows = input.reshape(-1, self.input_size)
+        rows = input.resolve_neg().reshape(-1, self.input_size)
         flat = tuple(value.reshape(-1, value.shape[-1]) for value in states)
         after = self.step(self.bind(samples=len(rows)) if bound is None else bound, rows, flat)
         return self.hx_of(tuple(value.reshape(shape) for value, shape in zip(after, shapes, strict=True)))

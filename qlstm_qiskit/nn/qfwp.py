@@ -203,7 +203,10 @@ class QFWP(Recurrent[QFWPCell]):
         sizes: tuple[int, ...] | None = None,
     ) -> tuple[Tensor, States]:
         """As in `Recurrent`; the circuits of all steps of a cell are one call, unless each step is watched."""
-        watched = any(does_more(cell, QFWPCell) or does_more(cell.bank, CircuitBank) for cell in self.layers())
+        watched = any(
+            type(cell) is not QFWPCell or "step" in vars(cell) or does_more(cell, QFWPCell) or does_more(cell.bank, CircuitBank)
+            for cell in self.layers()
+        )
         if watched or observe is not None or sizes is not None or any(cell.bank.shots is not None for cell in self.layers()):
             return super().unroll(sequence, states, drop=drop, calls=calls, observe=observe, sizes=sizes)
         last, outputs = [], []

@@ -270,9 +270,10 @@ class Recurrent(Circuits, Generic[Cell]):
                 f"input has the shape {tuple(input.shape)}; expected {layout}, {self.input_size}) or "
                 f"(time, {self.input_size}), with at least one time step."
             )
-        if input.dim() == 2:
-            return input.unsqueeze(1), False
-        return input.transpose(0, 1) if self.batch_first else input, True
+        own = input.resolve_neg()
+        if own.dim() == 2:
+            return own.unsqueeze(1), False
+        return own.transpose(0, 1) if self.batch_first else own, True
 
     def _initial(self, hx: Any, like: Tensor, samples: int, batched: bool) -> States:
         """The states as (cells, batch, features)."""

@@ -57,7 +57,7 @@ class ReplicaRNN(nn.Module):
         """(R b, time, features) to (R b, time, hidden_size), or twice as many features; without the last states."""
         sequence = windows.transpose(0, 1)
         for number in range(self.num_layers):
-            if number:
+            if number and self.dropout:
                 sequence = dropout(sequence, self.dropout, self.training, self.noise_source)
             ways = [(f"l{number}", False), (f"l{number}_reverse", True)][: 1 + self.bidirectional]
             sequence = torch.cat([self._over(sequence, *way) for way in ways], dim=2)

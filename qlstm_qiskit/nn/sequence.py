@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from qlstm_qiskit.exact import BoundBank, Filled, arrays, gradients, is_watched
+from qlstm_qiskit.exact import BoundBank, Filled, arrays, even_sigmoid, gradients, is_watched
 from qlstm_qiskit.nn.calls import does_more
 from qlstm_qiskit.nn.cell import INPUT_MAPS, RecurrentCell, Stages, States
 from qlstm_qiskit.nn.lengths import over_lengths
@@ -82,13 +82,30 @@ def _stages(cell: RecurrentCell, bound: Stages) -> tuple[Filled, ...] | None:
     kind = type(cell)
     if vars(kind).get("recurrence") is None or vars(cell).keys() & _METHODS or does_more(cell, kind):
         return None
+    if getattr(cell, "sigmoid", None) not in (getattr(kind, "sigmoid", None), even_sigmoid):
+        return None
     for layer in (cell.to_angles, cell.from_outputs):
         known = type(layer) is nn.Linear or vars(type(layer)).get("is_linear", False)
         if layer is not None and not (known and layer.bias is not None and not does_more(layer, type(layer))):
             return None
-    found = [stage.whole for stage in bound if type(stage) is BoundBank]
-    stages = tuple(stage for stage in found if stage is not None)
-    return stages if len(stages) == len(bound) else None
+    stages = []
+    for gates, stage in zip(cell.stages, bound, strict=True):
+        if type(stage) is not BoundBank or (whole := stage.whole) is None or not _fits(cell, len(gates), stage.n_inputs, whole):
+            return None
+        stages.append(whole)
+    return tuple(stages)
+
+
+def _fits(cell: RecurrentCell, n_gates: int, n_inputs: int, stage: Filled) -> bool:
+    """Whether a form and the linear layers around it have the sizes and the dtype that the native loops take for granted."""
+    width, dtype = cell.input_size + cell.hidden_size, stage.matrix.dtype
+    before, behind, outputs = cell.to_angles, cell.from_outputs, stage.form.n_outputs
+    if stage.n_gates != n_gates or (before is None) != (behind is None):
+        return False
+    if before is None or behind is None:
+        return (n_inputs, outputs) == (width, cell.hidden_size)
+    sizes = (before.weight.shape[-2:], behind.weight.shape[-2:]) == ((n_inputs, width), (cell.hidden_size, outputs))
+    return sizes and all(value.dtype == dtype for layer in (before, behind) for value in layer.parameters())
 
 
 def _adds_otherwise(cell: RecurrentCell, stages: tuple[Filled, ...], first: States) -> bool:

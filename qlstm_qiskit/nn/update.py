@@ -32,7 +32,8 @@ def lstm_update(gates: Tensor, c: Tensor, *, fused: bool) -> tuple[Tensor, Tenso
         c: (batch, hidden).
         fused: Whether to use one native operation, which runs on the CPU; otherwise torch operations.
     """
-    if not fused or is_watched():
+    fits = gates.shape == (len(c), 4, c.shape[-1]) and gates.dtype == c.dtype  # which the loops do not look at
+    if not fused or not fits or is_watched():
         return lstm_plain(gates, c)
     if torch.is_grad_enabled():
         h, c = _Update.apply(gates, c)  # type: ignore[no-untyped-call]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
@@ -209,7 +210,7 @@ class SearchSpace:
         layers = self.resolve_depth(depth)
         assert layers is not None
         require_buildable(size, layers, len(self.choices))
-        key = ("candidates", self.names, size, layers)
+        key = ("candidates", *((name, *map(_known_by, builders)) for name, *builders in self.choices), size, layers)
         return once(key, lambda: tuple(_layered(*choice, size, layers) for choice in self.choices))
 
     def resolve_depth(self, depth: int | None) -> int | None:
@@ -223,6 +224,13 @@ class SearchSpace:
         if depth is not None:
             raise OptionError(f"depth={depth} has no meaning for given circuits; leave it out.")
         return None
+
+
+def _known_by(builder: Builder) -> Hashable:
+    """What builders of the same circuits have in common: each space makes those of the package anew."""
+    if isinstance(builder, partial) and all(isinstance(value, Hashable) for value in builder.keywords.values()):
+        return builder.func, builder.args, tuple(sorted(builder.keywords.items()))
+    return builder if isinstance(builder, Hashable) else id(builder)
 
 
 def _choices(kind: str, given: Sequence[str] | Mapping[str, Builder], table: Mapping[str, Builder]) -> Mapping[str, Builder]:

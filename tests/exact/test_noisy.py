@@ -332,7 +332,7 @@ def test_angles_that_are_not_trained_are_turned_once() -> None:
         apart = bank.bind_apart(weights)(inputs)
         torch.testing.assert_close(values, torch.einsum("bgck,gc->bgk", apart, trained), atol=1e-11, rtol=0)
         torch.testing.assert_close(trained.grad, apart.sum(dim=(0, 3)), atol=1e-11, rtol=0)
-    assert bank.form.frozen is not None
+    assert bank.form.frozen
 
 
 def test_too_many_strings_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,7 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "LSTM of torch": LSTM,
     "LSTM of torch, two layers, both directions, dropout": LSTM | {"num_layers": 2, "bidirectional": True, "dropout": 0.3},
+    "LSTM of torch, two layers, shuffled": LSTM | {"num_layers": 2, "shuffle": True},
     "LSTM of torch, patience": LSTM | {"valid_fraction": 0.3, "patience": 1, "max_epochs": 30, "lr": 0.2, "optimizer": "adam"},
     "GRU of torch, shuffled": LSTM | {"model": "gru", "shuffle": True, "valid_fraction": 0.3},
     "GRU of torch, two layers, both directions": LSTM | {"model": "gru", "num_layers": 2, "bidirectional": True},
