@@ -223,6 +223,18 @@ def test_seeds_begin_at_the_runs_own_where_it_is_a_large_one(csv: Path, tmp_path
     assert table(study, records).cells["tanh", "wave"].values == found.rows[1].errors
 
 
+def test_seeds_and_maps_are_added_to_those_that_are_there(csv: Path, tmp_path: Path) -> None:
+    own, out = trained(csv, tmp_path / "run", seed=2), tmp_path / "out"
+    first = audit_run(own, out, seeds=2, banks=["tanh"])
+    assert first.seeds == (2, 3)
+    more = audit_run(own, out, seeds=3, banks=["tanh", "frozen"])
+    assert more.seeds == (2, 3, 4), "not 0, 1, 2, which would leave out what is there"
+    assert [test.row for test in more.tests] == ["tanh", "frozen"]
+    assert [row.errors[:2] for row in more.rows[:2]] == [row.errors for row in first.rows]
+    with pytest.raises(RunError, match="among its rows"):
+        audit_run(own, out, seeds=3, banks=["frozen"])
+
+
 def test_own_circuits_are_those_of_the_run_and_no_code_is_called(csv: Path, tmp_path: Path) -> None:
     (tmp_path / "circuits.py").write_text(FILE)
     options = {"model": "diffqas", "hidden_size": 2, "depth": None, "n_qubits": 2, "space": f"{tmp_path}/circuits.py:space"}

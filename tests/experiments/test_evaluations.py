@@ -25,6 +25,7 @@ CONTENT = {
     "rows": {
         "circuit": {"run": {"model": "config1", "depth": 1}},
         "lstm": {"run": {"model": "lstm"}},
+        "map": {"run": {"model": "config1", "depth": 1, "bank": "tanh"}},
         "persistence": {"control": {"control": "persistence"}},
     },
 }
@@ -102,7 +103,7 @@ def test_rows_are_compared_by_an_evaluation(tmp_path: Path) -> None:
     assert set(found.to_json()["cells"][0]) >= {"evaluated", "measured"}
     without = table(study({}), records).to_json()["cells"][0]
     assert not {"evaluated", "measured"} & set(without)
-    assert len(read_records(tmp_path)) == 6
+    assert len(read_records(tmp_path)) == 8
 
 
 def test_runs_that_diverged_are_infinite_and_have_no_part_in_what_was_predicted(tmp_path: Path) -> None:

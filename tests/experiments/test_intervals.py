@@ -178,6 +178,22 @@ def test_adaptive_ends_follow_the_rows_of_the_file(adaptive: Run) -> None:
     assert (ahead[1] > 2 * ahead[0]).all()
 
 
+def test_the_last_rows_have_followed_those_before_them(adaptive: Run, split: Run) -> None:
+    """As many as calibrate, from the width of the calibration part on: as in a file that begins so many rows before."""
+    table = series()
+    for last, wild in ((1, 4), (5, 12)):
+        changed = table.assign(tide=table["tide"] + np.where(np.arange(N) >= N - last - wild, 30.0, 0.0))
+        found = predict_table(adaptive, changed, last)
+        own = predict_table(adaptive, changed[N - last - len(CALIBRATING) - WINDOW :])[-last:].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, own)
+        (radius, _) = adaptive.metrics["interval"]["radius"]
+        assert (found["upper"] - found["lower"] > 2.5 * radius).all(), "it has seen what was missed"
+    pd.testing.assert_frame_equal(
+        predict_table(adaptive, table, N - 15), predict_table(adaptive, table)[15:].reset_index(drop=True)
+    )
+    pd.testing.assert_frame_equal(predict_table(split, table, 3), predict_table(split, table)[-3:].reset_index(drop=True))
+
+
 def test_steps_beyond_the_horizon_are_calibrated_by_feeding_back(split: Run) -> None:
     values = series()["tide"].to_numpy()
     scores = np.full((12, 3), np.nan)

@@ -239,6 +239,32 @@ def test_unknown_study() -> None:
         load_study("tabel2")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("lstm: {run: {model: lstm}}", "circuit: {run: {model: lstm}}"), "'circuit' stands in lines 5 and 6; rename"),
+        (("{model: lstm}", "{model: lstm, model: gru}"), "'model' stands in lines 6 and 6; rename"),
+        (("[circuit, lstm]", "[lstm, lstm]"), "the row 'lstm' is compared with itself; give two rows"),
+    ],
+)
+def test_what_would_be_gone_without_a_word_is_refused(change: tuple[str, str], message: str, tmp_path: Path) -> None:
+    text = """name: own
+title: Own
+datasets: {narma5: {}}
+rows:
+  circuit: &first {run: {model: config1, depth: 1}}
+  lstm: {run: {model: lstm}}
+  deeper: {<<: *first, note: the same again}
+families: {all: [[circuit, lstm]]}
+"""
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    assert list(load_study(str(path)).rows) == ["circuit", "lstm", "deeper"]
+    path.write_text(text.replace(*change))
+    with pytest.raises(OptionError, match=message):
+        load_study(str(path))
+
+
 def test_a_part_of_a_study() -> None:
     part = SMALL.part(rows=["circuit", "lstm"], datasets=["narma5"], seeds=4)
     assert [(task.row, task.seed) for task in part.tasks()] == [("circuit", 0), ("lstm", 0)]

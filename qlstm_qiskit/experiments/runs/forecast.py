@@ -21,6 +21,7 @@ from qlstm_qiskit.experiments.runs.intervals import (
     following,
     radii,
     rolled,
+    windows_before,
     with_ends,
 )
 from qlstm_qiskit.experiments.runs.known import require_known, steps_ahead
@@ -55,7 +56,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
     Args:
         run: A trained run.
         path: A CSV or Parquet file or a DataFrame with the run's columns, in original units; or what `table_of` gives of it.
-        last: Predict so many rows only, the last ones; where fewer have a whole window before them, those.
+        last: Give so many rows only, the last ones; where fewer have a whole window before them, those. Where intervals are
+            adaptive, rows before them are predicted too, as many as there are calibration windows.
 
     Returns:
         The file's columns, and `prediction`, of an ensemble `spread`, the standard deviation of its members' predictions, of
@@ -78,7 +80,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
     table["prediction"] = np.nan
     known = series.values[:n, -1] if header.target in table.columns else None
     windows = sliding_windows(scaled[: n - header.reach], window)[: -header.lead]
-    windows = windows[-require_at_least("last", last, 1) :] if last is not None else windows
+    shown = len(windows) if last is None else min(require_at_least("last", last, 1), len(windows))
+    windows = windows[-shown - (0 if known is None else windows_before(run)) :]
     require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
     rows = n - len(windows) + np.arange(len(windows))
     each = np.stack([predict_whole(member.predict_scaled, header, windows)[:, :1] for member in run.members])
@@ -105,7 +108,7 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
         for name in ("prediction", "spread", "lower", "upper", "persistence"):
             if name in table:
                 table.loc[n + np.arange(steps), name] = later[name].to_numpy()
-    return table if last is None else table.loc[rows[0] :].reset_index(drop=True)
+    return table if last is None else table.loc[n - shown :].reset_index(drop=True)
 
 
 def _own_columns(run: Run, series: SeriesTable) -> pd.DataFrame:

@@ -187,17 +187,22 @@ def following(run: Run, values: Floats, scaled: Floats, steps: int, *, target_kn
     return radii(found, _scores(run, windows, values, rows, steps, after))[-1]
 
 
+def windows_before(run: Run) -> int:
+    """How many windows before a forecast adaptive intervals follow: as many as there are calibration windows; else none."""
+    interval = run.spec.data.interval
+    if interval is None or interval.method != "adaptive":
+        return 0
+    known = recorded(run)
+    return _n_calibration(run) if known is None else known.windows
+
+
 def followed_windows(run: Run, n_rows: int, steps: int) -> int:
     """How many windows `following` evaluates for a file of so many rows."""
     interval = run.spec.data.interval
     if interval is None:
         return 0
-    count = calibration_windows(run, steps)
-    if interval.method == "adaptive":
-        known = recorded(run)
-        own = _n_calibration(run) if known is None else known.windows
-        count += max(min(own, n_rows - run.header.window), 0) * -(-steps // run.header.horizon)
-    return count
+    followed = max(min(windows_before(run), n_rows - run.header.window), 0)
+    return calibration_windows(run, steps) + followed * -(-steps // run.header.horizon)
 
 
 def without_interval(run: Run, steps: int) -> str:

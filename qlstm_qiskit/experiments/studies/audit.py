@@ -17,7 +17,7 @@ from qlstm_qiskit.experiments.runs.settle import settle
 from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.runs.training.folder import SIDE_BY_SIDE
 from qlstm_qiskit.experiments.studies.audited import AUDIT, Audit, AuditedRow, AuditTest, Retrained, answer, plain, verdict_of
-from qlstm_qiskit.experiments.studies.records import Record, read_environments
+from qlstm_qiskit.experiments.studies.records import STUDY, Record, load_study_folder, read_environments
 from qlstm_qiskit.experiments.studies.runner import run_study
 from qlstm_qiskit.experiments.studies.spaces import OwnCircuits
 from qlstm_qiskit.experiments.studies.study import Study
@@ -80,7 +80,8 @@ def audit_run(
     path, spec = Path(path), load_spec(path)
     if exists(Path(out) / CONFIG):
         raise RunError(f"{out} holds a run; choose another folder for an audit.")
-    study = audit_study(path, spec, seeds=seeds, banks=banks)
+    begun = load_study_folder(out)[0].first_seed if exists(Path(out) / STUDY) else None
+    study = audit_study(path, spec, seeds=seeds, banks=banks, first_seed=begun)
     study = study if epochs is None else study.with_epochs(epochs)
     sizes = {row: _sizes(study, row) for row in study.rows}  # what cannot be built is said before anything is trained
     records = run_study(study, out, jobs=jobs, report=report)
@@ -90,13 +91,16 @@ def audit_run(
     return found
 
 
-def audit_study(path: Path, spec: RunSpec, *, seeds: int = 10, banks: Sequence[str] = AUDITED) -> Study:
+def audit_study(
+    path: Path, spec: RunSpec, *, seeds: int = 10, banks: Sequence[str] = AUDITED, first_seed: int | None = None
+) -> Study:
     """The study of an audit: a row with the circuits, and a row for each kind of map; each is tested against the first.
 
     Args:
         path: The run folder, for messages.
         spec: The run.
         seeds, banks: See `audit_run`.
+        first_seed: Where an audit that is there begins; 0, or the run's own if that is not among them.
 
     Raises:
         OptionError: The run cannot be audited, or a kind is unknown or given twice.
@@ -122,7 +126,7 @@ def audit_study(path: Path, spec: RunSpec, *, seeds: int = 10, banks: Sequence[s
         {
             "name": f"audit of {spec.title}",
             "title": f"Is it the circuit? {spec.title} on {name}",
-            "first_seed": 0 if spec.seed < seeds else spec.seed,
+            "first_seed": (0 if spec.seed < seeds else spec.seed) if first_seed is None else first_seed,
             "seeds": seeds,
             "datasets": {name: data},
             "rows": rows,

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.runs.load import load_run
+from qlstm_qiskit.experiments.runs.load import load_run, load_spec
 from qlstm_qiskit.hardware import BackendSpec, find_spec
 
 #: Seeds of evaluations start here: their shots are others than those of trainings.
@@ -68,7 +68,8 @@ class PinnedEvaluation(BaseModel):
 def evaluate(run: Path, asked: PinnedEvaluation, seed: int) -> list[float]:
     """Errors of a run on the test part, one for each repeat; a model without circuits has one error."""
     spec = asked.spec if asked.spec.exact else asked.spec.model_copy(update={"seed": _FIRST_SEED + seed})
-    with closing(load_run(run, backend=spec)) as loaded:
+    has_circuits = load_spec(run).bank == "circuits"  # maps in their place have no backend
+    with closing(load_run(run, backend=spec if has_circuits else None)) as loaded:
         task, data = loaded.spec.task, loaded.dataset
         return [
             task.error(data.as_series(loaded.outputs(data.x_test)), data.as_series(data.y_test))

@@ -146,6 +146,8 @@ def require_same_study(study: Study, out: Path) -> None:
                 before, now = (
                     {f"{row} on {key}": one[key] for row, one in cells.items() for key in one} for cells in (before, now)
                 )
+            if name == "families":  # and so may pairs to a family, behind those that are there
+                now = {key: own[: len(before.get(key, own))] for key, own in now.items()}
             changed = [key for key in before if before[key] != now.get(key)]
             if changed:
                 raise RunError(f"{out} holds a study with another {changed[0]!r} among its {name}; choose another folder.")

@@ -18,6 +18,7 @@ from qlstm_qiskit.experiments.runs.spec import RunSpec
 from qlstm_qiskit.experiments.studies.controls import Control
 from qlstm_qiskit.experiments.studies.evaluations import EvaluationSpec
 from qlstm_qiskit.experiments.studies.ranks import Ranking
+from qlstm_qiskit.experiments.studies.reading import read_yaml
 from qlstm_qiskit.experiments.studies.spaces import OwnCircuits, digest_of
 from qlstm_qiskit.experiments.studies.tasks import (
     Chain,
@@ -113,7 +114,10 @@ class Study(BaseModel):
                         raise unknown_option(kind, name, known)
         if self.recipe not in RECIPES:
             raise unknown_option("recipe", self.recipe, RECIPES)
-        named = {row for pairs in self.families.values() for pair in pairs for row in pair} | set(self.published)
+        pairs = [pair for own in self.families.values() for pair in own]
+        if itself := next((first for first, second in pairs if first == second), None):
+            raise OptionError(f"the row {itself!r} is compared with itself; give two rows.")
+        named = {row for pair in pairs for row in pair} | set(self.published)
         for name in named | (set() if self.ranks is None else self.ranks.names()):
             if name not in self.rows:
                 raise unknown_option("row", name, self.rows)
@@ -270,7 +274,7 @@ def load_study(name: str | Path, recipe: str | None = None) -> Study:
     if not path.is_file():
         raise OptionError(f"unknown study {str(name)!r}. Give a YAML file, or one of: {', '.join(studies())}.")
     try:
-        content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Mapping[str, Any] = read_yaml(path)
         own = Study.model_validate(content)
         study = own if recipe is None else Study.model_validate(dict(content) | {"recipe": recipe})
     except ValidationError as error:

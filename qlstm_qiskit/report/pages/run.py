@@ -11,6 +11,7 @@ from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments import Run, is_unfinished, load_run, load_spec
 from qlstm_qiskit.experiments.runs.load import METRICS, load_metrics
 from qlstm_qiskit.experiments.runs.spec import RunSpec
+from qlstm_qiskit.experiments.runs.training.folder import SIDE_BY_SIDE
 from qlstm_qiskit.hardware import EXACT, BackendSpec, find_spec
 from qlstm_qiskit.nn.constants import about_constants, constant_gates
 from qlstm_qiskit.report.circuits import circuit_svg, circuits_of
@@ -252,6 +253,11 @@ def _versions(run: Run) -> Section:
 
 def _again(spec: RunSpec, run: Run) -> Section:
     text = "The same versions, on the same kind of processor, give the same bits."
+    if SIDE_BY_SIDE.items() <= run.metrics.items():
+        text = (
+            "It was trained side by side with other seeds. By itself it ends as it did but for rounding, which long trainings "
+            "amplify."
+        )
     start = (
         ""
         if spec.start is None
