@@ -41,6 +41,7 @@ from qlstm_qiskit.experiments.export.ensembles import load_ensemble
 from qlstm_qiskit.experiments.export.read import load_exported
 from qlstm_qiskit.experiments.export.write import export_run
 from qlstm_qiskit.experiments.runs.intervals import calibrate
+from qlstm_qiskit.experiments.runs.plan import circuits_of_evaluation
 from qlstm_qiskit.experiments.runs.shots import shot_curve
 from qlstm_qiskit.experiments.runs.transpile import transpile_run
 from qlstm_qiskit.experiments.studies.study import Study
@@ -262,7 +263,7 @@ def test_members_that_have_kept_different_circuits(csv: Path, tmp_path: Path) ->
 
 def test_the_guard_counts_all_members(path: Path) -> None:
     spec = find_spec("ibm-local")
-    cost = plan_run(member_folder(path, 0), spec, windows=4).work.circuits
+    cost = circuits_of_evaluation(load_run(member_folder(path, 0), backend=spec), 4) or 0
     limited = spec.model_copy(update={"guard": spec.guard.model_copy(update={"max_circuits": 2 * cost, "confirm": False})})
     require_affordable_evaluation(load_run(member_folder(path, 0), backend=limited), 4)
     with pytest.raises(BudgetError, match="evaluating 4 windows by 3 models"):

@@ -273,9 +273,13 @@ class TestBackends:
     def test_the_guard_counts_what_calibrates(self, quantum: Run) -> None:
         n_test = len(quantum.dataset.x_test)
         options = {"name": "rehearsal", "kind": "ibm", "channel": "local", "device": "manila", "shots": 64}
-        plan = plan_run(quantum.path, BackendSpec(**options), windows=n_test)
-        assert plan_run(quantum.path, BackendSpec(**options)).work.circuits > plan.work.circuits
-        spec = BackendSpec(**options, guard={"max_circuits": plan.work.circuits})
+        assert (
+            plan_run(quantum.path, BackendSpec(**options)).work
+            == plan_run(quantum.path, BackendSpec(**options), windows=n_test).work
+        )
+        with closing(load_run(quantum.path, backend=BackendSpec(**options))) as run:
+            alone = circuits_of_evaluation(run, n_test)
+        spec = BackendSpec(**options, guard={"max_circuits": alone})
         with closing(load_run(quantum.path, backend=spec)) as run:
             require_affordable_evaluation(run, n_test)
             with pytest.raises(BudgetError, match=f"evaluating {n_test + 12} windows on 'rehearsal'"):
@@ -283,6 +287,22 @@ class TestBackends:
             with pytest.raises(BudgetError, match="Nothing was submitted"):
                 predict_table(run, series()[: n_test + WINDOW])
             assert run.n_jobs == 0
+
+    @pytest.mark.parametrize("horizon", [None, 2])
+    @pytest.mark.parametrize("method", ["split", "adaptive"])
+    def test_a_plan_is_what_is_submitted(self, method: str, horizon: int | None, tmp_path: Path) -> None:
+        """Calibration on the backend, windows, and, with a horizon, the rows that adaptive intervals follow."""
+        model = {"model": "config1", "hidden_size": 1, "depth": 1, "epochs": 1}
+        own = trained(tmp_path, series(), Intervals(0.9, method=method), **model)
+        spec = BackendSpec(name="rehearsal", kind="ibm", channel="local", device="manila", shots=16)
+        planned = plan_run(own.path, spec, windows=None if horizon else 2, horizon=horizon).work.jobs
+        with closing(load_run(own.path, backend=spec)) as run:
+            if horizon:
+                roll_out(run, series(), horizon)
+            else:
+                calibrate(run)
+                run.outputs(run.dataset.x_test[:2])
+            assert run.n_jobs == planned
 
 
 class TestReadBack:

@@ -13,7 +13,7 @@ import torch
 from qiskit.transpiler import Target
 
 from qlstm_qiskit.data import split_validation
-from qlstm_qiskit.errors import OptionError, require_at_least
+from qlstm_qiskit.errors import DataError, OptionError, require_at_least
 from qlstm_qiskit.experiments.runs.agreement import require_same_cut
 from qlstm_qiskit.experiments.runs.ensemble import member_folder
 from qlstm_qiskit.experiments.runs.load import ModelHeader, Run, load_header, load_spec
@@ -95,9 +95,10 @@ def plan_run(
         path: The folder.
         backend: The backend on which it would run.
         task: "predict": evaluate windows. "train": train it again, with its own optimiser and epochs.
-        windows: Number of windows; where None, those of the test part and the calibration part of intervals, or of the training
-            part for "train".
+        windows: Number of windows; where None, those of the test part, or of the training part for "train". To those of
+            "predict" come the windows that calibrate intervals.
         horizon: Plan a forecast of `horizon` rows beyond the data, as in `roll_out`, in place of windows; only with "predict".
+            Adaptive intervals follow as many windows before as calibrate them.
         device: A fake device to plan for, which needs no account.
         look: Called with the untrained layer whose circuits are planned.
 
@@ -116,21 +117,35 @@ def plan_run(
         plans = [plan_run(folders[kept.index(own)], backend, task, **sizes) * n for own, n in Counter(kept).items()]
         return sum(plans[1:], start=plans[0])
     header = load_header(path, spec)
-    shape = (header.window, len(header.features), header.n_outputs)
+    shape, calls = (header.window, len(header.features), header.n_outputs), 1
     if horizon is not None:
         if spec.task.labelled:
             raise OptionError(f"{path} predicts the class of a window, and has no horizon; plan for a number of windows.")
         if task != "predict" or windows is not None:
             raise OptionError("horizon needs the task predict, without windows.")
         calls = math.ceil(require_at_least("horizon", horizon, 1) / header.horizon)
-        return plan_work(spec, backend, task, 1, shape, device=device, header=header, look=look) * calls
-    if windows is None:
+    if windows is None and horizon is None:
         dataset = spec.data.load()
         require_same_cut(dataset.name, Path(path), spec, header)
-        aside = 0 if dataset.calibration is None else len(dataset.calibration[0])  # evaluated anew on another backend
-        windows = len(dataset.x_test) + aside if task == "predict" else len(dataset.x_train)
-    require_at_least("windows", windows, 1)
-    return plan_work(spec, backend, task, windows, shape, device=device, header=header, look=look)
+        windows = len(dataset.x_test) if task == "predict" else len(dataset.x_train)
+    parts = [1 if horizon is not None else require_at_least("windows", windows, 1)]
+    if task == "predict":
+        aside = _calibration(spec)  # evaluated anew on another backend
+        follows = horizon is not None and spec.data.interval is not None and spec.data.interval.method == "adaptive"
+        parts += [aside] * (1 + follows) if aside else []
+    plans = [plan_work(spec, backend, task, own, shape, device=device, header=header, look=look) * calls for own in parts]
+    return sum(plans[1:], start=plans[0])
+
+
+def _calibration(spec: RunSpec) -> int:
+    """How many windows calibrate a run's intervals; none where the series is gone: the half-widths in the folder are taken."""
+    if spec.data.interval is None:
+        return 0
+    try:
+        part = spec.data.load().calibration
+    except DataError:
+        return 0
+    return 0 if part is None else len(part[0])
 
 
 def plan_work(
