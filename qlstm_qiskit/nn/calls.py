@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from qlstm_qiskit.errors import OptionError
+from qlstm_qiskit.exact import is_watched
 from qlstm_qiskit.hardware import Bound
 
 
@@ -66,19 +67,26 @@ class Fresh:
         """As `Bound.candidates`."""
         return self._current(len(inputs)).candidates(inputs)
 
-    def _parameters(self) -> list[tuple[Tensor, Tensor]]:
-        values = (self._bank.angles, self._bank.structural_weights)
-        return [(value, value.detach().clone()) for value in values if value is not None]
+    def _values(self) -> list[Tensor]:
+        return [value for value in (self._bank.angles, self._bank.structural_weights) if value is not None]
+
+    def _parameters(self) -> list[tuple[Tensor, int, Tensor]]:
+        return [(value, _version(value), value.detach().clone()) for value in self._values()]
 
     def _current(self, samples: int) -> Bound:
-        values = [value for value in (self._bank.angles, self._bank.structural_weights) if value is not None]
-        # By their numbers too: what is written through `.data` leaves no trace.
+        values = self._values()
+        # By their numbers too, where they can be read: what is written through `.data` leaves no trace.
         same = len(values) == len(self._of) and all(
-            now is before and torch.equal(now, numbers) for now, (before, numbers) in zip(values, self._of, strict=True)
+            now is before and _version(now) == version and (is_watched() or torch.equal(now, numbers))
+            for now, (before, version, numbers) in zip(values, self._of, strict=True)
         )
         if self._bound is None or not same:
             self._bound, self._of = self._bank.bind_now(samples, self._calls, self._gates), self._parameters()
         return self._bound
+
+
+def _version(value: Tensor) -> int:
+    return 0 if value.is_inference() else value._version
 
 
 class Called(Fresh):

@@ -24,6 +24,9 @@ INPUT_MAPS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {"identity": lambda values: values, "arctan": torch.arctan}
 )
 
+#: Methods of a cell that its step consists of: one that has its own is stepped by them.
+STEP_METHODS = frozenset({"step", "angles", "pre_activations", "stepper"})
+
 #: The states of a cell, h first, each (batch, features).
 States: TypeAlias = tuple[Tensor, ...]
 

@@ -14,7 +14,7 @@ from qlstm_qiskit.hardware import Bound
 from qlstm_qiskit.hardware.interpreter.modules import whole
 from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.calls import does_more
-from qlstm_qiskit.nn.cell import INPUT_MAPS, RecurrentCell, Stages, States, draw, linear
+from qlstm_qiskit.nn.cell import INPUT_MAPS, STEP_METHODS, RecurrentCell, Stages, States, draw, linear
 from qlstm_qiskit.nn.noise import dropout
 from qlstm_qiskit.nn.recurrent import Observer, Recurrent, Sequences
 from qlstm_qiskit.nn.update import FAST_WEIGHT_GATES
@@ -204,7 +204,10 @@ class QFWP(Recurrent[QFWPCell]):
     ) -> tuple[Tensor, States]:
         """As in `Recurrent`; the circuits of all steps of a cell are one call, unless each step is watched."""
         watched = any(
-            type(cell) is not QFWPCell or "step" in vars(cell) or does_more(cell, QFWPCell) or does_more(cell.bank, CircuitBank)
+            type(cell) is not QFWPCell
+            or vars(cell).keys() & STEP_METHODS
+            or does_more(cell, QFWPCell)
+            or does_more(cell.bank, CircuitBank)
             for cell in self.layers()
         )
         if watched or observe is not None or sizes is not None or any(cell.bank.shots is not None for cell in self.layers()):

@@ -11,13 +11,10 @@ from torch.nn.functional import linear
 
 from qlstm_qiskit.exact import BoundBank, Filled, arrays, even_sigmoid, gradients, is_watched
 from qlstm_qiskit.nn.calls import does_more
-from qlstm_qiskit.nn.cell import INPUT_MAPS, RecurrentCell, Stages, States
+from qlstm_qiskit.nn.cell import INPUT_MAPS, STEP_METHODS, RecurrentCell, Stages, States
 from qlstm_qiskit.nn.lengths import over_lengths
 from qlstm_qiskit.nn.passes import PASSES, Given, PassPlan
 from qlstm_qiskit.nn.update import gru_update, lstm_plain
-
-#: Methods of a cell that its step consists of.
-_METHODS = frozenset({"step", "angles", "pre_activations", "stepper"})
 
 #: Rows from which on torch's matrix products add in the order of the native loops.
 _FEW = 4
@@ -80,7 +77,7 @@ def _over_whole(
 def _stages(cell: RecurrentCell, bound: Stages) -> tuple[Filled, ...] | None:
     """The forms of a step's stages, if calling the cell is nothing but its update equations around them."""
     kind = type(cell)
-    if vars(kind).get("recurrence") is None or vars(cell).keys() & _METHODS or does_more(cell, kind):
+    if vars(kind).get("recurrence") is None or vars(cell).keys() & STEP_METHODS or does_more(cell, kind):
         return None
     if getattr(cell, "sigmoid", None) not in (getattr(kind, "sigmoid", None), even_sigmoid):
         return None
@@ -105,7 +102,7 @@ def _fits(cell: RecurrentCell, n_gates: int, n_inputs: int, stage: Filled) -> bo
     if before is None or behind is None:
         return (n_inputs, outputs) == (width, cell.hidden_size)
     sizes = (before.weight.shape[-2:], behind.weight.shape[-2:]) == ((n_inputs, width), (cell.hidden_size, outputs))
-    return sizes and all(value.dtype == dtype for layer in (before, behind) for value in layer.parameters())
+    return sizes and {before.weight.dtype, before.bias.dtype, behind.weight.dtype, behind.bias.dtype} == {dtype}
 
 
 def _adds_otherwise(cell: RecurrentCell, stages: tuple[Filled, ...], first: States) -> bool:

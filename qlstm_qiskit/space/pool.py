@@ -211,7 +211,15 @@ class SearchSpace:
         assert layers is not None
         require_buildable(size, layers, len(self.choices))
         key = ("candidates", *((name, *map(_known_by, builders)) for name, *builders in self.choices), size, layers)
-        return once(key, lambda: tuple(_layered(*choice, size, layers) for choice in self.choices))
+
+        def build() -> tuple[Candidate, ...]:
+            return tuple(_layered(*choice, size, layers) for choice in self.choices)
+
+        try:
+            hash(key)
+        except TypeError:  # of a builder that nothing can be known by
+            return build()
+        return once(key, build)
 
     def resolve_depth(self, depth: int | None) -> int | None:
         """The number of layers that `candidates` would build: `depth`, its default, or None for given circuits.
@@ -228,9 +236,7 @@ class SearchSpace:
 
 def _known_by(builder: Builder) -> Hashable:
     """What builders of the same circuits have in common: each space makes those of the package anew."""
-    if isinstance(builder, partial) and all(isinstance(value, Hashable) for value in builder.keywords.values()):
-        return builder.func, builder.args, tuple(sorted(builder.keywords.items()))
-    return builder if isinstance(builder, Hashable) else id(builder)
+    return (builder.func, builder.args, *sorted(builder.keywords.items())) if isinstance(builder, partial) else builder
 
 
 def _choices(kind: str, given: Sequence[str] | Mapping[str, Builder], table: Mapping[str, Builder]) -> Mapping[str, Builder]:

@@ -186,7 +186,8 @@ class _Joint:
 
     def _gather(self, places: Sequence[int]) -> None:
         """Copy what the replicas at these places among those that are joined have of their own into the joint model."""
-        modules = [self._nets()[n].module_ for n in places]
+        nets = self._nets()
+        modules = [nets[n].module_ for n in places]
         for name, joint in self.module.named_parameters():
             joint.data = torch.stack([module.get_parameter(name).data for module in modules])
             joint.grad = None

@@ -64,6 +64,18 @@ def test_hooks_that_set_angles_before_a_step(kind: Any, place: str, change: Call
         torch.testing.assert_close(made(x)[0], expected, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("place", ["cell", "bank"])
+def test_hooks_that_look_on_do_so_under_vmap(place: str) -> None:
+    """Nothing reads numbers that torch is mapping over."""
+    x, made = drawn(3, 2, 1), layer(QLSTM)
+    stacked = {name: torch.stack([value.detach(), value.detach() + 0.1]) for name, value in made.named_parameters()}
+    expected = torch.stack([functional_call(made, {n: v[k] for n, v in stacked.items()}, (x,))[0] for k in range(2)])
+    hooked = made.cells[0] if place == "cell" else made.cells[0].bank
+    hooked.register_forward_pre_hook(lambda *_: None)
+    found = torch.func.vmap(lambda own: functional_call(made, own, (x,))[0])(stacked)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
 PARTS: dict[str, Callable[[Any], None]] = {
     "no layer behind": lambda cell: setattr(cell, "from_outputs", None),
     "no layer before": lambda cell: setattr(cell, "to_angles", None),

@@ -81,7 +81,8 @@ def predict_table(run: Run, path: Path | str | pd.DataFrame | SeriesTable, last:
     known = series.values[:n, -1] if header.target in table.columns else None
     windows = sliding_windows(scaled[: n - header.reach], window)[: -header.lead]
     shown = len(windows) if last is None else min(require_at_least("last", last, 1), len(windows))
-    windows = windows[-shown - (0 if known is None else windows_before(run)) :]
+    before = 0 if last is None or known is None else windows_before(run)
+    windows = windows[-shown - before :]
     require_affordable_evaluation(run, len(windows), besides=calibration_windows(run))
     rows = n - len(windows) + np.arange(len(windows))
     each = np.stack([predict_whole(member.predict_scaled, header, windows)[:, :1] for member in run.members])

@@ -129,18 +129,15 @@ def plan_run(
         require_same_cut(dataset.name, Path(path), spec, header)
         windows = len(dataset.x_test) if task == "predict" else len(dataset.x_train)
     parts = [1 if horizon is not None else require_at_least("windows", windows, 1)]
-    if task == "predict":
-        aside = _calibration(spec)  # evaluated anew on another backend
-        follows = horizon is not None and spec.data.interval is not None and spec.data.interval.method == "adaptive"
-        parts += [aside] * (1 + follows) if aside else []
+    interval = spec.data.interval
+    if task == "predict" and interval is not None and (aside := _calibration(spec)):  # evaluated anew on another backend
+        parts += [aside] * (1 + (horizon is not None and interval.method == "adaptive"))
     plans = [plan_work(spec, backend, task, own, shape, device=device, header=header, look=look) * calls for own in parts]
     return sum(plans[1:], start=plans[0])
 
 
 def _calibration(spec: RunSpec) -> int:
     """How many windows calibrate a run's intervals; none where the series is gone: the half-widths in the folder are taken."""
-    if spec.data.interval is None:
-        return 0
     try:
         part = spec.data.load().calibration
     except DataError:
