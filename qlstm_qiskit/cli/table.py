@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,6 +119,7 @@ def _run(part: Study, whole: Study, out: Path, jobs: int | None, cluster: str | 
             "--jobs is for this machine; a cluster has as many as it has processors. Give one of --jobs and --cluster."
         )
     task = whole.trained_for
+    _note_seeds(part)
     try:
         with Steps("runs") as steps:
             run_study(
@@ -131,6 +133,20 @@ def _run(part: Study, whole: Study, out: Path, jobs: int | None, cluster: str | 
     except KeyboardInterrupt:
         print(f"interrupted; finished runs are in {out}, the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def _note_seeds(study: Study) -> None:
+    """Say before anything is trained which families of tests cannot be decided with so few seeds."""
+    from qlstm_qiskit.experiments.studies.effects import least_pairs, undecidable
+
+    for name, pairs in study.families.items():
+        tests = Counter(study.seeds_for(dataset) for dataset in study.datasets for _ in pairs)
+        if max(tests, default=0) > 1 and undecidable(tests):  # with one seed nobody expects a test
+            least = least_pairs(tests.total())
+            print(
+                f"note: {name}: {max(tests)} seeds are too few to decide any of its {tests.total()} tests; {least} could.",
+                file=sys.stderr,
+            )
 
 
 def _said(record: dict[str, Any], task: Task) -> str:
@@ -155,7 +171,12 @@ def _print(found: Table) -> None:
             continue
         better = sum(test.comparison.verdict == "better" for test in tests)
         worse = sum(test.comparison.verdict == "worse" for test in tests)
-        print(f"{name}: {len(tests)} tests; the first is better in {better}, worse in {worse}, undecided in the rest")
+        few = sum(test.comparison.verdict == "too few" for test in tests)
+        if few == len(tests):
+            print(f"{name}: {few} tests, and too few seeds to decide any of them")
+            continue
+        rest = "undecided in the rest" + f", {few} of which have too few seeds" * bool(few)
+        print(f"{name}: {len(tests)} tests; the first is better in {better}, worse in {worse}, {rest}")
 
 
 def _print_ranks(found: Ranks | None) -> None:

@@ -47,6 +47,8 @@ def about_ranks(found: Ranks) -> str:
     """What was ranked, how, and what Friedman's test says."""
     numbers: dict[str, Any] = {"n": len(found.tasks), "k": len(found.rows), "cd": found.critical_difference}
     about = _ABOUT.format(statistic=found.statistic, p=found.p, pairs=len(found.pairs), **numbers)
+    if found.left_out:
+        about += f" Left out, as not all of the models have been run there: {', '.join(found.left_out)}."
     return about if found.p < 0.05 else f"{about} As Friedman's p is not below 0.05, no pair is to be told apart."
 
 

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import pytest
 import yaml
 
+from qlstm_qiskit.experiments.studies.study import load_study
 from tests.experiments.studied import SMALL
 
 NAMES = ["environments.json", "records.jsonl", "runs", "study.json", "table.json", "table.md", "table.png", "table.svg"]
@@ -84,6 +85,21 @@ def test_a_mistake_is_one_line(qlstm, options: list[str], message: str) -> None:
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert not list(Path().glob("out/runs/*"))
+
+
+def test_seeds_that_cannot_decide_anything_are_named_before_training(qlstm) -> None:
+    part = ["table", "--datasets", "narma5", "--rows", "persistence,ridge,esn", "--jobs", 1, "--out", "out"]
+    pairs = {"families": {"controls": [["ridge", "persistence"], ["esn", "persistence"]]}}
+    own = load_study("table2").model_dump(mode="json", exclude_defaults=True) | pairs
+    Path("own.yaml").write_text(yaml.safe_dump(own))
+    code, out, err = qlstm(*part, "--study", "own.yaml", "--seeds", 5)
+    assert code == 0
+    assert "note: controls: 5 seeds are too few to decide any of its 2 tests; 7 could." in err
+    assert "controls: 2 tests, and too few seeds to decide any of them" in out
+    code, out, err = qlstm(*part, "--study", "own.yaml", "--seeds", 7)
+    assert (code, "note:" in err) == (0, False)
+    assert "controls: 2 tests; the first is better in" in out
+    assert "too few" not in out
 
 
 def test_another_study_in_the_folder_is_refused(qlstm, study: Path) -> None:

@@ -1,14 +1,15 @@
 """Sizes of paired differences, against brute force and simulation."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.studies.effects import POWER, effect, least_pairs
-from qlstm_qiskit.experiments.studies.statistics import compare
+from qlstm_qiskit.experiments.studies.effects import POWER, effect, least_pairs, undecidable
+from qlstm_qiskit.experiments.studies.statistics import compare, corrected
 
 
 @pytest.mark.parametrize("n", [6, 7, 9])
@@ -62,6 +63,13 @@ def test_fewest_pairs() -> None:
     assert few.detectable is None
     assert effect([1.0] * 6, [1.0, 2, 3, 4, 5, 6], tests=3).detectable is None
     assert effect([1.0] * 6, [2.0] * 6, tests=3).detectable is None, "nor where all pairs differ by one factor"
+
+
+@pytest.mark.parametrize("pairs", [(5,), (6,), (6, 6), (7, 7, 7), (6, 7), (5, 8), (8, 8, 8, 8, 6, 6), (10,) * 27, (12,) * 27])
+def test_what_cannot_be_decided_is_known_before_anything_runs(pairs: tuple[int, ...]) -> None:
+    """Where all differences have one sign, and still no test is decided."""
+    best = corrected([compare([1.0] * n, np.arange(2.0, n + 2)) for n in pairs])
+    assert undecidable(Counter(pairs)) == all(one.verdict == "too few" for one in best)
 
 
 def test_runs_that_diverged() -> None:

@@ -99,6 +99,9 @@ def test_only_series_that_all_rows_have_are_ranked() -> None:
     del test["b", "t1"]
     found = ranks(Ranking(rows=("a", "b", "c")), ROWS, test, {})
     assert (found.rows, found.tasks) == (("a", "b", "c"), ("t0", "t2", "t3", "t4", "t5"))
+    assert found.left_out == ("t1",)
+    assert "Left out, as not all of the models have been run there: t1." in rank_tables(found)[0][1]
+    assert "Left out" not in rank_tables(ranks(Ranking(), ROWS, errors(6), {}))[0][1]
     assert ranks(Ranking(rows=("a", "b")), ROWS, test, {}) is None
     assert ranks(Ranking(), ROWS, errors(1), {}) is None
 
@@ -180,6 +183,14 @@ def test_a_part_of_a_study_ranks_what_is_left() -> None:
     assert study().part(rows=["a", "c"]).ranks == Ranking()
     with pytest.raises(ValueError, match="unknown row 'z'"):
         study(ranks={"rivals": {"a": "z"}})
+
+
+def test_rows_are_chosen_by_what_they_have() -> None:
+    rows = study().rows
+    rows["a"] = rows["a"].model_copy(update={"run": {"model": "config1", "depth": 1}})
+    with pytest.raises(OptionError, match=r"ranks.rivals by validation errors, and the row 'a' has none; give .*valid_frac"):
+        study(rows=rows).tasks()
+    assert study(rows=rows, ranks={}).tasks()
 
 
 def test_both_protocols_have_the_same_rows_and_tasks() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
+from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.runs.load import load_run, load_spec
@@ -36,6 +37,11 @@ class EvaluationSpec(BaseModel):
     repeats: PositiveInt = 1
     rows: tuple[str, ...] | None = None
     predicted_by: str | None = None
+
+    def part(self, kept: Collection[str]) -> Self:
+        """The same without rows that are not kept."""
+        rows = None if self.rows is None else tuple(row for row in self.rows if row in kept)
+        return self.model_copy(update={"rows": rows})
 
     def asked(self, find: Callable[[str], BackendSpec] = find_spec) -> PinnedEvaluation:
         """What is done, with the backend as `find` gives it: as backends.yaml has it now.

@@ -69,6 +69,7 @@ class Ranks:
 
     Attributes:
         rows, tasks: What was ranked: rows, and the series on which all of them have errors.
+        left_out: Series on which some of the rows have errors and others have not been run.
         mean: Mean rank of each row.
         statistic, p: Of the Friedman test that all rows are alike.
         critical_difference: Mean ranks that differ by more differ at the 5 % level, after Nemenyi.
@@ -86,6 +87,7 @@ class Ranks:
     nemenyi: dict[tuple[str, str], float]
     pairs: dict[tuple[str, str], Comparison]
     choice: ChosenRow | None = None
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -101,6 +103,7 @@ class Ranks:
         ]
         content: dict[str, Any] = {
             "tasks": len(self.tasks),
+            "left_out": list(self.left_out),
             "mean": self.mean,
             "friedman": {"statistic": self.statistic, "p": self.p},
             "critical_difference": self.critical_difference,
@@ -147,7 +150,7 @@ def ranks(
         OptionError: scikit-posthocs is not installed.
     """
     rows = [row for row in order if (ranking.rows is None or row in ranking.rows) and any(key[0] == row for key in test)]
-    tasks = _common(rows, test)
+    tasks, left_out = _common(rows, test)
     if len(rows) < LEAST_ROWS or len(tasks) < LEAST_TASKS:
         return None
     require_ranks()
@@ -169,6 +172,7 @@ def ranks(
         {(first, second): float(matrix.loc[first, second]) for first, second in pairs},
         dict(zip(pairs, tests, strict=True)),
         _choice(ranking, mean, errors, valid),
+        tuple(left_out),
     )
 
 
@@ -196,10 +200,11 @@ def critical_difference(n_rows: int, n_tasks: int) -> float:
     return float(q * np.sqrt(n_rows * (n_rows + 1) / (6 * n_tasks)))
 
 
-def _common(rows: Sequence[str], errors: Mapping[tuple[str, str], float]) -> list[str]:
-    """The series on which all rows have errors, in the order in which they are there."""
-    tasks = dict.fromkeys(task for _, task in errors)
-    return [task for task in tasks if all((row, task) in errors for row in rows)]
+def _common(rows: Sequence[str], errors: Mapping[tuple[str, str], float]) -> tuple[list[str], list[str]]:
+    """The series on which all rows have errors, in the order in which they are there, and those on which only some have."""
+    tasks = dict.fromkeys(task for row, task in errors if row in rows)
+    common = [task for task in tasks if all((row, task) in errors for row in rows)]
+    return common, [task for task in tasks if task not in common]
 
 
 def _choice(

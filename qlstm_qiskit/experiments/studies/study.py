@@ -140,13 +140,9 @@ class Study(BaseModel):
                     raise unknown_option(kind, name, known)
         kept = {name: row for name, row in self.rows.items() if rows is None or name in rows}
         series = {name: own for name, own in self.datasets.items() if datasets is None or name in datasets}
-        evaluations = {
-            name: own.model_copy(update={"rows": None if own.rows is None else tuple(row for row in own.rows if row in kept)})
-            for name, own in self.evaluations.items()
-        }
         changes: dict[str, Any] = {
             "rows": kept,
-            "evaluations": evaluations,
+            "evaluations": {name: own.part(kept) for name, own in self.evaluations.items()},
             "datasets": series,
             "seeds_of": {name: n if seeds is None else min(n, seeds) for name, n in self.seeds_of.items() if name in series},
             "ranks": None if self.ranks is None else self.ranks.part(list(kept)),
@@ -242,6 +238,9 @@ class Study(BaseModel):
         require_no_ensemble(f"row {label!r} of the study {self.name!r}", self.common, row.run, row.search)
         if self.primary == self.trained_for.valid and not holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
+        if self.ranks is not None and label in self.ranks.rivals and not holds_out(work):
+            what = f"the study {self.name!r} chooses among ranks.rivals by validation errors, and the row {label!r} has none"
+            raise OptionError(f"{what}; give its run a valid_fraction, or leave it out of rivals.")
         evaluations = {name: own.asked(find) for name, own in self.evaluations.items() if own.rows is None or label in own.rows}
         return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps, evaluations=evaluations)
 
