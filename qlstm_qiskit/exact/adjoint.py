@@ -70,7 +70,7 @@ def _tables(angles: Tensor, width: int) -> tuple[Tensor, Tensor]:
     """`products` without gradients."""
     values = angles.detach().contiguous().numpy()
     low, high = (np.empty((len(values), 3**n), values.dtype) for n in (width, values.shape[1] - width))
-    kernels.tables_forward(values, width, low, high)
+    feature_kernels.tables_forward(values, width, low, high)
     return torch.from_numpy(low), torch.from_numpy(high)
 
 

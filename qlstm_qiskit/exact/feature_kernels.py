@@ -1,7 +1,8 @@
 """Native loops of the features of a form: products of 1, cos u and sin u over the data angles, for several samples at once.
 
-Samples are taken in blocks. The products of a block, over the angles of each part, lie sample by sample in vectors; of the last
-block, which may be a smaller one, there are vectors of its own size.
+Samples are taken in blocks, and the products of a block, over the angles of each part, lie sample by sample in vectors. Those
+of a form on a grid are then written out sample after sample. Others stay as they are; the last block, which may be a smaller
+one, has vectors of its own size.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.native import inlined, jit
+from qlstm_qiskit.exact.sines import turned
 from qlstm_qiskit.exact.vectors import LANES, add, add_times, put, subtract_times, times
 
 Array = NDArray[Any]
@@ -25,6 +27,49 @@ def _copy(source: Array, at: int, width: int, out: Array, to: int, out_width: in
             out[to + k * out_width + lane] = source[at + k * width + lane]
 
 
+@inlined
+def _turn(angles: Array, first: int, n: int, turns: Array) -> None:
+    """Of `n` samples from `first` on the cosines of all angles, qubit after qubit in vectors; then sines; then the angles."""
+    size = angles.shape[1] * LANES
+    for q in range(angles.shape[1]):
+        for lane in range(n):
+            turns[2 * size + q * LANES + lane] = angles[first + lane, q]
+    turned(turns[2 * size :], turns[:size], turns[size : 2 * size])
+
+
+@inlined
+def _multiply_up(turns: Array, begin: int, end: int, out: Array, at: int) -> None:
+    """All products over qubits `begin` to `end` of 1, cos u or sin u, in base 3 with the first qubit as the lowest digit."""
+    n_turns, done = len(turns) // 3, 1  # each qubit triples what is there, with one multiplication per product
+    for lane in range(LANES):
+        out[at + lane] = 1
+    for q in range(begin, end):
+        for i in range(done):
+            times(turns, q * LANES, out, at + i * LANES, out, at + (done + i) * LANES)
+            times(turns, n_turns + q * LANES, out, at + i * LANES, out, at + (2 * done + i) * LANES)
+        done *= 3
+
+
+@jit
+def tables_forward(angles: Array, width: int, low: Array, high: Array) -> None:
+    """Products over the first `width` qubits and over the others, (samples, 3^qubits) each.
+
+    Two tables of about 3^(n/2) entries in place of one of 3^n; see `MultilinearForm.bind`.
+    """
+    n_samples, n_qubits = angles.shape
+    turns = np.zeros(3 * n_qubits * LANES, angles.dtype)
+    spare = np.empty(max(low.shape[1], high.shape[1]) * LANES, angles.dtype)
+    for first in range(0, n_samples, LANES):
+        n = min(LANES, n_samples - first)
+        _turn(angles, first, n, turns)
+        for part in range(2):
+            table, begin, end = (low, 0, width) if part == 0 else (high, width, n_qubits)
+            _multiply_up(turns, begin, end, spare, 0)
+            for lane in range(n):
+                for k in range(table.shape[1]):
+                    table[first + lane, k] = spare[k * LANES + lane]
+
+
 @jit
 def features_forward(angles: Array, width: int, factors: tuple[Array, Array], tables: Array, features: Array) -> None:
     """Features (samples, features) of angles (samples, qubits), products of `tables` (samples, parts, 3^width).
@@ -35,27 +80,14 @@ def features_forward(angles: Array, width: int, factors: tuple[Array, Array], ta
     pointer, place = factors
     n_samples, n_qubits = angles.shape
     n_parts, size = tables.shape[1], tables.shape[2]
-    n_places, flat, turns, row = (
-        n_parts * size,
-        tables.reshape(-1),
-        np.zeros(2 * LANES, angles.dtype),
-        np.empty(LANES, angles.dtype),
-    )
-    spare = np.empty(n_places * LANES, angles.dtype)
+    n_places, flat, row = n_parts * size, tables.reshape(-1), np.empty(LANES, angles.dtype)
+    turns, spare = np.zeros(3 * n_qubits * LANES, angles.dtype), np.empty(n_places * LANES, angles.dtype)
     for first in range(0, n_samples, LANES):
         n = min(LANES, n_samples - first)
         own, start = (flat, first * n_places) if n == LANES else (spare, 0)
+        _turn(angles, first, n, turns)
         for p in range(n_parts):
-            base, done = start + p * size * LANES, 1  # each qubit triples what is there, with one multiplication per product
-            for lane in range(LANES):
-                own[base + lane] = 1
-            for q in range(p * width, min((p + 1) * width, n_qubits)):
-                for lane in range(n):
-                    turns[lane], turns[LANES + lane] = np.cos(angles[first + lane, q]), np.sin(angles[first + lane, q])
-                for i in range(done):
-                    times(turns, 0, own, base + i * LANES, own, base + (done + i) * LANES)
-                    times(turns, LANES, own, base + i * LANES, own, base + (2 * done + i) * LANES)
-                done *= 3
+            _multiply_up(turns, p * width, min((p + 1) * width, n_qubits), own, start + p * size * LANES)
         for f in range(features.shape[1]):
             low, high = pointer[f], pointer[f + 1]
             if low == high:

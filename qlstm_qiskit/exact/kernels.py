@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.exact.native import inlined, jit
+from qlstm_qiskit.exact.native import inlined, inner, jit
+from qlstm_qiskit.exact.sines import turned
 from qlstm_qiskit.exact.turns import add_product, turn, undo
 
 Array = NDArray[Any]
@@ -29,6 +30,20 @@ def _flat(values: Array) -> Array:
         for i in range(columns):
             result[k * columns + i] = values[k, i]
     return result
+
+
+@inner
+def turn_all(weights: Array, angles: tuple[Array, Array, Array, Array], cosine: Array, sine: Array) -> None:
+    """Fill `cosine` and `sine` of all angles (angles x g, flat); see `build_forward`."""
+    offset, pointer, column, value = angles
+    g, found = weights.shape[1], np.empty_like(cosine)
+    for a in range(len(offset)):
+        for i in range(g):
+            angle = offset[a]
+            for entry in range(pointer[a], pointer[a + 1]):
+                angle += value[entry] * weights[column[entry], i]
+            found[a * g + i] = angle
+    turned(found, cosine, sine)
 
 
 @jit
@@ -55,17 +70,10 @@ def build_forward(
         start: Coefficients at the start, without g.
         entries: Slot of the form, row within the section, candidate and value of each term that is collected.
     """
-    offset, pointer, column, value = angles
     rotation, first, second = steps
     slot, row, candidate, factor = entries
     g = weights.shape[1]
-    for a in range(len(offset)):  # once for each angle, since a rotation of the circuit is many plane rotations
-        for i in range(g):
-            angle = offset[a]
-            for entry in range(pointer[a], pointer[a + 1]):
-                angle += value[entry] * weights[column[entry], i]
-            cosine[a * g + i] = np.cos(angle)
-            sine[a * g + i] = np.sin(angle)
+    turn_all(weights, angles, cosine, sine)  # once for each angle, since a rotation of the circuit is many plane rotations
     form[:] = 0
     flat_form, flat_mixing = form.reshape(-1), _flat(mixing)
     for s in range(len(sections)):
@@ -160,30 +168,6 @@ def build_backward(
         for entry in range(pointer[a], pointer[a + 1]):
             for i in range(g):
                 by_weights[column[entry], i] += value[entry] * by_angle[a * g + i]
-
-
-@jit
-def _products(angles: Array, table: Array) -> None:
-    """All products over qubits of 1, cos u or sin u, in base 3 with the first qubit as the lowest digit."""
-    table[0] = 1
-    size = 1  # each qubit triples what is there, with one multiplication per product
-    for q in range(len(angles)):
-        cosine, sine = np.cos(angles[q]), np.sin(angles[q])
-        for i in range(size):
-            table[size + i] = cosine * table[i]
-            table[2 * size + i] = sine * table[i]
-        size *= 3
-
-
-@jit
-def tables_forward(angles: Array, width: int, low: Array, high: Array) -> None:
-    """Products over the first `width` qubits and over the others, (samples, 3^qubits) each.
-
-    Two tables of about 3^(n/2) entries in place of one of 3^n; see `MultilinearForm.bind`.
-    """
-    for b in range(len(angles)):
-        _products(angles[b, :width], low[b])
-        _products(angles[b, width:], high[b])
 
 
 @jit

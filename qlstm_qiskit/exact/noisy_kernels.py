@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qlstm_qiskit.exact.kernels import turn_all
 from qlstm_qiskit.exact.native import jit
 
 Array = NDArray[Any]
@@ -36,17 +37,10 @@ def fill(
         edges: Pointer of each slot, source, turn and coefficient of each edge.
         entries: As in `kernels.build_forward`.
     """
-    offset, pointer, column, value = angles
     ends, source, turn, coefficient = edges
     slot, row, candidate, factor = entries
     g = weights.shape[1]
-    for a in range(len(offset)):
-        for i in range(g):
-            angle = offset[a]
-            for entry in range(pointer[a], pointer[a + 1]):
-                angle += value[entry] * weights[column[entry], i]
-            turns[0, a * g + i] = np.cos(angle)
-            turns[1, a * g + i] = np.sin(angle)
+    turn_all(weights, angles, turns[0], turns[1])
     form[:] = 0
     for s in range(len(sections)):
         low, high, base, end, c, angle_base, entry_low, entry_high = sections[s]

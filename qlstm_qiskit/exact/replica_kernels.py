@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from qlstm_qiskit.exact.kernels import turn_all
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.turns import add_product, turn, undo
 
@@ -48,16 +48,9 @@ def build_forward(
     form: Array,
 ) -> None:
     """As `kernels.build_forward`, with `room` for the coefficients of the largest section in place of `state`."""
-    offset, pointer, column, value = angles
     slot, row, candidate, factor = entries
     g = weights.shape[1]
-    for a in range(len(offset)):
-        for i in range(g):
-            angle = offset[a]
-            for entry in range(pointer[a], pointer[a + 1]):
-                angle += value[entry] * weights[column[entry], i]
-            cosine[a * g + i] = np.cos(angle)
-            sine[a * g + i] = np.sin(angle)
+    turn_all(weights, angles, cosine, sine)
     form[:] = 0
     flat, flat_form, flat_mixing = room.reshape(-1), form.reshape(-1), mixing.reshape(-1)
     for s in range(len(sections)):

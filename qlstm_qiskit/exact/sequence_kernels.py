@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward
-from qlstm_qiskit.exact.kernels import tables_backward, tables_forward
+from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward, tables_forward
+from qlstm_qiskit.exact.kernels import tables_backward
 from qlstm_qiskit.exact.native import inlined, inner, jit_in_order, jit_unfused
-from qlstm_qiskit.exact.tiles import VECTOR_BYTES, four_narrow, four_wide, one_narrow, one_wide
+from qlstm_qiskit.exact.tiles import VECTOR_BYTES, four_apart, four_narrow, four_wide, one_apart, one_narrow, one_wide
 
 Array = NDArray[Any]
 
@@ -71,8 +71,16 @@ def multiply(left: Array, right: Array, out: Array) -> None:
 @jit_in_order
 def contract(low: Array, half: Array, out: Array) -> None:
     """Fill `out` (n, columns) with low (n, k) times half (n, k x columns), row by row."""
-    columns = out.shape[1]
-    for b in range(len(low)):
+    n, columns, vector = len(out), out.shape[1], VECTOR_BYTES // out.itemsize
+    if columns >= vector:
+        for b in range(0, n, 4 if n >= 4 else 1):
+            for j in range(0, columns, vector):  # the last vector, and the last rows, do some once more
+                if n >= 4:
+                    four_apart(low, half, out, min(b, n - 4), min(j, columns - vector))
+                else:
+                    one_apart(low, half, out, b, min(j, columns - vector))
+        return
+    for b in range(n):
         own = out[b]
         own[:] = 0
         for k in range(low.shape[1]):

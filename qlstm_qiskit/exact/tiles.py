@@ -16,19 +16,20 @@ from numba.extending import intrinsic
 VECTOR_BYTES = 64
 
 
-def _tile(n_rows: int, n_vectors: int) -> Callable[..., Any]:
+def _tile(n_rows: int, n_vectors: int, *, apart: bool = False) -> Callable[..., Any]:
     """A function that fills `n_rows` rows of `out` from `row`, in vectors of columns from `column`, with left times right.
 
-    Sums run from the first product to the last, each a fused multiply-add where the processor has it.
+    Sums run from the first product to the last, each a fused multiply-add where the processor has it. `apart`: each row has a
+    table of its own on the right, which is a row of what is given, (rows, k x columns).
     """
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return partial(_in_numpy, n_rows, n_vectors)
+        return partial(_in_numpy, n_rows, n_vectors, apart)
 
     def declare(_typing: Any, left: Any, right: Any, out: Any, _row: Any, _column: Any) -> tuple[Any, Callable[..., Any]]:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             kinds = signature.args[:3]
             tables = [_Table(context, builder, *own) for own in zip(kinds, values[:3], strict=True)]
-            _write(builder, tables, values[3], values[4], n_rows, n_vectors)
+            _write(builder, tables, values[3], values[4], n_rows, n_vectors, apart)
             return context.get_dummy_value()
 
         return types.void(left, right, out, types.intp, types.intp), generate
@@ -37,10 +38,14 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., Any]:
     return made
 
 
-def _in_numpy(n_rows: int, n_vectors: int, left: Any, right: Any, out: Any, row: int, column: int) -> None:
+def _in_numpy(n_rows: int, n_vectors: int, apart: bool, left: Any, right: Any, out: Any, row: int, column: int) -> None:
     """A tile where Numba compiles nothing (NUMBA_DISABLE_JIT), as to look into the loops with a debugger."""
     rows, columns = slice(row, row + n_rows), slice(column, column + n_vectors * VECTOR_BYTES // out.itemsize)
-    out[rows, columns] = left[rows] @ right[:, columns]
+    if apart:
+        own = right[rows].reshape(n_rows, left.shape[1], -1)[:, :, columns]
+        out[rows, columns] = (left[rows, None] @ own)[:, 0]
+    else:
+        out[rows, columns] = left[rows] @ right[:, columns]
 
 
 class _Table:
@@ -64,7 +69,7 @@ class _Table:
         return self._builder.inttoptr(add(self._first, offset), kind.as_pointer())
 
 
-def _write(builder: Any, tables: list[_Table], row: Any, column: Any, n_rows: int, n_vectors: int) -> None:
+def _write(builder: Any, tables: list[_Table], row: Any, column: Any, n_rows: int, n_vectors: int, apart: bool) -> None:
     """Write the code of a tile."""
     left, right, out = tables
     lanes = VECTOR_BYTES // out.item
@@ -82,12 +87,19 @@ def _write(builder: Any, tables: list[_Table], row: Any, column: Any, n_rows: in
         factors = [builder.load(left.at(own, loop.index, left.number)) for own in rows]
         all_lanes = [builder.insert_element(none, factor, ir.IntType(32)(0)) for factor in factors]
         spread = [builder.shuffle_vector(own, own, first) for own in all_lanes]
-        parts = [builder.load(right.at(loop.index, own, vector), align=out.item) for own in columns]
+        if apart:
+            first_column = builder.mul(loop.index, out.shape[1])
+            own_columns = [builder.add(first_column, own) for own in columns]
+            parts = {(r, p): builder.load(right.at(rows[r], own_columns[p], vector), align=out.item) for r, p in places}
+        else:
+            shared = [builder.load(right.at(loop.index, own, vector), align=out.item) for own in columns]
+            parts = {(r, part): shared[part] for r, part in places}
         for r, part in places:
-            term = builder.fmul(spread[r], parts[part], flags=fused)
+            term = builder.fmul(spread[r], parts[r, part], flags=fused)
             builder.store(builder.fadd(builder.load(sums[r, part]), term, flags=fused), sums[r, part])
     for r, part in places:
         builder.store(builder.load(sums[r, part]), out.at(rows[r], columns[part], vector), align=out.item)
 
 
 four_wide, four_narrow, one_wide, one_narrow = _tile(4, 2), _tile(4, 1), _tile(1, 2), _tile(1, 1)
+four_apart, one_apart = _tile(4, 1, apart=True), _tile(1, 1, apart=True)

@@ -267,7 +267,8 @@ def _check_fit(candidate: Candidate, input_size: int, hidden_size: int) -> None:
 
 def state_sizes(cells: Iterable[RecurrentCell]) -> tuple[int, ...]:
     """Number of features of each state of a stack: that of the cell that has most."""
-    return tuple(map(max, zip(*(cell.state_sizes for cell in cells), strict=True)))
+    sizes = [cell.state_sizes for cell in cells]
+    return sizes[0] if len(sizes) == 1 else tuple(map(max, zip(*sizes, strict=True)))
 
 
 def linear(

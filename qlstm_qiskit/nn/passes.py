@@ -74,13 +74,9 @@ class Pass(ABC):
     n_states: ClassVar[int]
 
     def __init__(self, plan: PassPlan, given: Given, *, keep: bool) -> None:
-        rows = given.sequence.detach().numpy()
-        self._given, self._rows = given, np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
-        self._shape, self._dtype, self._hidden = (
-            (*rows.shape[:-1], given.states[0].shape[1]),
-            rows.dtype,
-            given.states[0].shape[1],
-        )
+        rows, self._given, self._hidden = given.sequence.detach().numpy(), given, given.states[0].shape[1]
+        self._rows = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
+        self._shape, self._dtype = (*rows.shape[:-1], self._hidden), rows.dtype
         self._keeps, self._n_kept = keep, len(self._rows) if keep else max(plan.sizes)
         self._steps, self._layers = _steps(plan.sizes, plan.backwards), _none(self._dtype)
         if given.layers:

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from qlstm_qiskit.errors import ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
+from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor, state_sizes
 from qlstm_qiskit.nn.checks import (
     MOST_LAYERS,
@@ -258,7 +259,8 @@ class Recurrent(Circuits, Generic[Cell]):
         return tuple(like.new_zeros(len(self.cells), samples, size) for size in state_sizes(self.layers()))
 
     def _dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
+        bank = next(self.layers()).bank
+        return bank.angles.dtype if isinstance(bank, CircuitBank) else next(self.parameters()).dtype  # the last takes 8 us
 
     def _sequence(self, input: Tensor) -> tuple[Tensor, bool]:
         """The input as (time, batch, features), and whether it had a batch dimension."""

@@ -3,14 +3,17 @@
 import copy
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.activations import sigmoid, tanh
-from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward
+from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward, tables_forward
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.rooms import Rooms
+from qlstm_qiskit.exact.sequence_kernels import contract
+from qlstm_qiskit.exact.sines import turned
 from qlstm_qiskit.exact.turns import add_product as product_in_vectors
 from qlstm_qiskit.exact.turns import turn as turn_in_vectors
 from qlstm_qiskit.exact.turns import undo as undo_in_vectors
@@ -218,3 +221,75 @@ def _of(values: Array) -> tuple[Array, Array]:
     found = np.empty_like(values), np.empty_like(values)
     _activate(values, *found)
     return found
+
+
+@jit
+def _turn_all(angles: Array, cosine: Array, sine: Array) -> None:
+    turned(angles, cosine, sine)
+
+
+def _turned(angles: Array) -> tuple[Array, Array]:
+    found = np.empty_like(angles), np.empty_like(angles)
+    _turn_all(angles, *found)
+    return found
+
+
+def test_cosines_and_sines_are_right_to_two_units_in_the_last_place() -> None:
+    generator, quarters = np.random.default_rng(6), np.arange(-3000, 3000) * np.pi / 4
+    angles = np.concatenate([generator.normal(size=3000), generator.uniform(-1e6, 1e6, 3000), quarters, quarters * 300])
+    for found, function in zip(_turned(angles), (mp.cos, mp.sin), strict=True):
+        with mp.workprec(160):
+            exact = [function(mp.mpf(angle)) for angle in angles.tolist()]
+            wrong = [float(abs(mp.mpf(one) - right)) for one, right in zip(found.tolist(), exact, strict=True)]
+        assert np.max(np.array(wrong) / np.spacing(np.abs(np.array(exact, dtype=np.float64)))) < 2
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_angles_that_are_no_angles_and_large_ones_are_as_in_numpy() -> None:
+    angles = np.array([0.0, 5e-324, np.nan, 2.0**20 + 1, -1e300, 1.0, np.inf, -np.inf, 3.0])
+    cosine, sine = _turned(angles)
+    assert (cosine[0], sine[0], sine[1]) == (1, 0, 5e-324)
+    np.testing.assert_allclose(cosine, np.cos(angles), rtol=1e-15)
+    np.testing.assert_allclose(sine, np.sin(angles), rtol=1e-15)
+    short = angles[[0, 2, 3, 5, 8]].astype(np.float32)
+    for one, other in zip(_turned(short), (np.cos, np.sin), strict=True):
+        np.testing.assert_allclose(one, other(short), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 7, 40])
+def test_an_angle_has_the_same_cosine_in_a_vector_and_alone(n: int) -> None:
+    angles = np.random.default_rng(7).normal(size=n) * 10
+    angles[n // 2] = 1e9  # which is taken by another library leaves its neighbours alone
+    for place in range(n):
+        for together, alone in zip(_turned(angles), _turned(angles[place : place + 1]), strict=True):
+            assert together[place] == alone[0]
+
+
+@pytest.mark.parametrize("n_samples", [1, 8, 13])
+@pytest.mark.parametrize(("n_qubits", "width"), [(1, 1), (2, 1), (5, 3), (6, 3)])
+def test_tables_are_all_products_of_each_half(n_samples: int, n_qubits: int, width: int) -> None:
+    angles = np.random.default_rng(8).normal(size=(n_samples, n_qubits))
+    low, high = np.full((n_samples, 3**width), np.nan), np.full((n_samples, 3 ** (n_qubits - width)), np.nan)
+    tables_forward(angles, width, low, high)
+    factors = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=-1)
+    for table, part in ((low, factors[:, :width]), (high, factors[:, width:])):
+        for code in range(table.shape[1]):
+            digits = [code // 3**q % 3 for q in range(part.shape[1])]
+            expected = np.prod([part[:, q, digit] for q, digit in enumerate(digits)], axis=0)
+            np.testing.assert_allclose(table[:, code], expected, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 16, 20, 33])
+@pytest.mark.parametrize("n", [1, 3, 4, 6, 9])
+def test_each_row_is_contracted_with_its_own_table(n: int, columns: int, dtype: Any) -> None:
+    generator = np.random.default_rng(9)
+    low, half = generator.normal(size=(n, 5)).astype(dtype), generator.normal(size=(n, 5 * columns)).astype(dtype)
+    found = np.full((n, columns), np.nan, dtype)
+    contract(low, half, found)
+    expected = np.einsum("bk,bkj->bj", low.astype(float), half.reshape(n, 5, columns).astype(float))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=20 * np.finfo(dtype).eps)
+    for row in range(n):  # to the bit whatever stands beside it
+        alone = np.empty((1, columns), dtype)
+        contract(low[row : row + 1], half[row : row + 1], alone)
+        np.testing.assert_array_equal(found[row], alone[0])
