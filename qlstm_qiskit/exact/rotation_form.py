@@ -115,8 +115,9 @@ class RotationForm(MultilinearForm):
         self._set_products([piece.code for piece in pieces], sparse)
         self._set_steps(pieces, sparse)
 
-    @property
+    @cached_property
     def largest(self) -> int:
+        """Rows of the largest section."""
         return int((self._sections[:, 3] - self._sections[:, 2]).max())
 
     def fill(self, weights: Array, mixing: Array, turns: Array, state: Array, matrix: Array) -> None:
