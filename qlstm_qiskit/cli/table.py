@@ -16,6 +16,7 @@ from qlstm_qiskit.errors import OptionError, printable, require_at_least
 
 if TYPE_CHECKING:
     from qlstm_qiskit.experiments.studies.ranks import Ranks
+    from qlstm_qiskit.experiments.studies.records import Place
     from qlstm_qiskit.experiments.studies.study import Study
     from qlstm_qiskit.experiments.studies.table import Table
     from qlstm_qiskit.training.task import Task
@@ -119,7 +120,6 @@ def _run(part: Study, whole: Study, out: Path, jobs: int | None, cluster: str | 
             "--jobs is for this machine; a cluster has as many as it has processors. Give one of --jobs and --cluster."
         )
     task = whole.trained_for
-    _note_seeds(part)
     try:
         with Steps("runs") as steps:
             run_study(
@@ -128,6 +128,7 @@ def _run(part: Study, whole: Study, out: Path, jobs: int | None, cluster: str | 
                 whole=whole,
                 jobs=jobs or cpu_count(),
                 cluster=cluster,
+                begin=lambda places: _note_seeds(whole, places),
                 report=lambda done, total, record: steps(done, total, _said(record, task)),
             )
     except KeyboardInterrupt:
@@ -135,18 +136,21 @@ def _run(part: Study, whole: Study, out: Path, jobs: int | None, cluster: str | 
         raise typer.Exit(130) from None
 
 
-def _note_seeds(study: Study) -> None:
-    """Say before anything is trained which families of tests cannot be decided with so few seeds."""
+def _note_seeds(study: Study, places: set[Place]) -> None:
+    """Say before anything is trained which families of tests no outcome could decide, with the seeds that there will be."""
     from qlstm_qiskit.experiments.studies.effects import least_pairs, undecidable
 
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for row, dataset, seed in places:
+        seeds.setdefault((row, dataset), set()).add(seed)
     for name, pairs in study.families.items():
-        tests = Counter(study.seeds_for(dataset) for dataset in study.datasets for _ in pairs)
-        if max(tests, default=0) > 1 and undecidable(tests):  # with one seed nobody expects a test
-            least = least_pairs(tests.total())
-            print(
-                f"note: {name}: {max(tests)} seeds are too few to decide any of its {tests.total()} tests; {least} could.",
-                file=sys.stderr,
-            )
+        both = [seeds.get((a, one), set()) & seeds.get((b, one), set()) for one in study.datasets for a, b in pairs]
+        tests = Counter(len(own) for own in both if own)
+        most, count = max(tests, default=0), tests.total()
+        if most > 1 and undecidable(tests):  # with one seed nobody expects a test
+            what = f"any of its {count} tests" if count > 1 else "its only test"
+            said = f"note: {name}: no outcome of {most} seeds could decide {what}; {least_pairs(count)} seeds could."
+            print(said, file=sys.stderr)
 
 
 def _said(record: dict[str, Any], task: Task) -> str:
@@ -173,10 +177,11 @@ def _print(found: Table) -> None:
         worse = sum(test.comparison.verdict == "worse" for test in tests)
         few = sum(test.comparison.verdict == "too few" for test in tests)
         if few == len(tests):
-            print(f"{name}: {few} tests, and too few seeds to decide any of them")
+            words = (f"{few} tests", "any of them") if few > 1 else ("1 test", "it")
+            print(f"{name}: {words[0]}; no outcome of so few seeds could decide {words[1]}")
             continue
-        rest = "undecided in the rest" + f", {few} of which have too few seeds" * bool(few)
-        print(f"{name}: {len(tests)} tests; the first is better in {better}, worse in {worse}, {rest}")
+        rest = "undecided in the rest" + f" ({few} with too few seeds)" * bool(few)
+        print(f"{name}: {len(tests)} test{'s' * (len(tests) > 1)}; the first is better in {better}, worse in {worse}, {rest}")
 
 
 def _print_ranks(found: Ranks | None) -> None:
@@ -190,6 +195,8 @@ def _print_ranks(found: Ranks | None) -> None:
         f"Friedman: chi-square {found.statistic:.3g}, p = {found.p:.2g}; Nemenyi: mean ranks differ that are more than "
         f"{found.critical_difference:.2f} apart"
     )
+    if found.left_out:
+        print(f"Left out, as not all of the models have been run there: {', '.join(found.left_out)}")
     pairs = list(found.pairs.values())
     told = sum(one.verdict in ("better", "worse") for one in pairs)
     print(f"Wilcoxon, corrected by Holm: {told} of {len(pairs)} pairs are told apart")

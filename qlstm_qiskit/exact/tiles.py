@@ -42,7 +42,7 @@ def _in_numpy(n_rows: int, n_vectors: int, apart: bool, left: Any, right: Any, o
     """A tile where Numba compiles nothing (NUMBA_DISABLE_JIT), as to look into the loops with a debugger."""
     rows, columns = slice(row, row + n_rows), slice(column, column + n_vectors * VECTOR_BYTES // out.itemsize)
     if apart:
-        own = right[rows].reshape(n_rows, left.shape[1], -1)[:, :, columns]
+        own = right[rows].reshape(n_rows, left.shape[1], out.shape[1])[:, :, columns]
         out[rows, columns] = (left[rows, None] @ own)[:, 0]
     else:
         out[rows, columns] = left[rows] @ right[:, columns]

@@ -12,7 +12,6 @@ from torch.nn.utils.rnn import PackedSequence
 from qlstm_qiskit.errors import ShapeError, require_at_least, unknown_option
 from qlstm_qiskit.hardware import Backend, Bound, load_backend
 from qlstm_qiskit.hardware.interpreter.modules import Circuits
-from qlstm_qiskit.nn.bank import CircuitBank
 from qlstm_qiskit.nn.cell import RecurrentCell, States, check_tensor, state_sizes
 from qlstm_qiskit.nn.checks import (
     MOST_LAYERS,
@@ -259,8 +258,8 @@ class Recurrent(Circuits, Generic[Cell]):
         return tuple(like.new_zeros(len(self.cells), samples, size) for size in state_sizes(self.layers()))
 
     def _dtype(self) -> torch.dtype:
-        bank = next(self.layers()).bank
-        return bank.angles.dtype if isinstance(bank, CircuitBank) else next(self.parameters()).dtype  # the last takes 8 us
+        own = next(self.layers()).bank._parameters.get("angles")  # what is pruned has others; and to look for one takes 8 us
+        return (next(self.parameters()) if own is None else own).dtype
 
     def _sequence(self, input: Tensor) -> tuple[Tensor, bool]:
         """The input as (time, batch, features), and whether it had a batch dimension."""

@@ -88,18 +88,22 @@ def test_a_mistake_is_one_line(qlstm, options: list[str], message: str) -> None:
 
 
 def test_seeds_that_cannot_decide_anything_are_named_before_training(qlstm) -> None:
-    part = ["table", "--datasets", "narma5", "--rows", "persistence,ridge,esn", "--jobs", 1, "--out", "out"]
+    part = ["table", "--rows", "persistence,ridge,esn", "--jobs", 1, "--out", "out"]
     pairs = {"families": {"controls": [["ridge", "persistence"], ["esn", "persistence"]]}}
     own = load_study("table2").model_dump(mode="json", exclude_defaults=True) | pairs
     Path("own.yaml").write_text(yaml.safe_dump(own))
-    code, out, err = qlstm(*part, "--study", "own.yaml", "--seeds", 5)
+    command = [*part, "--study", "own.yaml", "--datasets"]
+    code, out, err = qlstm(*command, "narma5", "--seeds", 6)
     assert code == 0
-    assert "note: controls: 5 seeds are too few to decide any of its 2 tests; 7 could." in err
-    assert "controls: 2 tests, and too few seeds to decide any of them" in out
-    code, out, err = qlstm(*part, "--study", "own.yaml", "--seeds", 7)
-    assert (code, "note:" in err) == (0, False)
+    assert "note: controls: no outcome of 6 seeds could decide any of its 2 tests; 7 seeds could." in err
+    assert "controls: 2 tests; no outcome of so few seeds could decide any of them" in out
+    code, out, err = qlstm(*command, "narma5", "--seeds", 8)
+    assert (code, "note:" in err, "so few" in out) == (0, False, False)
     assert "controls: 2 tests; the first is better in" in out
-    assert "too few" not in out
+    assert "note:" not in qlstm(*command, "narma5", "--seeds", 2)[2], "eight are there, and nothing is run"
+    assert "note:" not in qlstm(*command, "narma10", "--seeds", 2)[2], "those of the other series can be decided"
+    code, out, err = qlstm("table", "--study", "real", "--seeds", 3, "--rows", "ridge", "--out", "out")
+    assert (code, err.count("\n"), "note:" in err) == (2, 1, False)
 
 
 def test_another_study_in_the_folder_is_refused(qlstm, study: Path) -> None:

@@ -185,12 +185,15 @@ def test_a_part_of_a_study_ranks_what_is_left() -> None:
         study(ranks={"rivals": {"a": "z"}})
 
 
-def test_rows_are_chosen_by_what_they_have() -> None:
+def test_rows_are_chosen_by_what_they_have(tmp_path: Path) -> None:
     rows = study().rows
     rows["a"] = rows["a"].model_copy(update={"run": {"model": "config1", "depth": 1}})
-    with pytest.raises(OptionError, match=r"ranks.rivals by validation errors, and the row 'a' has none; give .*valid_frac"):
-        study(rows=rows).tasks()
-    assert study(rows=rows, ranks={}).tasks()
+    refused, folder = study(rows=rows), tmp_path / "out"
+    for part in (refused, refused.part(rows=["c"])):
+        with pytest.raises(OptionError, match=r"ranks.rivals by validation errors, and the row 'a' has none; give it a valid_"):
+            run_study(part, folder, whole=refused)
+    assert not folder.exists(), "a folder would be for the study that was refused"
+    assert table(refused, records()).ranks is not None, "what was run before is read"
 
 
 def test_both_protocols_have_the_same_rows_and_tasks() -> None:

@@ -23,6 +23,9 @@ STUDY, RECORDS, ENVIRONMENTS = "study.json", "records.jsonl", "environments.json
 #: What is known about a finished run: its id and place, its figures or its error, and the name of its environment.
 Record = dict[str, Any]
 
+#: Row, series and seed.
+Place = tuple[str, str, int]
+
 
 class _Evaluated(BaseModel):
     """An evaluation of a run: a hash of what was done, and the error of each repeat."""

@@ -13,10 +13,11 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from qlstm_qiskit.data.rollout import rolled_errors
-from qlstm_qiskit.errors import RunError
+from qlstm_qiskit.errors import OptionError, RunError
 from qlstm_qiskit.experiments.studies.evaluations import is_evaluated
 from qlstm_qiskit.experiments.studies.ranks import require_ranks
 from qlstm_qiskit.experiments.studies.records import (
+    Place,
     Record,
     note_environment,
     ordered_ids,
@@ -26,6 +27,7 @@ from qlstm_qiskit.experiments.studies.records import (
     write_records,
 )
 from qlstm_qiskit.experiments.studies.study import Study, StudyTask
+from qlstm_qiskit.experiments.studies.tasks import holds_out
 from qlstm_qiskit.experiments.studies.work import in_groups, run_group
 from qlstm_qiskit.storage import claimed, make_folders
 
@@ -40,6 +42,7 @@ def run_study(
     whole: Study | None = None,
     jobs: int = 1,
     cluster: str | None = None,
+    begin: Callable[[set[Place]], None] | None = None,
     report: Callable[[int, int, Record], None] | None = None,
 ) -> list[Record]:
     """Run what is missing of a study, and return the records of all of it.
@@ -55,25 +58,31 @@ def run_study(
         jobs: Processes on this machine, each of one thread.
         cluster: Address of a Ray cluster that runs them instead, "auto" for the one that this machine belongs to, "local" for
             one on this machine. Workers keep unfinished runs where they run; records are kept here.
+        begin: Called with the row, series and seed of all that the folder is going to hold, if something has to be run for it.
         report: Called with the number of finished runs, that of all, and the last record.
 
     Raises:
         OptionError: A row cannot be run, a package is not installed, or predictions of a series cannot be fed back.
         RunError: The folder holds another study, or cannot be written to.
     """
+    whole = study if whole is None else whole
     if study.ranks is not None:
         require_ranks()
+        _require_rivals(whole)
     tasks, out = study.tasks(), Path(out).resolve()  # workers of a cluster have folders of their own to be relative to
     if study.steps:
         for name in study.datasets:
             rolled_errors(None, study.data(name).load(), study.steps)  # what cannot be is said before anything is trained
     make_folders(out)
     with claimed(out):
-        require_same_study((whole or study).with_digests(), out)
+        require_same_study(whole.with_digests(), out)
         records = {record["id"]: record for record in read_records(out)}
         missing = _missing(tasks, records)
-        order = ordered_ids(whole or study, tasks)
+        order = ordered_ids(whole, tasks)
         done = len(tasks) - len(missing)
+        if missing and begin is not None:
+            there = {(record["row"], record["dataset"], record["seed"]) for record in records.values()}
+            begin(there | {(task.row, task.dataset, task.seed) for task in tasks})
         for record in _made(missing, out / "runs", jobs, cluster):
             record["environment"] = note_environment(out, record["environment"])
             records[record["id"]] = record
@@ -83,6 +92,14 @@ def run_study(
                 report(done, len(tasks), record)
         write_records(out, order, records)
     return [placed(records[task.id], task) for task in tasks]
+
+
+def _require_rivals(study: Study) -> None:
+    """Refuse rivals that validation errors cannot choose among."""
+    for label in () if study.ranks is None else study.ranks.rivals:
+        if not holds_out(study.task(label, next(iter(study.datasets)), study.first_seed).work):
+            what = f"the study {study.name!r} chooses among ranks.rivals by validation errors, and the row {label!r} has none"
+            raise OptionError(f"{what}; give it a valid_fraction, or leave it out of rivals.")
 
 
 def _missing(tasks: Sequence[StudyTask], records: Mapping[str, Record]) -> list[StudyTask]:

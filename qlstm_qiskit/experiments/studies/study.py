@@ -238,9 +238,6 @@ class Study(BaseModel):
         require_no_ensemble(f"row {label!r} of the study {self.name!r}", self.common, row.run, row.search)
         if self.primary == self.trained_for.valid and not holds_out(work):
             raise OptionError(f"row {label!r} of the study {self.name!r} has no {self.primary}; give its run a valid_fraction.")
-        if self.ranks is not None and label in self.ranks.rivals and not holds_out(work):
-            what = f"the study {self.name!r} chooses among ranks.rivals by validation errors, and the row {label!r} has none"
-            raise OptionError(f"{what}; give its run a valid_fraction, or leave it out of rivals.")
         evaluations = {name: own.asked(find) for name, own in self.evaluations.items() if own.rows is None or label in own.rows}
         return StudyTask(row=label, dataset=dataset, seed=seed, work=work, steps=self.steps, evaluations=evaluations)
 
