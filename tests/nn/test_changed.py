@@ -10,9 +10,11 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils import parametrize, prune
 
 from qlstm_qiskit import QFWP, QGRU, QLSTM, QFWPCell, QLSTMRegressor, SearchSpace
 from qlstm_qiskit.circuits.once import built_once
+from qlstm_qiskit.errors import ShapeError
 from qlstm_qiskit.exact import adjoint
 from qlstm_qiskit.nn import CircuitBank
 from qlstm_qiskit.nn.cell import Stages, States
@@ -201,3 +203,17 @@ def test_inputs_that_are_negated_views(kind: Any) -> None:
     assert x.is_neg()
     torch.testing.assert_close(made(x)[0], made(x.clone())[0], rtol=0, atol=0)
     torch.testing.assert_close(made.cells[0](x[0])[0], made.cells[0](x[0].clone())[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("change", ["pruned", "parametrized"])
+def test_a_changed_bank_in_another_dtype_takes_inputs_of_that_dtype(change: str) -> None:
+    """Pruned angles are no parameter, and have the old dtype until a hook sets them anew."""
+    made = layer(QLSTM)
+    if change == "pruned":
+        prune.random_unstructured(made.cells[0].bank, "angles", 0.3)
+    else:
+        parametrize.register_parametrization(made.cells[0].bank, "angles", nn.Tanh())
+    made.float()
+    assert made(torch.rand(3, 2, 1))[0].dtype == torch.float32
+    with pytest.raises(ShapeError, match="dtype"):
+        made(torch.rand(3, 2, 1, dtype=F64))
