@@ -27,6 +27,9 @@ README, RESULTS, SCALING, STUDIES = (
 
 U, B, W = "undecided", "better", "worse"
 
+#: Of each cell of a table; 12 where nothing is said.
+SEEDS = {"table2": 48}
+
 
 def said(text: str, where: str = RESULTS) -> None:
     """A page has these words, however its lines are broken."""
@@ -41,7 +44,7 @@ class Evidence:
         self.series = list(self.table.study.datasets)
         self.median = {key: cell.summary.median for key, cell in self.table.cells.items()}
         self.trained = [row for row, spec in self.table.study.rows.items() if spec.control is None]
-        assert all(len(cell.values) == 12 for cell in self.table.cells.values())
+        assert {len(cell.values) for cell in self.table.cells.values()} == {SEEDS.get(name, 12)}
 
     def tests(self, first: str, second: str) -> list[str]:
         """Verdicts on a pair, series after series."""
@@ -78,14 +81,13 @@ def test_of_times() -> None:
     said(f"On two cores the three take {twice}, which is half of what their runs took ({once} of one core;", STUDIES)
     records = read_records(ROOT / "results" / "table2")
     rest = [record.get("wall_seconds", 0) for record in records if record["dataset"] != "delayed_quantum_control"]
-    said("The first without delayed QC, the longest series, takes one hour", STUDIES)
-    assert round(sum(rest) / 7200) == 1
+    said(f"The first without delayed QC, the longest series, takes {sum(rest) / 7200:.1f} hours", STUDIES)
 
 
 def test_of_processors() -> None:
     intel, amd = (
         {record["id"]: record["test_mse"] for record in read_records(ROOT / "results" / name) if record.get("wall_seconds")}
-        for name in ("table2", "table2-epyc")
+        for name in ("table2-xeon", "table2-epyc")
     )
     factors = [max(intel[key] / amd[key], amd[key] / intel[key]) for key in amd]
     said(f"of {len(factors)} runs of the paper's table that were trained on two kinds", SCALING)
@@ -93,7 +95,7 @@ def test_of_processors() -> None:
     more = f"{counts[0]} ended with test errors that differ by more than 1 %, {counts[1]} by more than a factor of 2, one by 30"
     said(more, SCALING)
     assert round(max(factors)) == 30
-    for name, processor in (("table2", "Intel(R) Xeon(R) Processor"), ("table2-epyc", "AMD EPYC")):
+    for name, processor in (("table2-xeon", "Intel(R) Xeon(R) Processor"), ("table2-epyc", "AMD EPYC")):
         made = json.loads((ROOT / "results" / name / "environments.json").read_text())
         assert {one["processor"] for one in made.values()} == {processor}
 
@@ -160,74 +162,117 @@ def test_of_the_papers_table() -> None:
     said(f"{counts[0]} of its {len(places)} numbers lie within the errors of our seeds")
     said(f"{counts[0]} of its {len(places)} numbers lie within the range of our seeds")
     said(f"{counts[0]} of the {len(places)} numbers of the paper's table lie within the range of our seeds", README)
-    said("Eight lie above all of our seeds (frozen circuits on Bessel and damped SHM, shared angles on NARMA) and three below")
-    assert counts[1:] == [8, 3]
-    frozen, shared = ("reservoir", "reservoir-shared"), ("diffqas-shared", "reservoir-shared")
-    above = {(row, name) for row in frozen for name in it.series[:2]} | {
-        (row, name) for row in shared for name in it.series[3:]
-    }
-    assert {key for key, place in places.items() if place == "above"} == above
     said(
-        "`config6` on damped SHM, and the best numbers of two series, of `diffqas` on damped SHM and of `reservoir` on NARMA-5"
+        "Six lie above all of our seeds (frozen circuits on Bessel, shared angles on NARMA) and one below, "
+        "the best number of NARMA-5"
     )
-    best = {("diffqas", "damped_shm"), ("reservoir", "narma5")}
-    assert {key for key, place in places.items() if place == "below"} == best | {("config6", "damped_shm")}
-    assert all(cells[key].published == min(row[key[1]] for row in it.table.study.published.values()) for key in best)
+    assert counts[1:] == [6, 1]
+    frozen, shared = ("reservoir", "reservoir-shared"), ("diffqas-shared", "reservoir-shared")
+    above = {(row, "bessel") for row in frozen} | {(row, name) for row in shared for name in it.series[3:]}
+    assert {key for key, place in places.items() if place == "above"} == above
+    assert [key for key, place in places.items() if place == "below"] == [("reservoir", "narma5")]
+    published = [row["narma5"] for row in it.table.study.published.values()]
+    assert cells["reservoir", "narma5"].published == min(published)
     for name in it.series:
         for row in ("config3", "config5"):
             assert {round(value, 6) for value in cells[row, name].values} == {cells[row, name].published}
-    factors = [max(cells["diffqas", name].values) / min(cells["diffqas", name].values) for name in it.series[:2]]
-    said("the 12 errors of `diffqas` differ by factors of 570 on both Bessel and damped SHM")
-    said("the errors within one cell differ by factors of up to 570")
-    assert factors == pytest.approx([570, 570], rel=0.01)
+    factors = {key: max(cell.values) / min(cell.values) for key, cell in cells.items() if cell.published is not None}
+    said("the 48 errors of `diffqas` differ by factors of 3,500 on Bessel and 550 on damped SHM")
+    assert [factors["diffqas", name] for name in it.series[:2]] == pytest.approx([3500, 550], rel=0.01)
+    said("the errors within one cell differ by factors of up to 20,000")
+    assert max(factors.values()) == pytest.approx(20_000, rel=0.01)
 
 
 @pytest.mark.slow
 def test_of_the_papers_claims() -> None:
     it = evidence("table2")
-    said("better than configs 2, 3, 5 and 6 on all five series, than config 4 on two and than config 1 on one, delayed QC")
+    said("better than configs 2, 3, 5 and 6 on all five series, and than configs 1 and 4 on two each")
     for row in ("config2", "config3", "config5", "config6"):
         assert it.tests("diffqas", row) == [B] * 5
-    said("config 4, one circuit per gate, is better on NARMA-5")
+    said(
+        "config 1 on Bessel and delayed QC, config 4 on Bessel and damped SHM. Config 4, one circuit per "
+        "gate, is better on NARMA-5"
+    )
     assert it.tests("diffqas", "config4") == [B, B, U, W, U]
-    assert it.tests("diffqas", "config1") == [U, U, B, U, U]
+    assert it.tests("diffqas", "config1") == [B, U, B, U, U]
     said('"Individual angles beat shared ones": undecided on all series.')
     said('"Frozen circuits need individual angles": undecided on all series.')
     for first, second in (("diffqas", "diffqas-shared"), ("reservoir", "reservoir-shared")):
         assert it.tests(first, second) == [U] * 5
-    said('"Trained circuits beat frozen ones": on Bessel, otherwise undecided.')
-    assert it.tests("diffqas", "reservoir") == [B, U, U, U, U]
+    said('"Trained circuits beat frozen ones": on Bessel, damped SHM and NARMA-5.')
+    assert it.tests("diffqas", "reservoir") == [B, B, U, B, U]
 
 
 @pytest.mark.slow
 def test_of_the_papers_table_and_controls() -> None:
     it = evidence("table2")
     said(
-        "The classical LSTM of the same hidden size is better than "
-        "`diffqas` on NARMA-10, with no significant difference elsewhere;"
+        "of the same hidden size is better than `diffqas` on damped SHM, delayed QC and NARMA-10, with no "
+        "significant difference on two;"
     )
-    assert it.tests("diffqas", "lstm") == [U, U, U, U, W]
-    said("the one with as many parameters is better on Bessel and NARMA-10.")
-    assert it.tests("diffqas", "lstm-32") == [W, U, U, U, W]
-    said("Echo state networks and ridge regression are better on all five series, by factors of 7 and more.")
+    said("under the paper's recipe the LSTM is better on damped SHM, delayed QC and NARMA-10, and among measured series on CO2")
+    assert it.tests("diffqas", "lstm") == [U, W, W, U, W]
+    said(
+        "the one with as many parameters is better on all five. So are echo state networks and ridge "
+        "regression, by factors of 7 and more"
+    )
+    said(
+        "as many parameters is better than the 36 candidates on all five under the paper's recipe, and on "
+        "two and worse on none under"
+    )
+    assert it.tests("diffqas", "lstm-32") == [W] * 5
     for row in ("esn", "ridge"):
         assert it.tests("diffqas", row) == [W] * 5
         assert all(it.median["diffqas", name] / it.median[row, name] > 7 for name in it.series)
-    said("has a lower error than every seed of every gradient-trained row, and than every published number, on delayed QC")
-    for name in it.series[2:]:
-        published = [row[name] for row in it.table.study.published.values()]
-        lowest = min(min(it.table.cells[row, name].values) for row in it.trained)
-        assert it.median["persistence", name] < min(lowest, *published)
-    constant = it.constant()
-    said("on NARMA-10, 5 of 12 seeds of `diffqas` and `config1` and all of `derived` are no better than the best constant")
-    assert [constant[row, "narma10"] for row in ("diffqas", "config1", "derived")] == [5, 5, 12]
     said(
-        "better than the 36 candidates of depth 5 on damped SHM and "
-        "delayed QC, with no significant difference on the other three"
+        "has a lower error than every seed of every gradient-trained row, and than every published number, "
+        "on NARMA-5 and NARMA-10"
     )
-    assert it.tests("derived", "diffqas") == [U, B, B, U, U]
-    said("Against the LSTM it is worse on NARMA-10, with no significant difference on four")
-    assert it.tests("derived", "lstm") == [U, U, U, U, W]
+    below = {}
+    for name in it.series[2:]:
+        last, published = it.median["persistence", name], [row[name] for row in it.table.study.published.values()]
+        assert last < min(published)
+        below[name] = [value < last for row in it.trained for value in it.table.cells[row, name].values]
+    assert not any(below["narma5"] + below["narma10"])
+    own = below["delayed_quantum_control"]
+    said(f"on delayed QC than every published number and all but {sum(own)} of our {len(own)} runs")
+    constant = it.constant()
+    said("on NARMA-10, 18 of 48 seeds of `diffqas`, 19 of `config1` and 44 of `derived` are no better than the best constant")
+    assert [constant[row, "narma10"] for row in ("diffqas", "config1", "derived")] == [18, 19, 44]
+    said("better than the 36 candidates of depth 5 on damped SHM and delayed QC and worse on NARMA-10")
+    assert it.tests("derived", "diffqas") == [U, B, B, U, W]
+    said("Against the LSTM it is better on damped SHM and delayed QC, worse on NARMA-5 and NARMA-10, and undecided on Bessel")
+    assert it.tests("derived", "lstm") == [U, B, B, W, W]
+
+
+@pytest.mark.slow
+def test_of_four_times_as_many_seeds() -> None:
+    few, many = (
+        {
+            (test.first, test.second, test.dataset): test.comparison.verdict
+            for family in evidence(name).table.families.values()
+            for test in family
+        }
+        for name in ("table2-xeon", "table2")
+    )
+    assert few.keys() == many.keys()
+    said("With 12 seeds (`results/table2-xeon`) 34 of these tests were undecided. With 48 twelve of them are decided")
+    changed = {key: (verdict, many[key]) for key, verdict in few.items() if verdict != many[key]}
+    assert (list(few.values()).count(U), len(changed)) == (34, 12)
+    said("none that was decided before says something else")
+    assert {before for before, _ in changed.values()} == {U}
+    said(
+        "Three are for the 36 candidates (against config 1 and frozen circuits), five for the LSTMs against "
+        "them, and four concern"
+    )
+    pairs = [(first, second, after) for (first, second, _), (_, after) in changed.items()]
+    assert [second for first, second, after in pairs if (first, after) == ("diffqas", B)] == [
+        "config1",
+        "reservoir",
+        "reservoir",
+    ]
+    assert sum(second.startswith("lstm") for first, second, after in pairs if (first, after) == ("diffqas", W)) == 5
+    assert sum(first == "derived" for first, _, _ in pairs) == 4
 
 
 @pytest.mark.slow
@@ -238,11 +283,11 @@ def test_of_what_the_recipe_does() -> None:
     assert paper.table.study.rows["diffqas"].run == tuned.table.study.rows["diffqas-depth5"].run
     tests = corrected(
         [
-            compare(tuned.table.cells[after, name].values, paper.table.cells[before, name].values)
+            compare(tuned.table.cells[after, name].values, paper.table.cells[before, name].values[:12])
             for before, after, name in pairs
         ]
     )
-    said("(post hoc: better in all ten cases)")
+    said("(post hoc, on the same 12 seeds: better in all ten cases)")
     assert [test.verdict for test in tests] == [B] * 10
     factors = [float(f"{paper.median[before, name] / tuned.median[after, name]:.2g}") for before, after, name in pairs]
     first, second = ("{:,.0f}, {:,.0f}, {:,.0f}, {:.0f} and {:.0f}".format(*factors[place : place + 5]) for place in (0, 5))
@@ -253,7 +298,10 @@ def test_of_what_the_recipe_does() -> None:
     choice = [[paper.median[row, name] for row in models] for name in paper.series]
     spread = [max(own) / min(own) for own in choice]
     said("differ from one another by factors of {:.0f}, {:.0f}, {:.0f}, {:.0f} and {:.0f}.".format(*spread))
-    assert all(min(factors[place], factors[place + 5]) >= spread[place] for place in range(5))
+    said("On all series but NARMA-10 the training recipe moves errors by more than the choice among models that learn.")
+    said("On four of five series the training recipe matters more than the choice among models that learn", README)
+    more = [min(factors[place], factors[place + 5]) >= spread[place] for place in range(5)]
+    assert more == [True, True, True, True, False]
     said("takes seconds to a minute per run on the exact engine")
     times = defaultdict(list)
     for record in read_records(ROOT / "results" / "table2-tuned"):
@@ -392,8 +440,10 @@ def test_of_what_could_have_been_found() -> None:
         ]
         return [f"{value:.2g}" for value in (np.median(found), min(found), max(found))]
 
-    said("is 4.6 in the median for the paper's claims under its recipe (1.5 to 110) and 3.1 under the tuned one (1.4 to 11)")
-    assert factors("table2", "the paper's claims") == ["4.6", "1.5", "1.1e+02"]
+    middle, low, high = factors("table2", "the paper's claims")
+    said(f"is {middle} in the median for the paper's claims under its recipe ({low} to {high}; with 12 seeds it was 4.6)")
+    assert factors("table2-xeon", "the paper's claims")[0] == "4.6"
+    said("and 3.1 under the tuned one (1.4 to 11)")
     assert factors("table2-tuned", "the paper's claims") == ["3.1", "1.4", "11"]
     said("3.6 between `diffqas` and the LSTM (1.8 to 12), 1.3 for circuits and the LSTM on differences of measured series")
     assert factors("table2-tuned", "against the classical LSTM of the same hidden size") == ["3.6", "1.8", "12"]
