@@ -99,7 +99,7 @@ def parts(table: Table, shown: Callable[[str], str] = printable) -> list[TablePa
     if study.primary == study.trained_for.valid:
         about = "The same figure of the seed with the lowest training error: what starting as many times would come to."
         found.append(_grid(table, "Restarts", about, _restarted))
-    found += [TablePart(*own) for own in rank_tables(table.ranks)]
+    found += [TablePart(*own, tests="second" in own[2]) for own in rank_tables(table.ranks)]
     for name, tests in table.families.items():
         if tests:
             rows = [_test(test) for test in tests]

@@ -10,10 +10,11 @@ from scipy.stats import friedmanchisquare, rankdata
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.studies import ranks as module
+from qlstm_qiskit.experiments.studies.effects import effect
 from qlstm_qiskit.experiments.studies.ranks import Ranking, Ranks, critical_difference, ranks
 from qlstm_qiskit.experiments.studies.records import load_study_folder
 from qlstm_qiskit.experiments.studies.runner import run_study
-from qlstm_qiskit.experiments.studies.statistics import compare
+from qlstm_qiskit.experiments.studies.statistics import compare, corrected
 from qlstm_qiskit.experiments.studies.study import Study, load_study
 from qlstm_qiskit.experiments.studies.table import table
 from qlstm_qiskit.report.pages.study import study_page
@@ -179,6 +180,31 @@ def test_tests_of_pairs_stand_where_they_are_said_to() -> None:
         assert rows[other][1 + place] == f"{found.nemenyi[pair]:.2g}"
 
 
+def test_pairs_of_families_are_tested_over_all_series() -> None:
+    families = {"own": [("a", "b"), ("a", "c"), ("c", "b")]}
+    found = table(study(families=families), records())
+    own = found.ranks.families["own"]
+    medians = {row: [found.cells[row, f"t{n}"].summary.median for n in range(7)] for row in "abc"}
+    alone = [compare(medians[first], medians[second]) for first, second in families["own"]]
+    assert [(pair.first, pair.second) for pair in own] == families["own"]
+    assert [pair.comparison for pair in own] == corrected(alone)
+    assert own[0].comparison.p_holm != own[0].comparison.p
+    assert own[0].effect == effect(medians["a"], medians["b"], 3)
+    content = json.loads(json.dumps(found.to_json(), allow_nan=False))["ranks"]["families"]["own"]
+    assert content[1]["ratio"] == pytest.approx(np.median(np.divide(medians["a"], medians["c"])))
+    text = markdown(found)
+    assert "## Over all series: own" in text
+    assert f"| a | c | 7 | {alone[1].ratio:.2g} | {own[1].comparison.p_holm:.2g} |" in text
+    assert "Over all series" not in markdown(table(study(), records()))
+
+
+def test_pairs_of_families_are_compared_on_what_both_have() -> None:
+    test = errors(6)
+    del test["b", "t1"]
+    found = ranks(Ranking(), ROWS, test, {}, {"own": [("a", "b"), ("a", "c")], "none": [("a", "z")]})
+    assert {name: [pair.comparison.n for pair in own] for name, own in found.families.items()} == {"own": [5, 6]}
+
+
 def test_a_part_of_a_study_ranks_what_is_left() -> None:
     assert study().part(rows=["a", "c"]).ranks == Ranking()
     with pytest.raises(ValueError, match="unknown row 'z'"):
@@ -226,6 +252,7 @@ def test_a_folder_and_its_page_have_the_diagram(tmp_path: Path, monkeypatch: pyt
             "datasets": {f"henon-k{k}": {"dataset": "henon", "lead": k} for k in (1, 2, 4)},
             "rows": controls,
             "ranks": {},
+            "families": {"own": [("esn", "ridge")]},
         }
     )
     with monkeypatch.context() as patched:
@@ -237,6 +264,6 @@ def test_a_folder_and_its_page_have_the_diagram(tmp_path: Path, monkeypatch: pyt
     assert table(*load_study_folder(tmp_path / "out")).ranks.rows == tuple(controls)
     page = study_page(tmp_path / "out")
     titles = [section.title for section in page.sections]
-    assert {"Critical differences", "Mean ranks", "Mean ranks: tests of pairs"} <= set(titles)
+    assert {"Critical differences", "Mean ranks", "Mean ranks: tests of pairs", "Over all series: own"} <= set(titles)
     (drawing,) = page.sections[titles.index("Critical differences")].parts
     assert drawing.svg.startswith("<svg")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
 from qlstm_qiskit.errors import OptionError, installing
+from qlstm_qiskit.experiments.studies.effects import Effect, effect
 from qlstm_qiskit.experiments.studies.statistics import COVERAGE, Comparison, compare, corrected
 
 #: Rows and tasks that a Friedman test needs.
@@ -64,6 +66,28 @@ class ChosenRow:
 
 
 @dataclass(frozen=True)
+class PairOverTasks:
+    """A pair of a study's family over all series that both rows have.
+
+    Attributes:
+        first, second: The rows.
+        comparison: Of their median test errors, paired by series, corrected for the pairs of the family.
+        effect: Its size, for as many tests.
+    """
+
+    first: str
+    second: str
+    comparison: Comparison
+    effect: Effect
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        own = self.comparison
+        numbers = {"tasks": own.n, "ratio": own.ratio, "p": own.p, "p_holm": own.p_holm, "detectable": self.effect.detectable}
+        return {"first": self.first, "second": self.second, **numbers, "verdict": own.verdict}
+
+
+@dataclass(frozen=True)
 class Ranks:
     """Ranks of rows by their median test errors; 1 is the lowest error, and tied rows share the mean of their places.
 
@@ -76,6 +100,8 @@ class Ranks:
         nemenyi: p of each pair of rows by Nemenyi's test, which knows of other rows: their errors change it.
         pairs: Wilcoxon's signed-rank test of each pair on log errors, paired by task, corrected by Holm for all pairs.
         choice: What validation errors choose; None where no rivals are named, or they are not there.
+        families: The pairs of the study's families by the name of their family: few tests that were asked for, where `pairs`
+            are all.
     """
 
     rows: tuple[str, ...]
@@ -88,6 +114,7 @@ class Ranks:
     pairs: dict[tuple[str, str], Comparison]
     choice: ChosenRow | None = None
     left_out: tuple[str, ...] = ()
+    families: dict[str, list[PairOverTasks]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -108,6 +135,7 @@ class Ranks:
             "friedman": {"statistic": self.statistic, "p": self.p},
             "critical_difference": self.critical_difference,
             "pairs": pairs,
+            "families": {name: [pair.to_json() for pair in own] for name, own in self.families.items()},
         }
         if self.choice is not None:
             own = self.choice
@@ -137,6 +165,7 @@ def ranks(
     order: Sequence[str],
     test: Mapping[tuple[str, str], float],
     valid: Mapping[tuple[str, str], float],
+    families: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
 ) -> Ranks | None:
     """Rank rows over tasks; None for too few of them.
 
@@ -145,6 +174,7 @@ def ranks(
         order: The rows of the study.
         test: Median test error by row and series, infinity where it diverged; rows and series without one have not been run.
         valid: The same of validation errors; rows without a validation part have none.
+        families: Pairs of rows that are to be compared, by the name of their family.
 
     Raises:
         OptionError: scikit-posthocs is not installed.
@@ -173,7 +203,22 @@ def ranks(
         dict(zip(pairs, tests, strict=True)),
         _choice(ranking, mean, errors, valid),
         tuple(left_out),
+        {name: own for name, pairs in families.items() if (own := _family(pairs, test))},
     )
+
+
+def _family(pairs: Sequence[tuple[str, str]], test: Mapping[tuple[str, str], float]) -> list[PairOverTasks]:
+    """The pairs that have a series in common."""
+    found = []
+    for first, second in pairs:
+        tasks, _ = _common((first, second), test)
+        if tasks:
+            found.append((first, second, [test[first, task] for task in tasks], [test[second, task] for task in tasks]))
+    tests = corrected([compare(a, b) for _, _, a, b in found])
+    return [
+        PairOverTasks(first, second, one, effect(a, b, len(found)))
+        for (first, second, a, b), one in zip(found, tests, strict=True)
+    ]
 
 
 def _friedman(errors: pd.DataFrame) -> tuple[float, float]:

@@ -174,7 +174,7 @@ def _ranked(study: Study, cells: dict[tuple[str, str], Cell], values: dict[tuple
             valid[key] = float(np.median(np.array(found, dtype=np.float64)))
     order = {name: place for place, name in enumerate(study.datasets)}
     test = {key: cells[key].summary.median for key in sorted(cells, key=lambda key: order[key[1]])}
-    return ranks(study.ranks, list(study.rows), test, valid)
+    return ranks(study.ranks, list(study.rows), test, valid, study.families)
 
 
 def _cell(study: Study, row: str, dataset: str, records: Sequence[Record]) -> Cell:

@@ -61,10 +61,10 @@ def study_page(path: Path) -> Page:
 
 def _grid(part: TablePart, found: Table) -> DataGrid:
     caption = part.about
-    if part.tests:
+    if part.title.startswith("Tests: "):
         counts = Counter(test.comparison.verdict for test in found.families[part.title.removeprefix("Tests: ")])
         caption += f" The first is {', '.join(f'{verdict} in {count}' for verdict, count in counts.items())}."
-    left = ("second", "series", "first is better") if part.tests else ()
+    left = ("second", "series", "first is better", "the first has") if part.tests else ()
     return DataGrid(caption, part.header, stacked(part.rows), left=left)
 
 
