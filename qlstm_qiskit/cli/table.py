@@ -202,6 +202,7 @@ def _print_ranks(found: Ranks | None) -> None:
     print(f"Wilcoxon, corrected by Holm: {told} of {len(pairs)} pairs are told apart")
     for name, own in found.families.items():
         better, worse = (sum(pair.comparison.verdict == verdict for pair in own) for verdict in ("better", "worse"))
-        print(f"{name}, over all series: {len(own)} pairs; the first has lower errors in {better}, higher ones in {worse}")
+        count = f"{len(own)} pair{'s' * (len(own) > 1)}"
+        print(f"{name}, over all series: {count}; the first has lower errors in {better}, higher ones in {worse}")
     if found.choice is not None:
         print(about_choice(found))

@@ -106,6 +106,19 @@ def test_seeds_that_cannot_decide_anything_are_named_before_training(qlstm) -> N
     assert (code, err.count("\n"), "note:" in err) == (2, 1, False)
 
 
+def test_a_study_that_ranks_prints_pairs_over_all_series(qlstm) -> None:
+    tasks = {f"henon-k{k}": {"dataset": "henon", "lead": k} for k in range(1, 8)}
+    rows = {name: {"control": {"control": name}} for name in ("ridge", "esn", "persistence")}
+    pairs = {"own": [["esn", "persistence"]], "more": [["esn", "persistence"], ["ridge", "persistence"]]}
+    own = {"name": "own", "seeds": 1, "datasets": tasks, "rows": rows, "families": pairs, "ranks": {}}
+    Path("own.yaml").write_text(yaml.safe_dump(own))
+    code, out, _ = qlstm("table", "--study", "own.yaml", "--jobs", 1, "--out", "out")
+    assert code == 0
+    assert "own, over all series: 1 pair; the first has lower errors in 1, higher ones in 0" in out
+    assert "more, over all series: 2 pairs; the first has lower errors in 2, higher ones in 0" in out
+    assert "Left out" not in out
+
+
 def test_another_study_in_the_folder_is_refused(qlstm, study: Path) -> None:
     part = ["--rows", "ridge", "--jobs", 1, "--out", "out"]
     assert qlstm("table", "--study", study, *part)[0] == 0
