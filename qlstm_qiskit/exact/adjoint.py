@@ -171,7 +171,7 @@ class _Tables(torch.autograd.Function):
             return plain.slopes(ctx.saved_tensors, (by_low, by_high)), None
         low, high = (table.detach().numpy() for table in ctx.saved_tensors)
         by_angles = np.empty((len(low), ctx.n_qubits), low.dtype)
-        kernels.tables_backward(low, high, *given, ctx.width, by_angles)
+        feature_kernels.tables_backward(low, high, *given, ctx.width, by_angles)
         return torch.from_numpy(by_angles), None
 
 

@@ -171,29 +171,6 @@ def build_backward(
 
 
 @jit
-def tables_backward(low: Array, high: Array, by_low: Array, by_high: Array, width: int, by_angles: Array) -> None:
-    """Gradient by the angles, (samples, qubits)."""
-    by_angles[:] = 0
-    for b in range(len(low)):
-        _slope(low[b], by_low[b], by_angles[b, :width])
-        _slope(high[b], by_high[b], by_angles[b, width:])
-
-
-@jit
-def _slope(table: Array, gradient: Array, result: Array) -> None:
-    """Gradient by each angle: the derivative of a product that holds cos u is minus the one with sin u in its place."""
-    step = 1
-    size = 3 ** len(result)
-    for q in range(len(result)):
-        total = result[q]
-        for block in range(0, size, 3 * step):
-            for i in range(block + step, block + 2 * step):
-                total += gradient[i + step] * table[i] - gradient[i] * table[i + step]
-        result[q] = total
-        step *= 3
-
-
-@jit
 def sums_forward(features: Array, matrix: Array, slots: Array, sums: Array) -> None:
     """Add to `sums` (outputs, gates, samples) the features (features, samples) times a sparse matrix (rows, gates)."""
     n_samples = features.shape[1]

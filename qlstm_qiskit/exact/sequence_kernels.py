@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward, tables_forward
-from qlstm_qiskit.exact.kernels import tables_backward
+from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward, tables_backward, tables_forward
 from qlstm_qiskit.exact.native import inlined, inner, jit_in_order, jit_unfused
 from qlstm_qiskit.exact.tiles import VECTOR_BYTES, four_apart, four_narrow, four_wide, one_apart, one_narrow, one_wide
 
