@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,19 +136,13 @@ def _run(part: Study, whole: Study, out: Path, jobs: int | None, cluster: str | 
 
 
 def _note_seeds(study: Study, places: set[Place]) -> None:
-    """Say before anything is trained which families of tests no outcome could decide, with the seeds that there will be."""
-    from qlstm_qiskit.experiments.studies.effects import least_pairs, undecidable
+    """Say before anything is trained which families of tests no outcome could decide."""
+    from qlstm_qiskit.experiments.studies.power import too_few
 
-    seeds: dict[tuple[str, str], set[int]] = {}
-    for row, dataset, seed in places:
-        seeds.setdefault((row, dataset), set()).add(seed)
-    for name, pairs in study.families.items():
-        both = [seeds.get((a, one), set()) & seeds.get((b, one), set()) for one in study.datasets for a, b in pairs]
-        tests = Counter(len(own) for own in both if own)
-        most, count = max(tests, default=0), tests.total()
-        if most > 1 and undecidable(tests):  # with one seed nobody expects a test
-            what = f"any of its {count} tests" if count > 1 else "its only test"
-            said = f"note: {name}: no outcome of {most} seeds could decide {what}; {least_pairs(count)} seeds could."
+    for own in too_few(study, places):
+        if own.seeds > 1:  # with one seed nobody expects a test
+            what = f"any of its {own.tests} tests" if own.tests > 1 else "its only test"
+            said = f"note: {own.family}: no outcome of {own.seeds} seeds could decide {what}; {own.needed} seeds could."
             print(said, file=sys.stderr)
 
 

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from qlstm_qiskit.errors import OptionError
-from qlstm_qiskit.experiments.studies.effects import POWER, effect, least_pairs, undecidable
+from qlstm_qiskit.experiments.studies.effects import POWER, effect, least_pairs
+from qlstm_qiskit.experiments.studies.power import undecidable
 from qlstm_qiskit.experiments.studies.statistics import compare, corrected
 
 

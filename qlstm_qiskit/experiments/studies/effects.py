@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,16 +72,6 @@ def least_pairs(tests: int) -> int:
     while tests * 2.0 ** (1 - count) >= 1 - COVERAGE:
         count += 1
     return count
-
-
-def undecidable(tests: Mapping[int, int]) -> bool:
-    """Whether no outcome of a family of tests could decide any of them.
-
-    Args:
-        tests: How many tests there are, by their numbers of pairs.
-    """
-    smaller = {pairs: sum(count for other, count in tests.items() if other <= pairs) for pairs in tests}  # as in `corrected`
-    return all(pairs < least_pairs(count) for pairs, count in smaller.items())
 
 
 def _refused(n: int) -> int | None:

@@ -95,8 +95,9 @@ def run_study(
 
 
 def _require_rivals(study: Study) -> None:
-    """Refuse rivals that validation errors cannot choose among."""
-    for label in () if study.ranks is None else study.ranks.rivals:
+    """Refuse rivals that validation errors cannot choose among, in a study that ranks."""
+    assert study.ranks is not None
+    for label in study.ranks.rivals:
         if not holds_out(study.task(label, next(iter(study.datasets)), study.first_seed).work):
             what = f"the study {study.name!r} chooses among ranks.rivals by validation errors, and the row {label!r} has none"
             raise OptionError(f"{what}; give it a valid_fraction, or leave it out of rivals.")
