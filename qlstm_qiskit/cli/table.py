@@ -14,7 +14,6 @@ from qlstm_qiskit.cli.output import Steps, print_json, print_table
 from qlstm_qiskit.errors import OptionError, printable, require_at_least
 
 if TYPE_CHECKING:
-    from qlstm_qiskit.experiments.studies.ranks import Ranks
     from qlstm_qiskit.experiments.studies.records import Place
     from qlstm_qiskit.experiments.studies.study import Study
     from qlstm_qiskit.experiments.studies.table import Table
@@ -162,7 +161,7 @@ def _print(found: Table) -> None:
         here = slice(first, first + _ACROSS)
         part = [[row, *own[here]] for row, *own in lines]
         print_table(f"Median {what[0].lower()}{what[1:]} over seeds", ["model", *header[here]], part)
-    _print_ranks(found.ranks)
+    _print_ranks(found)
     for name, tests in found.families.items():
         if not tests:
             continue
@@ -177,9 +176,12 @@ def _print(found: Table) -> None:
         print(f"{name}: {len(tests)} test{'s' * (len(tests) > 1)}; the first is better in {better}, worse in {worse}, {rest}")
 
 
-def _print_ranks(found: Ranks | None) -> None:
+def _print_ranks(table: Table) -> None:
     """Mean ranks and their tests, of a study that asks for them."""
+    found = table.ranks
     if found is None:
+        if table.unranked:
+            print(table.unranked)
         return
     from qlstm_qiskit.report.ranks import about_choice, rank_rows
 

@@ -160,6 +160,7 @@ def test_the_table_of_a_study_ranks_medians(tmp_path: Path) -> None:
     plain = table(study(ranks=None), records())
     assert plain.ranks is None
     assert "ranks" not in plain.to_json()
+    assert "No mean ranks yet" not in markdown(plain) + text
     assert draw_ranks(plain, tmp_path / "none") == []
 
 
@@ -178,6 +179,14 @@ def test_tests_of_pairs_stand_where_they_are_said_to() -> None:
         pair = tuple(sorted((order[place], order[other])))
         assert rows[place][1 + other] == f"{found.pairs[pair].p_holm:.2g}"
         assert rows[other][1 + place] == f"{found.nemenyi[pair]:.2g}"
+
+
+@pytest.mark.parametrize(("rows", "tasks", "said"), [("abc", 1, True), ("ab", 7, True), ("abc", 2, False)])
+def test_ranks_that_are_not_there_yet_are_said(rows: str, tasks: int, said: bool) -> None:
+    some = [one for one in records() if one["row"] in rows and int(one["dataset"][1:]) < tasks]
+    text = markdown(table(study(), some))
+    sentence = "No mean ranks yet: at least 3 models must all have been run on at least 2 series."
+    assert (sentence in text, "## Mean ranks" in text) == (said, not said)
 
 
 def test_pairs_of_families_are_tested_over_all_series() -> None:
@@ -209,6 +218,8 @@ def test_a_part_of_a_study_ranks_what_is_left() -> None:
     assert study().part(rows=["a", "c"]).ranks == Ranking()
     with pytest.raises(ValueError, match="unknown row 'z'"):
         study(ranks={"rivals": {"a": "z"}})
+    with pytest.raises(ValueError, match=r"ranks.rivals has 'b', which ranks.rows leaves out"):
+        study(ranks={"rows": ["a", "c"], "rivals": {"a": "b"}})
 
 
 def test_rows_are_chosen_by_what_they_have(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from scipy import stats
+from typing_extensions import Self
 
 from qlstm_qiskit.errors import OptionError, installing
 from qlstm_qiskit.experiments.studies.effects import Effect, effect
@@ -35,6 +36,15 @@ class Ranking(BaseModel):
 
     rows: tuple[str, ...] | None = None
     rivals: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.rows is not None and (left := {*self.rivals, *self.rivals.values()} - set(self.rows)):
+            names = ", ".join(map(repr, sorted(left)))
+            raise ValueError(
+                f"ranks.rivals has {names}, which ranks.rows leaves out; rows that are not ranked cannot be chosen"
+            )
+        return self
 
     def names(self) -> set[str]:
         """All rows that it names."""

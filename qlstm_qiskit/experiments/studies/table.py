@@ -11,7 +11,7 @@ import numpy as np
 
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments.studies.effects import Effect, effect
-from qlstm_qiskit.experiments.studies.ranks import Ranks, ranks
+from qlstm_qiskit.experiments.studies.ranks import LEAST_ROWS, LEAST_TASKS, Ranks, ranks
 from qlstm_qiskit.experiments.studies.records import Record
 from qlstm_qiskit.experiments.studies.statistics import Comparison, Summary, compare, corrected, summarise
 from qlstm_qiskit.experiments.studies.study import Study
@@ -115,6 +115,13 @@ class Table:
     def diverged(self) -> int:
         """Runs without a finite error."""
         return sum(int(np.isinf(value)) for cell in self.cells.values() for value in cell.values)
+
+    @property
+    def unranked(self) -> str:
+        """Why a study that ranks its rows has no ranks yet, as a sentence; empty where it has, or asks for none."""
+        if self.study.ranks is None or self.ranks is not None:
+            return ""
+        return f"No mean ranks yet: at least {LEAST_ROWS} models must all have been run on at least {LEAST_TASKS} series."
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain data; infinity is null."""
