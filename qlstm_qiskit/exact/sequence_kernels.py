@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward, tables_backward, tables_forward
 from qlstm_qiskit.exact.native import inlined, inner, jit_in_order, jit_unfused
-from qlstm_qiskit.exact.tiles import VECTOR_BYTES, four_apart, four_narrow, four_wide, one_apart, one_narrow, one_wide
+from qlstm_qiskit.exact.tiles import (
+    ROWS,
+    VECTOR_BYTES,
+    VECTORS,
+    four_apart,
+    one_apart,
+    one_narrow,
+    one_wide,
+    tall_narrow,
+    tall_wide,
+)
 
 Array = NDArray[Any]
 
@@ -52,19 +62,35 @@ def multiply(left: Array, right: Array, out: Array) -> None:
                 for j in range(columns):
                     own[j] += factor * part[j]
         return
-    tile = min(2, columns // vector) * vector
+    rows = ROWS if n >= ROWS else 1
+    tile = min(VECTORS if n >= ROWS else 2, columns // vector) * vector
     for j in range(0, columns, tile):  # what a tile reads of `right` stays in a core's first cache for all rows
         column = min(j, columns - tile)  # the last tile does some columns once more, and likewise the last rows
-        for b in range(0, n, 4 if n >= 4 else 1):
-            row = min(b, n - 4)
-            if tile > vector and n >= 4:
-                four_wide(left, right, out, row, column)
+        for b in range(0, n, rows):
+            row = min(b, n - rows)
+            if tile > vector and n >= ROWS:
+                tall_wide(left, right, out, row, column)
             elif tile > vector:
-                one_wide(left, right, out, b, column)
-            elif n >= 4:
-                four_narrow(left, right, out, row, column)
+                one_wide(left, right, out, row, column)
+            elif n >= ROWS:
+                tall_narrow(left, right, out, row, column)
             else:
-                one_narrow(left, right, out, b, column)
+                one_narrow(left, right, out, row, column)
+
+
+@inner
+def multiply_alike(left: Array, right: Array, out: Array) -> None:
+    """As `multiply`; once where all rows on the left are equal, as products of a hidden state of zeros are."""
+    n, size = left.shape
+    for b in range(1, n):
+        for k in range(size):
+            if left[b, k] != left[0, k]:
+                multiply(left, right, out)
+                return
+    multiply(left[:1], right, out[:1])
+    for b in range(1, n):
+        for j in range(out.shape[1]):
+            out[b, j] = out[0, j]
 
 
 @jit_in_order
@@ -205,7 +231,7 @@ def evaluate(stage: Any, first: int, end: int) -> None:
     own = len(values) // len(matrix)
     for r in range(len(matrix)):
         rows = slice(r * own, (r + 1) * own)
-        multiply(high[rows], matrix[r], half[rows] if is_grid else found[rows])
+        multiply_alike(high[rows], matrix[r], half[rows] if is_grid else found[rows])
     if is_grid and half.shape[1] < _SMALL:
         contract_small(low, half, found)
     elif is_grid:
@@ -216,9 +242,20 @@ def evaluate(stage: Any, first: int, end: int) -> None:
 
 @inlined
 def evaluate_backward(
-    stage: Any, transposed: Array, first: int, end: int, by_sums: Array, by_matrix: Array, by_layers: Any, by_values: Array
+    stage: Any,
+    transposed: Array,
+    first: int,
+    end: int,
+    by_sums: Array,
+    by_matrix: Array,
+    by_layers: Any,
+    by_values: Array,
+    wanted: bool,
 ) -> None:
-    """Gradients of `evaluate`: added to `by_matrix` and `by_layers`, and into `by_values`; `transposed` is the matrix."""
+    """Gradients of `evaluate`: added to `by_matrix` and `by_layers`, and into `by_values` if they are wanted there, else zeros.
+
+    `transposed` is the matrix.
+    """
     everything, (is_arctan, is_grid, n_angles, width, pointer, place), matrix, layers, room, _ = stage
     values, angles, low = everything[first:end], room[0][first:end], room[1][first:end]
     high, half, outputs = room[2][first:end], room[3][first:end], room[4][first:end]
@@ -231,11 +268,16 @@ def evaluate_backward(
         by_half = np.empty_like(half)
         contract_backward(low, half, by_found, by_half, by_low)
     by_high, part, own = np.empty_like(high), np.empty_like(by_matrix[0]), len(values) // len(matrix)
+    goes_on = wanted or len(layers[0]) > 0
     for r in range(len(matrix)):
         rows = slice(r * own, (r + 1) * own)
-        multiply(by_half[rows], transposed[r], by_high[rows])
         multiply(np.ascontiguousarray(high[rows].T), by_half[rows], part)
         add(part, by_matrix[r])
+        if goes_on:
+            multiply(by_half[rows], transposed[r], by_high[rows])
+    if not goes_on:
+        by_values[:] = 0
+        return
     by_angles = np.zeros_like(angles)
     if is_grid:
         tables_backward(low, high, by_low, by_high, width, by_angles[:, :n_angles])

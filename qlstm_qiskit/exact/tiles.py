@@ -7,13 +7,17 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import config
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 #: Bytes of a vector; the compiler cuts it where a processor has shorter ones.
 VECTOR_BYTES = 64
+
+#: Rows and vectors of a tile of a product, whose sums are to stay in registers: 32 of 64 bytes with AVX-512, but elsewhere, as
+#: with AVX2, perhaps no more than 16 of 32 bytes. Sums that do not fit go to memory and back with every product.
+ROWS, VECTORS = (4, 2) if binding.get_host_cpu_features().get("avx512f") else (6, 1)
 
 
 def _tile(n_rows: int, n_vectors: int, *, apart: bool = False) -> Callable[..., Any]:
@@ -101,5 +105,5 @@ def _write(builder: Any, tables: list[_Table], row: Any, column: Any, n_rows: in
         builder.store(builder.load(sums[r, part]), out.at(rows[r], columns[part], vector), align=out.item)
 
 
-four_wide, four_narrow, one_wide, one_narrow = _tile(4, 2), _tile(4, 1), _tile(1, 2), _tile(1, 1)
+tall_wide, tall_narrow, one_wide, one_narrow = _tile(ROWS, VECTORS), _tile(ROWS, 1), _tile(1, 2), _tile(1, 1)
 four_apart, one_apart = _tile(4, 1, apart=True), _tile(1, 1, apart=True)

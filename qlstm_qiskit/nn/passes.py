@@ -91,8 +91,11 @@ class Pass(ABC):
         """The hidden states of all steps, (rows, hidden), and the final states, (sequences, hidden) each."""
 
     @abstractmethod
-    def backward(self, by_hidden: Array | None, *by_states: Array | None) -> Given:
-        """Gradients from those by what `forward` gave; None is zero."""
+    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool = True) -> Given:
+        """Gradients from those by what `forward` gave; None is zero.
+
+        `wanted`: Whether those by inputs and by first states are; else some of them are not right.
+        """
 
     def _room(self, *shape: int) -> Array:
         """Room for numbers of all rows, or of one step where none are kept."""
@@ -153,11 +156,12 @@ class LSTMPass(Pass):
         kernels.lstm_over(self._rows, self._steps, self._keeps, self._stages[0], self._kept, h, c, flat)
         return torch.from_numpy(found), torch.from_numpy(h), torch.from_numpy(c)
 
-    def backward(self, by_hidden: Array | None, *by_states: Array | None) -> Given:
+    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool = True) -> Given:
         by_found, by_own, by_rows = self._begin(by_hidden, by_states)
         (stage,), (transposed,) = self._stages, self._transposed
         by_matrix, by_layers = np.empty_like(stage[2]), tuple(map(np.empty_like, self._layers))
-        kernels.lstm_back(self._steps, stage, transposed, self._kept, by_found, *by_own, by_matrix, by_layers, by_rows)
+        found = by_matrix, by_layers, by_rows
+        kernels.lstm_back(self._steps, stage, transposed, self._kept, by_found, *by_own, *found, wanted)
         return self._gradients(by_rows, by_own, (by_matrix,), by_layers)
 
 
@@ -173,15 +177,14 @@ class GRUPass(Pass):
         kernels.gru_over(self._rows, self._steps, self._keeps, *self._stages, self._kept, h, found.reshape(len(self._rows), -1))
         return torch.from_numpy(found), torch.from_numpy(h)
 
-    def backward(self, by_hidden: Array | None, *by_states: Array | None) -> Given:
+    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool = True) -> Given:
         by_found, by_own, by_rows = self._begin(by_hidden, by_states)
         by_matrices, by_layers = (
             tuple(np.empty_like(stage[2]) for stage in self._stages),
             tuple(map(np.empty_like, self._layers)),
         )
-        kernels.gru_back(
-            self._steps, *self._stages, self._transposed, self._kept, by_found, *by_own, by_matrices, by_layers, by_rows
-        )
+        found = by_matrices, by_layers, by_rows
+        kernels.gru_back(self._steps, *self._stages, self._transposed, self._kept, by_found, *by_own, *found, wanted)
         return self._gradients(by_rows, by_own, by_matrices, by_layers)
 
 

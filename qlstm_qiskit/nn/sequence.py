@@ -134,7 +134,8 @@ class _Whole(torch.autograd.Function):
 
             return None, *gradients(found, flat, [own for own in by_outputs if own is not None])
         given = iter(by)
-        return None, *ctx.whole.backward(*(None if own is None else next(given) for own in by_outputs)).flat
+        wanted = any(ctx.needs_input_grad[1 : 2 + ctx.whole.n_states])  # inputs and first states
+        return None, *ctx.whole.backward(*(None if own is None else next(given) for own in by_outputs), wanted=wanted).flat
 
 
 def _given(plan: PassPlan, flat: Sequence[Tensor]) -> Given:

@@ -62,10 +62,12 @@ def lstm_back(
     by_matrix: Array,
     by_layers: Any,
     by_rows: Array,
+    wanted: bool,
 ) -> None:
     """Gradients of `lstm_over`, into `by_matrix`, `by_layers` and `by_rows`; those by states, from the last to the first.
 
-    `transposed` is the matrix of the stage, with its two axes behind the replicas exchanged.
+    `transposed` is the matrix of the stage, with its two axes behind the replicas exchanged. Of the first step, gradients by
+    its inputs and by the states before it are found only if they are `wanted`.
     """
     by_matrix[:] = 0
     by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
@@ -84,7 +86,8 @@ def lstm_back(
             for k in range(hidden):
                 for gate in range(4):
                     by_sums[b, 4 * k + gate] = by_gates[gate, b * hidden + k]
-        evaluate_backward(stage, transposed, start, end, by_sums[:n], by_matrix, by_layers, by_values[:n])
+        asked = wanted or s > 0
+        evaluate_backward(stage, transposed, start, end, by_sums[:n], by_matrix, by_layers, by_values[:n], asked)
         put(by_values[:n, :n_features], by_rows[start:end])
         put(by_values[:n, n_features:], by_h[:n])
         put(by_before[:n], by_c[:n])
@@ -138,8 +141,9 @@ def gru_back(
     by_matrices: Any,
     by_layers: Any,
     by_rows: Array,
+    wanted: bool,
 ) -> None:
-    """Gradients of `gru_over`; see `lstm_back`."""
+    """Gradients of `gru_over`; see `lstm_back`. The reset gate's come from those by the state, also of the first step."""
     active, fresh = kept
     for i in range(2):
         by_matrices[i][:] = 0
@@ -158,13 +162,14 @@ def gru_back(
                 by_new[b, k] = by_h[b, k] * (1 - update) * (1 - new * new)
                 by_gates[b, 2 * k + 1] = by_h[b, k] * (before - new) * update * (1 - update)
                 by_h[b, k] *= update
-        evaluate_backward(last, transposed[1], start, end, by_new[:n], by_matrices[1], by_layers, by_last[:n])
+        evaluate_backward(last, transposed[1], start, end, by_new[:n], by_matrices[1], by_layers, by_last[:n], True)
         for b in range(n):
             for k in range(hidden):
                 reset, by = gates[0, b * hidden + k], by_last[b, n_features + k]
                 by_gates[b, 2 * k] = by * gated[0][start + b, n_features + k] * reset * (1 - reset)
                 by_h[b, k] += by * reset
-        evaluate_backward(gated, transposed[0], start, end, by_gates[:n], by_matrices[0], by_layers, by_gated[:n])
+        asked = wanted or s > 0
+        evaluate_backward(gated, transposed[0], start, end, by_gates[:n], by_matrices[0], by_layers, by_gated[:n], asked)
         put(by_last[:n, :n_features], by_rows[start:end])
         add(by_gated[:n, :n_features], by_rows[start:end])
         add(by_gated[:n, n_features:], by_h[:n])

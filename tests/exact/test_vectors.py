@@ -11,7 +11,7 @@ from qlstm_qiskit.exact.activations import sigmoid, tanh
 from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward, tables_forward
 from qlstm_qiskit.exact.native import jit
 from qlstm_qiskit.exact.rooms import Rooms
-from qlstm_qiskit.exact.sequence_kernels import contract
+from qlstm_qiskit.exact.sequence_kernels import contract, multiply
 from qlstm_qiskit.exact.sines import turned
 from qlstm_qiskit.exact.turns import add_product as product_in_vectors
 from qlstm_qiskit.exact.turns import turn as turn_in_vectors
@@ -290,4 +290,18 @@ def test_each_row_is_contracted_with_its_own_table(n: int, columns: int, dtype: 
     for row in range(n):  # to the bit whatever stands beside it
         alone = np.empty((1, columns), dtype)
         contract(low[row : row + 1], half[row : row + 1], alone)
+        np.testing.assert_array_equal(found[row], alone[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 16, 20, 33])
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 6, 7, 13])
+def test_products_of_matrices_have_the_same_bits_in_every_tile(n: int, columns: int, dtype: Any) -> None:
+    generator = np.random.default_rng(9)
+    left, right = generator.normal(size=(n, 11)).astype(dtype), generator.normal(size=(11, columns)).astype(dtype)
+    found, alone = np.full((n, columns), np.nan, dtype), np.full((1, columns), np.nan, dtype)
+    multiply(left, right, found)
+    np.testing.assert_allclose(found, left.astype(float) @ right.astype(float), rtol=0, atol=20 * np.finfo(dtype).eps)
+    for row in range(n):
+        multiply(left[row : row + 1], right, alone)
         np.testing.assert_array_equal(found[row], alone[0])

@@ -131,6 +131,20 @@ def test_gradients_are_those_of_finite_differences(cell: str, name: str, passes:
     assert passes
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("cell", WHOLE)
+def test_the_first_step_may_be_shorter_and_nothing_is_lost(cell: str, name: str, passes: list[str]) -> None:
+    """Neither inputs nor first states want gradients, as in all trainings; and of zeros, products of states are all alike."""
+    made = layer(cell, name)
+    tensors = tuple(value.detach() for value in given(made, 3, 8))
+    for start in (tuple(map(torch.zeros_like, tensors[1:])), tensors[1:]):
+        own = (tensors[0], *start)
+        found, expected = (unrolled(made, own, loop=loop) for loop in (False, True))
+        close(found, expected)
+        close(gradients(made, found, ()), gradients(made, expected, ()))
+    assert len(passes) == 2 * len(made.cells)
+
+
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("cell", WHOLE)
 def test_without_gradients_the_values_are_the_same(cell: str, batch_first: bool, passes: list[str]) -> None:
@@ -310,6 +324,9 @@ def test_replicas_are_those_of_the_loop(cell: str, name: str, passes: list[str])
     assert passes == [cell]
     close(outputs, by_loop)
     close(gradients(made, outputs, tensors), gradients(made, by_loop, tensors))
+    start = (tensors[0].detach(), *(torch.zeros_like(own) for own in tensors[1:]))
+    outputs_of_zeros, by_loop = (unrolled(made, start, loop=loop) for loop in (False, True))
+    close(gradients(made, outputs_of_zeros, ()), gradients(made, by_loop, ()))
     close([outputs[0][:, 2:4]], [unrolled(layers[1], tuple(own[:, 2:4] for own in tensors), loop=True)[0]])
 
 
