@@ -121,7 +121,6 @@ class ExactBank:
             ShapeError: A tensor has another shape or dtype.
             CapacityError: The pass would not fit in memory.
         """
-        check_bank_parameters(self.n_weights, weights, mixing)
         return self._bound(weights, mixing, samples, calls, gates, apart=False)
 
     def bind_apart(
@@ -129,7 +128,6 @@ class ExactBank:
     ) -> Callable[[Tensor], Tensor]:
         """As `bind`, for the outputs of each candidate: the result maps inputs to (batch, gates, candidates, outputs)."""
         ones = weights.new_ones(len(weights), self.n_candidates)
-        check_bank_parameters(self.n_weights, weights, ones)
         bound = self._bound(weights, ones, samples, calls, gates, apart=True)
         return lambda inputs: bound(inputs).reshape(len(inputs), len(weights), self.n_candidates, self.n_outputs)
 
@@ -216,6 +214,7 @@ class ExactBank:
         return "+".join(["form"] * bool(forms) + ["states"] * bool(self._except(forms)))
 
     def _bind(self, samples: int, calls: int, apart: bool, weights: Tensor, mixing: Tensor | None) -> BoundBank:
+        check_bank_parameters(self.n_weights, weights, mixing)  # here: those that were bound before were right
         how = (apart, self.path, weights.shape[0], weights.device.type, samples, calls, torch.is_grad_enabled())
         choice = self._choices.get(how)
         if choice is None:

@@ -192,8 +192,9 @@ class Recurrent(Circuits, Generic[Cell]):
         if isinstance(input, PackedSequence):
             return self._over_packed(input, hx)
         sequence, batched = self._sequence(input)
-        before = self._initial(hx, sequence, sequence.shape[1], batched)
-        sequence, states = self.unroll(sequence, before, drop=self.dropout, calls=len(sequence) * self.num_layers)
+        time, samples, _ = sequence.shape  # to ask a tensor for its length goes through Python
+        before = self._initial(hx, sequence, samples, batched)
+        sequence, states = self.unroll(sequence, before, drop=self.dropout, calls=time * self.num_layers)
         if not batched:
             return sequence.squeeze(1), self.cell_type.hx_of(tuple(part.squeeze(1) for part in states))
         return sequence.transpose(0, 1) if self.batch_first else sequence, self.cell_type.hx_of(states)
@@ -229,19 +230,20 @@ class Recurrent(Circuits, Generic[Cell]):
             The features of the last layer, (time, batch, directions x hidden_size) or (rows, ...), and the final states.
         """
         last = []
-        for number, cell in enumerate(self.layers()):
-            backwards = number % self.n_directions == 1
+        samples, n_directions = states[0].shape[1], self.n_directions
+        for number, (cell, *first) in enumerate(zip(self.layers(), *(part.unbind(0) for part in states), strict=True)):
+            backwards = number % n_directions == 1
             if not backwards:
                 outputs: list[Tensor] = []
                 if number and drop:
                     sequence = dropout(sequence, drop, self.training, self.noise_source)
-            bound = cell.bind(samples=states[0].shape[1], calls=calls)
+            bound = cell.bind(samples=samples, calls=calls)
             if observe is not None:
                 bound = tuple(observe(number, stage) for stage in bound)
-            hidden, state = over_time(cell, bound, sequence, tuple(part[number] for part in states), sizes, backwards=backwards)
+            hidden, state = over_time(cell, bound, sequence, tuple(first), sizes, backwards=backwards)
             outputs.append(hidden)
             last.append(state)
-            if len(outputs) == self.n_directions:
+            if len(outputs) == n_directions:
                 sequence = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
         if len(last) == 1:  # a view costs less
             return sequence, tuple(part.unsqueeze(0) for part in last[0])
@@ -249,9 +251,7 @@ class Recurrent(Circuits, Generic[Cell]):
 
     def layers(self) -> Iterator[Cell]:
         """The cells; see the attribute `cells`."""
-        for cell in self.cells:
-            assert isinstance(cell, RecurrentCell)
-            yield cast(Cell, cell)
+        return cast(Iterator[Cell], iter(self.cells))
 
     def zeros(self, like: Tensor, samples: int) -> States:
         """Default initial states for a number of sequences, with the dtype and device of a tensor."""

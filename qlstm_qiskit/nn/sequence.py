@@ -64,7 +64,7 @@ def _over_whole(
     layers: tuple[Tensor, ...] = ()
     if cell.to_angles is not None and cell.from_outputs is not None:
         layers = (cell.to_angles.weight, cell.to_angles.bias, cell.from_outputs.weight, cell.from_outputs.bias)
-    counts = (sequence.shape[1],) * len(sequence) if sizes is None else sizes
+    counts = (sequence.shape[1],) * sequence.shape[0] if sizes is None else sizes
     plan = PassPlan(vars(type(cell))["recurrence"], stages, counts, backwards, cell.input_map)
     given = Given(sequence, first, tuple(stage.matrix for stage in stages), layers)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given.flat):
@@ -107,7 +107,7 @@ def _fits(cell: RecurrentCell, n_gates: int, n_inputs: int, stage: Filled) -> bo
 
 def _adds_otherwise(cell: RecurrentCell, stages: tuple[Filled, ...], first: States) -> bool:
     """Whether gradients would have other bits than those of single steps: of few rows, torch adds products otherwise."""
-    few = len(first[0]) < _FEW and cell.recurrence == "lstm" and cell.to_angles is None and stages[0].matrix.dim() == 2
+    few = first[0].shape[0] < _FEW and cell.recurrence == "lstm" and cell.to_angles is None and stages[0].matrix.dim() == 2
     return few and torch.is_grad_enabled()
 
 
