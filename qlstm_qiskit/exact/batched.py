@@ -4,20 +4,55 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from qlstm_qiskit.exact import plain
+from qlstm_qiskit.exact.sequence_kernels import multiply_all
+
 
 def batched_product(first: Tensor, second: Tensor) -> Tensor:
-    """Products of R pairs of matrices, (R, m, n); BLAS has other code for a single one, which is taken as two.
+    """Products of R pairs of matrices, (R, m, n), each with the bits that it has by itself.
+
+    Sums run from the first product to the last, each a fused multiply-add. BLAS adds otherwise on each kind of processor, for
+    each size, and on some for each place in a batch and in memory.
 
     Args:
         first: (R, m, k).
         second: (R, k, n).
     """
-    if len(first) > 1:
+    if plain.is_watched() or first.device.type != "cpu" or first.dtype not in (torch.float32, torch.float64):
         return torch.bmm(first, second)
-    return torch.bmm(first.expand(2, -1, -1), second.expand(2, -1, -1))[:1]
+    if torch.is_grad_enabled() and (first.requires_grad or second.requires_grad):
+        result: Tensor = _Product.apply(first, second)  # type: ignore[no-untyped-call]
+        return result
+    return _product(first, second)
+
+
+def _product(first: Tensor, second: Tensor) -> Tensor:
+    left, right = (value.detach().contiguous().numpy() for value in (first, second))
+    out = np.empty((*left.shape[:2], right.shape[2]), left.dtype)
+    multiply_all(left, right, out)
+    return torch.from_numpy(out)
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
+        ctx.save_for_backward(first, second)
+        return _product(first, second)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        first, second = ctx.saved_tensors
+        if plain.arrays(gradient) is None:
+            return tuple(plain.gradients(torch.bmm, (first, second), (gradient,)))
+        by_first, by_second = ctx.needs_input_grad
+        return (
+            _product(gradient, second.mT) if by_first else None,
+            _product(first.mT, gradient) if by_second else None,
+        )
 
 
 def even_sigmoid(values: Tensor) -> Tensor:

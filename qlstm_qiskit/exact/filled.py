@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from qlstm_qiskit.exact import plain
@@ -62,12 +61,10 @@ class Filled:
         # One half of the qubits and then the other: the products of both are never written down.
         low, high = tables(angles, self.form.width)
         half = _product(high, matrix).view(len(low), low.shape[1], -1)
-        of_rows = torch.bmm if matrix.dim() == 2 else batched_product
-        return self.by_gates(of_rows(low.unsqueeze(1), half).view(len(low), -1))
+        return self.by_gates(batched_product(low.unsqueeze(1), half).view(len(low), -1))
 
 
 def _product(rows: Tensor, matrix: Tensor) -> Tensor:
     """Rows times a matrix, or those of each replica times its own."""
-    if matrix.dim() == 2:
-        return rows @ matrix
-    return batched_product(rows.view(len(matrix), -1, rows.shape[1]), matrix).flatten(0, 1)
+    matrices = matrix.unsqueeze(0) if matrix.dim() == 2 else matrix
+    return batched_product(rows.view(len(matrices), -1, rows.shape[1]), matrices).flatten(0, 1)

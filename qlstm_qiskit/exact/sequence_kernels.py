@@ -1,8 +1,8 @@
-"""Native loops that evaluate a dense form, and linear layers around it, for the rows of a time step, and their adjoint.
+"""Native loops that evaluate a dense form between linear layers for the rows of a time step, and their adjoint.
 
 Layouts: a form's matrix is (replicas, n_high, n_low x outputs x gates), with the rows of each replica behind those of the one
-before. Sums are taken in the order of torch's matrix products on the CPU wherever those have a simple one, so that a sequence
-that is evaluated step by step has the same bits.
+before. Sums of products run from the first to the last, here and where a sequence is evaluated step by step
+(`batched_product`), which so has the same bits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward, tables_backward, tables_forward
-from qlstm_qiskit.exact.native import inlined, inner, jit_in_order, jit_unfused
+from qlstm_qiskit.exact.linear_kernels import add_bias, add_bias_backward, linear_backward, linear_forward
+from qlstm_qiskit.exact.native import inlined, inner, jit_in_order
 from qlstm_qiskit.exact.tiles import (
     ROWS,
     VECTOR_BYTES,
@@ -27,9 +28,6 @@ from qlstm_qiskit.exact.tiles import (
 )
 
 Array = NDArray[Any]
-
-#: Below, torch takes a batch of small products by loops of its own, which fuse no multiply-adds.
-_SMALL = 400
 
 
 @inner
@@ -78,6 +76,13 @@ def multiply(left: Array, right: Array, out: Array) -> None:
                 one_narrow(left, right, out, row, column)
 
 
+@jit_in_order
+def multiply_all(left: Array, right: Array, out: Array) -> None:
+    """As `multiply`, for pairs of matrices."""
+    for r in range(len(out)):
+        multiply(left[r], right[r], out[r])
+
+
 @inner
 def multiply_alike(left: Array, right: Array, out: Array) -> None:
     """As `multiply`; once where all rows on the left are equal, as products of a hidden state of zeros are."""
@@ -114,37 +119,9 @@ def contract(low: Array, half: Array, out: Array) -> None:
                 own[j] += factor * part[j]
 
 
-@jit_unfused
-def contract_small(low: Array, half: Array, out: Array) -> None:
-    """As `contract`, with each product rounded.
-
-    Written out once more, since Numba's cache tells functions apart by their code, and not by the options of their compilation.
-    """
-    columns = out.shape[1]
-    for b in range(len(low)):
-        own = out[b]
-        own[:] = 0
-        for k in range(low.shape[1]):
-            part, factor = half[b, k * columns : (k + 1) * columns], low[b, k]
-            for j in range(columns):
-                own[j] += factor * part[j]
-
-
 @inner
 def contract_slope(by_out: Array, half: Array, by_low: Array) -> None:
     """The gradient of `contract` by `low`."""
-    columns = by_out.shape[1]
-    for b in range(len(by_out)):
-        for k in range(by_low.shape[1]):
-            total = by_out[b, 0] * half[b, k * columns]
-            for j in range(1, columns):
-                total += by_out[b, j] * half[b, k * columns + j]
-            by_low[b, k] = total
-
-
-@jit_unfused
-def contract_small_slope(by_out: Array, half: Array, by_low: Array) -> None:
-    """As `contract_slope`, of `contract_small`."""
     columns = by_out.shape[1]
     for b in range(len(by_out)):
         for k in range(by_low.shape[1]):
@@ -162,42 +139,7 @@ def contract_backward(low: Array, half: Array, by_out: Array, by_half: Array, by
         for k in range(low.shape[1]):
             for j in range(columns):
                 by_half[b, k * columns + j] = low[b, k] * by_out[b, j]
-    if half.shape[1] < _SMALL:
-        contract_small_slope(by_out, half, by_low)
-    else:
-        contract_slope(by_out, half, by_low)
-
-
-@inner
-def linear_forward(values: Array, weight: Array, bias: Array, out: Array) -> None:
-    """Linear layers of replicas, for each of g gates: values (n, inputs x g) to `out` (n, outputs x g)."""
-    n_replicas, n_out, n_in = weight.shape
-    own, g = len(values) // n_replicas, values.shape[1] // n_in
-    for b in range(len(values)):
-        r = b // own
-        for o in range(n_out):
-            for i in range(g):
-                total = bias[r, o]
-                for v in range(n_in):
-                    total += weight[r, o, v] * values[b, v * g + i]
-                out[b, o * g + i] = total
-
-
-@inner
-def linear_backward(values: Array, weight: Array, by_out: Array, by_weight: Array, by_bias: Array, by_values: Array) -> None:
-    """Gradients of `linear_forward`: added to `by_weight` and `by_bias`, and into `by_values`."""
-    n_replicas, n_out, n_in = weight.shape
-    own, g = len(values) // n_replicas, values.shape[1] // n_in
-    by_values[:] = 0
-    for b in range(len(values)):
-        r = b // own
-        for o in range(n_out):
-            for i in range(g):
-                by = by_out[b, o * g + i]
-                by_bias[r, o] += by
-                for v in range(n_in):
-                    by_weight[r, o, v] += by * values[b, v * g + i]
-                    by_values[b, v * g + i] += by * weight[r, o, v]
+    contract_slope(by_out, half, by_low)
 
 
 @inlined
@@ -206,15 +148,15 @@ def evaluate(stage: Any, first: int, end: int) -> None:
 
     Args:
         stage: What is read, (rows, features + hidden). Of the form: whether its data angles are arctangents, whether it is a
-            grid, how many angles it reads and how many are in a part, and `FormTables.factors`. Its matrix. Weights and
-            biases of the layers before and behind it, each with an axis of replicas; without length if there are none. Room for
-            the data angles, both tables of products, their product, and the outputs of the circuits. The pre-activations,
-            (rows, hidden x gates).
+            grid, how many angles it reads and how many are in a part, and `FormTables.factors`. Its matrix, with the layer
+            behind it (`fold`). Weights and biases of the layer before it and the bias of that behind it, each with an axis of
+            replicas; without length if there are none. Room for the data angles, both tables of products, and their product.
+            The pre-activations, (rows, hidden x gates).
         first, end: Rows of a step.
     """
     everything, (is_arctan, is_grid, n_angles, width, pointer, place), matrix, layers, room, all_sums = stage
     values, sums, angles, low = everything[first:end], all_sums[first:end], room[0][first:end], room[1][first:end]
-    high, half, outputs = room[2][first:end], room[3][first:end], room[4][first:end]
+    high, half = room[2][first:end], room[3][first:end]
     if len(layers[0]):
         linear_forward(values, layers[0], layers[1], angles)
     else:
@@ -227,17 +169,14 @@ def evaluate(stage: Any, first: int, end: int) -> None:
         tables_forward(angles[:, :n_angles], width, low, high)
     else:
         features_forward(angles[:, :n_angles], width, (pointer, place), low.reshape(len(low), -1, 3**width), high)
-    found = outputs if len(layers[0]) else sums
     own = len(values) // len(matrix)
     for r in range(len(matrix)):
         rows = slice(r * own, (r + 1) * own)
-        multiply_alike(high[rows], matrix[r], half[rows] if is_grid else found[rows])
-    if is_grid and half.shape[1] < _SMALL:
-        contract_small(low, half, found)
-    elif is_grid:
-        contract(low, half, found)
+        multiply_alike(high[rows], matrix[r], half[rows] if is_grid else sums[rows])
+    if is_grid:
+        contract(low, half, sums)
     if len(layers[0]):
-        linear_forward(outputs, layers[2], layers[3], sums)
+        add_bias(layers[2], sums)
 
 
 @inlined
@@ -258,15 +197,13 @@ def evaluate_backward(
     """
     everything, (is_arctan, is_grid, n_angles, width, pointer, place), matrix, layers, room, _ = stage
     values, angles, low = everything[first:end], room[0][first:end], room[1][first:end]
-    high, half, outputs = room[2][first:end], room[3][first:end], room[4][first:end]
-    by_found = by_sums
+    high, half = room[2][first:end], room[3][first:end]
     if len(layers[0]):
-        by_found = np.empty_like(outputs)
-        linear_backward(outputs, layers[2], by_sums, by_layers[2], by_layers[3], by_found)
-    by_half, by_low = by_found, np.empty_like(low)
+        add_bias_backward(by_sums, by_layers[2])
+    by_half, by_low = by_sums, np.empty_like(low)
     if is_grid:
         by_half = np.empty_like(half)
-        contract_backward(low, half, by_found, by_half, by_low)
+        contract_backward(low, half, by_sums, by_half, by_low)
     by_high, part, own = np.empty_like(high), np.empty_like(by_matrix[0]), len(values) // len(matrix)
     goes_on = wanted or len(layers[0]) > 0
     for r in range(len(matrix)):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from qlstm_qiskit.errors import ShapeError
 from qlstm_qiskit.exact import Filled
+from qlstm_qiskit.exact.linear_kernels import fold, unfold
 from qlstm_qiskit.nn import sequence_kernels as kernels
 from qlstm_qiskit.nn.cell import States
 
@@ -78,9 +79,10 @@ class Pass(ABC):
         self._rows = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
         self._shape, self._dtype = (*rows.shape[:-1], self._hidden), rows.dtype
         self._keeps, self._n_kept = keep, len(self._rows) if keep else max(plan.sizes)
-        self._steps, self._layers = _steps(plan.sizes, plan.backwards), _none(self._dtype)
+        self._steps, self._layers, self._behind = _steps(plan.sizes, plan.backwards), _none(self._dtype), None
         if given.layers:
-            self._layers = tuple(_of_replicas(layer, n) for layer, n in zip(given.layers, (2, 1, 2, 1), strict=True))
+            weight, bias, self._behind, last = map(_of_replicas, given.layers, (2, 1, 2, 1))
+            self._layers = weight, bias, last
         self._stages = [self._stage(plan, index) for index in range(len(plan.stages))]
         for stage in self._stages:
             if any(n % len(stage[2]) for n in plan.sizes):
@@ -111,16 +113,15 @@ class Pass(ABC):
 
     def _stage(self, plan: PassPlan, index: int) -> tuple[Any, ...]:
         """A stage as the kernels take it."""
-        filled, width = plan.stages[index], self._rows.shape[1] + self._hidden
-        form, matrix, hybrid = filled.form, _of_replicas(self._given.matrices[index], 2), bool(self._given.layers)
+        filled, width, before = plan.stages[index], self._rows.shape[1] + self._hidden, self._layers[0]
+        form, matrix = filled.form, self._folded(_of_replicas(self._given.matrices[index], 2), filled.n_gates)
         own = plan.input_map != "identity", form.is_grid, filled.n_angles, form.width, *form.factors
         low = 3**form.width * (1 if form.is_grid else len(form.codes))
         room = (
-            self._room(self._layers[0].shape[1] if hybrid else width),
+            self._room(before.shape[1] if len(before) else width),
             self._room(low),
             self._room(filled.n_high),
             self._room(matrix.shape[2] if form.is_grid else 0),
-            self._room(form.n_outputs * filled.n_gates if hybrid else 0),
         )
         return self._room(width), own, matrix, self._layers, room, self._room(self._hidden * filled.n_gates)
 
@@ -133,13 +134,37 @@ class Pass(ABC):
         )
         return by_found.reshape(len(self._rows), -1), own, np.empty_like(self._rows)
 
+    def _folded(self, matrix: Array, n_gates: int) -> Array:
+        """The matrix together with the linear layer behind the circuits, where there is one."""
+        if self._behind is None:
+            return matrix
+        n_replicas, hidden, n_outputs = self._behind.shape
+        rows = matrix.reshape(n_replicas, -1, n_outputs * n_gates)
+        out = np.empty((*rows.shape[:2], hidden * n_gates), self._dtype)
+        fold(rows, self._behind, out)
+        return out.reshape(n_replicas, matrix.shape[1], -1)
+
+    def _unfolded(self, by_folded: Array, matrix: Tensor, stage: tuple[Any, ...], by_weight: Array) -> Array:
+        """The gradient by a stage's matrix, from that by the folded one; that by the layer is added to `by_weight`."""
+        n_replicas, hidden, n_outputs = by_weight.shape
+        n_all = stage[-1].shape[1]  # hidden x gates
+        rows = _of_replicas(matrix, 2).reshape(n_replicas, -1, n_outputs * (n_all // hidden))
+        by_matrix = np.empty_like(rows)
+        unfold(by_folded.reshape(n_replicas, -1, n_all), rows, self._behind, by_matrix, by_weight)
+        return by_matrix
+
     def _gradients(self, by_rows: Array, by_states: tuple[Array, ...], by_matrices: Any, by_layers: Any) -> Given:
-        own = self._given
+        own, layers = self._given, list[Array]()
+        if self._behind is not None:
+            by_weight = np.zeros_like(self._behind)
+            pairs = zip(own.matrices, self._stages, strict=True)
+            by_matrices = [self._unfolded(by, *pair, by_weight) for by, pair in zip(by_matrices, pairs, strict=True)]
+            layers = [by_layers[0], by_layers[1], by_weight, by_layers[2]]
         return Given(
             torch.from_numpy(by_rows.reshape(own.sequence.shape)),
             tuple(map(torch.from_numpy, by_states)),
             tuple(torch.from_numpy(by.reshape(matrix.shape)) for by, matrix in zip(by_matrices, own.matrices, strict=True)),
-            tuple(torch.from_numpy(by.reshape(layer.shape)) for by, layer in zip(by_layers, own.layers, strict=False)),
+            tuple(torch.from_numpy(by.reshape(layer.shape)) for by, layer in zip(layers, own.layers, strict=True)),
         )
 
 
@@ -207,6 +232,6 @@ def _steps(sizes: tuple[int, ...], backwards: bool) -> Array:
 
 @lru_cache(maxsize=2)
 def _none(dtype: np.dtype[Any]) -> tuple[Array, ...]:
-    """Linear layers where there are none."""
-    weight, bias = np.empty((0, 0, 0), dtype), np.empty((0, 0), dtype)
-    return weight, bias, weight, bias
+    """Weight and bias of the layer before the circuits, and the bias of that behind them, where there are none."""
+    bias = np.empty((0, 0), dtype)
+    return np.empty((0, 0, 0), dtype), bias, bias

@@ -16,9 +16,6 @@ from qlstm_qiskit.nn.lengths import over_lengths
 from qlstm_qiskit.nn.passes import PASSES, Given, PassPlan
 from qlstm_qiskit.nn.update import gru_update, lstm_plain
 
-#: Rows from which on torch's matrix products add in the order of the native loops.
-_FEW = 4
-
 
 def over_time(
     cell: RecurrentCell, bound: Stages, sequence: Tensor, first: States, sizes: tuple[int, ...] | None, *, backwards: bool
@@ -41,7 +38,7 @@ def over_time(
         The hidden states of all steps, (time, batch, hidden) or (rows, hidden), and the states after the last step.
     """
     stages = _stages(cell, bound)
-    if stages is not None and sequence.numel() and not is_watched() and not _adds_otherwise(cell, stages, first):
+    if stages is not None and sequence.numel() and not is_watched():
         return _over_whole(cell, stages, sequence, first, sizes, backwards)
     advance = cell.stepper(bound)
     if sizes is not None:
@@ -103,12 +100,6 @@ def _fits(cell: RecurrentCell, n_gates: int, n_inputs: int, stage: Filled) -> bo
         return (n_inputs, outputs) == (width, cell.hidden_size)
     sizes = (before.weight.shape[-2:], behind.weight.shape[-2:]) == ((n_inputs, width), (cell.hidden_size, outputs))
     return sizes and {before.weight.dtype, before.bias.dtype, behind.weight.dtype, behind.bias.dtype} == {dtype}
-
-
-def _adds_otherwise(cell: RecurrentCell, stages: tuple[Filled, ...], first: States) -> bool:
-    """Whether gradients would have other bits than those of single steps: of few rows, torch adds products otherwise."""
-    few = first[0].shape[0] < _FEW and cell.recurrence == "lstm" and cell.to_angles is None and stages[0].matrix.dim() == 2
-    return few and torch.is_grad_enabled()
 
 
 class _Whole(torch.autograd.Function):

@@ -70,7 +70,7 @@ def lstm_back(
     its inputs and by the states before it are found only if they are `wanted`.
     """
     by_matrix[:] = 0
-    by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
+    by_layers[0][:], by_layers[1][:], by_layers[2][:] = 0, 0, 0
     n_features, hidden = by_rows.shape[1], by_h.shape[1]
     by_values, by_sums = np.empty_like(stage[0][: len(by_h)]), np.empty_like(stage[5][: len(by_h)])
     by_all_gates, by_before = np.empty(4 * by_h.size, by_h.dtype), np.empty_like(by_h)
@@ -147,7 +147,7 @@ def gru_back(
     active, fresh = kept
     for i in range(2):
         by_matrices[i][:] = 0
-    by_layers[0][:], by_layers[1][:], by_layers[2][:], by_layers[3][:] = 0, 0, 0, 0
+    by_layers[0][:], by_layers[1][:], by_layers[2][:] = 0, 0, 0
     n_features, hidden, most = by_rows.shape[1], by_h.shape[1], len(by_h)
     by_gated, by_last = np.empty_like(gated[0][:most]), np.empty_like(last[0][:most])
     by_gates, by_new = np.empty_like(gated[5][:most]), np.empty_like(last[5][:most])
