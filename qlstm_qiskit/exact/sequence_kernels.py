@@ -14,16 +14,19 @@ from numpy.typing import NDArray
 
 from qlstm_qiskit.exact.feature_kernels import features_backward, features_forward, tables_backward, tables_forward
 from qlstm_qiskit.exact.linear_kernels import add_bias, add_bias_backward, linear_backward, linear_forward
-from qlstm_qiskit.exact.native import inlined, inner, jit_in_order
+from qlstm_qiskit.exact.native import inlined, inner, inner_in_order, jit_in_order
 from qlstm_qiskit.exact.tiles import (
     ROWS,
+    SHORT_BYTES,
     VECTOR_BYTES,
     VECTORS,
     four_apart,
     one_apart,
     one_narrow,
+    one_short,
     one_wide,
     tall_narrow,
+    tall_short,
     tall_wide,
 )
 
@@ -46,12 +49,12 @@ def add(values: Array, out: Array) -> None:
             out[b, k] += values[b, k]
 
 
-@jit_in_order
-def multiply(left: Array, right: Array, out: Array) -> None:
-    """Fill `out` (n, columns) with left (n, k) times right (k, columns): one fused multiply-add after the other."""
+@inner_in_order
+def _multiply_few(left: Array, right: Array, out: Array) -> None:
+    """`multiply` for fewer columns than a vector has."""
     n, size = left.shape
-    columns, vector = right.shape[1], VECTOR_BYTES // left.itemsize
-    if columns < vector:
+    columns, short = right.shape[1], SHORT_BYTES // left.itemsize
+    if columns < short:
         for b in range(n):
             own = out[b]
             own[:] = 0
@@ -59,6 +62,22 @@ def multiply(left: Array, right: Array, out: Array) -> None:
                 factor, part = left[b, k], right[k]
                 for j in range(columns):
                     own[j] += factor * part[j]
+        return
+    rows = ROWS if n >= ROWS else 1
+    for b in range(0, n, rows):
+        for column in (0, columns - short):
+            if n >= ROWS:
+                tall_short(left, right, out, min(b, n - rows), column)
+            else:
+                one_short(left, right, out, b, column)
+
+
+@jit_in_order
+def multiply(left: Array, right: Array, out: Array) -> None:
+    """Fill `out` (n, columns) with left (n, k) times right (k, columns): one fused multiply-add after the other."""
+    n, columns, vector = len(left), right.shape[1], VECTOR_BYTES // left.itemsize
+    if columns < vector:
+        _multiply_few(left, right, out)
         return
     rows = ROWS if n >= ROWS else 1
     tile = min(VECTORS if n >= ROWS else 2, columns // vector) * vector

@@ -15,25 +15,28 @@ from numba.extending import intrinsic
 #: Bytes of a vector; the compiler cuts it where a processor has shorter ones.
 VECTOR_BYTES = 64
 
+#: Bytes of a vector for fewer columns than those of one have.
+SHORT_BYTES = 32
+
 #: Rows and vectors of a tile of a product, whose sums are to stay in registers: 32 of 64 bytes with AVX-512, but elsewhere, as
 #: with AVX2, perhaps no more than 16 of 32 bytes. Sums that do not fit go to memory and back with every product.
 ROWS, VECTORS = (4, 2) if binding.get_host_cpu_features().get("avx512f") else (6, 1)
 
 
-def _tile(n_rows: int, n_vectors: int, *, apart: bool = False) -> Callable[..., Any]:
+def _tile(n_rows: int, n_vectors: int, *, size: int = VECTOR_BYTES, apart: bool = False) -> Callable[..., Any]:
     """A function that fills `n_rows` rows of `out` from `row`, in vectors of columns from `column`, with left times right.
 
-    Sums run from the first product to the last, each a fused multiply-add where the processor has it. `apart`: each row has a
-    table of its own on the right, which is a row of what is given, (rows, k x columns).
+    Sums run from the first product to the last, each a fused multiply-add where the processor has it. `size`: bytes of a
+    vector. `apart`: each row has a table of its own on the right, which is a row of what is given, (rows, k x columns).
     """
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return partial(_in_numpy, n_rows, n_vectors, apart)
+        return partial(_in_numpy, n_rows, n_vectors * size, apart)
 
     def declare(_typing: Any, left: Any, right: Any, out: Any, _row: Any, _column: Any) -> tuple[Any, Callable[..., Any]]:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             kinds = signature.args[:3]
             tables = [_Table(context, builder, *own) for own in zip(kinds, values[:3], strict=True)]
-            _write(builder, tables, values[3], values[4], n_rows, n_vectors, apart)
+            _write(builder, tables, values[3], values[4], (n_rows, n_vectors, size), apart)
             return context.get_dummy_value()
 
         return types.void(left, right, out, types.intp, types.intp), generate
@@ -42,9 +45,9 @@ def _tile(n_rows: int, n_vectors: int, *, apart: bool = False) -> Callable[..., 
     return made
 
 
-def _in_numpy(n_rows: int, n_vectors: int, apart: bool, left: Any, right: Any, out: Any, row: int, column: int) -> None:
+def _in_numpy(n_rows: int, n_bytes: int, apart: bool, left: Any, right: Any, out: Any, row: int, column: int) -> None:
     """A tile where Numba compiles nothing (NUMBA_DISABLE_JIT), as to look into the loops with a debugger."""
-    rows, columns = slice(row, row + n_rows), slice(column, column + n_vectors * VECTOR_BYTES // out.itemsize)
+    rows, columns = slice(row, row + n_rows), slice(column, column + n_bytes // out.itemsize)
     if apart:
         own = right[rows].reshape(n_rows, left.shape[1], out.shape[1])[:, :, columns]
         out[rows, columns] = (left[rows, None] @ own)[:, 0]
@@ -73,10 +76,11 @@ class _Table:
         return self._builder.inttoptr(add(self._first, offset), kind.as_pointer())
 
 
-def _write(builder: Any, tables: list[_Table], row: Any, column: Any, n_rows: int, n_vectors: int, apart: bool) -> None:
-    """Write the code of a tile."""
+def _write(builder: Any, tables: list[_Table], row: Any, column: Any, shape: tuple[int, int, int], apart: bool) -> None:
+    """Write the code of a tile of a shape: rows, vectors and their bytes."""
     left, right, out = tables
-    lanes = VECTOR_BYTES // out.item
+    n_rows, n_vectors, size = shape
+    lanes = size // out.item
     vector, fused, places = (
         ir.VectorType(out.number, lanes),
         ("contract", "nsz"),
@@ -106,4 +110,5 @@ def _write(builder: Any, tables: list[_Table], row: Any, column: Any, n_rows: in
 
 
 tall_wide, tall_narrow, one_wide, one_narrow = _tile(ROWS, VECTORS), _tile(ROWS, 1), _tile(1, 2), _tile(1, 1)
+tall_short, one_short = _tile(ROWS, 1, size=SHORT_BYTES), _tile(1, 1, size=SHORT_BYTES)
 four_apart, one_apart = _tile(4, 1, apart=True), _tile(1, 1, apart=True)

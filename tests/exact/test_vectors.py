@@ -294,7 +294,7 @@ def test_each_row_is_contracted_with_its_own_table(n: int, columns: int, dtype: 
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("columns", [1, 7, 8, 9, 16, 20, 33])
+@pytest.mark.parametrize("columns", [1, 3, 4, 5, 7, 8, 9, 16, 20, 33])
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 6, 7, 13])
 def test_products_of_matrices_have_the_same_bits_in_every_tile(n: int, columns: int, dtype: Any) -> None:
     generator = np.random.default_rng(9)
