@@ -121,14 +121,10 @@ def _medians(table: Table, shown: Callable[[str], str]) -> TablePart:
         + (f" {table.diverged} runs diverged and count as infinite." if table.diverged else "")
         + (f" {table.missing:,} runs of the study are missing; what is said below is about the others." * bool(table.missing))
         + (f" The runs took {table.hours:.1f} hours of one core together." * bool(table.hours))
-        + (f" {table.unranked}" * bool(table.unranked))
+        + f" {table.unranked}".rstrip()
     )
     return _grid(
-        table,
-        "",
-        about,
-        lambda cell: _number(cell.summary.median) + _interval(cell.summary.median_interval),
-        sizes=True,
+        table, "", about, lambda cell: _number(cell.summary.median) + _interval(cell.summary.median_interval), sizes=True
     )
 
 
