@@ -22,8 +22,10 @@ def batched_product(first: Tensor, second: Tensor) -> Tensor:
         first: (R, m, k).
         second: (R, k, n).
     """
-    if plain.is_watched() or first.device.type != "cpu" or first.dtype not in (torch.float32, torch.float64):
-        return torch.bmm(first, second)
+    fits = first.dim() == second.dim() == 3 and first.shape[::2] == second.shape[:2] and first.dtype == second.dtype
+    native = fits and first.device.type == second.device.type == "cpu" and first.dtype in (torch.float32, torch.float64)
+    if not native or plain.is_watched():
+        return torch.bmm(first, second)  # which refuses what does not fit
     if torch.is_grad_enabled() and (first.requires_grad or second.requires_grad):
         result: Tensor = _Product.apply(first, second)  # type: ignore[no-untyped-call]
         return result

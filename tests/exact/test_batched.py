@@ -51,6 +51,15 @@ def test_gradients_do_not_depend_on_who_is_beside(options: dict[str, Any]) -> No
                 assert found is None or expected is None or torch.equal(found, expected[some]), name
 
 
+@pytest.mark.parametrize(
+    "second",
+    [torch.ones(2, 4, 5, dtype=torch.float64), torch.ones(3, 3, 5, dtype=torch.float64), torch.ones(2, 3, 5), torch.ones(3, 5)],
+)
+def test_products_that_do_not_fit_are_refused(second: torch.Tensor) -> None:
+    with pytest.raises(RuntimeError, match=r"batch|dtype|expected"):
+        batched_product(torch.ones(2, 2, 3, dtype=torch.float64), second)
+
+
 def test_products_and_sigmoid() -> None:
     generator = torch.Generator().manual_seed(0)
     for rows, inner, columns in [(2, 243, 1), (10, 3, 1), (1, 729, 5), (10, 81, 12)]:
