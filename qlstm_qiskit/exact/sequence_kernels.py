@@ -65,11 +65,11 @@ def _multiply_few(left: Array, right: Array, out: Array) -> None:
         return
     rows = ROWS if n >= ROWS else 1
     for b in range(0, n, rows):
-        for column in (0, columns - short):
+        for j in range(0, columns, short):
             if n >= ROWS:
-                tall_short(left, right, out, min(b, n - rows), column)
+                tall_short(left, right, out, min(b, n - rows), min(j, columns - short))
             else:
-                one_short(left, right, out, b, column)
+                one_short(left, right, out, b, min(j, columns - short))
 
 
 @jit_in_order

@@ -93,7 +93,7 @@ class Pass(ABC):
         """The hidden states of all steps, (rows, hidden), and the final states, (sequences, hidden) each."""
 
     @abstractmethod
-    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool = True) -> Given:
+    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool) -> Given:
         """Gradients from those by what `forward` gave; None is zero.
 
         `wanted`: Whether those by inputs and by first states are; else some of them are not right.
@@ -181,7 +181,7 @@ class LSTMPass(Pass):
         kernels.lstm_over(self._rows, self._steps, self._keeps, self._stages[0], self._kept, h, c, flat)
         return torch.from_numpy(found), torch.from_numpy(h), torch.from_numpy(c)
 
-    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool = True) -> Given:
+    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool) -> Given:
         by_found, by_own, by_rows = self._begin(by_hidden, by_states)
         (stage,), (transposed,) = self._stages, self._transposed
         by_matrix, by_layers = np.empty_like(stage[2]), tuple(map(np.empty_like, self._layers))
@@ -202,7 +202,7 @@ class GRUPass(Pass):
         kernels.gru_over(self._rows, self._steps, self._keeps, *self._stages, self._kept, h, found.reshape(len(self._rows), -1))
         return torch.from_numpy(found), torch.from_numpy(h)
 
-    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool = True) -> Given:
+    def backward(self, by_hidden: Array | None, *by_states: Array | None, wanted: bool) -> Given:
         by_found, by_own, by_rows = self._begin(by_hidden, by_states)
         by_matrices, by_layers = (
             tuple(np.empty_like(stage[2]) for stage in self._stages),

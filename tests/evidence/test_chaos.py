@@ -13,6 +13,7 @@ def test_of_chaotic_series() -> None:
     it = evidence("chaos")
     table, ranks, median = it.table, it.table.ranks, it.median
     assert ranks is not None
+    assert table.study.ranks is not None
     said("so far the 18 of 27 tasks with 4 and 8 values are made")
     assert (len(it.series), len(ranks.tasks), len(ranks.rows), ranks.left_out) == (27, 18, 18, ())
     assert {task.rsplit("lag", 1)[1] for task in ranks.tasks} == {"4", "8"}
@@ -27,7 +28,7 @@ def test_of_chaotic_series() -> None:
     assert f"{choice.comparison.p:.1g}" == "0.5"
 
     pairs = {(pair.first, pair.second): pair for own in ranks.families.values() for pair in own}
-    rivals = {row: table.study.ranks.rivals[row] for row in (*HYBRIDS, *BARE)}  # type: ignore[union-attr]
+    rivals = {row: table.study.ranks.rivals[row] for row in (*HYBRIDS, *BARE)}
     assert {pair.comparison.n for pair in pairs.values()} == {18}
     said("worse over the 18 tasks than the LSTM of about as many parameters, by factors of 1.9 to 3.1")
     assert {pairs[row, rivals[row]].comparison.verdict for row in BARE} == {W}
