@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -36,8 +37,9 @@ COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/records.js
 AUDITS = sorted(path.parent for path in (ROOT / "results" / "audit").glob("*/audit.json"))
 
 
+@cache
 def found(folder: Path) -> Table:
-    """The table of a folder, from its records."""
+    """The table of a folder, from its records; made once in a process."""
     content = json.loads((folder / "study.json").read_text())
     return table(Study.model_validate(content), read_records(folder))
 

@@ -70,9 +70,9 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole) -> No
         assert is_unfinished(out) if (out / "config.json").exists() else True
         assert ended(child(work))
         assert outcome(out) == expected
-        if reached.total() == 30 // EVERY:
+        if reached.total() == max(3, 30 // EVERY):
             break
-    assert reached.total() == 30 // EVERY
+    assert reached.total() == max(3, 30 // EVERY)
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 
@@ -113,9 +113,9 @@ def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
         reached[finished] += 1
         assert ended(child(lambda out=out, finished=finished: _finish(study, out, finished)))
         assert numbers(out) == numbers(tmp_path / "whole")
-        if reached.total() == 20 // EVERY:
+        if reached.total() == max(3, 20 // EVERY):
             break
-    assert reached.total() == 20 // EVERY
+    assert reached.total() == max(3, 20 // EVERY)
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 

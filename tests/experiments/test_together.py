@@ -227,7 +227,7 @@ def test_killed_at_random_moments(csv: Path, tmp_path: Path, monkeypatch: pytest
     train_runs(specs, folders(tmp_path / "whole"))
     expected = [outcome(out) for out in folders(tmp_path / "whole")]
     generator, survived = random.Random(23), 0
-    for trial in range(12 // EVERY):
+    for trial in range(max(1, 12 // EVERY)):
         outs = folders(tmp_path / str(trial))
         for _ in range(3):
             pid = child(lambda outs=outs: train_runs(specs, outs) and None)  # type: ignore[misc]
@@ -240,7 +240,7 @@ def test_killed_at_random_moments(csv: Path, tmp_path: Path, monkeypatch: pytest
             survived += ended(pid)
         train_runs(specs, outs)
         assert [outcome(out) for out in outs] == expected
-    assert survived < 30 // EVERY
+    assert survived < max(3, 30 // EVERY)
 
 
 def test_loggers_are_of_each_run(csv: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_killed_at_thirty_random_moments(tmp_path: Path, expected: Values) -> No
         reached.append(len(server.log()))
         assert ended(child(folder))
         assert_as_if_nothing_had_happened(folder, expected)
-        if len(reached) == 30 // EVERY:
+        if len(reached) == max(3, 30 // EVERY):
             break
-    assert len(reached) == 30 // EVERY
+    assert len(reached) == max(3, 30 // EVERY)
     assert len(set(reached)) >= min(5, len(reached) // 5)  # early and late
