@@ -68,6 +68,8 @@ def draw_errors(axes: Axes, series: str) -> None:
             axes.plot([cell["summary"]["median"]], [height], "o", color=colour, markersize=5, label=None if place else label)
     table = cells("device")
     for number, (label, (row, colour)) in enumerate(TRAINED.items()):
+        if (row, series) not in table:
+            continue
         cell, height = table[row, series], len(ROWS) + 0.3 * (number - 0.5)
         axes.plot(cell["values"], [height] * len(cell["values"]), "|", color=colour, alpha=0.5, markersize=8)
         axes.plot([cell["summary"]["median"]], [height], "o", color=colour, markersize=5, label=label)
