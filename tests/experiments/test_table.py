@@ -46,6 +46,17 @@ def test_the_table(done: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_size > 5000 for path in paths)
 
 
+def test_rows_lie_whole_inside_their_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(plt, "close", lambda figure: None)
+    records = [{"row": row, "dataset": "narma5", "seed": 0, "test_mse": 0.1} for row in ("circuit", "lstm")]
+    draw_table(table(SMALL, records), tmp_path)
+    assert plt.gcf().axes[0].get_ylim() == (1.5, -0.5)
+    monkeypatch.undo()
+    plt.close("all")
+
+
 def test_a_run_that_diverges_is_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def diverges(self, net, **kwargs):
         raise TrainingError("training diverged in epoch 1")
