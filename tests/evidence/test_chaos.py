@@ -27,6 +27,7 @@ def test_of_chaotic_series() -> None:
     shown = ranks.mean["qgru-hybrid"], ranks.mean["lstm-4"], choice.ratio
     assert [f"{value:.2f}" for value in shown] == ["5.30", "6.67", "0.79"]
     assert f"{choice.comparison.p:.2g}" == "0.16"
+    said("and an LSTM of as many parameters**: mean ranks of 5.30 and 6.67 among 18 models on 27 tasks")
 
     pairs = {(pair.first, pair.second): pair for own in ranks.families.values() for pair in own}
     rivals = {row: table.study.ranks.rivals[row] for row in (*HYBRIDS, *BARE)}
