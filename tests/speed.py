@@ -14,6 +14,11 @@ EVERY = int(os.environ.get("EVERY", "1"))
 MANY = 4
 
 
+def tries(count: int, least: int = 3) -> int:
+    """How many of repeated trials are made: each `EVERY`-th, but `least` of them, so that a test still tells some apart."""
+    return max(least, count // EVERY)
+
+
 def slow_but(quick: Collection[Any], values: Iterable[Any]) -> list[Any]:
     """All values, as parameters of a test; those that are not among the quick ones are slow. A tuple has several names."""
     return [

@@ -79,3 +79,9 @@ def test_of_many_slow_cases_some_may_be_left_out_and_no_quick_one(monkeypatch: p
 def test_a_notebook_runs_and_a_page_is_opened_in_a_browser(quick: list[pytest.Function]) -> None:
     assert [item for item in quick if item.name.startswith("test_it_runs[") and item.path.name == "test_notebooks.py"]
     assert [item for item in quick if "browser" in item.fixturenames]
+
+
+@pytest.mark.parametrize(("every", "made"), [(1, 30), (10, 3), (40, 3)])
+def test_in_a_hurry_some_trials_are_left(monkeypatch: pytest.MonkeyPatch, every: int, made: int) -> None:
+    monkeypatch.setattr(speed, "EVERY", every)
+    assert speed.tries(30) == made

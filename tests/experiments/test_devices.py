@@ -36,7 +36,7 @@ from qlstm_qiskit.hardware.jobs import fetch
 from qlstm_qiskit.hardware.jobs.ledger import Ledger
 from tests.experiments.device_work import BATCHES, CANARY, IBM, WINDOW, connect, one_step_in, spec, write_series
 from tests.hardware.mock_service import Fault, Server
-from tests.speed import EVERY, slow_but
+from tests.speed import slow_but, tries
 
 STEP = WINDOW + 1  # jobs
 GATES = 4
@@ -215,7 +215,7 @@ def _no_login(*arguments: Any) -> None:
     raise JobError("cannot log in")
 
 
-KILLS = 30 // EVERY
+KILLS = tries(30)
 
 
 @pytest.mark.slow

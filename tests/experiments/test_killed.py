@@ -21,7 +21,7 @@ from qlstm_qiskit.experiments.studies.study import Study
 from tests.experiments.resumable import EPOCHS, outcome, small, train_to_the_end, write_series
 from tests.experiments.studied import SMALL, numbers
 from tests.forked import child, ended
-from tests.speed import EVERY, slow_but
+from tests.speed import EVERY, slow_but, tries
 
 KINDS = ("plain", "shrinking", "bilevel", "lbfgs", "patient")
 SHORT = 3
@@ -70,9 +70,9 @@ def test_killed_at_thirty_random_moments(csv: Path, tmp_path: Path, whole) -> No
         assert is_unfinished(out) if (out / "config.json").exists() else True
         assert ended(child(work))
         assert outcome(out) == expected
-        if reached.total() == max(3, 30 // EVERY):
+        if reached.total() == tries(30):
             break
-    assert reached.total() == max(3, 30 // EVERY)
+    assert reached.total() == tries(30)
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 
@@ -113,9 +113,9 @@ def test_a_study_killed_at_twenty_random_moments(tmp_path: Path) -> None:
         reached[finished] += 1
         assert ended(child(lambda out=out, finished=finished: _finish(study, out, finished)))
         assert numbers(out) == numbers(tmp_path / "whole")
-        if reached.total() == max(3, 20 // EVERY):
+        if reached.total() == tries(20):
             break
-    assert reached.total() == max(3, 20 // EVERY)
+    assert reached.total() == tries(20)
     assert len(reached) >= 2, "early and late; how many depends on who else is busy"
 
 

@@ -25,7 +25,7 @@ from qlstm_qiskit.training.callbacks import LastEpoch, Watcher, reason_of_callba
 from qlstm_qiskit.training.checkpoint import read_progress
 from tests.experiments.resumable import interrupted_in, outcome, small, write_series
 from tests.forked import child, ended
-from tests.speed import EVERY
+from tests.speed import tries
 
 SIZES: dict[str, dict[str, Any]] = {
     "36 candidates": {},
@@ -227,7 +227,7 @@ def test_killed_at_random_moments(csv: Path, tmp_path: Path, monkeypatch: pytest
     train_runs(specs, folders(tmp_path / "whole"))
     expected = [outcome(out) for out in folders(tmp_path / "whole")]
     generator, survived = random.Random(23), 0
-    for trial in range(max(1, 12 // EVERY)):
+    for trial in range(tries(12, least=1)):
         outs = folders(tmp_path / str(trial))
         for _ in range(3):
             pid = child(lambda outs=outs: train_runs(specs, outs) and None)  # type: ignore[misc]
@@ -240,7 +240,7 @@ def test_killed_at_random_moments(csv: Path, tmp_path: Path, monkeypatch: pytest
             survived += ended(pid)
         train_runs(specs, outs)
         assert [outcome(out) for out in outs] == expected
-    assert survived < max(3, 30 // EVERY)
+    assert survived < tries(30)
 
 
 def test_loggers_are_of_each_run(csv: Path, tmp_path: Path) -> None:

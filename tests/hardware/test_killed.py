@@ -20,7 +20,7 @@ from tests import forked
 from tests.forked import ended
 from tests.hardware.mock_service import Fault, Server
 from tests.hardware.work import STEPS, assert_nothing_twice, do_in
-from tests.speed import EVERY, slow_but
+from tests.speed import slow_but, tries
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,7 +92,7 @@ def test_killed_at_thirty_random_moments(tmp_path: Path, expected: Values) -> No
         reached.append(len(server.log()))
         assert ended(child(folder))
         assert_as_if_nothing_had_happened(folder, expected)
-        if len(reached) == max(3, 30 // EVERY):
+        if len(reached) == tries(30):
             break
-    assert len(reached) == max(3, 30 // EVERY)
+    assert len(reached) == tries(30)
     assert len(set(reached)) >= min(5, len(reached) // 5)  # early and late
