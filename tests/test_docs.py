@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from qlstm_qiskit import errors
 from qlstm_qiskit.cli import main
-from qlstm_qiskit.cli.app import app
+from qlstm_qiskit.cli.app import command as all_commands
 from qlstm_qiskit.experiments.studies.statistics import COVERAGE, LEAST, RESAMPLES
 from qlstm_qiskit.experiments.studies.study import load_study
 from qlstm_qiskit.hardware.executors.cost import CIRCUIT_US, JOB_SECONDS
@@ -172,7 +171,7 @@ def commands() -> Iterator[tuple[str, Any]]:
         for name, own in getattr(command, "commands", {}).items():
             yield from walk(own, [*words, name])
 
-    yield from walk(typer.main.get_command(app), ["qlstm"])
+    yield from walk(all_commands(), ["qlstm"])
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import re
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
 from qlstm_qiskit import __version__
 from qlstm_qiskit.cli import streams
@@ -107,6 +110,14 @@ def about(json: Json = False) -> None:
 _flowing(app)
 
 
+@functools.cache
+def command() -> typer.core.TyperGroup:
+    """All commands with their parameters, made once in a process: it takes 50 ms, more than a short command does."""
+    made = typer.main.get_command(app)
+    assert isinstance(made, typer.core.TyperGroup)
+    return made
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
@@ -132,7 +143,7 @@ def _run(arguments: list[str] | None) -> int:
     try:
         _require_values(sys.argv[1:] if arguments is None else arguments)
         with _warnings_in_a_line():
-            code = app(arguments, standalone_mode=False)
+            code = command()(arguments, standalone_mode=False)
     except QLSTMError as error:
         return _fail(str(error))
     except KeyboardInterrupt:

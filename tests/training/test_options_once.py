@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from qlstm_qiskit import QLSTMRegressor
 from qlstm_qiskit.cli import main, train
-from qlstm_qiskit.cli.app import app
+from qlstm_qiskit.cli.app import app, command
 from qlstm_qiskit.cli.completion import NAMES
 from qlstm_qiskit.errors import OptionError
 from qlstm_qiskit.experiments import DataSpec, RunSpec
@@ -32,7 +32,7 @@ from qlstm_qiskit.training.options import CLASSICAL, OF_RUN, OPTIONS
 from qlstm_qiskit.training.plain import CheckedOptions
 
 DATA = DataSpec(dataset="nile")
-COMMAND = typer.main.get_command(app).commands["train"]
+COMMAND = command().commands["train"]
 
 
 def another(known: dataclasses.Field) -> Any:
