@@ -68,8 +68,6 @@ def draw_errors(axes: Axes, series: str) -> None:
             axes.plot([cell["summary"]["median"]], [height], "o", color=colour, markersize=5, label=None if place else label)
     table = cells("device")
     for number, (label, (row, colour)) in enumerate(TRAINED.items()):
-        if (row, series) not in table:
-            continue
         cell, height = table[row, series], len(ROWS) + 0.3 * (number - 0.5)
         axes.plot(cell["values"], [height] * len(cell["values"]), "|", color=colour, alpha=0.5, markersize=8)
         axes.plot([cell["summary"]["median"]], [height], "o", color=colour, markersize=5, label=label)
@@ -88,7 +86,7 @@ def picture() -> Figure:
         FigureCanvasAgg(figure)
         draw_candidate(figure.add_axes((0.0, 0.12, 0.205, 0.7)))
         for place, series in enumerate(SERIES):
-            draw_errors(figure.add_axes((0.405 + 0.12 * place, 0.25, 0.103, 0.6)), series)
+            draw_errors(figure.add_axes((0.405 + 0.121 * place, 0.25, 0.093, 0.6)), series)
         handles, labels = figure.axes[1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.68, -0.01), ncols=4, frameon=False)
         figure.text(0.7, 0.1, "test MSE (log scale): one tick per seed, the median as a dot", ha="center")

@@ -1,6 +1,7 @@
 """What is said of recipes and of the tuned table, and what its tests could have found."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_of_what_the_recipe_does() -> None:
     assert paper.table.study.rows["diffqas"].run == tuned.table.study.rows["diffqas-depth5"].run
     tests = corrected(
         [
-            compare(tuned.table.cells[after, name].values, paper.table.cells[before, name].values[:12])
+            compare(tuned.table.cells[after, name].values[:12], paper.table.cells[before, name].values[:12])
             for before, after, name in pairs
         ]
     )
@@ -92,22 +93,48 @@ def test_of_the_tuned_table() -> None:
     counts = {(row, name): n for row, own in rows.items() for name, n in zip(("narma5", "narma10"), own, strict=True)}
     assert it.constant() == counts
     said("no better than a constant forecast in 4 of 12 seeds on NARMA-5 and 5 on NARMA-10")
-    said("(corrected p above 0.1; the LSTM has the lower median on four)")
-    said("no significant difference between the 36 candidates and a classical LSTM of the same hidden size on any series")
-    said("between the 36 candidates and a classical LSTM of the same hidden size on any of the five series", README)
-    assert it.tests("diffqas", "lstm") == [U] * 5
-    family = [test for own in it.table.families.values() for test in own if (test.first, test.second) == ("diffqas", "lstm")]
-    assert min(test.comparison.p_holm for test in family) > 0.1
-    assert it.lower("lstm", "diffqas") == 4
-    said("An LSTM with as many parameters is better on Bessel and damped SHM, with no significant difference on three.")
-    assert it.tests("diffqas", "lstm-20") == [W, W, U, U, U]
-    said("one holds on one series: 36 candidates beat the handcrafted circuit on Bessel. Everything else is undecided.")
-    assert it.tests("diffqas", "config1") == [B, U, U, U, U]
+    said(
+        "Bessel and damped SHM, where its errors are a third, and on NARMA-10 (five sixths), with no significant difference on"
+    )
+    said("on three of five series and worse on none: under the tuned recipe on Bessel, damped SHM and NARMA-10")
+    said("is better than the 36 candidates on three of five series under either recipe and worse on none", README)
+    assert it.tests("diffqas", "lstm") == [W, W, U, U, W]
+    assert evidence("table2").tests("diffqas", "lstm") == [U, W, W, U, W]
+    ratios = {test.dataset: test.comparison.ratio for test in it.pair("diffqas", "lstm")}
+    assert [f"{1 / ratios[name]:.2f}" for name in ("bessel", "damped_shm", "narma10")] == ["0.32", "0.32", "0.84"]
+    said("with no significant difference on two. So is an LSTM with as many parameters.")
+    assert it.tests("diffqas", "lstm-20") == [W, W, U, U, W]
+    said("candidates beat the handcrafted circuit on Bessel, damped SHM and NARMA; delayed QC has 12 seeds and is undecided.")
+    assert it.tests("diffqas", "config1") == [B, B, U, B, B]
     for row in ("diffqas-shared", "reservoir"):
         assert it.tests("diffqas", row) == [U] * 5
     said("worse than training to the end on damped SHM and NARMA-10 for `diffqas` and on delayed QC and NARMA-10 for the LSTM")
     assert it.tests("diffqas-early", "diffqas") == [U, W, U, U, W]
     assert it.tests("lstm-early", "lstm") == [U, U, W, U, W]
+
+
+@pytest.mark.slow
+def test_of_four_times_as_many_seeds_under_the_tuned_recipe() -> None:
+    it = evidence("table2-tuned")
+    rows, short = ("diffqas", "lstm", "lstm-20", "config1", "hybrid", "hybrid-config1"), "delayed_quantum_control"
+    said("Six rows (" + ", ".join(f"`{row}`" for row in rows) + ") have 48 seeds on all series but delayed QC.")
+    for (row, name), cell in it.table.cells.items():
+        assert len(cell.values) == (48 if row in rows and name != short else 12)
+    series = [name for name in it.series if name != short]
+
+    def verdicts(others: Sequence[str], seeds: slice, names: list[str]) -> list[str]:
+        pairs = [[it.table.cells[row, name].values[seeds] for row in ("diffqas", other)] for other in others for name in names]
+        return [test.verdict for test in corrected([compare(*values) for values in pairs])]
+
+    said("were not told apart on any series, and 36 candidates from the handcrafted circuit on Bessel only")
+    assert verdicts(["lstm"], slice(12), it.series) == [U] * 5
+    assert verdicts(["config1", "diffqas-shared", "reservoir"], slice(12), it.series) == [B] + [U] * 14
+    said("but for NARMA-10 and the LSTM of the same size, which they leave undecided")
+    new = {second: verdicts([second], slice(12, 48), series) for second in ("lstm", "lstm-20", "config1")}
+    assert new == {"lstm": [W, W, U, U], "lstm-20": [W, W, U, W], "config1": [B, B, B, B]}
+    said("with 48 seeds factors of 1.3 to 2.6 would have been found")
+    found = [test.effect.detectable or 0 for test in it.pair("hybrid", "hybrid-config1") if test.dataset != short]
+    assert [f"{value:.1f}" for value in (min(found), max(found))] == ["1.3", "2.6"]
 
 
 @pytest.mark.slow
@@ -129,11 +156,10 @@ def test_of_one_circuit_a_gate() -> None:
         assert it.tests(row, "lstm") == [W] * 5
     said("The medians of `hybrid-best-of-random` are lower than those of the search on three of five.")
     assert it.lower("hybrid-best-of-random", "hybrid-derived") == 3
-    said(
-        "there is no significant difference from the LSTM either, nor "
-        "from the 36 candidates between them (`hybrid`), on any series"
-    )
-    assert it.tests("hybrid-config1", "lstm") == it.tests("hybrid", "hybrid-config1") == [U] * 5
+    said("models are worse than the LSTM on NARMA-10, with no significant difference on four")
+    assert it.tests("hybrid-config1", "lstm") == [U, U, U, U, W]
+    said("there is none from the 36 candidates between them (`hybrid`) on any series")
+    assert it.tests("hybrid", "hybrid-config1") == [U] * 5
     said("whichever way it was found, and on no other series; `hybrid-derived` is worse than it on NARMA-10")
     assert it.tests("hybrid-derived", "hybrid-config1") == [U, U, B, U, W]
     assert it.tests("hybrid-best-of-random", "hybrid-config1") == [U, U, B, U, U]
@@ -144,11 +170,10 @@ def test_of_controls_under_the_tuned_recipe() -> None:
     it = evidence("table2-tuned")
     lowest = {name: min(it.median[row, name] for row in it.trained) for name in it.series}
     lead = {name: lowest[name] / it.median["esn", name] for name in it.series}
-    said("have lower medians than every gradient-trained model on four series: Bessel and damped SHM by factors of 2 to 5,")
+    said("have lower medians than every gradient-trained model on three series: Bessel and damped SHM by factors of 2 to 5,")
     assert 2 < lead["damped_shm"] < lead["bessel"] < 5
     assert lead["delayed_quantum_control"] > 100
-    assert 1 < lead["narma10"] < 1.1
-    assert lead["narma5"] < 1
+    assert max(lead["narma5"], lead["narma10"]) < 1
     said("So has ridge regression on Bessel, on NARMA-10, and on delayed QC, where it is exact to 3e-12.")
     assert [it.median["ridge", name] < lowest[name] for name in it.series] == [True, False, True, False, True]
     assert f"{it.median['ridge', 'delayed_quantum_control']:.1g}" == "3e-12"
@@ -171,8 +196,11 @@ def test_of_what_could_have_been_found() -> None:
     middle, low, high = factors("table2", "the paper's claims")
     said(f"is {middle} in the median for the paper's claims under its recipe ({low} to {high}; with 12 seeds it was 4.6)")
     assert factors("table2-xeon", "the paper's claims")[0] == "4.6"
-    said("and 3.1 under the tuned one (1.4 to 11)")
-    assert factors("table2-tuned", "the paper's claims") == ["3.1", "1.4", "11"]
-    said("3.6 between `diffqas` and the LSTM (1.8 to 12), 1.3 for circuits and the LSTM on differences of measured series")
-    assert factors("table2-tuned", "against the classical LSTM of the same hidden size") == ["3.6", "1.8", "12"]
+    said("and 3.4 under the tuned one (1.6 to 11, all of them tests of 12 seeds)")
+    assert factors("table2-tuned", "the paper's claims") == ["3.4", "1.6", "11"]
+    undecided = [test for test in evidence("table2-tuned").table.families["the paper's claims"] if test.comparison.verdict == U]
+    assert {test.comparison.n for test in undecided} == {12}
+    said("`diffqas` and the LSTM under the latter it is 1.3 on NARMA-5 and 3.6 on delayed QC, and it is 1.3 in the median")
+    own = {test.dataset: test.effect.detectable for test in evidence("table2-tuned").pair("diffqas", "lstm")}
+    assert [f"{own[name]:.1f}" for name in ("narma5", "delayed_quantum_control")] == ["1.3", "3.6"]
     assert factors("trends", "against classical LSTMs")[0] == "1.3"
