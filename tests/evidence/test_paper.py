@@ -94,7 +94,7 @@ def test_of_the_papers_table_and_controls() -> None:
         "of the same hidden size is better than `diffqas` on damped SHM, delayed QC and NARMA-10, with no "
         "significant difference on two;"
     )
-    said("under the paper's recipe the LSTM is better on damped SHM, delayed QC and NARMA-10, and among measured series on CO2")
+    said("under the paper's on damped SHM, delayed QC and NARMA-10, and among measured series on CO2")
     assert it.tests("diffqas", "lstm") == [U, W, W, U, W]
     said(
         "the one with as many parameters is better on all five. So are echo state networks and ridge "
