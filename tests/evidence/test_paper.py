@@ -102,7 +102,7 @@ def test_of_the_papers_table_and_controls() -> None:
     )
     said(
         "as many parameters is better than the 36 candidates on all five under the paper's recipe, and on "
-        "two and worse on none under"
+        "three and worse on none under"
     )
     assert it.tests("diffqas", "lstm-32") == [W] * 5
     for row in ("esn", "ridge"):
