@@ -280,13 +280,40 @@ def test_errors_that_are_raised_are_named() -> None:
 
 
 def test_what_the_results_page_says_is_what_the_table_says() -> None:
-    """Settings and circuits; verdicts and medians are in tests/evidence."""
+    """The statements of docs/results.md, which has its numbers from the files themselves."""
     found = json.loads((ROOT / "results" / "table2-tuned" / "table.json").read_text())
+    tests = [test for family in found["families"].values() for test in family]
+
+    def verdicts(first: str, second: str) -> list[str]:
+        return [test["verdict"] for test in tests if (test["first"], test["second"]) == (first, second)]
+
+    assert verdicts("diffqas", "lstm") == ["worse", "worse", "undecided", "undecided", "worse"]
+    assert verdicts("derived", "lstm") == verdicts("best-of-random", "lstm") == ["worse"] * 5
+    assert set(verdicts("diffqas", "lstm-20")) == {"worse", "undecided"}
+    assert verdicts("hybrid-derived", "lstm") == ["undecided"] * 5
+    assert verdicts("hybrid-best-of-random", "lstm") == ["undecided", "undecided", "better", "undecided", "undecided"]
+    assert verdicts("hybrid-config1", "lstm") == ["undecided"] * 4 + ["worse"]
+    for row in ("hybrid-derived", "hybrid-best-of-random"):
+        assert [place for place, verdict in enumerate(verdicts(row, "hybrid-config1")) if verdict == "better"] == [2]
+    median = {(cell["row"], cell["dataset"]): cell["summary"]["median"] for cell in found["cells"]}
+    published = {cell["dataset"]: cell["published"] for cell in found["cells"] if cell["row"] == "diffqas"}
+    for row in {row for row, _ in median} - {"ridge", "persistence", "esn"}:
+        assert all(median[row, dataset] < published[dataset] for dataset in published)
+    assert sum(median["lstm", dataset] < median["diffqas", dataset] for dataset in published) >= 3
+    trained = {row for row, _ in median} - {"ridge", "persistence", "esn"}
+    for dataset in ("bessel", "damped_shm", "delayed_quantum_control"):
+        assert median["esn", dataset] < 0.5 * min(median[row, dataset] for row in trained)
+    for dataset in ("bessel", "delayed_quantum_control"):
+        assert median["ridge", dataset] < 0.5 * min(median[row, dataset] for row in trained)
+    assert median["ridge", "narma10"] < min(median[row, "narma10"] for row in trained)
     page = (ROOT / "docs" / "results.md").read_text()
     counts = Counter(row.split()[0] for row in load_study("recipe").rows)
     assert (
         f"{counts['circuit']} settings of the circuit, {counts['search']} of the search and {counts['lstm']} of the LSTM"
         in page
+    )
+    assert median["persistence", "narma10"] < min(
+        median[row, "narma10"] for row in {row for row, _ in median} - {"persistence"}
     )
     circuits = {cell["row"]: cell["n_circuits"] for cell in found["cells"]}
     assert (circuits["derived"], circuits["diffqas"]) == (4, 144)
